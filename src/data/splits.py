@@ -1,0 +1,75 @@
+"""Cutting rows into splits: seeded, stratified by label, and never through a group.
+
+METHOD section 5: `selection` is cut from train, `test` is the data set's own labelled split where it has one.
+Rows with equal texts, and the sentences of one document, always stay together (METHOD section 7).
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from src.errors import UserError
+from src.params import MaxRows
+
+
+def linked_groups(rows: pd.DataFrame) -> np.ndarray:
+    """A group number per row: rows are linked by an equal `group` or by equal texts, and links are followed.
+
+    Returns:
+        (N,) integers.
+    """
+    texts = rows["text_a"] if "text_b" not in rows else rows["text_a"] + "\x1f" + rows["text_b"]
+    by_group, by_text = pd.factorize(rows["group"])[0], pd.factorize(texts)[0]
+    # Groups and texts are the nodes of a graph, rows its edges; linked rows lie in one component.
+    first_text = by_group.max() + 1
+    nodes = first_text + by_text.max() + 1
+    links = coo_array((np.ones(len(rows)), (by_group, first_text + by_text)), shape=(nodes, nodes))
+    return connected_components(links, directed=False)[1][by_group]
+
+
+def draw(rows: pd.DataFrame, count: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw about `count` rows in whole groups, with the label shares of all rows.
+
+    Args:
+        rows: columns label and those that `linked_groups` reads.
+        count: the rows wanted; where whole groups do not fit, somewhat fewer are drawn.
+
+    Returns:
+        (N,) booleans, true for the drawn rows.
+    """
+    frame = pd.DataFrame({"group": linked_groups(rows), "label": rows["label"].to_numpy()})
+    groups = frame.groupby("group")["label"].agg(["size", lambda labels: labels.mode().iloc[0]])
+    groups.columns = ["size", "label"]
+    groups = groups.iloc[generator.permutation(len(groups))]
+    quota = groups.groupby("label")["size"].transform("sum") * (count / len(rows))
+    filled = groups.groupby("label")["size"].cumsum()
+    drawn = groups.index[filled <= quota.round()]
+    return frame["group"].isin(drawn).to_numpy()
+
+
+def cut(rows: pd.DataFrame, share: float, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows into (the rest, a share of them).
+
+    Raises:
+        UserError: one side would be left without rows of some label.
+    """
+    drawn = draw(rows, round(len(rows) * share), np.random.default_rng(seed))
+    rest, taken = rows[~drawn], rows[drawn]
+    for part in (rest, taken):
+        if set(part["label"]) != set(rows["label"]):
+            allowed = f"raise the share or give more rows ({len(rows)} are too few)"
+            raise UserError(f"params.yaml: splits.{name}", f"{share} leaves a split without some label", allowed)
+    return rest, taken
+
+
+def cap(splits: dict[str, pd.DataFrame], max_rows: MaxRows, seed: int) -> dict[str, pd.DataFrame]:
+    """Shuffle each split, and thin it to its largest allowed size with the label shares kept."""
+    capped = {}
+    for number, (name, rows) in enumerate(splits.items()):
+        generator = np.random.default_rng([seed, number])
+        limit = getattr(max_rows, name)
+        if limit is not None and limit < len(rows):
+            rows = rows[draw(rows, limit, generator)]
+        capped[name] = rows.iloc[generator.permutation(len(rows))].reset_index(drop=True)
+    return capped

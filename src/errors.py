@@ -1,0 +1,34 @@
+"""Errors that a user can act on: one line, exit status 1, no traceback."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something the user can mend.
+
+    Args:
+        where: the params key or the file at fault.
+        problem: what is wrong with it, in a few words.
+        allowed: what would be accepted instead, or what to do.
+    """
+
+    def __init__(self, where: object, problem: str, allowed: str) -> None:
+        self.where, self.problem, self.allowed = str(where), problem, allowed
+        line = f"{where}: {problem}; {allowed}"
+        super().__init__(" ".join(line.split()))
+
+
+def stage(main: Callable[[], None]) -> Callable[[], None]:
+    """Let a stage's `main` end in one readable line when a `UserError` reaches it."""
+
+    @functools.wraps(main)
+    def run() -> None:
+        try:
+            main()
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+
+    return run

@@ -1,0 +1,125 @@
+"""The runs of a study: how they are called, which there are, and what each leaves on disk.
+
+    runs/<task>/<role>/<arm>/<seed>/record.json          settings, best epoch, environment
+                                    history.csv          one row per epoch
+                                    logits.parquet       split, row_id, logit_0 ... logit_C-1
+                                    features.safetensors h of the first selection and test rows
+                                    model/               where runtime.keep_weights asks for it
+
+A student's arm is `<recipe>-<teacher arm>`, or the name of an arm without a teacher. Timing is no result, and
+differs between equal runs: it goes to timing/, which neither DVC nor git follows.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+
+from src.errors import UserError
+from src.files import new_folder, read_json, write_csv, write_json, write_parquet
+from src.params import Params
+
+RUNS_FOLDER = Path("runs")
+TIMING_FOLDER = Path("timing")
+Role = Literal["teacher", "student"]
+
+
+@dataclass(frozen=True, order=True)
+class RunName:
+    """One training run of the study."""
+
+    task: str
+    role: Role
+    arm: str
+    seed: int
+
+    def folder(self, root: Path = RUNS_FOLDER) -> Path:
+        """Where the run's results lie below `root`."""
+        return root / self.task / self.role / self.arm / str(self.seed)
+
+    def __str__(self) -> str:
+        return f"{self.task}/{self.role}/{self.arm}/{self.seed}"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run leaves: see the module's description."""
+
+    record: dict
+    history: pd.DataFrame
+    logits: pd.DataFrame
+    features: dict[str, np.ndarray]
+
+
+def distilled_arm(recipe: str, teacher: str) -> str:
+    """The arm of the student that learns from a teacher arm by a recipe."""
+    return f"{recipe}-{teacher}"
+
+
+def runs_of_task(params: Params, task: str) -> list[RunName]:
+    """Every run that params.yaml asks for on one task, teachers first."""
+    students = list(params.student.arms)
+    students += [
+        distilled_arm(recipe, teacher) for recipe in params.distill.recipes for teacher in params.finetune.arms
+    ]
+    arms = [("teacher", arm) for arm in params.finetune.arms] + [("student", arm) for arm in students]
+    return [RunName(task, role, arm, seed) for role, arm in arms for seed in params.seeds]
+
+
+def logits_table(logits: dict[str, np.ndarray], row_ids: dict[str, list[str]]) -> pd.DataFrame:
+    """Logits of several splits as one table with the columns split, row_id, logit_0 ... logit_C-1."""
+    parts = []
+    for split, values in logits.items():
+        part = pd.DataFrame(values, columns=[f"logit_{number}" for number in range(values.shape[1])])
+        part.insert(0, "row_id", row_ids[split])
+        part.insert(0, "split", split)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
+
+
+def split_logits(table: pd.DataFrame, split: str, row_ids: list[str], source: object) -> np.ndarray:
+    """The logits (N, C) of one split, checked to be of just these rows in this order.
+
+    Raises:
+        UserError: the table's rows are others.
+    """
+    part = table[table["split"] == split]
+    if part["row_id"].tolist() != row_ids:
+        raise UserError(source, f"its {split} rows are not those of the prepared task", "run `dvc repro` from prepare")
+    return part.filter(like="logit_").to_numpy()
+
+
+def save_run(folder: Path, result: RunResult, savers: Iterable[Callable[[Path], object]] = ()) -> None:
+    """Write a run's folder, all of it or nothing; each of `savers` adds its part to the folder of the weights."""
+    with new_folder(folder) as draft:
+        write_json(draft / "record.json", result.record)
+        write_csv(draft / "history.csv", result.history)
+        write_parquet(draft / "logits.parquet", result.logits)
+        save_file(result.features, draft / "features.safetensors")
+        for save in savers:
+            save(draft / "model")
+
+
+def load_run(folder: Path) -> RunResult:
+    """Read a run's folder.
+
+    Raises:
+        UserError: the run is not there.
+    """
+    if not (folder / "record.json").is_file():
+        raise UserError(folder, "this run has not been made", "run `dvc repro`")
+    return RunResult(
+        record=read_json(folder / "record.json"),
+        history=pd.read_csv(folder / "history.csv"),
+        logits=load_logits(folder),
+        features=load_file(folder / "features.safetensors"),
+    )
+
+
+def load_logits(folder: Path) -> pd.DataFrame:
+    """Read the logits of a run: all that a student needs of its teacher."""
+    return pd.read_parquet(folder / "logits.parquet")

@@ -1,0 +1,181 @@
+"""The small results of a task's runs, collected into files that git keeps.
+
+    metrics/<study>/records/<task>/task.json            as prepared: label names, metrics, sizes, hashes
+                                   environment.json     the distinct environments of the runs
+                                   runs.csv             role, arm, seed, best epoch, feature-space measures on test
+                                   history.csv          role, arm, seed and one row per epoch
+                                   labels.parquet       split, row_id, label[, human_<label>]
+                                   predictions.parquet  role, arm, seed, split, row_id, logit_0 ... logit_C-1
+                                   clusters.parquet     2-D projection of test features, first seed
+
+All statistics and figures follow from them without training. Labels and predictions list the same rows in the
+same order.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.decomposition import PCA
+
+from src.core.cmi import measure
+from src.data.prepared import DATA_FOLDER, load_task, load_test_labels
+from src.data.table import HUMAN_PREFIX
+from src.errors import UserError
+from src.files import new_folder, read_json, write_csv, write_json, write_parquet
+from src.runs import RUNS_FOLDER, RunName, RunResult, load_run, split_logits
+
+METRICS_FOLDER = Path("metrics")
+MEASURED_SPLITS = ("selection", "test")
+
+
+@dataclass(frozen=True)
+class TaskRecords:
+    """The collected results of one task."""
+
+    task: dict
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    labels: pd.DataFrame
+    predictions: pd.DataFrame
+    clusters: pd.DataFrame
+
+    @property
+    def label_names(self) -> list[str]:
+        """The names of labels 0 to C - 1."""
+        return self.task["label_names"]
+
+    @property
+    def primary(self) -> str:
+        """The metric that chose the epochs."""
+        return self.task["metrics"][0]
+
+    def split_labels(self, split: str) -> np.ndarray:
+        """Labels (N,) of a split."""
+        return self.labels.loc[self.labels["split"] == split, "label"].to_numpy()
+
+    def human(self, split: str) -> np.ndarray | None:
+        """The raters' shares (N, C) of a split, or None where nobody rated the task."""
+        if not self.task["human_ratings"]:
+            return None
+        return self.labels.loc[self.labels["split"] == split].filter(regex=f"^{HUMAN_PREFIX}").to_numpy()
+
+    def logits(self, split: str) -> dict[tuple[str, str, int], np.ndarray]:
+        """Logits (N, C) of a split by (role, arm, seed)."""
+        rows = self.predictions[self.predictions["split"] == split]
+        runs = rows.groupby(["role", "arm", "seed"], sort=False, observed=True)
+        return {run: part.filter(like="logit_").to_numpy() for run, part in runs}
+
+
+def records_folder(study: str, task: str) -> Path:
+    """Where the records of a task lie."""
+    return METRICS_FOLDER / study / "records" / task
+
+
+def collect_task(task: str, names: list[RunName], folder: Path) -> None:
+    """Gather the results of the named runs of a task into `folder`.
+
+    Raises:
+        UserError: a run is missing, or its rows are not those of the prepared task.
+    """
+    _warn_of_strays(task, names)
+    runs = {name: load_run(name.folder()) for name in names}
+    labels = _labels(task)
+    with new_folder(folder) as draft:
+        write_json(draft / "task.json", read_json(DATA_FOLDER / task / "task.json"))
+        write_json(draft / "environment.json", _environments(runs))
+        write_csv(draft / "runs.csv", _run_table(runs, labels))
+        write_csv(draft / "history.csv", _with_names({name: run.history for name, run in runs.items()}))
+        write_parquet(draft / "labels.parquet", labels)
+        write_parquet(draft / "predictions.parquet", _predictions(runs, labels))
+        write_parquet(draft / "clusters.parquet", _clusters(runs, labels))
+
+
+def load_records(study: str, task: str) -> TaskRecords:
+    """Read the records of a task.
+
+    Raises:
+        UserError: they have not been collected.
+    """
+    folder = records_folder(study, task)
+    if not (folder / "task.json").is_file():
+        raise UserError(folder, "holds no records", "run `dvc repro`")
+    return TaskRecords(
+        task=read_json(folder / "task.json"),
+        runs=pd.read_csv(folder / "runs.csv"),
+        history=pd.read_csv(folder / "history.csv"),
+        labels=pd.read_parquet(folder / "labels.parquet"),
+        predictions=pd.read_parquet(folder / "predictions.parquet"),
+        clusters=pd.read_parquet(folder / "clusters.parquet"),
+    )
+
+
+def _warn_of_strays(task: str, names: list[RunName]) -> None:
+    """Runs on disk that params.yaml does not ask for (any more) are named, and left out."""
+    wanted = {name.folder() for name in names}
+    found = {record.parent for record in (RUNS_FOLDER / task).glob("*/*/*/record.json")}
+    for stray in sorted(found - wanted):
+        print(f"warning: {stray} is not among the arms and seeds of params.yaml and is left out", file=sys.stderr)
+
+
+def _labels(task: str) -> pd.DataFrame:
+    selection = load_task(task).selection
+    selected = pd.DataFrame({"split": "selection", "row_id": selection.row_ids, "label": selection.labels})
+    tested = load_test_labels(task)
+    tested.insert(0, "split", "test")
+    return pd.concat([selected, tested], ignore_index=True)
+
+
+def _environments(runs: dict[RunName, RunResult]) -> list[dict]:
+    distinct = {tuple(run.record["environment"].items()) for run in runs.values()}
+    return [dict(environment) for environment in sorted(distinct, key=str)]
+
+
+def _run_table(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame([_run_row(name, run, labels) for name, run in runs.items()])
+
+
+def _run_row(name: RunName, run: RunResult, labels: pd.DataFrame) -> dict:
+    """How far a run went, and its feature-space measures (tau = 1, nats) on the test rows it kept features of."""
+    features = torch.from_numpy(run.features["test"])
+    test_labels = torch.tensor(labels.loc[labels["split"] == "test", "label"].to_numpy()[: len(features)])
+    num_classes = int(labels["label"].max()) + 1
+    row = {"role": name.role, "arm": name.arm, "seed": name.seed}
+    row |= {key: run.record[key] for key in ("best_epoch", "epochs", "steps")}
+    row |= {f"feature_{key}": value for key, value in measure(features, test_labels, num_classes)._asdict().items()}
+    return row | {"feature_norm": float(features.norm(dim=1).mean()), "feature_rows": len(features)}
+
+
+def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several runs below each other, with the columns role, arm and seed before their own."""
+    parts = []
+    for name, table in tables.items():
+        own = pd.DataFrame({"role": name.role, "arm": name.arm, "seed": name.seed}, index=table.index)
+        parts.append(pd.concat([own, table], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _predictions(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFrame:
+    tables = {}
+    for name, run in runs.items():
+        for split in MEASURED_SPLITS:
+            split_logits(run.logits, split, labels.loc[labels["split"] == split, "row_id"].tolist(), name.folder())
+        tables[name] = run.logits[run.logits["split"].isin(MEASURED_SPLITS)].reset_index(drop=True)
+    return _with_names(tables)
+
+
+def _clusters(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFrame:
+    """The two directions of largest variance of each arm's test features, for the first seed."""
+    first_seed = min(name.seed for name in runs)
+    test_labels = labels.loc[labels["split"] == "test", "label"].to_numpy()
+    tables = {}
+    for name, run in runs.items():
+        if name.seed == first_seed:
+            points = PCA(n_components=2, svd_solver="full").fit_transform(run.features["test"]).astype(np.float32)
+            tables[name] = pd.DataFrame(
+                {"label": test_labels[: len(points)], "first": points[:, 0], "second": points[:, 1]}
+            )
+    return _with_names(tables)

@@ -1,0 +1,184 @@
+"""Test statistics of a run, and the paired bootstrap over seeds and examples.
+
+Each statistic is a function of sums over test rows. A resample of the rows is a vector of counts, so its sums
+are one product of counts with per-row moments, and every run and every statistic can share the same resamples:
+that is what makes the differences paired. METHOD section 5.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_softmax
+from scipy.stats import permutation_test
+
+from src.core import metrics
+
+RESAMPLES_AT_ONCE = 50
+
+
+@dataclass(frozen=True)
+class TestRows:
+    """What a run predicts for the test rows, and what is true of them.
+
+    `labels` (N,), `logits` (N, C), and `human` (N, C), the raters' shares, or None.
+    """
+
+    labels: np.ndarray
+    logits: np.ndarray
+    human: np.ndarray | None
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self.logits.shape[1]
+
+    @property
+    def log_p(self) -> np.ndarray:
+        """log softmax(logits), (N, C)."""
+        return log_softmax(self.logits.astype(float), axis=1)
+
+    @property
+    def one_hot(self) -> np.ndarray:
+        """The labels as rows of zeros and a one, (N, C)."""
+        return np.eye(self.num_classes)[self.labels]
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """`moments`: per-row terms (N, M); `value`: from their sums (..., M) to the statistic (...)."""
+
+    moments: Callable[[TestRows], np.ndarray]
+    value: Callable[[np.ndarray], np.ndarray]
+
+    def of(self, rows: TestRows) -> float:
+        """The statistic of all rows."""
+        return float(self.value(self.moments(rows).sum(axis=0)))
+
+
+def statistics_of(task_metrics: list[str], num_classes: int, has_humans: bool, ece_bins: int) -> dict[str, Statistic]:
+    """The statistics that a task is reported in: its own metrics, calibration, information, human distributions."""
+    chosen = {name: _confusion_statistic(metrics.CONFUSION_SCORES[name], num_classes) for name in task_metrics}
+    chosen["nll"] = _mean_statistic(lambda rows: metrics.nll_rows(rows.labels, rows.logits))
+    chosen["brier"] = _mean_statistic(lambda rows: metrics.brier_rows(rows.labels, rows.logits))
+    chosen["ece"] = _ece_statistic(ece_bins)
+    chosen |= _information_statistics(num_classes)
+    if has_humans:
+        chosen["kl_to_human"] = _mean_statistic(lambda rows: metrics.kl_to_human_rows(rows.human, rows.logits))
+    return chosen
+
+
+def bootstrap(
+    statistics: dict[str, Statistic], runs: list[TestRows], samples: int, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Each statistic of each run under resampled test rows.
+
+    Args:
+        runs: all over the same N test rows, which are drawn with replacement, the same draw for every run.
+
+    Returns:
+        For each statistic (samples, runs).
+    """
+    generator = np.random.default_rng(seed)
+    count = len(runs[0].labels)
+    moments = {name: np.stack([statistic.moments(run) for run in runs]) for name, statistic in statistics.items()}
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
+    for first in range(0, samples, RESAMPLES_AT_ONCE):
+        size = min(RESAMPLES_AT_ONCE, samples - first)
+        weights = generator.multinomial(count, np.full(count, 1 / count), size=size).astype(float)
+        for name, statistic in statistics.items():
+            parts[name].append(statistic.value(np.einsum("bn,rnm->brm", weights, moments[name], optimize=True)))
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def interval(resampled: np.ndarray, confidence: float, seed: int = 1) -> tuple[float, float]:
+    """A percentile interval over seeds and examples.
+
+    Args:
+        resampled: (samples, seeds) values under resampled rows; in each sample the seeds are drawn anew too.
+        confidence: such as 0.95.
+
+    Returns:
+        Lower and upper end, for the mean over seeds.
+    """
+    samples, seeds = resampled.shape
+    drawn = np.random.default_rng(seed).integers(seeds, size=(samples, seeds))
+    means = np.take_along_axis(resampled, drawn, axis=1).mean(axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def sign_flip_p(differences: np.ndarray) -> float:
+    """Two-sided exact p-value of paired differences, one per seed: no less than 2 / 2^n, so 1.0 for one seed."""
+    if len(differences) < 2:
+        return 1.0
+    test = permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    return float(test.pvalue)
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Holm's correction: p-values adjusted so that the family-wise error rate holds; in the order given."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    adjusted = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1.0)
+    return adjusted[np.argsort(order, kind="stable")].tolist()
+
+
+def _confusion_statistic(score: metrics.ConfusionScore, num_classes: int) -> Statistic:
+    cells = num_classes**2
+
+    def moments(rows: TestRows) -> np.ndarray:
+        return np.eye(cells)[rows.labels * num_classes + rows.logits.argmax(axis=1)]
+
+    return Statistic(moments, lambda sums: score(sums.reshape(*sums.shape[:-1], num_classes, num_classes)))
+
+
+def _mean_statistic(values: Callable[[TestRows], np.ndarray]) -> Statistic:
+    def moments(rows: TestRows) -> np.ndarray:
+        return np.stack([values(rows), np.ones(len(rows.labels))], axis=1)
+
+    return Statistic(moments, lambda sums: sums[..., 0] / sums[..., 1])
+
+
+def _ece_statistic(bins: int) -> Statistic:
+    """Expected calibration error: over bins, |correct rows - summed confidence| / rows."""
+
+    def moments(rows: TestRows) -> np.ndarray:
+        confidence, correct = np.exp(rows.log_p).max(axis=1), rows.logits.argmax(axis=1) == rows.labels
+        in_bin = np.eye(bins)[metrics.confidence_bins(confidence, bins)]
+        return np.concatenate([in_bin * (correct - confidence)[:, None], np.ones((len(confidence), 1))], axis=1)
+
+    return Statistic(moments, lambda sums: np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1])
+
+
+def _information_statistics(num_classes: int) -> dict[str, Statistic]:
+    """CMI, Gamma and NCMI in class space, from class sums of p and log p (METHOD sections 2 and 4)."""
+    cells = num_classes**2
+
+    def moments(rows: TestRows) -> np.ndarray:
+        log_p, p, one_hot = rows.log_p, np.exp(rows.log_p), rows.one_hot
+        of_class = [(one_hot[:, :, None] * values[:, None, :]).reshape(-1, cells) for values in (p, log_p)]
+        return np.concatenate([*of_class, (p * log_p).sum(axis=1, keepdims=True), one_hot], axis=1)
+
+    def parts(sums: np.ndarray) -> tuple[np.ndarray, ...]:
+        shape = (*sums.shape[:-1], num_classes, num_classes)
+        p, log_p = (sums[..., first : first + cells].reshape(shape) for first in (0, cells))
+        return p, log_p, sums[..., 2 * cells], sums[..., 2 * cells + 1 :]
+
+    def cmi(sums: np.ndarray) -> np.ndarray:
+        # The mean of KL(p || q_y) is H(Z|Y) - H(Z|X): the centroids' entropy less the samples' own.
+        p, _, p_log_p, counts = parts(sums)
+        centroids = p / np.maximum(counts, 1)[..., None]
+        log_q = np.log(np.maximum(centroids, np.finfo(float).tiny))
+        return (p_log_p - (p * log_q).sum(axis=(-2, -1))) / counts.sum(axis=-1)
+
+    def gamma(sums: np.ndarray) -> np.ndarray:
+        p, log_p, _, counts = parts(sums)
+        all_pairs = (p.sum(axis=-2) * log_p.sum(axis=-2)).sum(axis=-1)
+        return ((p * log_p).sum(axis=(-2, -1)) - all_pairs) / counts.sum(axis=-1) ** 2
+
+    def ncmi(sums: np.ndarray) -> np.ndarray:
+        return cmi(sums) / gamma(sums)
+
+    return {f"class_{value.__name__}": Statistic(moments, value) for value in (cmi, gamma, ncmi)}

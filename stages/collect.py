@@ -1,0 +1,25 @@
+"""Collect the small results of every run of one task: predictions, histories and feature-space measures."""
+
+import argparse
+
+from src.errors import stage
+from src.params import load_params
+from src.runs import runs_of_task
+from src.study.records import collect_task, records_folder
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True, help="a name from task_settings in params.yaml")
+    task = parser.parse_args().task
+    params = load_params()
+
+    names = runs_of_task(params, task)
+    collect_task(task, names, records_folder(params.study, task))
+
+    print(f"{task}: {len(names)} runs collected")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Fine-tune a teacher: one task, one arm, one seed."""
+
+from src.core.experiment import carry_out, run_arguments
+from src.data.prepared import load_task
+from src.errors import stage
+from src.params import load_params
+from src.runs import RunName
+
+
+@stage
+def main() -> None:
+    arguments = run_arguments(__doc__, "arm")
+    params = load_params()
+    run = RunName(arguments.task, "teacher", arguments.arm, arguments.seed)
+    objective, training = params.teacher(arguments.arm)
+
+    carry_out(run, load_task(run.task), params.models.teacher, objective, training, params.runtime)
+
+
+if __name__ == "__main__":
+    main()
