@@ -1,0 +1,251 @@
+"""The study's figures: PNG for people, and the CSV files behind `dvc plots`.
+
+Bytes are stable: equal results give equal files, so that DVC and git see no change where there is none.
+"""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import softmax
+
+from src.core.metrics import confusion_matrix, reliability
+from src.files import write_csv
+from src.study.records import TaskRecords
+
+# Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure of a role.
+COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
+NAMES = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "matthews": "Matthews correlation",
+    "selection_class_cmi": "CMI, class space (nats)",
+    "selection_feature_cmi": "CMI, feature space (nats)",
+}
+CLUSTER_POINTS = 300
+
+
+def draw_task(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_bins: int, folder: Path) -> None:
+    """Draw every figure of one task into `folder` as <task>-<figure>.png.
+
+    Args:
+        arms, runs: the study's tables, of this task.
+    """
+    task = records.task["task"]
+    figures = {
+        "scores": lambda: draw_scores(arms, records.primary),
+        "epochs": lambda: draw_epochs(records),
+        "cmi_and_score": lambda: draw_cmi_and_score(runs, records.primary),
+        "clusters_class": lambda: draw_class_clusters(records),
+        "clusters_feature": lambda: draw_feature_clusters(records),
+        "reliability": lambda: draw_reliability(records, ece_bins),
+        "confusion": lambda: draw_confusion(records),
+    }
+    for name, draw in figures.items():
+        figure = draw()
+        figure.suptitle(f"{task}: {TITLES[name]}", x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.savefig(folder / f"{task}-{name}.png", dpi=120, metadata={"Software": None})
+        plt.close(figure)
+
+
+TITLES = {
+    "scores": "test scores with intervals over seeds and examples",
+    "epochs": "selection score and CMI per epoch, mean and range over seeds",
+    "cmi_and_score": "CMI against score on test, one point a run",
+    "clusters_class": "probability of the true class on test, all seeds",
+    "clusters_feature": "test features in their two main directions, first seed",
+    "reliability": "accuracy against confidence on test, all seeds",
+    "confusion": "shares of each label's predictions on test, all seeds",
+}
+
+
+def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
+    """Primary metric, NLL and (where there are raters) KL to the human distribution, an arm a line."""
+    names = {primary: NAMES[primary], "nll": "NLL (nats)", "kl_to_human": "KL(human || model) (nats)"}
+    metrics = [name for name in names if name in set(arms["metric"])]
+    labels = list(dict.fromkeys(zip(arms["role"], arms["arm"], strict=True)))
+    figure, axes = _axes(1, len(metrics), width=4.2, height=0.8 + 0.38 * len(labels))
+    for axis, metric in zip(axes.flat, metrics, strict=True):
+        rows = arms[arms["metric"] == metric].set_index(["role", "arm"]).loc[labels]
+        heights = np.arange(len(rows))[::-1]
+        errors = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        colours = [_colours(arms)[label] for label in labels]
+        axis.errorbar(rows["mean"], heights, xerr=np.clip(errors, 0, None), fmt="none", ecolor=colours, capsize=3)
+        axis.scatter(rows["mean"], heights, c=colours, zorder=3)
+        axis.set_yticks(heights, [f"{role} {arm}" for role, arm in labels])
+        axis.set_xlabel(names[metric])
+        axis.grid(axis="x", alpha=0.3)
+        axis.label_outer()
+    return figure
+
+
+def draw_epochs(records: TaskRecords) -> Figure:
+    """Selection score and CMI in both spaces, a column each; teachers above students."""
+    columns = [f"selection_{records.primary}", "selection_class_cmi", "selection_feature_cmi"]
+    roles = list(dict.fromkeys(records.history["role"]))
+    figure, axes = _axes(len(roles), len(columns), width=4, height=2.7)
+    for row, role in zip(axes, roles, strict=True):
+        history = records.history[records.history["role"] == role]
+        for axis, column in zip(row, columns, strict=True):
+            for arm, runs in history.groupby("arm", sort=False):
+                spread = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
+                colour = _colours(history)[role, arm]
+                axis.plot(spread.index, spread["mean"], marker="o", markersize=3, color=colour, label=arm)
+                axis.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
+            axis.set_xticks(sorted(history["epoch"].unique()))
+            axis.set_xlabel("epoch")
+            axis.set_ylabel(NAMES.get(column, f"{NAMES[records.primary]} ({role}s)"))
+            axis.grid(alpha=0.3)
+        row[0].legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
+    """CMI in each space against the primary metric; circles are teachers, triangles students."""
+    figure, axes = _axes(1, 2, width=4.6, height=3.6)
+    for axis, space in zip(axes.flat, ("class", "feature"), strict=True):
+        for (role, arm), points in runs.groupby(["role", "arm"], sort=False):
+            style = {"marker": "o" if role == "teacher" else "^", "color": _colours(runs)[role, arm]}
+            axis.scatter(points[f"{space}_cmi"], points[primary], label=f"{role} {arm}", **style)
+        axis.set_xlabel(f"CMI on test, {space} space (nats)")
+        axis.set_ylabel(f"{NAMES[primary]} on test")
+        axis.grid(alpha=0.3)
+        axis.label_outer()
+    axes.flat[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def draw_class_clusters(records: TaskRecords) -> Figure:
+    """Histogram of the true class's probability, a row per class and a column per arm."""
+    arms = _pooled_logits(records)
+    labels, bins = records.split_labels("test"), np.linspace(0, 1, 21)
+    figure, axes = _axes(len(records.label_names), len(arms), width=2, height=1.8, sharex=True, sharey=True)
+    for column, ((role, arm), logits) in enumerate(arms.items()):
+        truth = np.tile(labels, len(logits) // len(labels))
+        probability = softmax(logits.astype(float), axis=1)[np.arange(len(truth)), truth]
+        for number, label in enumerate(records.label_names):
+            axis = axes[number, column]
+            axis.hist(probability[truth == number], bins, density=True, color=_colours(records.runs)[role, arm])
+            axis.set_title(f"{role}\n{arm}" if number == 0 else "", fontsize=8)
+            axis.set_ylabel(label)
+            axis.set_xlabel("p(true class)")
+            axis.label_outer()
+    return figure
+
+
+def draw_feature_clusters(records: TaskRecords) -> Figure:
+    """Features of test rows projected to two dimensions, a panel per arm, a colour per class."""
+    arms = list(dict.fromkeys(zip(records.clusters["role"], records.clusters["arm"], strict=True)))
+    figure, axes = _grid(len(arms), width=2.6, height=2.5)
+    for axis, (role, arm) in zip(axes, arms, strict=False):
+        points = records.clusters.query("role == @role and arm == @arm").head(CLUSTER_POINTS)
+        for number, label in enumerate(records.label_names):
+            own = points[points["label"] == number]
+            axis.scatter(own["first"], own["second"], s=7, alpha=0.6, color=COLOURS[number % len(COLOURS)], label=label)
+        axis.set_title(f"{role} {arm}", fontsize=9)
+        axis.tick_params(labelsize=7)
+    axes[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def draw_reliability(records: TaskRecords, bins: int) -> Figure:
+    """Accuracy per confidence bin against the bin's confidence; the diagonal is perfect calibration."""
+    arms = _pooled_logits(records)
+    labels = records.split_labels("test")
+    figure, axes = _grid(len(arms), width=2.4, height=2.4)
+    for axis, ((role, arm), logits) in zip(axes, arms.items(), strict=False):
+        table = reliability(np.tile(labels, len(logits) // len(labels)), logits, bins)
+        seen = table["count"] > 0
+        sizes = 4 + 160 * table["count"][seen] / table["count"].sum()
+        axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        axis.scatter(
+            table["confidence"][seen], table["accuracy"][seen], s=sizes, color=_colours(records.runs)[role, arm]
+        )
+        axis.set(title=f"{role} {arm}", xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+        axis.title.set_fontsize(9)
+        axis.label_outer()
+    return figure
+
+
+def draw_confusion(records: TaskRecords) -> Figure:
+    """Row-normalised confusion matrices, a panel per arm."""
+    arms = _pooled_logits(records)
+    labels, names = records.split_labels("test"), records.label_names
+    figure, axes = _grid(len(arms), width=2.3, height=2.3)
+    for axis, ((role, arm), logits) in zip(axes, arms.items(), strict=False):
+        truth = np.tile(labels, len(logits) // len(labels))
+        counts = confusion_matrix(truth, logits.argmax(axis=1), len(names))
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for (row, column), share in np.ndenumerate(shares):
+            colour = "white" if share > 0.5 else "black"
+            axis.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
+        axis.set_xticks(range(len(names)), names, fontsize=7)
+        axis.set_yticks(range(len(names)), names, fontsize=7, rotation=90, va="center")
+        axis.set_title(f"{role} {arm}", fontsize=9)
+        axis.set(xlabel="prediction", ylabel="label")
+        axis.label_outer()
+    return figure
+
+
+def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_bins: int, root: Path) -> None:
+    """The CSV files that dvc.yaml's plots read: a folder per plot, a file per task (and arm)."""
+    task = records.task["task"]
+    scores = arms[arms["metric"] == records.primary].rename(columns={"mean": "score"})
+    scores.insert(0, "run", scores["role"] + " " + scores["arm"])
+    write_csv(root / "scores" / f"{task}.csv", scores[["run", "score", "low", "high", "n"]])
+    points = runs.rename(columns={records.primary: "score"})
+    write_csv(
+        root / "cmi_and_score" / f"{task}.csv", points[["class_cmi", "feature_cmi", "score", "role", "arm", "seed"]]
+    )
+    for (role, arm), history in records.history.groupby(["role", "arm"], sort=False):
+        measures = history.rename(columns={f"selection_{records.primary}": "selection_score"})
+        columns = ["selection_score", "selection_class_cmi", "selection_feature_cmi"]
+        means = measures.groupby("epoch")[columns].mean().reset_index()
+        write_csv(root / "epochs" / f"{task}-{role}-{arm}.csv", means)
+    labels, names = records.split_labels("test"), np.array(records.label_names)
+    for (role, arm), logits in _pooled_logits(records).items():
+        truth = np.tile(labels, len(logits) // len(labels))
+        table = pd.DataFrame(reliability(truth, logits, ece_bins))
+        write_csv(root / "reliability" / f"{task}-{role}-{arm}.csv", table[table["count"] > 0])
+        rows = pd.DataFrame({"label": names[truth], "prediction": names[logits.argmax(axis=1)]})
+        write_csv(root / "confusion" / f"{task}-{role}-{arm}.csv", rows)
+
+
+def _axes(rows: int, columns: int, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
+    return plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows + 0.3), squeeze=False, layout="constrained", **options
+    )
+
+
+def _grid(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Panels in rows of up to four; the axes left over are hidden."""
+    columns = min(4, panels)
+    figure, axes = _axes(-(-panels // columns), columns, width, height)
+    for axis in axes.flat[panels:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat)
+
+
+def _colours(table: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """A colour for every (role, arm), counted anew in each role."""
+    colours: dict[tuple[str, str], str] = {}
+    for role, arms in table.groupby("role", sort=False)["arm"]:
+        colours |= {(role, arm): COLOURS[number % len(COLOURS)] for number, arm in enumerate(dict.fromkeys(arms))}
+    return colours
+
+
+def _pooled_logits(records: TaskRecords) -> dict[tuple[str, str], np.ndarray]:
+    """Test logits by (role, arm), those of all seeds below each other."""
+    pooled: dict[tuple[str, str], list[np.ndarray]] = {}
+    for (role, arm, _), logits in records.logits("test").items():
+        pooled.setdefault((role, arm), []).append(logits)
+    return {name: np.concatenate(parts) for name, parts in pooled.items()}
