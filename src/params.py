@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from src.errors import UserError
 
@@ -52,11 +52,12 @@ class ModelSource(Section):
             raise ValueError("source hub needs a revision, the other sources take none (null)")
         return self
 
-    @model_validator(mode="after")
-    def _layers_ascend(self) -> "ModelSource":
-        if self.layers is not None and self.layers != sorted(set(self.layers)):
+    @field_validator("layers")
+    @classmethod
+    def _layers_ascend(cls, layers: list[int] | None) -> list[int] | None:
+        if layers is not None and layers != sorted(set(layers)):
             raise ValueError("layers must ascend without repeats, such as [0, 2, 4]")
-        return self
+        return layers
 
 
 class Models(Section):
@@ -269,12 +270,25 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     Raises:
         UserError: the file is missing or not YAML, a key is unknown, or a value has the wrong type or range.
     """
+    return check_params(path, read_yaml(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        UserError: it is missing, or not YAML.
+    """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(path, "not found", "run from the repository root") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(path, f"not readable as YAML: {error}", "see the params table in README.md") from None
+
+
+def check_params(path: Path, content: Any) -> Params:
+    """Validate the content of a params file; `path` is for the message of the `UserError`."""
     try:
         params = Params.model_validate(content)
     except ValidationError as error:

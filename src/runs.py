@@ -110,16 +110,21 @@ def load_run(folder: Path) -> RunResult:
     Raises:
         UserError: the run is not there.
     """
-    if not (folder / "record.json").is_file():
-        raise UserError(folder, "this run has not been made", "run `dvc repro`")
+    logits = load_logits(folder)
     return RunResult(
         record=read_json(folder / "record.json"),
         history=pd.read_csv(folder / "history.csv"),
-        logits=load_logits(folder),
+        logits=logits,
         features=load_file(folder / "features.safetensors"),
     )
 
 
 def load_logits(folder: Path) -> pd.DataFrame:
-    """Read the logits of a run: all that a student needs of its teacher."""
+    """Read the logits of a run: all that a student needs of its teacher.
+
+    Raises:
+        UserError: the run is not there.
+    """
+    if not (folder / "logits.parquet").is_file():
+        raise UserError(folder, "this run has not been made", "run `dvc repro`")
     return pd.read_parquet(folder / "logits.parquet")

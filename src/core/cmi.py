@@ -76,9 +76,8 @@ def separation_of_sums(p_totals: Tensor, log_p_totals: Tensor, rows: int) -> Ten
     Returns:
         A scalar, at least 0.
     """
-    all_pairs = p_totals.sum(dim=0) @ log_p_totals.sum(dim=0)
-    pairs_of_equal_label = (p_totals * log_p_totals).sum()
-    return (pairs_of_equal_label - all_pairs) / rows**2
+    log_p_totals_of_others = log_p_totals.sum(dim=0) - log_p_totals
+    return -(p_totals * log_p_totals_of_others).sum() / rows**2
 
 
 def separation(log_p: Tensor, labels: Tensor, num_classes: int) -> Tensor:

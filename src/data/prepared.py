@@ -76,7 +76,13 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
 
 
 def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
-    """Read what training may know of a prepared task."""
+    """Read what training may know of a prepared task.
+
+    Raises:
+        UserError: it has not been prepared.
+    """
+    if not (root / name / "task.json").is_file():
+        raise UserError(root / name, "has not been prepared", "run `dvc repro`")
     description = read_json(root / name / "task.json")
     splits = {split: _read_split(root / name / f"{split}.parquet") for split in SPLITS}
     return PreparedTask(name, description["label_names"], description["metrics"], **splits)

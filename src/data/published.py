@@ -46,7 +46,7 @@ def _read_file(folder: Path, split: str, text: list[str]) -> tuple[str, pd.DataF
 def _read_table(path: Path, types: dict[str, type]) -> pd.DataFrame:
     """Texts are kept to the letter: no quoting in .tsv files, and no word such as NA means a missing value."""
     if path.name.endswith((".jsonl", ".jsonl.gz")):
-        return pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+        return pd.read_json(path, lines=True, dtype=False, encoding="utf-8")
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     if path.suffix == ".tsv":
@@ -71,11 +71,11 @@ def _read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tupl
 
 
 def _check_columns(place: str, raw: pd.DataFrame, settings: TaskSettings) -> None:
+    if raw.empty:
+        raise UserError(place, "holds no rows", "at least one is needed")
     for column in [*settings.text, settings.label]:
         if column not in raw.columns:
             raise UserError(place, f"no column '{column}'", f"allowed: {', '.join(map(str, raw.columns))}")
-    if raw.empty:
-        raise UserError(place, "holds no rows", "at least one is needed")
     for column in settings.text:
         bad = [row for row, text in enumerate(raw[column]) if not isinstance(text, str) or not text.strip()]
         if bad:
@@ -99,7 +99,7 @@ def _label_numbers(place: str, values: pd.Series, names: list[str]) -> np.ndarra
         numbers = values.map({name: number for number, name in enumerate(names)})
     bad = np.flatnonzero(~numbers.isin(range(len(names))).to_numpy())
     if len(bad):
-        problem = f"label {values.iloc[bad[0]]!r} is out of range"
+        problem = f"label {values.iloc[[bad[0]]].tolist()[0]!r} is out of range"
         allowed = f"allowed: 0 to {len(names) - 1}, or a name of {', '.join(names)}"
         raise UserError(f"{place}, row {bad[0]}", problem, allowed)
     return numbers.to_numpy(dtype=np.int64)

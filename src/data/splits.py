@@ -39,13 +39,23 @@ def draw(rows: pd.DataFrame, count: int, generator: np.random.Generator) -> np.n
         (N,) booleans, true for the drawn rows.
     """
     frame = pd.DataFrame({"group": linked_groups(rows), "label": rows["label"].to_numpy()})
-    groups = frame.groupby("group")["label"].agg(["size", lambda labels: labels.mode().iloc[0]])
-    groups.columns = ["size", "label"]
+    counts = frame.value_counts(["group", "label"]).reset_index().sort_values(["group", "count"])
+    groups = counts.groupby("group").agg(size=("count", "sum"), label=("label", "last"))  # the most frequent label
     groups = groups.iloc[generator.permutation(len(groups))]
-    quota = groups.groupby("label")["size"].transform("sum") * (count / len(rows))
-    filled = groups.groupby("label")["size"].cumsum()
-    drawn = groups.index[filled <= quota.round()]
+    drawn: list[int] = []
+    for _, stratum in groups.groupby("label"):
+        drawn += _fill(stratum["size"], round(stratum["size"].sum() * count / len(rows)))
     return frame["group"].isin(drawn).to_numpy()
+
+
+def _fill(sizes: pd.Series, room: int) -> list[int]:
+    """Take groups in the order given, passing over those that no longer fit."""
+    taken = []
+    for group, size in sizes.items():
+        if size <= room:
+            taken.append(group)
+            room -= size
+    return taken
 
 
 def cut(rows: pd.DataFrame, share: float, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:

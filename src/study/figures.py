@@ -20,7 +20,7 @@ from src.core.metrics import confusion_matrix, reliability
 from src.files import write_csv
 from src.study.records import TaskRecords
 
-# Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure of a role.
+# Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.
 COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
 NAMES = {
     "accuracy": "accuracy",
@@ -76,9 +76,8 @@ def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
     for axis, metric in zip(axes.flat, metrics, strict=True):
         rows = arms[arms["metric"] == metric].set_index(["role", "arm"]).loc[labels]
         heights = np.arange(len(rows))[::-1]
-        errors = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
         colours = [_colours(arms)[label] for label in labels]
-        axis.errorbar(rows["mean"], heights, xerr=np.clip(errors, 0, None), fmt="none", ecolor=colours, capsize=3)
+        axis.hlines(heights, rows["low"], rows["high"], colors=colours, linewidth=2)
         axis.scatter(rows["mean"], heights, c=colours, zorder=3)
         axis.set_yticks(heights, [f"{role} {arm}" for role, arm in labels])
         axis.set_xlabel(names[metric])
@@ -97,7 +96,7 @@ def draw_epochs(records: TaskRecords) -> Figure:
         for axis, column in zip(row, columns, strict=True):
             for arm, runs in history.groupby("arm", sort=False):
                 spread = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
-                colour = _colours(history)[role, arm]
+                colour = _colours(records.runs)[role, arm]
                 axis.plot(spread.index, spread["mean"], marker="o", markersize=3, color=colour, label=arm)
                 axis.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
             axis.set_xticks(sorted(history["epoch"].unique()))
@@ -171,7 +170,6 @@ def draw_reliability(records: TaskRecords, bins: int) -> Figure:
         )
         axis.set(title=f"{role} {arm}", xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
         axis.title.set_fontsize(9)
-        axis.label_outer()
     return figure
 
 
@@ -192,7 +190,6 @@ def draw_confusion(records: TaskRecords) -> Figure:
         axis.set_yticks(range(len(names)), names, fontsize=7, rotation=90, va="center")
         axis.set_title(f"{role} {arm}", fontsize=9)
         axis.set(xlabel="prediction", ylabel="label")
-        axis.label_outer()
     return figure
 
 
@@ -236,11 +233,13 @@ def _grid(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]
 
 
 def _colours(table: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """A colour for every (role, arm), counted anew in each role."""
-    colours: dict[tuple[str, str], str] = {}
-    for role, arms in table.groupby("role", sort=False)["arm"]:
-        colours |= {(role, arm): COLOURS[number % len(COLOURS)] for number, arm in enumerate(dict.fromkeys(arms))}
-    return colours
+    """A colour for every (role, arm): a student has that of the teacher arm it learnt from."""
+    origins = {arm: arm.rpartition("-")[2] for arm in table["arm"]}
+    order = list(dict.fromkeys(origins.values()))
+    return {
+        (role, arm): COLOURS[order.index(origins[arm]) % len(COLOURS)]
+        for role, arm in zip(table["role"], table["arm"], strict=True)
+    }
 
 
 def _pooled_logits(records: TaskRecords) -> dict[tuple[str, str], np.ndarray]:

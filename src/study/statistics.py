@@ -18,7 +18,7 @@ RESAMPLES_AT_ONCE = 50
 
 
 @dataclass(frozen=True)
-class TestRows:
+class PredictedRows:
     """What a run predicts for the test rows, and what is true of them.
 
     `labels` (N,), `logits` (N, C), and `human` (N, C), the raters' shares, or None.
@@ -48,10 +48,10 @@ class TestRows:
 class Statistic:
     """`moments`: per-row terms (N, M); `value`: from their sums (..., M) to the statistic (...)."""
 
-    moments: Callable[[TestRows], np.ndarray]
+    moments: Callable[[PredictedRows], np.ndarray]
     value: Callable[[np.ndarray], np.ndarray]
 
-    def of(self, rows: TestRows) -> float:
+    def of(self, rows: PredictedRows) -> float:
         """The statistic of all rows."""
         return float(self.value(self.moments(rows).sum(axis=0)))
 
@@ -69,7 +69,7 @@ def statistics_of(task_metrics: list[str], num_classes: int, has_humans: bool, e
 
 
 def bootstrap(
-    statistics: dict[str, Statistic], runs: list[TestRows], samples: int, seed: int = 0
+    statistics: dict[str, Statistic], runs: list[PredictedRows], samples: int, seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Each statistic of each run under resampled test rows.
 
@@ -128,14 +128,14 @@ def holm(p_values: list[float]) -> list[float]:
 def _confusion_statistic(score: metrics.ConfusionScore, num_classes: int) -> Statistic:
     cells = num_classes**2
 
-    def moments(rows: TestRows) -> np.ndarray:
+    def moments(rows: PredictedRows) -> np.ndarray:
         return np.eye(cells)[rows.labels * num_classes + rows.logits.argmax(axis=1)]
 
     return Statistic(moments, lambda sums: score(sums.reshape(*sums.shape[:-1], num_classes, num_classes)))
 
 
-def _mean_statistic(values: Callable[[TestRows], np.ndarray]) -> Statistic:
-    def moments(rows: TestRows) -> np.ndarray:
+def _mean_statistic(values: Callable[[PredictedRows], np.ndarray]) -> Statistic:
+    def moments(rows: PredictedRows) -> np.ndarray:
         return np.stack([values(rows), np.ones(len(rows.labels))], axis=1)
 
     return Statistic(moments, lambda sums: sums[..., 0] / sums[..., 1])
@@ -144,7 +144,7 @@ def _mean_statistic(values: Callable[[TestRows], np.ndarray]) -> Statistic:
 def _ece_statistic(bins: int) -> Statistic:
     """Expected calibration error: over bins, |correct rows - summed confidence| / rows."""
 
-    def moments(rows: TestRows) -> np.ndarray:
+    def moments(rows: PredictedRows) -> np.ndarray:
         confidence, correct = np.exp(rows.log_p).max(axis=1), rows.logits.argmax(axis=1) == rows.labels
         in_bin = np.eye(bins)[metrics.confidence_bins(confidence, bins)]
         return np.concatenate([in_bin * (correct - confidence)[:, None], np.ones((len(confidence), 1))], axis=1)
@@ -156,7 +156,7 @@ def _information_statistics(num_classes: int) -> dict[str, Statistic]:
     """CMI, Gamma and NCMI in class space, from class sums of p and log p (METHOD sections 2 and 4)."""
     cells = num_classes**2
 
-    def moments(rows: TestRows) -> np.ndarray:
+    def moments(rows: PredictedRows) -> np.ndarray:
         log_p, p, one_hot = rows.log_p, np.exp(rows.log_p), rows.one_hot
         of_class = [(one_hot[:, :, None] * values[:, None, :]).reshape(-1, cells) for values in (p, log_p)]
         return np.concatenate([*of_class, (p * log_p).sum(axis=1, keepdims=True), one_hot], axis=1)
@@ -175,10 +175,11 @@ def _information_statistics(num_classes: int) -> dict[str, Statistic]:
 
     def gamma(sums: np.ndarray) -> np.ndarray:
         p, log_p, _, counts = parts(sums)
-        all_pairs = (p.sum(axis=-2) * log_p.sum(axis=-2)).sum(axis=-1)
-        return ((p * log_p).sum(axis=(-2, -1)) - all_pairs) / counts.sum(axis=-1) ** 2
+        log_p_of_others = log_p.sum(axis=-2, keepdims=True) - log_p
+        return -(p * log_p_of_others).sum(axis=(-2, -1)) / counts.sum(axis=-1) ** 2
 
     def ncmi(sums: np.ndarray) -> np.ndarray:
-        return cmi(sums) / gamma(sums)
+        top, bottom = cmi(sums), gamma(sums)
+        return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
     return {f"class_{value.__name__}": Statistic(moments, value) for value in (cmi, gamma, ncmi)}

@@ -10,7 +10,7 @@ import pandas as pd
 
 from src.params import EvaluateSection
 from src.study.records import TaskRecords
-from src.study.statistics import Statistic, TestRows, bootstrap, holm, interval, sign_flip_p, statistics_of
+from src.study.statistics import PredictedRows, Statistic, bootstrap, holm, interval, sign_flip_p, statistics_of
 
 FEATURE_MEASURES = ("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm")
 RunKey = tuple[str, str, int]  # role, arm, seed
@@ -38,7 +38,7 @@ class TaskEvaluation:
 def evaluate_task(records: TaskRecords, settings: EvaluateSection) -> TaskEvaluation:
     """Measure every run of a task on test, and resample the test rows."""
     labels, human = records.split_labels("test"), records.human("test")
-    runs = {key: TestRows(labels, logits, human) for key, logits in records.logits("test").items()}
+    runs = {key: PredictedRows(labels, logits, human) for key, logits in records.logits("test").items()}
     task = records.task
     statistics = statistics_of(task["metrics"], len(task["label_names"]), human is not None, settings.ece_bins)
     resampled = bootstrap(statistics, list(runs.values()), settings.bootstrap_samples)
@@ -118,7 +118,7 @@ def summary(arms: pd.DataFrame, comparisons: pd.DataFrame) -> dict:
     return content
 
 
-def _per_run(records: TaskRecords, runs: dict[RunKey, TestRows], statistics: dict[str, Statistic]) -> pd.DataFrame:
+def _per_run(records: TaskRecords, runs: dict[RunKey, PredictedRows], statistics: dict[str, Statistic]) -> pd.DataFrame:
     measured = [
         dict(zip(("role", "arm", "seed"), key, strict=True))
         | {name: statistic.of(rows) for name, statistic in statistics.items()}

@@ -1,0 +1,114 @@
+"""Small real things for the tests: models with random weights, and labelled texts that can be learnt."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+from src.params import ModelSource, Params
+
+REPOSITORY = Path(__file__).parent.parent
+GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
+NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+
+
+@pytest.fixture
+def params() -> Params:
+    """params.yaml as committed."""
+    return Params.model_validate(params_content())
+
+
+def params_content() -> dict:
+    """The content of params.yaml as committed, for tests to change."""
+    return yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> ModelSource:
+    """A BERT of four layers and width 32."""
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=64, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64, pad_token_id=0
+    )
+    return _saved(BertForSequenceClassification(config), _tokenizer("[PAD]"), tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def tiny_distilbert(tmp_path_factory) -> ModelSource:
+    """An encoder without a pooler."""
+    torch.manual_seed(0)
+    config = DistilBertConfig(vocab_size=64, dim=32, n_layers=2, n_heads=2, hidden_dim=64, pad_token_id=0)
+    model = DistilBertForSequenceClassification(config)
+    return _saved(model, _tokenizer("[PAD]"), tmp_path_factory.mktemp("distilbert"))
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tmp_path_factory) -> ModelSource:
+    """A GPT-2 of two layers, whose tokenizer has no pad token."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=64, bos_token_id=3, eos_token_id=3)
+    return _saved(GPT2ForSequenceClassification(config), _tokenizer(None), tmp_path_factory.mktemp("decoder"))
+
+
+@pytest.fixture
+def tiny_data(tmp_path) -> Path:
+    """A folder of train.jsonl and validation.jsonl whose label follows from the words."""
+    folder = tmp_path / "tiny-data"
+    folder.mkdir()
+    for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
+        lines = [json.dumps(row) for row in labelled_texts(rows, seed)]
+        (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def labelled_texts(rows: int, seed: int, noise: float = 0.0) -> list[dict]:
+    """Sentences with one or two words of feeling among neutral ones; a share `noise` of them has the wrong one."""
+    generator = random.Random(seed)
+    found = []
+    for _ in range(rows):
+        label = generator.randrange(2)
+        words = generator.choices(NEUTRAL, k=generator.randrange(3, 12))
+        shown = label ^ (generator.random() < noise)
+        words += generator.choices((BAD, GOOD)[shown], k=generator.randrange(1, 3))
+        generator.shuffle(words)
+        found.append({"sentence": " ".join(words), "label": label})
+    return found
+
+
+def _tokenizer(pad: str | None) -> PreTrainedTokenizerFast:
+    words = SPECIAL + GOOD + BAD + NEUTRAL
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    if pad is None:
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]", eos_token="[SEP]")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        unk_token="[UNK]",
+        pad_token=pad,
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def _saved(model, tokenizer, folder: Path) -> ModelSource:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return ModelSource(source="folder", name=str(folder))

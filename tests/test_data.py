@@ -1,0 +1,219 @@
+"""The real VADER archive, local files in the hub's format, and the rules for cutting splits."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.data.prepared import load_task, load_test_labels, prepare_task
+from src.data.published import read_split
+from src.data.splits import cap, cut, linked_groups
+from src.data.vader import read_vader
+from src.errors import UserError
+from src.params import MaxRows, Params, TaskSettings
+from tests.conftest import params_content
+
+# Rows in the archive (METHOD section 7) less ties; groups are documents where the ids name them.
+VADER = {
+    "movie": (10605, 10577, 2, 10577),
+    "tweets": (4200, 4138, 3, 4138),
+    "nyt": (5190, 4999, 3, 498),
+    "amazon": (3708, 3662, 3, 300),
+}
+
+
+@pytest.mark.parametrize("part", VADER)
+def test_vader_has_its_rows_and_ratings(part):
+    rows_in_archive, rows, classes, groups = VADER[part]
+    data = read_vader(part)
+    assert len(data.rows) == rows < rows_in_archive
+    assert len(data.label_names) == classes
+    assert data.rows["group"].nunique() == groups
+    shares = data.rows[data.human_columns].to_numpy()
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert (shares.argmax(axis=1) == data.rows["label"]).all()
+    assert not data.rows["text_a"].str.contains("[\r\n\ufeff]").any()
+
+
+def test_vader_labels_follow_from_the_ratings():
+    """Movie snippet 3 has the ratings -1 0 -1 0 -1 -1 -1 -1 0 -2 1 1 -1 -1 -1: ten below zero, two above."""
+    movie = read_vader("movie")
+    row = movie.rows.set_index("row_id").loc["3"]
+    assert row["label"] == 0
+    assert row["human_negative"] == pytest.approx(10 / 12)
+
+
+def test_an_unknown_vader_part_is_named():
+    with pytest.raises(UserError, match=r"no vader part 'books'; allowed: movie"):
+        read_vader("books")
+
+
+def table(groups, labels, texts=None) -> pd.DataFrame:
+    texts = texts or [f"text {number}" for number in range(len(labels))]
+    return pd.DataFrame(
+        {"text_a": texts, "label": labels, "group": groups, "row_id": list(map(str, range(len(labels))))}
+    )
+
+
+def test_links_by_group_and_by_text_are_followed():
+    rows = table(["a", "a", "b", "c", "d"], [0] * 5, ["one", "two", "two", "three", "four"])
+    groups = linked_groups(rows)
+    assert groups[0] == groups[1] == groups[2]
+    assert len({groups[0], groups[3], groups[4]}) == 3
+
+
+@pytest.mark.parametrize("part", ["nyt", "amazon"])
+def test_no_document_and_no_text_is_on_both_sides(part):
+    rows = read_vader(part).rows
+    rest, taken = cut(rows, 0.2, 0, "test")
+    assert not set(rest["group"]) & set(taken["group"])
+    assert not set(rest["text_a"]) & set(taken["text_a"])
+    assert len(rest) + len(taken) == len(rows)
+    assert len(taken) == pytest.approx(0.2 * len(rows), rel=0.05)
+    assert taken["label"].value_counts(normalize=True).to_dict() == pytest.approx(
+        rows["label"].value_counts(normalize=True).to_dict(), abs=0.03
+    )
+
+
+def test_cuts_are_stratified_and_seeded():
+    rows = table(range(1000), [0] * 700 + [1] * 300)
+    _, taken = cut(rows, 0.1, 0, "test")
+    assert taken["label"].value_counts().to_dict() == {0: 70, 1: 30}
+    assert cut(rows, 0.1, 0, "test")[1].equals(taken)
+    assert not cut(rows, 0.1, 1, "test")[1].equals(taken)
+
+
+def test_a_cut_without_some_label_is_refused():
+    with pytest.raises(UserError, match=r"splits\.test: 0\.1 leaves a split without some label"):
+        cut(table(range(20), [0] * 18 + [1] * 2), 0.1, 0, "test")
+
+
+def test_caps_keep_the_label_shares_and_shuffle():
+    rows = table(range(1000), [0] * 700 + [1] * 300)
+    capped = cap({"train": rows}, MaxRows(train=100), 0)["train"]
+    assert capped["label"].value_counts().to_dict() == {0: 70, 1: 30}
+    assert capped["label"].head(70).eq(0).sum() + 10 > 50
+    assert capped["label"].tolist() != sorted(capped["label"])
+
+
+def with_folder(folder, **settings) -> Params:
+    content = params_content()
+    content["task_settings"]["tiny"] = {
+        "source": "folder",
+        "path": str(folder),
+        "text": ["sentence"],
+        "labels": ["negative", "positive"],
+        "metrics": ["accuracy"],
+    } | settings
+    return Params.model_validate(content)
+
+
+def test_test_labels_lie_apart_from_what_training_reads(tiny_data, tmp_path):
+    description = prepare_task("tiny", with_folder(tiny_data), tmp_path)
+    task, labels = load_task("tiny", tmp_path), load_test_labels("tiny", tmp_path)
+    assert task.test.labels is None
+    assert len(task.test) == 60
+    assert task.test.row_ids == labels["row_id"].tolist()
+    assert "label" not in pd.read_parquet(tmp_path / "tiny" / "test.parquet")
+    assert {split: facts["rows"] for split, facts in description["splits"].items()} == {
+        "train": 144,
+        "selection": 16,
+        "test": 60,
+    }
+    lines = (tiny_data / "validation.jsonl").read_text().splitlines()
+    for row_id, text, label in zip(task.test.row_ids, task.test.texts, labels["label"], strict=True):
+        source = json.loads(lines[int(row_id.removeprefix("validation_"))])
+        assert (source["sentence"], source["label"]) == (text[0], label)
+
+
+def test_preparing_twice_gives_the_same_hashes(tiny_data, tmp_path):
+    first = prepare_task("tiny", with_folder(tiny_data), tmp_path)
+    assert prepare_task("tiny", with_folder(tiny_data), tmp_path) == first
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "parquet", "csv", "tsv"])
+def test_every_local_format_gives_the_same_rows(tmp_path, suffix):
+    rows = pd.DataFrame(
+        {"premise": ['He said "no".', "NA", "12"], "hypothesis": ["a, b", "null", "3.50"], "label": [0, 2, 1]}
+    )
+    path = tmp_path / f"train.{suffix}"
+    if suffix == "parquet":
+        rows.to_parquet(path)
+    elif suffix.startswith("jsonl"):
+        opener = gzip.open if suffix.endswith("gz") else open
+        with opener(path, "wt") as file:
+            rows.to_json(file, orient="records", lines=True)
+    elif suffix == "csv":
+        rows.to_csv(path, index=False)
+    else:
+        path.write_text("\n".join("\t".join(map(str, row)) for row in [rows.columns, *rows.to_numpy()]) + "\n")
+    settings = TaskSettings(
+        source="folder",
+        path=str(tmp_path),
+        text=["premise", "hypothesis"],
+        labels=["a", "b", "c"],
+        metrics=["accuracy"],
+    )
+    read = read_split("mine", settings, None, "train").rows
+    assert read["text_a"].tolist() == rows["premise"].tolist()
+    assert read["text_b"].tolist() == rows["hypothesis"].tolist()
+    assert read["label"].tolist() == [0, 2, 1]
+
+
+def test_labels_may_be_names(tmp_path):
+    (tmp_path / "train.jsonl").write_text('{"sentence": "a", "label": "positive"}\n')
+    params = with_folder(tmp_path)
+    assert read_split("tiny", params.task("tiny"), params.glue, "train").rows["label"].tolist() == [1]
+
+
+BROKEN = {
+    "empty file": ("", "holds no rows"),
+    "no json": ("sentence", "not readable"),
+    "cut json": ('{"sentence": "a", "label"', "not readable"),
+    "other column": ('{"text": "a", "label": 0}', "no column 'sentence'; allowed: text, label"),
+    "no label column": ('{"sentence": "a"}', "no column 'label'"),
+    "label too high": ('{"sentence": "a", "label": 2}', "row 0: label 2 is out of range; allowed: 0 to 1"),
+    "label below 0": ('{"sentence": "a", "label": -1}', "row 0: label -1 is out of range"),
+    "label missing": ('{"sentence": "a", "label": null}', "row 0: label"),
+    "label with a fraction": ('{"sentence": "a", "label": 0.5}', "row 0: label 0.5 is out of range"),
+    "unknown label name": ('{"sentence": "a", "label": "good"}', "label 'good' is out of range"),
+    "empty text": ('{"sentence": " ", "label": 0}', "row 0: column 'sentence' holds no text"),
+    "text missing": ('{"sentence": null, "label": 0}', "row 0: column 'sentence' holds no text"),
+    "a number for a text": ('{"sentence": 7, "label": 0}', "row 0: column 'sentence' holds no text"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_data_is_one_line_and_leaves_nothing(tmp_path, case):
+    text, expected = BROKEN[case]
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "train.jsonl").write_text(text + "\n")
+    with pytest.raises(UserError, match=expected) as caught:
+        prepare_task("tiny", with_folder(source), tmp_path / "data")
+    assert "\n" not in str(caught.value)
+    assert "train.jsonl" in str(caught.value)
+    assert not list((tmp_path / "data").glob("*"))
+
+
+def test_bytes_that_are_no_text_are_one_line(tmp_path):
+    (tmp_path / "train.jsonl").write_bytes(b'{"sentence": "\xff\xfe", "label": 0}\n')
+    params = with_folder(tmp_path)
+    with pytest.raises(UserError, match=r"train\.jsonl: not readable"):
+        read_split("tiny", params.task("tiny"), params.glue, "train")
+
+
+def test_a_missing_split_names_the_file_and_the_endings(tmp_path):
+    params = with_folder(tmp_path)
+    with pytest.raises(UserError, match=r"train: no such file; allowed endings: \.jsonl\.gz"):
+        read_split("tiny", params.task("tiny"), params.glue, "train")
+
+
+def test_glue_reads_a_local_folder_by_part(tiny_data):
+    content = params_content()
+    content["glue"]["folder"] = str(tiny_data.parent)
+    content["task_settings"]["glue-sst2"]["part"] = tiny_data.name
+    params = Params.model_validate(content)
+    assert len(read_split("glue-sst2", params.task("glue-sst2"), params.glue, "train").rows) == 160

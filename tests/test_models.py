@@ -1,0 +1,212 @@
+"""Encoders and decoder-only models as classifiers: what enters the head, cut students, and what is refused."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from src.core.encoding import encode, inference_batches, training_batches
+from src.core.inference import predict
+from src.core.models import load_classifier, load_tokenizer
+from src.errors import UserError
+from src.params import ModelSource
+
+TEXTS = [("the film was good",), ("bad",), ("a story a plot a scene was awful and poor",), ("great music",)]
+LABELS = ["negative", "positive"]
+
+
+def loaded(source: ModelSource, seed: int = 0):
+    tokenizer = load_tokenizer(source)
+    model = load_classifier(source, LABELS, tokenizer.pad_token_id, seed).eval()
+    return model, encode(TEXTS, tokenizer, 16)
+
+
+@pytest.fixture
+def accelerator():
+    from accelerate import Accelerator
+
+    return Accelerator(cpu=True)
+
+
+@pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])
+def test_features_are_what_the_head_sees(name, request):
+    """The head's own layers, applied to the features, give the logits."""
+    model, split = loaded(request.getfixturevalue(name))
+    with torch.no_grad():
+        logits, features = model(**split.batch(torch.arange(4)))
+        own = model.model
+        if name == "tiny_encoder":
+            again = own.classifier(features)
+        elif name == "tiny_distilbert":
+            again = own.classifier(own.pre_classifier(features).relu())
+        else:
+            again = own.score(features)
+    assert features.shape == (4, 32)
+    assert torch.allclose(again, logits, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])
+def test_padding_does_not_change_outputs(name, request, accelerator):
+    model, split = loaded(request.getfixturevalue(name))
+    together = predict(model, split, accelerator)
+    for row in range(4):
+        alone = model(**split.batch(torch.tensor([row])))
+        assert torch.allclose(alone.logits[0], together.logits[row], atol=1e-5)
+        assert torch.allclose(alone.features[0], together.features[row], atol=1e-5)
+
+
+def test_features_have_no_dropout_of_their_own(tiny_encoder):
+    """In training, logits are noisy twice over but the pooled vector carries no zeros of the head's dropout."""
+    model, split = loaded(tiny_encoder)
+    model.train()
+    assert (model(**split.batch(torch.arange(4))).features != 0).all()
+
+
+def test_the_head_follows_from_the_seed(tiny_encoder, tmp_path):
+    folder = tmp_path / "headless"
+    shutil.copytree(tiny_encoder.name, folder)
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        {key: value for key, value in weights.items() if not key.startswith("classifier")},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    source = ModelSource(source="folder", name=str(folder))
+    heads = [loaded(source, seed)[0].model.classifier.weight for seed in (0, 0, 1)]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+def test_a_student_is_cut_from_the_layers_named(tiny_encoder):
+    whole, _ = loaded(tiny_encoder)
+    student, split = loaded(tiny_encoder.model_copy(update={"layers": [0, 2]}))
+    layers = student.model.bert.encoder.layer
+    assert len(layers) == student.model.config.num_hidden_layers == 2
+    for kept, original in zip(layers, (0, 2), strict=True):
+        own, source = kept.state_dict(), whole.model.bert.encoder.layer[original].state_dict()
+        assert all(torch.equal(own[key], source[key]) for key in source)
+    assert student(**split.batch(torch.arange(4))).logits.shape == (4, 2)
+
+
+def test_a_decoder_student_is_cut_too(tiny_decoder):
+    student, split = loaded(tiny_decoder.model_copy(update={"layers": [1]}))
+    assert len(student.model.transformer.h) == 1
+    assert student(**split.batch(torch.arange(4))).logits.shape == (4, 2)
+
+
+def copy_of(source: ModelSource, folder: Path) -> ModelSource:
+    shutil.copytree(source.name, folder)
+    return ModelSource(source="folder", name=str(folder))
+
+
+def rename_labels(folder: Path, names: list[str]) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["id2label"] = {str(number): name for number, name in enumerate(names)}
+    config["label2id"] = {name: number for number, name in enumerate(names)}
+    path.write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(("names", "fits"), [(["Negative", "POSITIVE"], True), (["positive", "negative"], False)])
+def test_labels_of_model_and_data_must_agree_in_order(tiny_encoder, tmp_path, names, fits):
+    source = copy_of(tiny_encoder, tmp_path / "named")
+    rename_labels(tmp_path / "named", names)
+    if fits:
+        assert loaded(source)[0].model.config.id2label == {0: "negative", 1: "positive"}
+    else:
+        with pytest.raises(UserError, match="has the labels positive, negative; the data has negative, positive"):
+            loaded(source)
+
+
+def test_a_model_with_another_number_of_labels_gets_a_new_head(tiny_encoder, tmp_path):
+    source = copy_of(tiny_encoder, tmp_path / "three")
+    rename_labels(tmp_path / "three", ["a", "b", "c"])
+    weights = load_file(tmp_path / "three" / "model.safetensors")
+    weights |= {"classifier.weight": torch.zeros(3, 32), "classifier.bias": torch.zeros(3)}
+    save_file(weights, tmp_path / "three" / "model.safetensors", metadata={"format": "pt"})
+    head = loaded(source)[0].model.classifier
+    assert head.weight.shape == (2, 32)
+    assert head.weight.abs().sum() > 0
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def no_weights(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+
+def pickled_weights(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    no_weights(folder)
+
+
+def cut_weights(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def lost_layer(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    kept = {key: value for key, value in weights.items() if "layer.3." not in key}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def broken_config(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (no_config, "holds no config.json"),
+        (no_weights, r"holds no \.safetensors file"),
+        (pickled_weights, r"holds no \.safetensors file; other formats are not read"),
+        (cut_weights, "cannot be loaded"),
+        (lost_layer, "lacks 16 weights, such as bert.encoder.layer.3"),
+        (broken_config, "cannot be loaded"),
+    ],
+)
+def test_a_damaged_model_folder_is_one_line(tiny_encoder, tmp_path, damage, expected):
+    source = copy_of(tiny_encoder, tmp_path / "damaged")
+    damage(tmp_path / "damaged")
+    with pytest.raises(UserError, match=expected) as caught:
+        loaded(source)
+    assert "\n" not in str(caught.value)
+    assert "models" in str(caught.value)
+
+
+def test_a_layer_that_is_not_there_is_named(tiny_encoder):
+    with pytest.raises(UserError, match=r"no layer 4 in .*; 0 to 3"):
+        loaded(tiny_encoder.model_copy(update={"layers": [0, 4]}))
+
+
+def test_a_hub_model_without_a_network_is_one_line(monkeypatch):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="nobody/nothing: cannot be loaded"):
+        load_tokenizer(ModelSource(source="hub", name="nobody/nothing", revision="0" * 40))
+
+
+def test_pairs_are_marked_and_cut_to_length(tiny_encoder):
+    split = encode([("good film", "bad plot and a poor story")], load_tokenizer(tiny_encoder), 8)
+    inputs = split.batch(torch.tensor([0]))
+    assert inputs["input_ids"].shape == (1, 8)
+    assert inputs["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1]]
+
+
+def test_every_row_is_in_one_batch_of_an_epoch():
+    lengths = torch.randint(3, 60, (1001,), generator=torch.Generator().manual_seed(0))
+    batches = training_batches(lengths, 32, torch.Generator().manual_seed(1))
+    assert torch.cat(batches).sort().values.tolist() == list(range(1001))
+    assert {len(batch) for batch in batches} <= {31, 32}
+    padded = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
+    assert padded / int(lengths.sum()) < 1.06
+    again = training_batches(lengths, 32, torch.Generator().manual_seed(1))
+    assert all(torch.equal(one, other) for one, other in zip(batches, again, strict=True))
+    assert [len(rows) for rows in inference_batches(lengths, 400)] == [400, 400, 201]

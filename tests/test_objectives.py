@@ -1,0 +1,160 @@
+"""The loss of a run: every weight moves it, and its values are those of the definitions."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from src.core.centroids import EmaCentroids, TrainSplitCentroids, make_centroids
+from src.core.cmi import ClassSums, class_means, class_sums, measure
+from src.core.objectives import Outputs, Processes, RunObjective, distillation_kl
+from src.params import Objective
+
+BASE = {
+    "space": "feature",
+    "tau": 1.0,
+    "centroid": "batch",
+    "momentum": 0.9,
+    "cmi_weight": 0.0,
+    "separation_weight": 0.0,
+    "alpha": 0.0,
+    "temperature": 1.0,
+}
+
+
+def batch(seed: int = 0, rows: int = 12):
+    generator = torch.Generator().manual_seed(seed)
+    outputs = Outputs(torch.randn(rows, 3, generator=generator), torch.randn(rows, 5, generator=generator))
+    return outputs, torch.arange(rows) % 3, 2 * torch.randn(rows, 3, generator=generator)
+
+
+def loss(teacher: bool = False, **settings) -> float:
+    outputs, labels, teacher_logits = batch()
+    objective = RunObjective(Objective(**{**BASE, **settings}), 3)
+    return objective(outputs, labels, teacher_logits if teacher else None).total.item()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cmi_weight": 0.5},
+        {"cmi_weight": -0.5},
+        {"separation_weight": 0.5},
+        {"cmi_weight": 0.5, "space": "class"},
+        {"cmi_weight": 0.5, "tau": 2.0},
+        {"separation_weight": 0.5, "tau": 2.0},
+        {"alpha": 0.9, "teacher": True},
+        {"alpha": 0.5, "teacher": True},
+        {"alpha": 0.9, "temperature": 2.0, "teacher": True},
+    ],
+)
+def test_every_weight_moves_the_loss(change):
+    values = {loss(), loss(cmi_weight=0.5), loss(separation_weight=0.5), loss(alpha=0.9, teacher=True)}
+    changed = loss(**change)
+    assert abs(changed - loss()) > 1e-4
+    assert len({round(value, 6) for value in values}) == 4
+
+
+def test_the_sign_of_cmi_weight_says_minimise_when_positive():
+    outputs, labels, _ = batch()
+    for space in ("class", "feature"):
+        cmi = measure(outputs.logits if space == "class" else outputs.features, labels, 3).cmi
+        assert loss(cmi_weight=2.0, space=space) == pytest.approx(loss() + 2 * cmi, rel=1e-5)
+        assert loss(cmi_weight=-2.0, space=space) == pytest.approx(loss() - 2 * cmi, rel=1e-5)
+
+
+def test_separation_is_maximised():
+    outputs, labels, _ = batch()
+    gamma = measure(outputs.features, labels, 3).gamma
+    assert loss(separation_weight=0.7) == pytest.approx(loss() - 0.7 * gamma, rel=1e-5)
+
+
+def test_distillation_weighs_teacher_and_labels():
+    outputs, labels, teacher = batch()
+    ce = F.cross_entropy(outputs.logits, labels)
+    kl = F.kl_div(
+        F.log_softmax(outputs.logits / 4, -1), F.log_softmax(teacher / 4, -1), reduction="batchmean", log_target=True
+    )
+    assert loss(alpha=0.9, temperature=4.0, teacher=True) == pytest.approx((0.1 * ce + 0.9 * 16 * kl).item(), rel=1e-5)
+
+
+def test_distillation_of_equal_logits_is_0_and_of_a_known_pair_is_known():
+    logits = torch.tensor([[2.0, 0.0]])
+    assert distillation_kl(logits, logits, 3.0).item() == pytest.approx(0, abs=1e-7)
+    # Teacher (0.8, 0.2) and student (0.5, 0.5) at T = 1: 0.8 ln 1.6 + 0.2 ln 0.4 = 0.19274 nats.
+    teacher = torch.tensor([[math.log(4.0), 0.0]])
+    assert distillation_kl(torch.zeros(1, 2), teacher, 1.0).item() == pytest.approx(0.19274, abs=1e-5)
+
+
+def test_a_weight_of_0_leaves_no_gradient_in_the_features():
+    outputs, labels, _ = batch()
+    features = outputs.features.clone().requires_grad_()
+    logits = outputs.logits.clone().requires_grad_()
+    RunObjective(Objective(**BASE), 3)(Outputs(logits, features), labels).total.backward()
+    assert features.grad is None
+    assert logits.grad is not None
+
+
+def test_ema_starts_at_the_first_batch_and_follows_the_rule():
+    """Two batches with m = 0.9: (0.9 * 0.1 a + 0.1 b) / (1 - 0.81)."""
+    ema = EmaCentroids(0.9)
+    a, b = torch.tensor([[0.2, 0.8], [0.5, 0.5]]), torch.tensor([[0.6, 0.4], [0.1, 0.9]])
+    assert torch.allclose(ema.update(ClassSums(4 * a, torch.full((2,), 4.0))), a)
+    second = ema.update(ClassSums(2 * b, torch.full((2,), 2.0)))
+    assert torch.allclose(second, (0.09 * a + 0.1 * b) / 0.19)
+
+
+def test_a_class_absent_from_a_batch_keeps_its_centroid():
+    ema = EmaCentroids(0.9)
+    first = ema.update(ClassSums(torch.tensor([[0.2, 0.8], [0.5, 0.5]]), torch.ones(2)))
+    second = ema.update(ClassSums(torch.tensor([[0.6, 0.4], [0.0, 0.0]]), torch.tensor([1.0, 0.0])))
+    assert torch.allclose(second[1], first[1])
+    assert not torch.allclose(second[0], first[0])
+
+
+@pytest.mark.parametrize(("name", "looks"), [("epoch", 3), ("frozen", 1), ("batch", 0), ("ema", 0)])
+def test_each_estimator_looks_at_the_train_split_as_often_as_it_says(name, looks):
+    calls = []
+    centroids = make_centroids(name, 0.9)
+    for epoch in range(3):
+        centroids.start_epoch(epoch, lambda: calls.append(1) or ClassSums(torch.ones(2, 2), torch.ones(2)))
+    assert len(calls) == looks
+
+
+def test_train_split_centroids_ignore_the_batch():
+    centroids = TrainSplitCentroids(every_epoch=False)
+    whole = ClassSums(torch.tensor([[3.0, 1.0], [1.0, 3.0]]), torch.full((2,), 4.0))
+    centroids.start_epoch(0, lambda: whole)
+    assert torch.equal(centroids.update(ClassSums(torch.zeros(2, 2), torch.zeros(2))), class_means(whole))
+
+
+@pytest.mark.parametrize("centroid", ["batch", "ema"])
+def test_two_processes_give_the_gradients_of_one(centroid):
+    """Data-parallel training averages gradients; parts of unequal size, and a class that one part lacks."""
+    settings = Objective(
+        **{**BASE, "centroid": centroid, "cmi_weight": 0.7, "separation_weight": 0.3, "alpha": 0.5, "temperature": 2.0}
+    )
+    outputs, labels, teacher = batch(rows=9)
+    parts = [torch.tensor([0, 3, 6, 1]), torch.tensor([2, 4, 5, 7, 8])]
+
+    def gradients(rows, processes):
+        leaves = Outputs(*(values[rows].clone().requires_grad_() for values in outputs))
+        RunObjective(settings, 3, processes)(leaves, labels[rows], teacher[rows], 9).total.backward()
+        return [leaf.grad for leaf in leaves]
+
+    whole = gradients(torch.arange(9), Processes())
+    for own, other in (parts, parts[::-1]):
+        add = iter(_sums_in_order(outputs, labels, other, settings))
+        found = gradients(own, Processes(2, lambda local, others=add: local + next(others)))
+        for part, full in zip(found, whole, strict=True):
+            assert torch.allclose(part / 2, full[own], atol=1e-6)
+
+
+def _sums_in_order(outputs, labels, rows, settings):
+    """What the other process contributes to each of the objective's sums, in the order they are asked for."""
+    log_p = outputs.features[rows].log_softmax(-1)
+    for values in (log_p.exp(), log_p):
+        sums = class_sums(values, labels[rows], 3)
+        yield sums.totals
+        yield sums.counts

@@ -1,0 +1,199 @@
+"""The pipeline itself: real `dvc` commands in a temporary clone, on a small real model and small real data."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import REPOSITORY, labelled_texts, params_content
+
+RUNS = 7  # three teachers, the plain student, three distilled students; one seed
+
+
+def run(folder: Path, *command: str, ok: bool = True) -> str:
+    """Run a command in the clone with this Python's tools on the path; its output, both streams."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    outcome = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert (outcome.returncode == 0) == ok, outcome.stdout
+    return outcome.stdout
+
+
+def clone(folder: Path) -> None:
+    """A git repository with the files of this working tree, committed or not, but for its results."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if not name.startswith(("metrics/", "plots/", "dvc.lock")) and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    run(folder, "git", "init", "--quiet", "--initial-branch=main")
+    run(folder, "git", "config", "user.email", "tests@example.org")
+    run(folder, "git", "config", "user.name", "tests")
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory, tiny_encoder) -> Path:
+    """A clone in which `dvc repro` has run to its end, and its results are committed."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    clone(folder)
+    source = tmp_path_factory.mktemp("source")
+    for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
+        lines = [json.dumps(row) for row in labelled_texts(rows, seed, noise=0.1)]
+        (source / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    content = params_content() | {"tasks": ["tiny"], "seeds": [0], "study": "tiny"}
+    model = tiny_encoder.model_dump()
+    content["models"] = {"teacher": model, "student": model | {"layers": [0, 2]}}
+    content["runtime"] |= {"keep_weights": True, "threads": 1}
+    for section in ("finetune", "student"):
+        content[section]["training"] |= {"epochs": 2, "batch_size": 16, "lr": 3e-3}
+    content["evaluate"]["bootstrap_samples"] = 200
+    content["task_settings"]["tiny"] = {
+        "source": "folder",
+        "path": str(source),
+        "text": ["sentence"],
+        "labels": ["negative", "positive"],
+        "metrics": ["accuracy", "f1"],
+    }
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    run(folder, "dvc", "repro")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "results")
+    return folder
+
+
+def digests(folder: Path, *places: str) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for place in places
+        for path in sorted((folder / place).rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_every_run_leaves_its_record(pipeline):
+    runs = sorted(record.parent for record in (pipeline / "runs").glob("*/*/*/*/record.json"))
+    assert len(runs) == RUNS
+    for folder in runs:
+        history, logits = pd.read_csv(folder / "history.csv"), pd.read_parquet(folder / "logits.parquet")
+        assert len(history) == 2
+        assert {"loss_total", "loss_kd", "selection_accuracy", "train_feature_ncmi", "selection_class_cmi"} <= set(
+            history
+        )
+        assert logits["split"].value_counts().to_dict() == {"train": 144, "test": 60, "selection": 16}
+        assert (folder / "model" / "model.safetensors").is_file()
+        timing = pipeline / "timing" / folder.relative_to(pipeline / "runs").with_suffix(".json")
+        assert json.loads(timing.read_text())["train_seconds"] > 0
+
+
+def test_kept_weights_load_as_a_hugging_face_model(pipeline):
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(pipeline / "runs/tiny/student/kd-ce/0/model")
+    assert model.config.num_hidden_layers == 2
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+
+
+def test_the_summary_says_what_the_predictions_say(pipeline):
+    summary = json.loads((pipeline / "metrics/tiny/summary.json").read_text())["tiny"]
+    assert set(summary["teacher"]) == {"ce", "cmi_min", "cmi_max"}
+    assert set(summary["student"]) == {"plain", "kd-ce", "kd-cmi_min", "kd-cmi_max"}
+    records = pipeline / "metrics/tiny/records/tiny"
+    labels = pd.read_parquet(records / "labels.parquet").query("split == 'test'")
+    predictions = pd.read_parquet(records / "predictions.parquet")
+    for role, arm in (("teacher", "ce"), ("student", "kd-cmi_max")):
+        rows = predictions.query("role == @role and arm == @arm and split == 'test'")
+        assert rows["row_id"].tolist() == labels["row_id"].tolist()
+        right = rows[["logit_0", "logit_1"]].to_numpy().argmax(axis=1) == labels["label"].to_numpy()
+        assert summary[role][arm]["accuracy"]["mean"] == pytest.approx(right.mean())
+    difference = summary["teacher"]["cmi_min"]["nll"]["mean"] - summary["teacher"]["ce"]["nll"]["mean"]
+    compared = summary["comparisons"]["teacher_cmi_min_vs_ce"]["nll"]
+    assert compared["difference"] == pytest.approx(difference)
+    assert compared["low"] <= difference <= compared["high"]
+
+
+def test_a_second_repro_has_nothing_to_do(pipeline):
+    assert "Data and pipelines are up to date." in run(pipeline, "dvc", "repro")
+    assert run(pipeline, "git", "status", "--porcelain") == ""
+
+
+def test_tables_and_figures_follow_from_what_git_keeps(pipeline, tmp_path):
+    """In a fresh clone, without runs or data, evaluation and plots give the committed bytes."""
+    run(tmp_path, "git", "clone", "--quiet", str(pipeline), "fresh")
+    fresh = tmp_path / "fresh"
+    before = digests(fresh, "metrics", "plots")
+    run(fresh, "dvc", "repro", "--single-item", "--force", "evaluate", "plot")
+    assert digests(fresh, "metrics", "plots") == before
+    assert len(before) > 30
+
+
+def test_a_full_second_run_gives_the_same_bytes(pipeline):
+    before = digests(pipeline, "metrics", "plots", "runs")
+    run(pipeline, "dvc", "repro", "--force")
+    assert digests(pipeline, "metrics", "plots", "runs") == before
+    assert run(pipeline, "git", "status", "--porcelain") == ""
+
+
+def experiment(folder: Path, name: str, *settings: str) -> tuple[list[str], dict]:
+    """Run an experiment and put the workspace back; the stages that ran, and what `dvc metrics diff` shows."""
+    overrides = [part for setting in settings for part in ("-S", setting)]
+    told = run(folder, "dvc", "exp", "run", "--name", name, *overrides)
+    run(folder, "git", "checkout", "--quiet", "--", ".")
+    run(folder, "dvc", "checkout", "--quiet", "--force")
+    diff = json.loads(run(folder, "dvc", "metrics", "diff", "main", name, "--json"))
+    stages = [line.split("'")[1] for line in told.splitlines() if line.startswith("Running stage")]
+    return stages, diff["metrics/tiny/summary.json"]
+
+
+def test_one_weight_touches_one_arm_and_its_students(pipeline):
+    stages, diff = experiment(pipeline, "weaker", "finetune.arms.cmi_min.cmi_weight=4.0")
+    assert stages == ["finetune@tiny-cmi_min-0", "distill@tiny-kd-cmi_min-0", "collect@tiny", "evaluate", "plot"]
+    assert "tiny.teacher.cmi_min.nll.mean" in diff
+    assert not any(key.startswith(("tiny.teacher.ce.", "tiny.student.plain.")) for key in diff)
+
+
+def test_an_arm_can_be_added_from_the_command_line(pipeline):
+    """In the notation that DVC writes as `2e-05`, which PyYAML reads as text."""
+    stages, diff = experiment(pipeline, "strong", "+finetune.arms.strong.training.lr=2e-5")
+    assert stages == ["finetune@tiny-strong-0", "distill@tiny-kd-strong-0", "collect@tiny", "evaluate", "plot"]
+    assert diff["tiny.teacher.strong.accuracy.mean"]["old"] is None
+    assert not any(key.startswith("tiny.teacher.ce.") for key in diff)
+    assert "strong" in run(pipeline, "dvc", "exp", "show", "--csv")
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("prepare", "--task", "nosuch"), "error: params.yaml: task_settings: has no entry 'nosuch'; allowed: "),
+        (
+            ("finetune", "--task", "tiny", "--arm", "nosuch", "--seed", "0"),
+            "error: params.yaml: finetune.arms: has no entry 'nosuch'; allowed: ce, cmi_min, cmi_max",
+        ),
+        (
+            ("distill", "--task", "tiny", "--teacher", "ce", "--recipe", "nosuch", "--seed", "0"),
+            "error: params.yaml: distill.recipes: has no entry 'nosuch'; allowed: kd",
+        ),
+        (
+            ("distill", "--task", "tiny", "--teacher", "nosuch", "--recipe", "kd", "--seed", "0"),
+            "error: runs/tiny/teacher/nosuch/0: this run has not been made; run `dvc repro`",
+        ),
+        (("student", "--task", "nosuch", "--arm", "plain", "--seed", "0"), "error: data/nosuch: has not been prepared"),
+    ],
+)
+def test_a_stage_called_wrongly_says_so_in_one_line(pipeline, command, expected):
+    told = run(pipeline, "python", "-m", f"stages.{command[0]}", *command[1:], ok=False)
+    assert told.startswith(expected)
+    assert told.count("\n") == 1

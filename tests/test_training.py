@@ -1,0 +1,117 @@
+"""The training loop on a small real model: it learns, repeats bit for bit, pairs its arms, and stops on NaN."""
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from src.core.encoding import encode
+from src.core.models import load_classifier, load_tokenizer
+from src.core.objectives import RunObjective
+from src.core.training import LabelledSplit, TrainingData, stream_seed, train
+from src.errors import UserError
+from src.params import Objective, Training
+from tests.conftest import labelled_texts
+from tests.test_objectives import BASE
+
+SETTINGS = Training(
+    epochs=4, batch_size=16, lr=3e-3, weight_decay=0.01, warmup=0.1, max_grad_norm=1.0, max_length=16, patience=None
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def data_for(source, teacher_logits=None, noise=0.0) -> TrainingData:
+    tokenizer = load_tokenizer(source)
+    splits = []
+    for rows, seed in ((160, 0), (60, 1)):
+        texts = labelled_texts(rows, seed, noise)
+        tokens = encode([(row["sentence"],) for row in texts], tokenizer, 16)
+        splits.append(LabelledSplit(tokens, torch.tensor([row["label"] for row in texts])))
+    train_split = LabelledSplit(splits[0].tokens, splits[0].labels, teacher_logits)
+    return TrainingData(train_split, splits[1], train_split.first(40), 2, ["accuracy"])
+
+
+def trained(source, settings=SETTINGS, seed=0, teacher_logits=None, noise=0.0, **objective):
+    model = load_classifier(source, ["negative", "positive"], 0, stream_seed(seed, "head"))
+    run = RunObjective(Objective(**{**BASE, **objective}), 2)
+    result = train(model, run, data_for(source, teacher_logits, noise), settings, seed, Accelerator(cpu=True))
+    return model, result
+
+
+@pytest.mark.parametrize("name", ["tiny_encoder", "tiny_decoder"])
+def test_a_model_learns_the_task(name, request):
+    _, result = trained(request.getfixturevalue(name))
+    assert max(row["selection_accuracy"] for row in result.history) > 0.9
+    assert result.history[-1]["loss_ce"] < 0.5 * result.history[0]["loss_ce"]
+    assert result.steps == 40
+
+
+def test_two_runs_agree_bit_for_bit(tiny_encoder):
+    first, second = trained(tiny_encoder, cmi_weight=1.0), trained(tiny_encoder, cmi_weight=1.0)
+    assert first[1].history == second[1].history
+    for one, other in zip(first[0].parameters(), second[0].parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_seeds_differ(tiny_encoder):
+    assert trained(tiny_encoder)[1].history != trained(tiny_encoder, seed=1)[1].history
+
+
+def test_arms_with_one_seed_share_rows_and_dropout(tiny_encoder):
+    """With no learning to tell them apart, two arms have the same cross-entropy to the last bit."""
+    still = SETTINGS.model_copy(update={"lr": 1e-30, "epochs": 1})
+    plain, other = trained(tiny_encoder, still), trained(tiny_encoder, still, cmi_weight=5.0, space="class")
+    assert plain[1].history[0]["loss_ce"] == other[1].history[0]["loss_ce"]
+    assert plain[1].history[0]["loss_total"] != other[1].history[0]["loss_total"]
+
+
+@pytest.mark.parametrize(("space", "weight"), [("class", 0.3), ("feature", 3.0)])
+def test_cmi_goes_where_its_weight_points(tiny_encoder, space, weight):
+    """On noisy labels, where clusters have a spread to work on."""
+    cmi = [
+        trained(tiny_encoder, noise=0.2, space=space, cmi_weight=signed)[1].history[-1][f"train_{space}_cmi"]
+        for signed in (weight, 0.0, -weight)
+    ]
+    assert cmi[0] < cmi[1] < cmi[2]
+
+
+@pytest.mark.parametrize("centroid", ["batch", "ema", "epoch", "frozen"])
+def test_every_centroid_trains(tiny_encoder, centroid):
+    _, result = trained(tiny_encoder, space="class", centroid=centroid, cmi_weight=0.5)
+    assert max(row["selection_accuracy"] for row in result.history) > 0.9
+
+
+def test_a_student_follows_its_teacher_not_the_labels(tiny_encoder):
+    """A teacher that is wrong everywhere, with alpha = 1, makes a student that is wrong."""
+    labels = data_for(tiny_encoder).train.labels
+    wrong = 6.0 * torch.nn.functional.one_hot(1 - labels, 2).float()
+    longer = SETTINGS.model_copy(update={"epochs": 6})
+    _, result = trained(tiny_encoder, longer, teacher_logits=wrong, alpha=1.0, temperature=2.0)
+    assert result.history[-1]["selection_accuracy"] < 0.1
+
+
+def test_the_best_epoch_on_selection_is_kept(tiny_encoder):
+    model, result = trained(tiny_encoder, SETTINGS.model_copy(update={"epochs": 6, "lr": 1e-2}))
+    keys = [(row["selection_accuracy"], -row["selection_nll"]) for row in result.history]
+    assert result.best_epoch == 1 + keys.index(max(keys))
+    from src.core.inference import predict
+
+    selection = data_for(tiny_encoder).selection
+    logits = predict(model, selection.tokens, Accelerator(cpu=True)).logits
+    assert (logits.argmax(1) == selection.labels).double().mean().item() == pytest.approx(max(keys)[0])
+
+
+def test_patience_stops_training(tiny_encoder):
+    """At a vanishing learning rate no epoch beats the first."""
+    still = SETTINGS.model_copy(update={"lr": 1e-30, "epochs": 9, "patience": 2})
+    _, result = trained(tiny_encoder, still)
+    assert (len(result.history), result.best_epoch) == (3, 1)
+
+
+def test_a_loss_that_is_not_finite_is_one_line(tiny_encoder):
+    wild = SETTINGS.model_copy(update={"lr": 1e30, "max_grad_norm": 1e30})
+    with pytest.raises(UserError, match="the loss is not finite; lower the learning rate"):
+        trained(tiny_encoder, wild)
