@@ -2,7 +2,7 @@
 
 import argparse
 
-from src.data.prepared import prepare_task
+from src.data.preparation import prepare_task
 from src.errors import stage
 from src.params import load_params
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.data.prepared import load_task, load_test_labels, prepare_task
+from src.data.preparation import prepare_task
+from src.data.prepared import load_task, load_test_labels
 from src.data.published import read_split
 from src.data.splits import cap, cut, linked_groups
 from src.data.vader import read_vader

@@ -9,20 +9,14 @@
 Training reads all but the last; only the evaluation reads that one, so no choice can lean on it.
 """
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from src.data.published import read_split
-from src.data.splits import cap, cut
-from src.data.table import LabelledText
-from src.data.vader import read_vader
 from src.errors import UserError
-from src.files import new_folder, read_json, write_json, write_parquet
-from src.params import Params
+from src.files import read_json
 
 DATA_FOLDER = Path("data")
 SPLITS = ("train", "selection", "test")
@@ -52,29 +46,6 @@ class PreparedTask:
     test: Split
 
 
-def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
-    """Read a task from its source, cut its splits and write them to `root/name`.
-
-    Returns:
-        The content of task.json.
-    """
-    source, splits = _read_and_cut(name, params)
-    settings = params.task(name)
-    description = {
-        "task": name,
-        "source": settings.source,
-        "licence": source.licence,
-        "label_names": source.label_names,
-        "metrics": list(settings.metrics),
-        "human_ratings": bool(source.human_columns),
-        "splits": {split: _describe(rows, source.label_names) for split, rows in splits.items()},
-    }
-    with new_folder(root / name) as folder:
-        _write_splits(folder, splits, source.human_columns)
-        write_json(folder / "task.json", description)
-    return description
-
-
 def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     """Read what training may know of a prepared task.
 
@@ -91,44 +62,6 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
 def load_test_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
     """Read the test labels, and the raters' shares where there are any. For the evaluation alone."""
     return pd.read_parquet(root / name / "test_labels.parquet")
-
-
-def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd.DataFrame]]:
-    settings, shares = params.task(name), params.splits
-    if settings.source == "vader":
-        source, test = read_vader(settings.part), None
-    else:
-        source = read_split(name, settings, params.glue, settings.train_split)
-        test = settings.test_split and read_split(name, settings, params.glue, settings.test_split).rows
-    rest = source.rows
-    if test is None:
-        rest, test = cut(rest, shares.test, shares.seed, "test")
-    train, selection = cut(rest, shares.selection, shares.seed + 1, "selection")
-    splits = cap({"train": train, "selection": selection, "test": test}, settings.max_rows, shares.seed)
-    for split, rows in splits.items():
-        if rows.empty:
-            raise UserError(f"params.yaml: task_settings.{name}.max_rows.{split}", "leaves no rows", "allow more")
-    return source, splits
-
-
-def _describe(rows: pd.DataFrame, label_names: list[str]) -> dict:
-    counts = np.bincount(rows["label"], minlength=len(label_names))
-    digest = hashlib.sha256()
-    for row in rows.itertuples(index=False):
-        digest.update("\x1f".join(map(str, row)).encode("utf-8") + b"\n")
-    return {
-        "rows": len(rows),
-        "labels": dict(zip(label_names, counts.tolist(), strict=True)),
-        "sha256": digest.hexdigest(),
-    }
-
-
-def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], human_columns: list[str]) -> None:
-    texts = [column for column in ("text_a", "text_b") if column in splits["train"]]
-    write_parquet(folder / "train.parquet", splits["train"][["row_id", *texts, "label"]])
-    write_parquet(folder / "selection.parquet", splits["selection"][["row_id", *texts, "label"]])
-    write_parquet(folder / "test.parquet", splits["test"][["row_id", *texts]])
-    write_parquet(folder / "test_labels.parquet", splits["test"][["row_id", "label", *human_columns]])
 
 
 def _read_split(path: Path) -> Split:
