@@ -30,6 +30,8 @@ Tokens = Annotated[int, Field(ge=4)]  # room for [CLS], one token of each text a
 Space = Literal["feature", "class"]
 Centroid = Literal["batch", "ema", "epoch", "frozen"]
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews"]
+LabelLoss = Literal["ce", "mse"]
+KdLoss = Literal["kl", "logit_std", "dist"]
 
 
 class Section(BaseModel):
@@ -85,17 +87,32 @@ class ObjectiveDefaults(Section):
     centroid: Centroid
     momentum: ShareOrZero
     cmi_weight: Finite
+    cmi_unit: Positive
+    cmi_warmup: ShareOrZero
     separation_weight: Finite
+    label_loss: LabelLoss
+    label_smoothing: ShareOrZero
+    confidence_penalty: NonNegative
 
 
 class Objective(ObjectiveDefaults):
-    """The loss of one run: (1 - alpha) CE + alpha T^2 KL + cmi_weight CMI - separation_weight Gamma.
-
-    METHOD section 2. T is `temperature`; alpha is 0 where there is no teacher.
-    """
+    """The loss of one run; docs/method.md gives it as a formula. alpha is 0 where there is no teacher."""
 
     alpha: Annotated[float, Field(ge=0, le=1)] = 0.0
     temperature: Positive = 1.0
+    kd_loss: KdLoss = "kl"
+    transfer: bool = False
+
+    @model_validator(mode="after")
+    def _smoothing_is_of_cross_entropy(self) -> "Objective":
+        if self.label_loss == "mse" and self.label_smoothing:
+            raise ValueError("label_smoothing belongs to label_loss ce")
+        return self
+
+    def plain(self) -> "Objective":
+        """Plain fine-tuning: cross-entropy alone. The spaces are kept, for what is measured on the way."""
+        nothing = {"cmi_weight": 0.0, "separation_weight": 0.0, "label_smoothing": 0.0, "confidence_penalty": 0.0}
+        return self.model_copy(update=nothing | {"label_loss": "ce", "alpha": 0.0})
 
 
 class Training(Section):
@@ -109,6 +126,7 @@ class Training(Section):
     max_grad_norm: Positive
     max_length: Tokens
     patience: Count | None = None
+    plain_epochs: Annotated[int, Field(ge=0)] = 0
 
 
 class TrainingOverrides(Section):
@@ -122,6 +140,7 @@ class TrainingOverrides(Section):
     max_grad_norm: Positive | None = None
     max_length: Tokens | None = None
     patience: Count | None = None
+    plain_epochs: Annotated[int, Field(ge=0)] | None = None
 
 
 class Arm(Section):
@@ -132,15 +151,32 @@ class Arm(Section):
     centroid: Centroid | None = None
     momentum: ShareOrZero | None = None
     cmi_weight: Finite | None = None
+    cmi_unit: Positive | None = None
+    cmi_warmup: ShareOrZero | None = None
     separation_weight: Finite | None = None
+    label_loss: LabelLoss | None = None
+    label_smoothing: ShareOrZero | None = None
+    confidence_penalty: NonNegative | None = None
     training: TrainingOverrides = TrainingOverrides()
 
 
 class Recipe(Arm):
-    """A way to distil: `alpha` weighs the teacher against the labels, `temperature` softens both models."""
+    """A way to distil: `alpha` weighs the teacher against the labels, `temperature` softens both models.
+
+    `transfer` has the student learn from the task's unlabelled transfer rows too.
+    """
 
     alpha: Annotated[float, Field(gt=0, le=1)]
     temperature: Positive
+    kd_loss: KdLoss = "kl"
+    transfer: bool = False
+
+
+class Matched(Section):
+    """A control: distil teacher arm `teacher` at the temperature that gives it the CMI of teacher arm `like`."""
+
+    teacher: ArmName
+    like: ArmName
 
 
 class ArmsSection(Section):
@@ -154,6 +190,7 @@ class DistillSection(Section):
     """The recipes; each makes a student of every teacher arm."""
 
     recipes: dict[ArmName, Recipe]
+    matched: list[Matched] = []
 
 
 class EvaluateSection(Section):
@@ -182,11 +219,15 @@ class Glue(Section):
 
 
 class MaxRows(Section):
-    """The most rows that each split may have; None is all of them."""
+    """The most rows that each split may have; None is all of them.
+
+    `transfer` rows are taken from those that `train` leaves; their labels are thrown away.
+    """
 
     train: Count | None = None
     selection: Count | None = None
     test: Count | None = None
+    transfer: Annotated[int, Field(ge=0)] = 0
 
 
 class TaskSettings(Section):
@@ -194,7 +235,8 @@ class TaskSettings(Section):
 
     `source` says who reads it: `vader` and `glue` know their data sets, `hub` and `folder` take any with one
     or two text columns: `path` is then the hub id (with `revision`) or the folder. `test_split` names the
-    labelled split that serves as test; without one (null) the test rows are cut from train.
+    labelled split that serves as test; without one (null) the test rows are cut from train. `transfer_file` is
+    a local file of more texts without labels, in the columns of `text` (vader: a column text).
     """
 
     source: Literal["vader", "glue", "hub", "folder"]
@@ -208,6 +250,7 @@ class TaskSettings(Section):
     labels: Annotated[list[str], Field(min_length=2)] | None = None
     train_split: str = "train"
     test_split: str | None = "validation"
+    transfer_file: str | None = None
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "TaskSettings":
@@ -318,6 +361,9 @@ def _check_references(path: Path, params: Params) -> None:
             f"unknown arm '{params.evaluate.baseline}'",
             f"allowed: {', '.join(params.finetune.arms)}",
         )
+    for pair in params.distill.matched:
+        for arm in (pair.teacher, pair.like):
+            _entry(params.finetune.arms, "finetune.arms (for distill.matched)", arm)
     for key in ("tasks", "seeds"):
         values = getattr(params, key)
         if len(set(values)) < len(values):

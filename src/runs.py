@@ -6,12 +6,14 @@
                                     features.safetensors h of the first selection and test rows
                                     model/               where runtime.keep_weights asks for it
 
-A student's arm is `<recipe>-<teacher arm>`, or the name of an arm without a teacher. Timing is no result, and
-differs between equal runs: it goes to timing/, which neither DVC nor git follows.
+A student's arm is `<recipe>-<teacher arm>`, `<recipe>-<teacher arm>_as_<another>` (matched in CMI), or the name of an
+arm without a teacher. Timing is no result, and differs between equal runs: it goes to timing/, which neither DVC nor
+git follows.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -55,17 +57,23 @@ class RunResult:
     features: dict[str, np.ndarray]
 
 
-def distilled_arm(recipe: str, teacher: str) -> str:
-    """The arm of the student that learns from a teacher arm by a recipe."""
-    return f"{recipe}-{teacher}"
+def distilled_arm(recipe: str, teacher: str, like: str | None = None) -> str:
+    """The arm of the student that learns from a teacher arm by a recipe, the teacher matched to `like` or as it is."""
+    return f"{recipe}-{teacher}" if like is None else f"{recipe}-{teacher}_as_{like}"
+
+
+def distilled_arms(params: Params) -> dict[str, list[str]]:
+    """The distilled student arms of each recipe: one per teacher arm in their order, then the matched ones."""
+    return {
+        recipe: [distilled_arm(recipe, teacher) for teacher in params.finetune.arms]
+        + [distilled_arm(recipe, pair.teacher, pair.like) for pair in params.distill.matched]
+        for recipe in params.distill.recipes
+    }
 
 
 def runs_of_task(params: Params, task: str) -> list[RunName]:
     """Every run that params.yaml asks for on one task, teachers first."""
-    students = list(params.student.arms)
-    students += [
-        distilled_arm(recipe, teacher) for recipe in params.distill.recipes for teacher in params.finetune.arms
-    ]
+    students = [*params.student.arms, *chain.from_iterable(distilled_arms(params).values())]
     arms = [("teacher", arm) for arm in params.finetune.arms] + [("student", arm) for arm in students]
     return [RunName(task, role, arm, seed) for role, arm in arms for seed in params.seeds]
 

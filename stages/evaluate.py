@@ -5,7 +5,7 @@ import pandas as pd
 from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import load_params
-from src.runs import distilled_arm
+from src.runs import distilled_arms
 from src.study.records import METRICS_FOLDER, load_records
 from src.study.summary import arms_table, comparisons_table, evaluate_task, pairs_to_compare, summary
 
@@ -15,10 +15,9 @@ def main() -> None:
     params = load_params()
     settings = params.evaluate
     teachers = list(params.finetune.arms)
-    distilled = {recipe: [distilled_arm(recipe, arm) for arm in teachers] for recipe in params.distill.recipes}
 
     evaluations = [evaluate_task(load_records(params.study, task), settings) for task in params.tasks]
-    pairs = pairs_to_compare(teachers, list(params.student.arms), distilled, settings.baseline)
+    pairs = pairs_to_compare(teachers, list(params.student.arms), distilled_arms(params), settings.baseline)
     arms = arms_table(evaluations, settings.confidence)
     comparisons = comparisons_table(evaluations, pairs, settings.confidence)
 

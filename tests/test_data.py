@@ -129,6 +129,30 @@ def test_test_labels_lie_apart_from_what_training_reads(tiny_data, tmp_path):
         assert (source["sentence"], source["label"]) == (text[0], label)
 
 
+def test_transfer_rows_are_what_train_leaves_without_labels(tiny_data, tmp_path):
+    """They come from the pool of train and a file, and none of their texts is in a split."""
+    words = pd.read_json(tiny_data / "validation.jsonl", lines=True).head(5)
+    more = [*words["sentence"], "a text of its own", "a text of its own"]
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps({"sentence": text}) + "\n" for text in more))
+    params = with_folder(
+        tiny_data, max_rows={"train": 50, "transfer": 1000}, transfer_file=str(tmp_path / "more.jsonl")
+    )
+    description = prepare_task("tiny", params, tmp_path)
+    task = load_task("tiny", tmp_path)
+    assert task.transfer.labels is None
+    assert len(task.transfer) == description["transfer_rows"] == len(set(task.transfer.texts))
+    splits = {text for split in (task.train, task.selection, task.test) for text in split.texts}
+    assert not splits & set(task.transfer.texts)
+    assert ("a text of its own",) in task.transfer.texts
+    assert len(task.train) == 50
+    assert 80 < len(task.transfer) <= 144 - 50 + 1
+
+
+def test_without_a_count_there_are_no_transfer_rows(tiny_data, tmp_path):
+    prepare_task("tiny", with_folder(tiny_data, max_rows={"train": 50}), tmp_path)
+    assert len(load_task("tiny", tmp_path).transfer) == 0
+
+
 def test_preparing_twice_gives_the_same_hashes(tiny_data, tmp_path):
     first = prepare_task("tiny", with_folder(tiny_data), tmp_path)
     assert prepare_task("tiny", with_folder(tiny_data), tmp_path) == first

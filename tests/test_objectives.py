@@ -1,14 +1,19 @@
 """The loss of a run: every weight moves it, and its values are those of the definitions."""
 
+import json
 import math
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.autograd import gradcheck
 
 from src.core.centroids import EmaCentroids, TrainSplitCentroids, make_centroids
 from src.core.cmi import ClassSums, class_means, class_sums, measure
-from src.core.objectives import Outputs, Processes, RunObjective, distillation_kl
+from src.core.losses import entropies, kd_dist, kd_kl, kd_logit_std, label_loss
+from src.core.objectives import NO_LABEL, Batch, Outputs, Processes, RunObjective
 from src.params import Objective
 
 BASE = {
@@ -17,7 +22,12 @@ BASE = {
     "centroid": "batch",
     "momentum": 0.9,
     "cmi_weight": 0.0,
+    "cmi_unit": 1.0,
+    "cmi_warmup": 0.0,
     "separation_weight": 0.0,
+    "label_loss": "ce",
+    "label_smoothing": 0.0,
+    "confidence_penalty": 0.0,
     "alpha": 0.0,
     "temperature": 1.0,
 }
@@ -32,28 +42,40 @@ def batch(seed: int = 0, rows: int = 12):
 def loss(teacher: bool = False, **settings) -> float:
     outputs, labels, teacher_logits = batch()
     objective = RunObjective(Objective(**{**BASE, **settings}), 3)
-    return objective(outputs, labels, teacher_logits if teacher else None).total.item()
+    return objective(outputs, Batch(labels, teacher_logits if teacher else None, progress=0.25)).total.item()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"cmi_weight": 0.5},
-        {"cmi_weight": -0.5},
-        {"separation_weight": 0.5},
-        {"cmi_weight": 0.5, "space": "class"},
-        {"cmi_weight": 0.5, "tau": 2.0},
-        {"separation_weight": 0.5, "tau": 2.0},
-        {"alpha": 0.9, "teacher": True},
-        {"alpha": 0.5, "teacher": True},
-        {"alpha": 0.9, "temperature": 2.0, "teacher": True},
-    ],
-)
-def test_every_weight_moves_the_loss(change):
-    values = {loss(), loss(cmi_weight=0.5), loss(separation_weight=0.5), loss(alpha=0.9, teacher=True)}
-    changed = loss(**change)
-    assert abs(changed - loss()) > 1e-4
-    assert len({round(value, 6) for value in values}) == 4
+CHANGES = {
+    "plain": {},
+    "cmi_weight": {"cmi_weight": 0.5},
+    "cmi_weight below 0": {"cmi_weight": -0.5},
+    "space": {"cmi_weight": 0.5, "space": "class"},
+    "tau": {"cmi_weight": 0.5, "tau": 2.0},
+    "cmi_unit": {"cmi_weight": 0.5, "cmi_unit": 0.1},
+    "cmi_warmup": {"cmi_weight": 0.5, "cmi_warmup": 0.5},
+    "separation_weight": {"separation_weight": 0.5},
+    "label_loss": {"label_loss": "mse"},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "confidence_penalty": {"confidence_penalty": 0.1},
+    "alpha": {"alpha": 0.9, "teacher": True},
+    "another alpha": {"alpha": 0.5, "teacher": True},
+    "temperature": {"alpha": 0.9, "temperature": 2.0, "teacher": True},
+    "kd_loss logit_std": {"alpha": 0.9, "kd_loss": "logit_std", "teacher": True},
+    "kd_loss dist": {"alpha": 0.9, "kd_loss": "dist", "teacher": True},
+}
+# The loss of each, fixed: float32 on the batch of `batch()`, a quarter of the way through a run.
+COMMITTED = json.loads((Path(__file__).parent / "fixtures" / "losses.json").read_text())
+
+
+def test_every_weight_moves_the_loss():
+    """No two settings share a value: nothing in params is without effect."""
+    values = sorted(loss(**change) for change in CHANGES.values())
+    assert min(after - before for before, after in pairwise(values)) > 1e-4
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_losses_are_the_committed_ones(name):
+    assert loss(**CHANGES[name]) == pytest.approx(COMMITTED[name], rel=1e-5)
 
 
 def test_the_sign_of_cmi_weight_says_minimise_when_positive():
@@ -81,19 +103,82 @@ def test_distillation_weighs_teacher_and_labels():
 
 def test_distillation_of_equal_logits_is_0_and_of_a_known_pair_is_known():
     logits = torch.tensor([[2.0, 0.0]])
-    assert distillation_kl(logits, logits, 3.0).item() == pytest.approx(0, abs=1e-7)
+    assert kd_kl(logits, logits, 3.0).item() == pytest.approx(0, abs=1e-7)
     # Teacher (0.8, 0.2) and student (0.5, 0.5) at T = 1: 0.8 ln 1.6 + 0.2 ln 0.4 = 0.19274 nats.
     teacher = torch.tensor([[math.log(4.0), 0.0]])
-    assert distillation_kl(torch.zeros(1, 2), teacher, 1.0).item() == pytest.approx(0.19274, abs=1e-5)
+    assert kd_kl(torch.zeros(1, 2), teacher, 1.0).item() == pytest.approx(0.19274, abs=1e-5)
 
 
 def test_a_weight_of_0_leaves_no_gradient_in_the_features():
     outputs, labels, _ = batch()
     features = outputs.features.clone().requires_grad_()
     logits = outputs.logits.clone().requires_grad_()
-    RunObjective(Objective(**BASE), 3)(Outputs(logits, features), labels).total.backward()
+    RunObjective(Objective(**BASE), 3)(Outputs(logits, features), Batch(labels)).total.backward()
     assert features.grad is None
     assert logits.grad is not None
+
+
+def test_cmi_weight_rises_over_its_warmup():
+    objective = RunObjective(Objective(**{**BASE, "cmi_weight": -2.0, "cmi_warmup": 0.5}), 3)
+    assert [objective.cmi_weight(progress) for progress in (0.0, 0.25, 0.5, 1.0)] == [0.0, -1.0, -2.0, -2.0]
+
+
+def test_cmi_in_units_of_itself_costs_its_weight():
+    outputs, labels, _ = batch()
+    cmi = measure(outputs.features, labels, 3).cmi
+    assert loss(cmi_weight=0.1, cmi_unit=cmi) == pytest.approx(loss() + 0.1, rel=1e-5)
+
+
+def test_label_losses_have_their_closed_forms():
+    """p = (0.8, 0.2), label 0: CE = -ln 0.8; smoothed by 0.1: -(0.95 ln 0.8 + 0.05 ln 0.2); MSE = 0.04 + 0.04."""
+    logits, labels = torch.tensor([[math.log(4.0), 0.0]]), torch.tensor([0])
+
+    def value(**settings) -> float:
+        return label_loss(logits, labels, Objective(**{**BASE, **settings})).item()
+
+    assert value() == pytest.approx(0.22314, abs=1e-5)
+    assert value(label_smoothing=0.1) == pytest.approx(0.29246, abs=1e-5)
+    assert value(label_loss="mse") == pytest.approx(0.08, abs=1e-6)
+    assert entropies(logits).item() == pytest.approx(0.50040, abs=1e-5)
+
+
+def test_confidence_penalty_rewards_entropy():
+    outputs, _, _ = batch()
+    entropy = entropies(outputs.logits).mean().item()
+    assert loss(confidence_penalty=0.2) == pytest.approx(loss() - 0.2 * entropy, rel=1e-5)
+
+
+def test_standardised_kd_ignores_the_size_of_logits():
+    _, _, teacher = batch()
+    assert kd_logit_std(3.0 * teacher + 1.0, teacher, 2.0) == pytest.approx(torch.zeros(12), abs=1e-5)
+    assert kd_kl(3.0 * teacher + 1.0, teacher, 2.0).mean() > 0.1
+
+
+def test_dist_is_0_for_equal_predictions_and_4_for_opposite_ones():
+    """Two classes, two rows: correlations of -1 over classes and over rows."""
+    teacher = torch.tensor([[2.0, 0.0], [0.0, 2.0]])
+    assert kd_dist(teacher, teacher, 1.0) == pytest.approx(torch.zeros(2), abs=1e-6)
+    assert kd_dist(teacher.flip(0), teacher, 1.0) == pytest.approx(torch.full((2,), 4.0), abs=1e-5)
+
+
+@pytest.mark.parametrize("kd", [kd_kl, kd_logit_std, kd_dist])
+def test_kd_losses_pass_finite_differences(kd):
+    student, teacher = (batch(seed, rows=4)[0].logits.double() for seed in (1, 2))
+    assert gradcheck(lambda logits: kd(logits, teacher, 1.5), student.requires_grad_())
+
+
+def test_rows_without_a_label_take_part_in_kd_alone():
+    settings = Objective(**{**BASE, "alpha": 0.5, "cmi_weight": 0.7, "separation_weight": 0.3})
+    outputs, labels, teacher = batch()
+    hidden = labels.clone()
+    hidden[8:] = NO_LABEL
+    terms = RunObjective(settings, 3)(outputs, Batch(hidden, teacher, 12, 8))
+    known = RunObjective(settings, 3)(Outputs(*(values[:8] for values in outputs)), Batch(labels[:8], teacher[:8]))
+    for name in ("label", "cmi", "gamma", "entropy"):
+        assert getattr(terms, name).item() == pytest.approx(getattr(known, name).item(), rel=1e-5)
+    assert terms.kd.item() == pytest.approx(kd_kl(outputs.logits, teacher, 1.0).mean().item(), rel=1e-5)
+    nothing = RunObjective(settings, 3)(outputs, Batch(torch.full((12,), NO_LABEL), teacher, 12, 0))
+    assert nothing.total.item() == pytest.approx(0.5 * terms.kd.item(), rel=1e-5)
 
 
 def test_ema_starts_at_the_first_batch_and_follows_the_rule():
@@ -140,7 +225,7 @@ def test_two_processes_give_the_gradients_of_one(centroid):
 
     def gradients(rows, processes):
         leaves = Outputs(*(values[rows].clone().requires_grad_() for values in outputs))
-        RunObjective(settings, 3, processes)(leaves, labels[rows], teacher[rows], 9).total.backward()
+        RunObjective(settings, 3, processes)(leaves, Batch(labels[rows], teacher[rows], 9)).total.backward()
         return [leaf.grad for leaf in leaves]
 
     whole = gradients(torch.arange(9), Processes())

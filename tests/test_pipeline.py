@@ -174,6 +174,25 @@ def test_an_arm_can_be_added_from_the_command_line(pipeline):
     assert "strong" in run(pipeline, "dvc", "exp", "show", "--csv")
 
 
+def test_the_temperature_control_is_one_override_away(pipeline):
+    stages, diff = experiment(pipeline, "matched", "distill.matched=[{teacher: ce, like: cmi_max}]")
+    assert stages == ["distill_matched@tiny-kd-pair0-0", "collect@tiny", "evaluate", "plot"]
+    assert "tiny.comparisons.student_kd-ce_as_cmi_max_vs_kd-ce.accuracy.difference" in diff
+
+
+def test_a_loss_that_is_not_finite_is_one_line_and_leaves_nothing(pipeline):
+    """The run, the step and what to lower are named, and the run's folder is not there."""
+    before = digests(pipeline, "runs")
+    params = (pipeline / "params.yaml").read_text()
+    (pipeline / "params.yaml").write_text(params.replace("lr: 0.003", "lr: 1.0e+30"))
+    command = ["python", "-m", "stages.finetune", "--task", "tiny", "--arm", "cmi_min", "--seed", "9"]
+    told = run(pipeline, *command, ok=False)
+    (pipeline / "params.yaml").write_text(params)
+    error = "error: tiny/teacher/cmi_min/9: the loss is not finite by step "
+    assert told.splitlines()[-1].startswith(error)
+    assert digests(pipeline, "runs") == before
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [

@@ -31,6 +31,13 @@ class EncodedSplit:
         """The first rows only; the tokens are shared, not copied."""
         return replace(self, starts=self.starts[:rows], lengths=self.lengths[:rows])
 
+    def joined(self, other: "EncodedSplit") -> "EncodedSplit":
+        """These rows, then those of another split by the same tokenizer."""
+        segments = None if self.segments is None else torch.cat([self.segments, other.segments])
+        starts = torch.cat([self.starts, other.starts + len(self.ids)])
+        lengths = torch.cat([self.lengths, other.lengths])
+        return EncodedSplit(torch.cat([self.ids, other.ids]), segments, starts, lengths, self.pad_id)
+
     def batch(self, rows: Tensor) -> dict[str, Tensor]:
         """The model's inputs for some rows, padded on the right: each (n, longest)."""
         lengths = self.lengths[rows]

@@ -14,9 +14,10 @@ from accelerate import Accelerator
 from src.core.encoding import EncodedSplit, encode
 from src.core.inference import predict
 from src.core.models import load_classifier, load_tokenizer
-from src.core.objectives import Outputs, Processes, RunObjective
+from src.core.objectives import NO_LABEL, Outputs
 from src.core.training import LabelledSplit, TrainingData, TrainingResult, stream_seed, train
 from src.data.prepared import SPLITS, PreparedTask
+from src.errors import UserError
 from src.files import write_json
 from src.params import ModelSource, Objective, Runtime, Training
 from src.runs import TIMING_FOLDER, RunName, RunResult, logits_table, save_run
@@ -43,35 +44,42 @@ def carry_out(
     """Train one model and save what it leaves (see `src.runs`).
 
     Args:
-        teacher_logits: (N, C) for the N train rows, where the run has a teacher.
+        teacher_logits: (N, C) for the N train rows and, where the objective wants them, the transfer rows after them.
     """
     began = time.perf_counter()
     accelerator = start(runtime)
     accelerator.print(f"{run}: {len(task.train)} train rows, {training.epochs} epochs", flush=True)
     tokenizer = load_tokenizer(source)
-    tokens = {split: encode(getattr(task, split).texts, tokenizer, training.max_length) for split in SPLITS}
+    # Only a teacher is asked about the transfer rows: its students may learn from what it says.
+    predicted = [*SPLITS, "transfer"] if run.role == "teacher" and len(task.transfer) else list(SPLITS)
+    tokens = {split: encode(getattr(task, split).texts, tokenizer, training.max_length) for split in predicted}
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"))
-    data = training_data(task, tokens, runtime.diagnostic_rows, teacher_logits)
-    processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
+    extra = encode(task.transfer.texts, tokenizer, training.max_length) if objective.transfer else None
+    data = training_data(task, tokens, extra, runtime.diagnostic_rows, teacher_logits)
     loaded = time.perf_counter()
 
-    result = train(model, RunObjective(objective, data.num_classes, processes), data, training, run.seed, accelerator)
+    try:
+        result = train(model, objective, data, training, run.seed, accelerator)
+    except FloatingPointError as error:
+        raise UserError(
+            run, str(error), "lower lr, cmi_weight or separation_weight of this arm in params.yaml"
+        ) from None
     trained = time.perf_counter()
 
-    outputs = {split: predict(model, tokens[split], accelerator) for split in SPLITS}
+    outputs = {split: predict(model, tokens[split], accelerator) for split in predicted}
     if accelerator.is_main_process:
         record = describe(run, source, objective, training, result, accelerator)
-        saved = run_result(record, result, outputs, task, runtime.feature_rows)
-        keep = (model.model.save_pretrained, tokenizer.save_pretrained) if runtime.keep_weights else ()
-        save_run(run.folder(), saved, keep)
-        rows = len(task.train) * len(result.history)
+        weights = (model.model.save_pretrained, tokenizer.save_pretrained) if runtime.keep_weights else ()
+        save_run(run.folder(), run_result(record, result, outputs, task, runtime.feature_rows), weights)
+        rows = len(data.train.labels) * len(result.history)
         write_timing(run, load=loaded - began, train=trained - loaded, predict=time.perf_counter() - trained, rows=rows)
     accelerator.end_training()
 
 
 def start(runtime: Runtime) -> Accelerator:
     """Fix the threads, ask for deterministic kernels, and choose device and precision."""
-    torch.set_num_threads(runtime.threads or os.cpu_count())
+    if runtime.threads is not None:
+        torch.set_num_threads(runtime.threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic mode refuses cuBLAS without it
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
@@ -81,15 +89,26 @@ def start(runtime: Runtime) -> Accelerator:
 
 
 def training_data(
-    task: PreparedTask, tokens: dict[str, EncodedSplit], diagnostic_rows: int, teacher_logits: np.ndarray | None
+    task: PreparedTask,
+    tokens: dict[str, EncodedSplit],
+    transfer: EncodedSplit | None,
+    diagnostic_rows: int,
+    teacher_logits: np.ndarray | None,
 ) -> TrainingData:
-    """The tokenised task as the training loop wants it. Prepared splits are shuffled: their first rows are a sample."""
+    """The tokenised task as the training loop wants it, transfer rows (without labels) after the train rows.
+
+    Prepared splits are shuffled: their first rows are a sample.
+    """
+    labels, train_tokens = torch.tensor(task.train.labels), tokens["train"]
+    labelled = LabelledSplit(train_tokens, labels)
+    if transfer is not None:
+        labels = torch.cat([labels, torch.full((len(transfer),), NO_LABEL)])
+        train_tokens = train_tokens.joined(transfer)
     teacher = None if teacher_logits is None else torch.tensor(teacher_logits)
-    train_split = LabelledSplit(tokens["train"], torch.tensor(task.train.labels), teacher)
     return TrainingData(
-        train=train_split,
+        train=LabelledSplit(train_tokens, labels, teacher),
         selection=LabelledSplit(tokens["selection"], torch.tensor(task.selection.labels)),
-        diagnostic=train_split.first(diagnostic_rows),
+        diagnostic=labelled.first(diagnostic_rows),
         num_classes=len(task.label_names),
         metrics=task.metrics,
     )
@@ -118,11 +137,8 @@ def describe(
 
 def environment(accelerator: Accelerator) -> dict[str, str | int]:
     """What can change the last bits of a result besides code and params."""
-    device = accelerator.device.type
     return {
-        "device": torch.cuda.get_device_name()
-        if device == "cuda"
-        else f"{device} ({torch.backends.cpu.get_cpu_capability()})",
+        "device": _device_name(accelerator.device.type),
         "precision": "bf16" if accelerator.mixed_precision == "bf16" else "fp32",
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
@@ -132,15 +148,22 @@ def environment(accelerator: Accelerator) -> dict[str, str | int]:
     }
 
 
+def _device_name(kind: str) -> str:
+    """The model of a GPU; the instruction set of a CPU, by which its kernels are chosen."""
+    if kind == "cuda":
+        return torch.cuda.get_device_name()
+    return f"cpu {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else kind
+
+
 def run_result(
     record: dict, result: TrainingResult, outputs: dict[str, Outputs], task: PreparedTask, feature_rows: int
 ) -> RunResult:
     """Everything a run leaves but its weights."""
-    row_ids = {split: getattr(task, split).row_ids for split in SPLITS}
+    row_ids = {split: getattr(task, split).row_ids for split in outputs}
     return RunResult(
         record=record,
         history=pd.DataFrame(result.history),
-        logits=logits_table({split: outputs[split].logits.numpy() for split in SPLITS}, row_ids),
+        logits=logits_table({split: values.logits.numpy() for split, values in outputs.items()}, row_ids),
         features={split: outputs[split].features[:feature_rows].numpy().copy() for split in ("selection", "test")},
     )
 

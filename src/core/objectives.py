@@ -1,9 +1,10 @@
-"""The loss of a run: cross-entropy, CMI, separation and distillation, each term by its weight.
+"""The loss of a run, term by term; docs/method.md maps each symbol to its params key and function.
 
-    loss = (1 - alpha) CE + alpha T^2 KL(softmax(teacher/T) || softmax(student/T))
-           + cmi_weight CMI - separation_weight Gamma                        (METHOD section 2; nats)
+    loss = (1 - alpha) L(labels) + alpha KD(teacher)
+           + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H     (METHOD section 2; nats)
 
-cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. Without a teacher alpha is 0.
+cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. Without a teacher alpha is 0. Rows without a label take
+part in KD alone.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from src.core.centroids import TrainSums, make_centroids
 from src.core.cmi import ClassSums, class_sums, kl_to_centroids, log_probabilities, separation_of_sums
+from src.core.losses import KD_LOSSES, entropies, label_loss
 from src.params import Objective
 
-LOSS_TERMS = ("total", "ce", "kd", "cmi", "gamma")
+LOSS_TERMS = ("total", "label", "kd", "cmi", "gamma", "entropy")
+NO_LABEL = -1
 
 
 class Outputs(NamedTuple):
@@ -30,33 +32,37 @@ class Outputs(NamedTuple):
 
 @dataclass(frozen=True)
 class LossTerms:
-    """A batch's loss and its unweighted terms, scalars in nats; a term that the run does not have is 0."""
+    """A batch's loss and its unweighted terms, scalars in nats; a term that the run does not have is 0.
+
+    `label` is the loss on the labels (cross-entropy, or the squared distance), `entropy` that of the predictions.
+    """
 
     total: Tensor
-    ce: Tensor
+    label: Tensor
     kd: Tensor
     cmi: Tensor
     gamma: Tensor
+    entropy: Tensor
 
     def values(self) -> Tensor:
         """The terms as one detached vector, in the order of `LOSS_TERMS`."""
         return torch.stack([getattr(self, name).detach().float() for name in LOSS_TERMS])
 
 
-def distillation_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T^2 KL(softmax(teacher/T) || softmax(student/T)) of each row, in nats.
+@dataclass(frozen=True)
+class Batch:
+    """What the objective must know of a batch besides the model's outputs, for this process's n rows.
 
-    The factor T^2 keeps the gradient's size from falling with T (Hinton et al. 2015, section 2.1).
-
-    Args:
-        student, teacher: (N, C) logits.
-
-    Returns:
-        (N,).
+    `labels` (n,), with `NO_LABEL` where there is none; `teacher_logits` (n, C) or None; `global_rows` and
+    `global_labelled` count the batch over all processes (None: this process has all of it); `progress` is the
+    share of the run's steps already taken.
     """
-    log_student = log_probabilities(student, temperature)
-    log_teacher = log_probabilities(teacher, temperature)
-    return temperature**2 * (log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1)
+
+    labels: Tensor
+    teacher_logits: Tensor | None = None
+    global_rows: int | None = None
+    global_labelled: int | None = None
+    progress: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -97,32 +103,34 @@ class RunObjective:
         """Let the centroids look at the train split, if they are of the kind that does."""
         self.centroids.start_epoch(epoch, train_sums)
 
-    def __call__(
-        self, outputs: Outputs, labels: Tensor, teacher_logits: Tensor | None = None, global_rows: int | None = None
-    ) -> LossTerms:
-        """The loss of one batch.
+    def __call__(self, outputs: Outputs, batch: Batch) -> LossTerms:
+        """The loss of one batch, of which `outputs` has this process's n rows."""
+        settings, rows = self.settings, batch.global_rows or len(batch.labels)
+        labelled_rows = rows if batch.global_labelled is None else batch.global_labelled
+        known, labels = _labelled(outputs, batch.labels) if labelled_rows < rows else (outputs, batch.labels)
+        labelled_rows = max(labelled_rows, 1)
 
-        Args:
-            outputs: of the model being trained, for this process's n rows.
-            labels: (n,).
-            teacher_logits: (n, C), or None for a run without a teacher.
-            global_rows: rows of the batch over all processes; None where there is one process.
-        """
-        rows = global_rows or len(labels)
-        ce = self.processes.mean(F.cross_entropy(outputs.logits.float(), labels, reduction="none"), rows)
-        cmi, gamma = self._information(outputs, labels, rows)
-        kd = torch.zeros_like(ce)
-        total = ce
-        if teacher_logits is not None:
-            kl = distillation_kl(outputs.logits, teacher_logits, self.settings.temperature)
-            kd = self.processes.mean(kl, rows)
-            total = (1 - self.settings.alpha) * ce + self.settings.alpha * kd
+        label = self.processes.mean(label_loss(known.logits.float(), labels, settings), labelled_rows)
+        entropy = self.processes.mean(entropies(known.logits), labelled_rows)
+        cmi, gamma = self._information(known, labels, labelled_rows)
+        kd, total = torch.zeros_like(label), label
+        if batch.teacher_logits is not None:
+            kd_rows = KD_LOSSES[settings.kd_loss](outputs.logits.float(), batch.teacher_logits, settings.temperature)
+            kd = self.processes.mean(kd_rows, rows)
+            total = (1 - settings.alpha) * label + settings.alpha * kd
         # A weight of 0 leaves the graph of its term out of the backward pass.
-        if self.settings.cmi_weight:
-            total = total + self.settings.cmi_weight * cmi
-        if self.settings.separation_weight:
-            total = total - self.settings.separation_weight * gamma
-        return LossTerms(total, ce, kd, cmi, gamma)
+        for weight, term in (
+            (self.cmi_weight(batch.progress) / settings.cmi_unit, cmi),
+            (-settings.separation_weight, gamma),
+            (-settings.confidence_penalty, entropy),
+        ):
+            total = total + weight * term if weight else total
+        return LossTerms(total, label, kd, cmi, gamma, entropy)
+
+    def cmi_weight(self, progress: float) -> float:
+        """The weight of CMI after a share `progress` of the steps: it rises linearly over the first `cmi_warmup`."""
+        warmup = self.settings.cmi_warmup
+        return self.settings.cmi_weight * (min(progress / warmup, 1.0) if warmup else 1.0)
 
     def _information(self, outputs: Outputs, labels: Tensor, global_rows: int) -> tuple[Tensor, Tensor]:
         """CMI and Gamma of the global batch in the objective's space."""
@@ -135,3 +143,9 @@ class RunObjective:
     def _class_sums(self, values: Tensor, labels: Tensor) -> ClassSums:
         local = class_sums(values, labels, self.num_classes)
         return ClassSums(self.processes.total(local.totals), self.processes.add(local.counts))
+
+
+def _labelled(outputs: Outputs, labels: Tensor) -> tuple[Outputs, Tensor]:
+    """The rows that have a label."""
+    known = labels != NO_LABEL
+    return Outputs(outputs.logits[known], outputs.features[known]), labels[known]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from src.data.prepared import DATA_FOLDER
-from src.data.published import read_split
+from src.data.published import read_split, read_texts
 from src.data.splits import cap, cut
 from src.data.table import LabelledText
 from src.data.vader import read_vader
@@ -22,7 +22,7 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
     Returns:
         The content of task.json.
     """
-    source, splits = _read_and_cut(name, params)
+    source, splits, transfer = _read_and_cut(name, params)
     settings = params.task(name)
     description = {
         "task": name,
@@ -32,14 +32,17 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
         "metrics": list(settings.metrics),
         "human_ratings": bool(source.human_columns),
         "splits": {split: _describe(rows, source.label_names) for split, rows in splits.items()},
+        "transfer_rows": len(transfer),
     }
     with new_folder(root / name) as folder:
         _write_splits(folder, splits, source.human_columns)
+        write_parquet(folder / "transfer.parquet", transfer[["row_id", *_text_columns(transfer)]])
         write_json(folder / "task.json", description)
     return description
 
 
-def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd.DataFrame]]:
+def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd.DataFrame], pd.DataFrame]:
+    """The source, its three splits, and its transfer rows."""
     settings, shares = params.task(name), params.splits
     if settings.source == "vader":
         source, test = read_vader(settings.part), None
@@ -54,7 +57,22 @@ def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd
     for split, rows in splits.items():
         if rows.empty:
             raise UserError(f"params.yaml: task_settings.{name}.max_rows.{split}", "leaves no rows", "allow more")
-    return source, splits
+    left = train[~train["row_id"].isin(splits["train"]["row_id"])]
+    if settings.transfer_file is not None:
+        left = pd.concat([left, read_texts(Path(settings.transfer_file), settings, list(train.columns))])
+    return source, splits, _transfer_rows(left, splits, settings.max_rows.transfer, shares.seed)
+
+
+def _transfer_rows(candidates: pd.DataFrame, splits: dict[str, pd.DataFrame], count: int, seed: int) -> pd.DataFrame:
+    """Up to `count` rows, drawn at random, none of whose texts occurs in a split."""
+    texts = _text_columns(candidates)
+    taken = pd.MultiIndex.from_frame(pd.concat(splits.values())[texts])
+    fresh = candidates[~pd.MultiIndex.from_frame(candidates[texts]).isin(taken)].drop_duplicates(texts)
+    return fresh.iloc[np.random.default_rng([seed, len(splits)]).permutation(len(fresh))[:count]]
+
+
+def _text_columns(rows: pd.DataFrame) -> list[str]:
+    return [column for column in ("text_a", "text_b") if column in rows]
 
 
 def _describe(rows: pd.DataFrame, label_names: list[str]) -> dict:
@@ -70,7 +88,7 @@ def _describe(rows: pd.DataFrame, label_names: list[str]) -> dict:
 
 
 def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], human_columns: list[str]) -> None:
-    texts = [column for column in ("text_a", "text_b") if column in splits["train"]]
+    texts = _text_columns(splits["train"])
     write_parquet(folder / "train.parquet", splits["train"][["row_id", *texts, "label"]])
     write_parquet(folder / "selection.parquet", splits["selection"][["row_id", *texts, "label"]])
     write_parquet(folder / "test.parquet", splits["test"][["row_id", *texts]])

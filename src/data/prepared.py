@@ -5,8 +5,9 @@
     data/<task>/selection.parquet   the same
     data/<task>/test.parquet        row_id, text_a[, text_b]
     data/<task>/test_labels.parquet row_id, label[, human_<label> per class]
+    data/<task>/transfer.parquet    row_id, text_a[, text_b]: rows for distillation, without labels; may be empty
 
-Training reads all but the last; only the evaluation reads that one, so no choice can lean on it.
+Training reads all but test_labels; only the evaluation reads those, so no choice can lean on them.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Split:
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """What training may know of a task: `test` has no labels."""
+    """What training may know of a task: `test` and `transfer` have no labels."""
 
     name: str
     label_names: list[str]
@@ -44,6 +45,7 @@ class PreparedTask:
     train: Split
     selection: Split
     test: Split
+    transfer: Split
 
 
 def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
@@ -55,7 +57,7 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     if not (root / name / "task.json").is_file():
         raise UserError(root / name, "has not been prepared", "run `dvc repro`")
     description = read_json(root / name / "task.json")
-    splits = {split: _read_split(root / name / f"{split}.parquet") for split in SPLITS}
+    splits = {split: _read_split(root / name / f"{split}.parquet") for split in (*SPLITS, "transfer")}
     return PreparedTask(name, description["label_names"], description["metrics"], **splits)
 
 

@@ -28,8 +28,24 @@ def read_split(name: str, settings: TaskSettings, glue: Glue, split: str) -> Lab
         place, raw = _read_file(folder, split, settings.text)
     else:
         place, raw = _read_hub(name, settings, glue, split)
-    _check_columns(place, raw, settings)
+    _check_columns(place, raw, settings.text, settings.label)
     return _labelled(place, raw, settings, split)
+
+
+def read_texts(path: Path, settings: TaskSettings, columns: list[str]) -> pd.DataFrame:
+    """Texts without labels from one file in a local format, as rows with the given columns (those unknown empty).
+
+    Raises:
+        UserError: the file cannot be read, or lacks a text column.
+    """
+    texts = settings.text or ["text"]
+    if not path.is_file():
+        raise UserError(path, "no such file", f"allowed endings: {', '.join(SUFFIXES)}")
+    raw = _read_readable(path, texts)
+    _check_columns(str(path), raw, texts)
+    rows = pd.DataFrame(dict(zip(["text_a", "text_b"], (raw[column] for column in texts), strict=False)))
+    rows["row_id"] = [f"{path.name}_{row}" for row in range(len(rows))]
+    return rows.reindex(columns=columns)
 
 
 def _read_file(folder: Path, split: str, text: list[str]) -> tuple[str, pd.DataFrame]:
@@ -37,10 +53,14 @@ def _read_file(folder: Path, split: str, text: list[str]) -> tuple[str, pd.DataF
     found = [path for path in candidates if path.is_file()]
     if not found:
         raise UserError(folder / split, "no such file", f"allowed endings: {', '.join(SUFFIXES)}")
+    return str(found[0]), _read_readable(found[0], text)
+
+
+def _read_readable(path: Path, text: list[str]) -> pd.DataFrame:
     try:
-        return str(found[0]), _read_table(found[0], dict.fromkeys(text, str))
+        return _read_table(path, dict.fromkeys(text, str))
     except (ValueError, OSError, EOFError) as error:
-        raise UserError(found[0], f"not readable ({str(error).splitlines()[0]})", "check the file's format") from None
+        raise UserError(path, f"not readable ({str(error).splitlines()[0]})", "check the file's format") from None
 
 
 def _read_table(path: Path, types: dict[str, type]) -> pd.DataFrame:
@@ -70,13 +90,13 @@ def _read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tupl
     return place, rows.to_pandas()
 
 
-def _check_columns(place: str, raw: pd.DataFrame, settings: TaskSettings) -> None:
+def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str) -> None:
     if raw.empty:
         raise UserError(place, "holds no rows", "at least one is needed")
-    for column in [*settings.text, settings.label]:
+    for column in [*texts, *others]:
         if column not in raw.columns:
             raise UserError(place, f"no column '{column}'", f"allowed: {', '.join(map(str, raw.columns))}")
-    for column in settings.text:
+    for column in texts:
         bad = [row for row, text in enumerate(raw[column]) if not isinstance(text, str) or not text.strip()]
         if bad:
             raise UserError(f"{place}, row {bad[0]}", f"column '{column}' holds no text", "a text that is not empty")

@@ -92,7 +92,7 @@ def pairs_to_compare(
     """Teachers against the baseline teacher; distilled students against the plain one and the baseline's student.
 
     Args:
-        distilled: for each recipe its student arms, in the order of `teachers`.
+        distilled: for each recipe its student arms, first one per teacher in the order of `teachers`.
     """
     pairs = [("teacher", arm, baseline) for arm in teachers if arm != baseline]
     for arms in distilled.values():

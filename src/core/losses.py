@@ -1,0 +1,78 @@
+"""Losses of single rows: on labels, and between a student and its teacher.
+
+All are (n,) tensors in nats but for `mse`, which has no unit. Logits are float32 or wider.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.core.cmi import log_probabilities
+from src.params import Objective
+
+
+def label_loss(logits: Tensor, labels: Tensor, settings: Objective) -> Tensor:
+    """The loss of each row against its label.
+
+    `ce`: cross-entropy, against the smoothed label (1 - s) one-hot + s / C where `label_smoothing` is s.
+    `mse`: the squared distance of the probabilities to the one-hot label, 0 to 2. Hamidi et al. (2024) train
+    teachers with it, because it estimates the posterior P(Y|x) better.
+    """
+    if settings.label_loss == "mse":
+        one_hot = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+        return ((logits.softmax(dim=-1) - one_hot) ** 2).sum(dim=-1)
+    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=settings.label_smoothing)
+
+
+def entropies(logits: Tensor) -> Tensor:
+    """Entropy of each row's prediction, in nats, 0 to log C (the confidence penalty of Pereyra et al. 2017)."""
+    log_p = log_probabilities(logits, 1.0)
+    return -(log_p.exp() * log_p).sum(dim=-1)
+
+
+def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(softmax(teacher/T) || softmax(student/T)) of each row, in nats.
+
+    The factor T^2 keeps the gradient's size from falling with T (Hinton et al. 2015, section 2.1).
+
+    Args:
+        student, teacher: (n, C) logits.
+    """
+    log_student = log_probabilities(student, temperature)
+    log_teacher = log_probabilities(teacher, temperature)
+    return temperature**2 * (log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1)
+
+
+def kd_logit_std(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """`kd_kl` of logits standardised per row, so that the student need not match their size (Sun et al. 2024)."""
+    return kd_kl(_standardised(student), _standardised(teacher), temperature)
+
+
+def kd_dist(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """T^2 (1 - correlation over classes + 1 - correlation over the batch), per row (DIST, Huang et al. 2022).
+
+    The first term keeps each row's ranking of the classes, the second each class's ranking of the rows. With one
+    process it is DIST as published; with several the second is over each process's own rows.
+    """
+    p_student, p_teacher = (log_probabilities(logits, temperature).exp() for logits in (student, teacher))
+    over_classes = 1 - F.cosine_similarity(_centred(p_student, 1), _centred(p_teacher, 1), dim=1)
+    over_rows = 1 - F.cosine_similarity(_centred(p_student, 0), _centred(p_teacher, 0), dim=0)
+    return temperature**2 * (over_classes + over_rows.mean())
+
+
+KD_LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "kl": kd_kl,
+    "logit_std": kd_logit_std,
+    "dist": kd_dist,
+}
+
+
+def _standardised(logits: Tensor) -> Tensor:
+    deviation = logits.std(dim=-1, keepdim=True, unbiased=False)
+    return _centred(logits, -1) / (deviation + torch.finfo(logits.dtype).eps)
+
+
+def _centred(values: Tensor, dim: int) -> Tensor:
+    return values - values.mean(dim=dim, keepdim=True)
