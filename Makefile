@@ -21,7 +21,7 @@ $(VENV)/ready: requirements.txt constraints.txt
 	@touch $@
 
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots
-	@$(RUN) dvc repro
+	@$(RUN) python -m stages.check && dvc repro
 
 statistics: setup ## redo tables and figures from the predictions in git, without training
 	@$(RUN) dvc repro --single-item --force evaluate plot

@@ -371,8 +371,9 @@ def _check_references(path: Path, params: Params) -> None:
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:
-    """The first thing that pydantic found, as one line; the count of the others is added."""
-    first, *others = error.errors(include_url=False, include_context=False)
+    """One fault as one line, with the count of the others: unknown keys first, which may be why another is missing."""
+    faults = error.errors(include_url=False, include_context=False)
+    first, *others = sorted(faults, key=lambda fault: fault["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"] if part != "[key]") or "(top level)"
     more = f" ({len(others)} more after this one)" if others else ""
     if first["type"] == "extra_forbidden":

@@ -87,6 +87,15 @@ def test_a_missing_key_is_named(tmp_path):
         load_params(written(tmp_path, content))
 
 
+def test_a_misspelt_key_is_named_before_the_missing_one(tmp_path):
+    text = (REPOSITORY / "params.yaml").read_text().replace("    lr: 1.0e-4", "    lrr: 1.0e-4")
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(
+        UserError, match=r"finetune\.training\.lrr: unknown key; allowed: lr, .*\(1 more after this one\)"
+    ):
+        load_params(tmp_path / "params.yaml")
+
+
 def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path):
     """`dvc exp run -S finetune.training.lr=2e-5` writes `2e-05`, which PyYAML reads as a string."""
     path = tmp_path / "params.yaml"

@@ -44,6 +44,7 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
 def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd.DataFrame], pd.DataFrame]:
     """The source, its three splits, and its transfer rows."""
     settings, shares = params.task(name), params.splits
+    most = settings.max_rows
     if settings.source == "vader":
         source, test = read_vader(settings.part), None
     else:
@@ -51,16 +52,16 @@ def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd
         test = settings.test_split and read_split(name, settings, params.glue, settings.test_split).rows
     rest = source.rows
     if test is None:
-        rest, test = cut(rest, shares.test, shares.seed, "test")
-    train, selection = cut(rest, shares.selection, shares.seed + 1, "selection")
-    splits = cap({"train": train, "selection": selection, "test": test}, settings.max_rows, shares.seed)
+        rest, test = cut(rest, shares.test, most.test, shares.seed, "test")
+    train, selection = cut(rest, shares.selection, most.selection, shares.seed + 1, "selection")
+    splits = cap({"train": train, "selection": selection, "test": test}, most, shares.seed)
     for split, rows in splits.items():
         if rows.empty:
             raise UserError(f"params.yaml: task_settings.{name}.max_rows.{split}", "leaves no rows", "allow more")
     left = train[~train["row_id"].isin(splits["train"]["row_id"])]
     if settings.transfer_file is not None:
         left = pd.concat([left, read_texts(Path(settings.transfer_file), settings, list(train.columns))])
-    return source, splits, _transfer_rows(left, splits, settings.max_rows.transfer, shares.seed)
+    return source, splits, _transfer_rows(left, splits, most.transfer, shares.seed)
 
 
 def _transfer_rows(candidates: pd.DataFrame, splits: dict[str, pd.DataFrame], count: int, seed: int) -> pd.DataFrame:

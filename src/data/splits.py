@@ -58,13 +58,14 @@ def _fill(sizes: pd.Series, room: int) -> list[int]:
     return taken
 
 
-def cut(rows: pd.DataFrame, share: float, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split rows into (the rest, a share of them).
+def cut(rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split rows into (the rest, a share of them, though not more than `most`).
 
     Raises:
         UserError: one side would be left without rows of some label.
     """
-    drawn = draw(rows, round(len(rows) * share), np.random.default_rng(seed))
+    count = round(len(rows) * share) if most is None else min(round(len(rows) * share), most)
+    drawn = draw(rows, count, np.random.default_rng(seed))
     rest, taken = rows[~drawn], rows[drawn]
     for part in (rest, taken):
         if set(part["label"]) != set(rows["label"]):
