@@ -1,6 +1,7 @@
 """One run from a prepared task to saved results: what the training stages share."""
 
 import argparse
+import ctypes
 import os
 import platform
 import time
@@ -21,6 +22,9 @@ from src.errors import UserError
 from src.files import write_json
 from src.params import ModelSource, Objective, Runtime, Training
 from src.runs import TIMING_FOLDER, RunName, RunResult, logits_table, save_run
+
+# Options of glibc's malloc.h: no block by mmap (M_MMAP_MAX), and none of the heap's top given back (M_TRIM_THRESHOLD).
+GLIBC_MALLOC = {-4: 0, -1: 2**31 - 1}
 
 
 def run_arguments(description: str, *choices: str) -> argparse.Namespace:
@@ -80,12 +84,25 @@ def start(runtime: Runtime) -> Accelerator:
     """Fix the threads, ask for deterministic kernels, and choose device and precision."""
     if runtime.threads is not None:
         torch.set_num_threads(runtime.threads)
+    _keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic mode refuses cuBLAS without it
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
     has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
     return Accelerator(mixed_precision="bf16" if wants_bf16 else "no")
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep freed blocks instead of handing them back to the kernel.
+
+    The gradient of the token embeddings is a block of tens of megabytes, new at every step. With its pages kept, a
+    CPU step took 5 to 7 % less time; results are the same to the last bit.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        for option, value in GLIBC_MALLOC.items():
+            libc.mallopt(option, value)
 
 
 def training_data(
