@@ -42,7 +42,7 @@ format: setup ## mend style
 	@$(RUN) ruff check --fix . && ruff format .
 
 pins: setup ## write constraints.txt anew from what is installed
-	@sed -i '/^[^#]/d' constraints.txt && $(RUN) python -m pip freeze --exclude torch >> constraints.txt
+	@sed -i '/^[^#]/d' constraints.txt && $(RUN) python -m pip freeze --all --exclude pip --exclude torch >> constraints.txt
 
 clean: ## remove .venv
 	rm -rf $(VENV)

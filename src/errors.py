@@ -20,6 +20,12 @@ class UserError(Exception):
         super().__init__(" ".join(line.split()))
 
 
+def first_line(error: BaseException) -> str:
+    """What an exception says, cut to its first line; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def stage(main: Callable[[], None]) -> Callable[[], None]:
     """Let a stage's `main` end in one readable line when a `UserError` reaches it."""
 

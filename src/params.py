@@ -109,11 +109,6 @@ class Objective(ObjectiveDefaults):
             raise ValueError("label_smoothing belongs to label_loss ce")
         return self
 
-    def plain(self) -> "Objective":
-        """Plain fine-tuning: cross-entropy alone. The spaces are kept, for what is measured on the way."""
-        nothing = {"cmi_weight": 0.0, "separation_weight": 0.0, "label_smoothing": 0.0, "confidence_penalty": 0.0}
-        return self.model_copy(update=nothing | {"label_loss": "ce", "alpha": 0.0})
-
 
 class Training(Section):
     """The optimisation of one run. `warmup` is a share of the steps, `max_length` counts tokens."""
@@ -193,10 +188,19 @@ class DistillSection(Section):
     matched: list[Matched] = []
 
 
+class Pair(Section):
+    """Two arms to compare besides those that are compared anyway."""
+
+    role: Literal["teacher", "student"]
+    arm: str
+    against: str
+
+
 class EvaluateSection(Section):
     """How arms are measured and compared."""
 
     baseline: ArmName
+    pairs: list[Pair] = []
     ece_bins: Count
     bootstrap_samples: Count
     confidence: Share
@@ -260,6 +264,8 @@ class TaskSettings(Section):
             "hub": ["path", "revision", "text", "labels"],
             "folder": ["path", "text", "labels"],
         }[self.source]
+        if self.transfer_file is not None and not self.max_rows.transfer:
+            raise ValueError("transfer_file needs max_rows.transfer above 0")
         missing = [key for key in needed if getattr(self, key) is None]
         if missing:
             raise ValueError(f"source {self.source} needs {', '.join(missing)}")

@@ -189,28 +189,3 @@ def test_cmi_is_not_monotone_in_temperature():
     assert cold < 1e-6
     assert hot < 0.01
     assert middle > 0.05
-
-
-@pytest.mark.parametrize(("weight", "all_right"), [(0.40, True), (0.43, True), (0.50, False)])
-def test_free_logits_keep_their_labels_up_to_weight_0_4427(weight, all_right):
-    """C = 2, exact centroid, loss CE - weight CMI: errors pay from weight 1/ln 2 - 1 on."""
-    assert 1 / math.log(2) - 1 == pytest.approx(0.4427, abs=5e-5)
-    assert optimal_error_share(weight) == (0 if all_right else pytest.approx(0.03, abs=0.01))
-
-
-def optimal_error_share(weight: float) -> float:
-    """The share of wrong samples that minimises CE - weight CMI over two-point distributions.
-
-    Maximising CMI pushes each sample towards the corners and CE keeps them from the wrong one, so the best
-    clusters have sure samples (p = 1) and a share s at one other point p; s and p are searched on a grid.
-    """
-    share = torch.linspace(0, 0.6, 601, dtype=torch.float64)[:, None]
-    p = torch.linspace(0.001, 0.999, 999, dtype=torch.float64)[None, :]
-    q = 1 - share + share * p
-
-    def binary_entropy(x: torch.Tensor) -> torch.Tensor:
-        return torch.special.entr(x) + torch.special.entr(1 - x)
-
-    loss = -share * p.log() - weight * (binary_entropy(q) - share * binary_entropy(p))
-    row, column = divmod(int(loss.argmin()), loss.shape[1])
-    return float(share[row]) if p[0, column] < 0.5 else 0.0

@@ -14,7 +14,7 @@ from src.data.splits import cap, cut, linked_groups
 from src.data.vader import read_vader
 from src.errors import UserError
 from src.params import MaxRows, Params, TaskSettings
-from tests.conftest import params_content
+from tests.conftest import labelled_texts, params_content
 
 # Rows in the archive (METHOD section 7) less ties; groups are documents where the ids name them.
 VADER = {
@@ -93,7 +93,7 @@ def test_a_cut_takes_no_more_than_the_split_may_have():
 
 
 def test_a_cut_without_some_label_is_refused():
-    with pytest.raises(UserError, match=r"splits\.test: 0\.1 leaves a split without some label"):
+    with pytest.raises(UserError, match=r"splits\.test, max_rows\.test: 2 of 20 rows leave a split without some label"):
         cut(table(range(20), [0] * 18 + [1] * 2), 0.1, None, 0, "test")
 
 
@@ -154,6 +154,11 @@ def test_transfer_rows_are_what_train_leaves_without_labels(tiny_data, tmp_path)
     assert 80 < len(task.transfer) <= 144 - 50 + 1
 
 
+def test_a_file_of_texts_needs_a_count(tiny_data):
+    with pytest.raises(ValueError, match=r"transfer_file needs max_rows\.transfer above 0"):
+        with_folder(tiny_data, transfer_file="more.jsonl")
+
+
 def test_without_a_count_there_are_no_transfer_rows(tiny_data, tmp_path):
     prepare_task("tiny", with_folder(tiny_data, max_rows={"train": 50}), tmp_path)
     assert len(load_task("tiny", tmp_path).transfer) == 0
@@ -191,6 +196,47 @@ def test_every_local_format_gives_the_same_rows(tmp_path, suffix):
     assert read["text_a"].tolist() == rows["premise"].tolist()
     assert read["text_b"].tolist() == rows["hypothesis"].tolist()
     assert read["label"].tolist() == [0, 2, 1]
+
+
+def test_one_text_of_a_pair_may_be_empty(tmp_path):
+    """QQP's train split has two such rows."""
+    rows = [{"a": "why", "b": "", "label": 0}, {"a": " ", "b": "how", "label": 1}]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = TaskSettings(
+        source="folder", path=str(tmp_path), text=["a", "b"], labels=["no", "yes"], metrics=["accuracy"]
+    )
+    assert len(read_split("pairs", settings, None, "train").rows) == 2
+    (tmp_path / "train.jsonl").write_text(json.dumps({"a": "", "b": " ", "label": 0}))
+    with pytest.raises(UserError, match="row 0: column 'a' holds no text"):
+        read_split("pairs", settings, None, "train")
+
+
+def hub_data_set(folder, names: list[str]) -> dict:
+    """A data set in a local folder, which the hub's loader reads as it reads one on the hub; the task's settings."""
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    features = Features({"sentence": Value("string"), "label": ClassLabel(names=names)})
+    for split in ("train", "validation"):
+        texts = labelled_texts(40, seed=len(split))
+        columns = {key: [row[key] for row in texts] for key in ("sentence", "label")}
+        Dataset.from_dict(columns, features=features).to_parquet(folder / f"{split}-00000.parquet")
+    return {"source": "hub", "path": str(folder), "revision": "0" * 40}
+
+
+def test_a_data_set_is_read_by_the_hub_loader(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "set").mkdir()
+    params = with_folder(tmp_path, **hub_data_set(tmp_path / "set", ["Negative", "Positive"]))
+    data = read_split("tiny", params.task("tiny"), params.glue, "train")
+    assert data.rows["label"].tolist() == [row["label"] for row in labelled_texts(40, seed=5)]
+
+
+def test_labels_in_another_order_than_the_data_sets_are_refused(tmp_path):
+    (tmp_path / "set").mkdir()
+    params = with_folder(tmp_path, **hub_data_set(tmp_path / "set", ["positive", "negative"]))
+    expected = r"its labels are not negative, positive in this order; set the task's labels to \[positive, negative\]"
+    with pytest.raises(UserError, match=expected):
+        read_split("tiny", params.task("tiny"), params.glue, "train")
 
 
 def test_labels_may_be_names(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import ModernBertConfig, ModernBertForSequenceClassification
 
 from src.core.encoding import encode, inference_batches, training_batches
 from src.core.inference import predict
@@ -46,6 +47,34 @@ def test_features_are_what_the_head_sees(name, request):
             again = own.score(features)
     assert features.shape == (4, 32)
     assert torch.allclose(again, logits, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_features_follow_the_pooling_of_the_head(tiny_encoder, tmp_path, pooling):
+    """ModernBERT's head pools the hidden states itself, by the rule that its config names."""
+    config = ModernBertConfig(
+        vocab_size=64,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        classifier_pooling=pooling,
+        **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0),
+    )
+    source = copy_of(tiny_encoder, tmp_path / "modern")
+    ModernBertForSequenceClassification(config).save_pretrained(tmp_path / "modern")
+    model, split = loaded(source)
+    with torch.no_grad():
+        logits, features = model(
+            **{key: value for key, value in split.batch(torch.arange(4)).items() if "type" not in key}
+        )
+        again = model.model.classifier(model.model.head(features))
+    assert torch.allclose(again, logits, atol=1e-6)
+
+
+def test_the_longest_input_must_fit_the_model(tiny_encoder):
+    with pytest.raises(UserError, match="max_length: 513 is too long for .*; at most 512"):
+        load_classifier(tiny_encoder, LABELS, 0, 0, tokens=513)
 
 
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])
@@ -156,6 +185,17 @@ def lost_layer(folder: Path) -> None:
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def narrower_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    name = "bert.encoder.layer.1.output.dense.weight"
+    save_file(weights | {name: weights[name][:, :8].clone()}, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def no_tokenizer(folder: Path) -> None:
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+
+
 def broken_config(folder: Path) -> None:
     (folder / "config.json").write_text("{")
 
@@ -167,7 +207,9 @@ def broken_config(folder: Path) -> None:
         (no_weights, r"holds no \.safetensors file"),
         (pickled_weights, r"holds no \.safetensors file; other formats are not read"),
         (cut_weights, "cannot be loaded"),
-        (lost_layer, "lacks 16 weights, such as bert.encoder.layer.3"),
+        (lost_layer, "lacks 16 weights in the shape of its config, such as bert.encoder.layer.3"),
+        (narrower_weights, r"lacks 1 weights in the shape of its config, such as bert\.encoder\.layer\.1\.output"),
+        (no_tokenizer, "holds no tokenizer"),
         (broken_config, "cannot be loaded"),
     ],
 )

@@ -181,6 +181,65 @@ def test_rows_without_a_label_take_part_in_kd_alone():
     assert nothing.total.item() == pytest.approx(0.5 * terms.kd.item(), rel=1e-5)
 
 
+def best_free_logits(weight: float, rows: int = 200) -> tuple[float, float]:
+    """The share of samples that leave their cluster, and their logit margin, where CE - weight CMI is least.
+
+    C = 2, free logits, exact centroid. Maximising CMI makes each cluster one of sure samples and of a share at one
+    other point; the objective itself is minimised over both on a grid.
+    """
+    objective = RunObjective(Objective(**{**BASE, "space": "class", "cmi_weight": -weight}), 2)
+    labels, found = torch.zeros(rows, dtype=torch.long), []
+    for moved in range(50):
+        for margin in torch.linspace(-5, 5, 101).tolist():
+            logits = torch.tensor([[40.0, 0.0]], dtype=torch.float64).repeat(rows, 1)
+            logits[:moved, 0] = margin
+            found.append((objective(Outputs(logits, logits), Batch(labels)).total.item(), moved / rows, margin))
+    _, share, margin = min(found)
+    return share, margin
+
+
+@pytest.mark.parametrize(("weight", "errors"), [(-1.0, 0.0), (0.40, 0.0), (0.50, 0.03), (1.0, 0.10), (2.0, 0.20)])
+def test_maximising_cmi_costs_errors_beyond_weight_0_4427(weight, errors):
+    """All labels are kept up to 1/ln 2 - 1 = 0.4427; beyond, 3 % errors at 0.5, 10 % at 1, 20 % at 2."""
+    share, margin = best_free_logits(weight)
+    assert (share if margin < 0 else 0.0) == pytest.approx(errors, abs=0.01)
+
+
+def test_at_the_threshold_the_samples_that_leave_are_undecided():
+    assert 1 / math.log(2) - 1 == pytest.approx(0.4427, abs=5e-5)
+    share, margin = best_free_logits(1 / math.log(2) - 1)
+    assert share > 0
+    assert abs(margin) <= 0.2
+
+
+@pytest.mark.parametrize("centroid", ["batch", "ema"])
+def test_minimising_cmi_does_not_collapse(centroid):
+    """Free logits under CE + 5 CMI still learn every label."""
+    objective = RunObjective(Objective(**{**BASE, "space": "class", "cmi_weight": 5.0, "centroid": centroid}), 2)
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(100) % 2
+    logits = torch.randn(100, 2, generator=generator, dtype=torch.float64).requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(500):
+        optimizer.zero_grad()
+        objective(Outputs(logits, logits), Batch(labels)).total.backward()
+        optimizer.step()
+    assert (logits.argmax(dim=1) == labels).all()
+    assert measure(logits.detach(), labels, 2).cmi < 1e-3
+
+
+def test_two_classes_leave_no_gradient_in_standardised_kd():
+    """Standardised logits of two classes are -1 and 1 whatever they were, so `carry_out` refuses the combination."""
+    student, teacher = (2 * torch.randn(6, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    gradients = {}
+    for name, kd in (("kl", kd_kl), ("logit_std", kd_logit_std), ("dist", kd_dist)):
+        logits = student.clone().requires_grad_()
+        kd(logits, teacher, 2.0).sum().backward()
+        gradients[name] = logits.grad.abs().max().item()
+    assert gradients["logit_std"] < 1e-4
+    assert min(gradients["kl"], gradients["dist"]) > 1e-2
+
+
 def test_ema_starts_at_the_first_batch_and_follows_the_rule():
     """Two batches with m = 0.9: (0.9 * 0.1 a + 0.1 b) / (1 - 0.81)."""
     ema = EmaCentroids(0.9)

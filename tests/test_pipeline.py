@@ -180,6 +180,16 @@ def test_the_temperature_control_is_one_override_away(pipeline):
     assert "tiny.comparisons.student_kd-ce_as_cmi_max_vs_kd-ce.accuracy.difference" in diff
 
 
+def test_a_stage_runs_in_two_processes(pipeline):
+    launch = ["python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = ["-m", "stages.finetune", "--task", "tiny", "--arm", "cmi_max", "--seed", "8"]
+    run(pipeline, *launch, *command)
+    folder = pipeline / "runs" / "tiny" / "teacher" / "cmi_max" / "8"
+    record = json.loads((folder / "record.json").read_text())
+    assert record["environment"]["processes"] == 2
+    shutil.rmtree(folder.parent / "8")
+
+
 def test_a_loss_that_is_not_finite_is_one_line_and_leaves_nothing(pipeline):
     """The run, the step and what to lower are named, and the run's folder is not there."""
     before = digests(pipeline, "runs")
@@ -208,6 +218,10 @@ def test_a_loss_that_is_not_finite_is_one_line_and_leaves_nothing(pipeline):
         (
             ("distill", "--task", "tiny", "--teacher", "nosuch", "--recipe", "kd", "--seed", "0"),
             "error: runs/tiny/teacher/nosuch/0: this run has not been made; run `dvc repro`",
+        ),
+        (
+            ("distill", "--task", "tiny", "--teacher", "ce", "--recipe", "standard", "--seed", "0"),
+            "error: tiny/student/standard-ce/0: kd_loss logit_std has no gradient with two classes",
         ),
         (("student", "--task", "nosuch", "--arm", "plain", "--seed", "0"), "error: data/nosuch: has not been prepared"),
     ],

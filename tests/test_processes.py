@@ -35,7 +35,7 @@ def trained_in(processes: int, model: Path, output: Path, centroid: str, space: 
     return result["history"], load_file(output / "weights.safetensors")
 
 
-@pytest.mark.parametrize(("centroid", "space"), [("ema", "feature"), ("epoch", "class")])
+@pytest.mark.parametrize(("centroid", "space"), [("ema", "feature"), ("frozen", "class")])
 def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space):
     one_history, one = trained_in(1, without_dropout, tmp_path / "one", centroid, space)
     two_history, two = trained_in(2, without_dropout, tmp_path / "two", centroid, space)

@@ -1,6 +1,9 @@
 """Scores against scikit-learn, and the bootstrap and the tests against known values."""
 
+from dataclasses import replace
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.special import softmax
@@ -8,7 +11,10 @@ from sklearn import metrics as sklearn_metrics
 
 from src.core.cmi import measure
 from src.core.metrics import CONFUSION_SCORES, confusion_matrix, reliability, task_scores
-from src.study.statistics import PredictedRows, bootstrap, holm, interval, sign_flip_p, statistics_of
+from src.errors import UserError
+from src.params import Params
+from src.study.statistics import PredictedRows, best_temperature, bootstrap, holm, interval, sign_flip_p, statistics_of
+from src.study.summary import pairs_to_compare, wins_table
 
 SKLEARN = {
     "accuracy": sklearn_metrics.accuracy_score,
@@ -115,3 +121,42 @@ def test_sign_flip_of_one_seed_says_nothing():
 def test_holm_multiplies_by_the_hypotheses_left_and_never_falls():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.6]) == [1.0, 1.0]
+
+
+def test_the_best_temperature_undoes_a_scaling():
+    """Models whose logits are those of the raters, three times too large, are nearest at T = 3 and then exact."""
+    human = np.random.default_rng(0).dirichlet(np.ones(3), 50) * 0.97 + 0.01
+    data = PredictedRows(human.argmax(axis=1), 3 * np.log(human), human)
+    assert best_temperature(data) == pytest.approx(3, rel=1e-3)
+    tempered = every_statistic()["kl_to_human_tempered"]
+    assert tempered.of(replace(data, best_temperature=3.0)) == pytest.approx(0, abs=1e-9)
+    assert tempered.of(data) == pytest.approx(every_statistic()["kl_to_human"].of(data))
+
+
+def test_six_wins_of_eight_have_probability_0_145():
+    differences = [0.1] * 6 + [-0.1] * 2
+    rows = [
+        {"task": f"t{number}", "role": "teacher", "arm": "a", "against": "b", "metric": "accuracy", "difference": value}
+        for number, value in enumerate(differences)
+    ]
+    wins = wins_table(pd.DataFrame(rows), {row["task"]: "accuracy" for row in rows}).iloc[0]
+    assert (wins["wins"], wins["ties"], wins["tasks"]) == (6, 0, 8)
+    assert wins["p"] == pytest.approx(0.145, abs=5e-4)
+
+
+def test_arms_are_compared_with_their_controls(params):
+    found = pairs_to_compare(params)
+    assert ("teacher", "cmi_min", "ce") in found
+    assert ("student", "kd-cmi_max", "plain") in found
+    assert ("student", "kd-cmi_max", "kd-ce") in found
+    content = params.model_dump()
+    content["distill"]["matched"] = [{"teacher": "ce", "like": "cmi_max"}]
+    content["evaluate"]["pairs"] = [{"role": "teacher", "arm": "cmi_min", "against": "cmi_max"}]
+    more = set(pairs_to_compare(Params.model_validate(content))) - set(found)
+    assert ("student", "kd-cmi_max", "kd-ce_as_cmi_max") in more
+    assert ("teacher", "cmi_min", "cmi_max") in more
+    content["evaluate"]["pairs"][0]["arm"] = "nosuch"
+    with pytest.raises(
+        UserError, match=r"evaluate\.pairs: unknown teacher arm 'nosuch'; allowed: ce, cmi_max, cmi_min"
+    ):
+        pairs_to_compare(Params.model_validate(content))

@@ -29,10 +29,11 @@ def test_matched_logits_have_the_cmi_of_the_other_teacher():
     like = logits_and_labels(1.4)[0]
     assert class_cmi(like, labels) > class_cmi(plain, labels) + 0.01
     more = np.concatenate([plain, plain[:30]])  # transfer rows follow the labelled ones
-    matched, temperature = matched_in_cmi(more, like, labels)
+    matched, match = matched_in_cmi(more, like, labels)
     assert class_cmi(matched[: len(labels)], labels) == pytest.approx(class_cmi(like, labels), abs=1e-5)
-    assert matched == pytest.approx(more / temperature)
-    assert temperature < 1
+    assert matched == pytest.approx(more / match.temperature)
+    assert match.temperature < 1
+    assert match.reached == pytest.approx(match.target, abs=1e-5)
 
 
 def test_a_cmi_out_of_reach_gets_the_nearest():

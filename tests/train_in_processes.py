@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from safetensors.torch import save_file
 
 from src.core.models import load_classifier
+from src.core.objectives import NO_LABEL
 from src.core.training import train
 from src.params import ModelSource, Objective
 from tests.test_objectives import BASE
@@ -25,6 +26,7 @@ def main() -> None:
     data = data_for(source, noise=0.2)
     teacher = 3.0 * torch.nn.functional.one_hot(data.train.labels, 2).float()
     data = data_for(source, teacher_logits=teacher, noise=0.2)
+    data.train.labels[120:] = NO_LABEL  # the last rows are a transfer set
     weights = {
         "cmi_weight": 0.3,
         "separation_weight": 0.1,
@@ -35,7 +37,7 @@ def main() -> None:
     objective = Objective(**{**BASE, **weights, "centroid": centroid, "space": space})
     model = load_classifier(source, ["negative", "positive"], 0, 0)
     # 15 rows a batch: two processes get 8 and 7 of them.
-    settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2})
+    settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2, "plain_epochs": 1})
     accelerator = Accelerator(cpu=True)
     result = train(model, objective, data, settings, 0, accelerator)
     if accelerator.is_main_process:

@@ -27,12 +27,14 @@ from src.runs import TIMING_FOLDER, RunName, RunResult, logits_table, save_run
 GLIBC_MALLOC = {-4: 0, -1: 2**31 - 1}
 
 
-def run_arguments(description: str, *choices: str) -> argparse.Namespace:
-    """The command line of a training stage: --task, --seed and the options named in `choices`."""
+def run_arguments(description: str, *choices: str, optional: str | None = None) -> argparse.Namespace:
+    """The command line of a training stage: --task, --seed, the options named in `choices`, and an optional one."""
     parser = argparse.ArgumentParser(description=description)
     for option in ("task", *choices):
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("--seed", type=int, required=True)
+    if optional is not None:
+        parser.add_argument(f"--{optional}")
     return parser.parse_args()
 
 
@@ -53,11 +55,13 @@ def carry_out(
     began = time.perf_counter()
     accelerator = start(runtime)
     accelerator.print(f"{run}: {len(task.train)} train rows, {training.epochs} epochs", flush=True)
+    _check_fit(run, task, objective, training, accelerator.num_processes)
     tokenizer = load_tokenizer(source)
     # Only a teacher is asked about the transfer rows: its students may learn from what it says.
     predicted = [*SPLITS, "transfer"] if run.role == "teacher" and len(task.transfer) else list(SPLITS)
     tokens = {split: encode(getattr(task, split).texts, tokenizer, training.max_length) for split in predicted}
-    model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"))
+    longest = max(int(split.lengths.max()) for split in tokens.values())
+    model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     extra = encode(task.transfer.texts, tokenizer, training.max_length) if objective.transfer else None
     data = training_data(task, tokens, extra, runtime.diagnostic_rows, teacher_logits)
     loaded = time.perf_counter()
@@ -88,9 +92,22 @@ def start(runtime: Runtime) -> Accelerator:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic mode refuses cuBLAS without it
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
     return Accelerator(mixed_precision="bf16" if wants_bf16 else "no")
+
+
+def _check_fit(run: RunName, task: PreparedTask, objective: Objective, training: Training, processes: int) -> None:
+    """Settings that params.yaml allows but that this task or this launch cannot use."""
+    distils = run.role == "student" and objective.alpha > 0
+    if distils and objective.kd_loss == "logit_std" and len(task.label_names) == 2:
+        problem = "kd_loss logit_std has no gradient with two classes, whose standardised logits are always -1 and 1"
+        raise UserError(run, problem, "allowed: kl, dist")
+    if distils and objective.kd_loss == "dist" and processes > 1:
+        raise UserError(run, f"kd_loss dist is not defined over {processes} processes", "use one, or kl or logit_std")
+    if training.batch_size < 2 * processes:
+        problem = f"batch_size {training.batch_size} leaves some of {processes} processes without rows"
+        raise UserError(run, problem, f"at least {2 * processes}")
 
 
 def _keep_freed_memory() -> None:

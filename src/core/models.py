@@ -16,8 +16,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from src.archives import model_folder
 from src.core.objectives import Outputs
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.params import ModelSource
+
+TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.vocab", "tokenizer.*")
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
@@ -26,9 +28,9 @@ transformers_logging.disable_progress_bar()
 class Classifier(nn.Module):
     """A sequence classifier that also returns h, the vector that enters its classification head.
 
-    h is BERT's pooled output (before dropout, which is noise of training and no property of the sample); for
-    models without a pooler, the first token's last hidden state, or the last token's in decoder-only models
-    (METHOD section 2).
+    h is BERT's pooled output (before dropout, which is noise of training and no property of the sample); where the
+    head does its own pooling, the hidden state that it pools to: the first token's, the mean over tokens, or in
+    decoder-only models the last token's (METHOD section 2).
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -36,46 +38,68 @@ class Classifier(nn.Module):
         self.model = model
         # All decoder-only classifiers of transformers score the last token with a head of this name.
         self.is_decoder_only = hasattr(model, "score")
+        # A head that is one linear layer takes the pooler's output; a head of several layers takes hidden states.
+        self.has_pooled_head = isinstance(getattr(model, "classifier", None), nn.Linear)
         self._backbone_outputs: Any = None
-        model.base_model.register_forward_hook(self._keep)
+        self._pooled: Tensor | None = None
+        model.base_model.register_forward_hook(self._keep_backbone)
+        if hasattr(model, "pooler"):  # DeBERTa keeps its pooler outside of the backbone
+            model.pooler.register_forward_hook(self._keep_pooled)
 
-    def _keep(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
+    def _keep_backbone(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
         self._backbone_outputs = outputs
+
+    def _keep_pooled(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._pooled = output
 
     def forward(self, **inputs: Tensor) -> Outputs:
         """Logits (n, C) and h (n, d) of a batch as `EncodedSplit.batch` makes it."""
         logits = self.model(**inputs).logits
-        outputs, self._backbone_outputs = self._backbone_outputs, None
-        return Outputs(logits, self._features(outputs, inputs["attention_mask"]))
+        features = self._features(inputs["attention_mask"])
+        self._backbone_outputs = self._pooled = None
+        return Outputs(logits, features)
 
-    def _features(self, outputs: Any, mask: Tensor) -> Tensor:
-        pooled = getattr(outputs, "pooler_output", None)
+    def _features(self, mask: Tensor) -> Tensor:
+        pooled = self._pooled
+        if pooled is None and self.has_pooled_head:
+            pooled = getattr(self._backbone_outputs, "pooler_output", None)
         if pooled is not None:
             return pooled
-        hidden = outputs.last_hidden_state
-        if not self.is_decoder_only:
-            return hidden[:, 0]
-        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+        hidden = self._backbone_outputs.last_hidden_state
+        if self.is_decoder_only:
+            return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
+        if getattr(self.model.config, "classifier_pooling", "cls") == "mean":
+            return (hidden * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return hidden[:, 0]
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """The tokenizer that comes with a model; decoder-only ones without a pad token pad with their end token.
 
     Raises:
-        UserError: the model cannot be found or has no tokenizer.
+        UserError: the model cannot be found, has no tokenizer, or one that cannot pad.
     """
     location = _locate(source)
+    if source.source != "hub" and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
+        # transformers would make an empty tokenizer, which knows no word.
+        allowed = f"one of {', '.join(TOKENIZER_FILES)}"
+        raise UserError("params.yaml: models", f"{location} holds no tokenizer", allowed)
     try:
         tokenizer = AutoTokenizer.from_pretrained(location, revision=source.revision, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise _cannot_load(source, error) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        raise UserError("params.yaml: models", f"the tokenizer of {source.name} has no pad and no end token", "add one")
     return tokenizer
 
 
-def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, seed: int) -> Classifier:
+def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, seed: int, tokens: int = 0) -> Classifier:
     """A pre-trained model with a classification head for these labels; a new head is drawn from `seed`.
+
+    Args:
+        tokens: the longest input that the model will get.
 
     Raises:
         UserError: the model cannot be found, is no safetensors model, lacks weights beyond its head, has other
@@ -84,6 +108,9 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     location = _locate(source)
     config = _load_config(source, location)
     _check_labels(source, config, label_names)
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is not None and tokens > positions:
+        raise UserError("params.yaml: max_length", f"{tokens} is too long for {source.name}", f"at most {positions}")
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
     try:
@@ -100,7 +127,7 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
         )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise _cannot_load(source, error) from None
-    _check_loaded(source, model, report["missing_keys"])
+    _check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
     model.config.pad_token_id = pad_id
     model.config.use_cache = False
     if source.layers is not None:
@@ -132,18 +159,18 @@ def _check_labels(source: ModelSource, config: Any, label_names: list[str]) -> N
     names = [str(name) for _, name in sorted(config.id2label.items())]
     unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
     if unnamed or len(names) != len(label_names):
-        return  # the head is new: it has no order of its own
+        return  # no names to compare, or a head that will be new
     if [name.casefold() for name in names] != [name.casefold() for name in label_names]:
         problem = f"{source.name} has the labels {', '.join(names)}"
         raise UserError("params.yaml: models", problem, f"the data has {', '.join(label_names)}, in this order")
 
 
 def _check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str]) -> None:
-    """Only the head and the pooler before it may start untrained."""
+    """Only the head and the pooler before it may be missing, or of another shape, and so start untrained."""
     backbone = f"{model.base_model_prefix}."
     untrained = sorted(key for key in missing if key.startswith(backbone) and "pooler" not in key)
     if untrained:
-        problem = f"{source.name} lacks {len(untrained)} weights, such as {untrained[0]}"
+        problem = f"{source.name} lacks {len(untrained)} weights in the shape of its config, such as {untrained[0]}"
         raise UserError("params.yaml: models", problem, f"a pre-trained {model.config.model_type} model")
 
 
@@ -157,8 +184,10 @@ def _keep_layers(source: ModelSource, model: PreTrainedModel) -> None:
             if isinstance(child, nn.ModuleList) and len(child) == total:
                 setattr(module, name, nn.ModuleList(child[number] for number in source.layers))
     model.config.num_hidden_layers = len(source.layers)
+    if getattr(model.config, "layer_types", None):
+        model.config.layer_types = [model.config.layer_types[number] for number in source.layers]
 
 
 def _cannot_load(source: ModelSource, error: Exception) -> UserError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return UserError(f"params.yaml: models: {source.name}", f"cannot be loaded ({reason})", "check name and network")
+    problem = f"cannot be loaded ({first_line(error)})"
+    return UserError(f"params.yaml: models: {source.name}", problem, "check name and network")

@@ -86,6 +86,12 @@ class Processes:
         return scaled + (self.add(local.detach()) - scaled.detach())
 
 
+def plain_objective(objective: Objective) -> Objective:
+    """Plain fine-tuning: cross-entropy alone. The space is kept, for what is measured on the way."""
+    nothing = {"cmi_weight": 0.0, "separation_weight": 0.0, "label_smoothing": 0.0, "confidence_penalty": 0.0}
+    return objective.model_copy(update=nothing | {"label_loss": "ce", "alpha": 0.0})
+
+
 class RunObjective:
     """The objective of one run, with the state of its centroids."""
 

@@ -4,6 +4,8 @@ The control: if a CMI-max teacher helped its student only by being softer or sha
 the same CMI by a temperature would help as much (METHOD section 5).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
@@ -28,8 +30,9 @@ def teacher_logits(task: PreparedTask, arm: str, seed: int, transfer: bool) -> n
     if not transfer:
         return logits
     if not len(task.transfer):
-        key = f"params.yaml: task_settings.{task.name}.max_rows.transfer"
-        raise UserError(key, "there are no transfer rows for the recipe's transfer: true", "set a number above 0")
+        key = f"params.yaml: task_settings.{task.name}.max_rows"
+        allowed = "set transfer above 0, and train below all rows (or give a transfer_file)"
+        raise UserError(key, "leaves no transfer rows for the recipe's transfer: true", allowed)
     return np.concatenate([logits, split_logits(table, "transfer", task.transfer.row_ids, folder)])
 
 
@@ -64,14 +67,28 @@ def temperature_for_cmi(logits: np.ndarray, labels: np.ndarray, target: float) -
     return float(np.exp(min(found, key=abs)))
 
 
-def matched_in_cmi(logits: np.ndarray, like: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Logits brought to the class-space CMI that the logits `like` have on the labelled rows, and the temperature.
+@dataclass(frozen=True)
+class Match:
+    """A temperature, and the class-space CMI (nats) that it reached and that it was to reach."""
+
+    temperature: float
+    reached: float
+    target: float
+
+
+def matched_in_cmi(logits: np.ndarray, like: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, Match]:
+    """Logits brought to the class-space CMI that the logits `like` have on the labelled rows.
 
     Args:
         logits: (M, C), of which the first N rows are the labelled ones.
         like: (N, C).
         labels: (N,).
     """
-    target = measure(torch.tensor(like), torch.tensor(labels), like.shape[1]).cmi
+    target = _class_cmi(like, labels)
     temperature = temperature_for_cmi(logits[: len(labels)], labels, target)
-    return (logits / temperature).astype(logits.dtype), temperature
+    matched = (logits / temperature).astype(logits.dtype)
+    return matched, Match(temperature, _class_cmi(matched[: len(labels)], labels), target)
+
+
+def _class_cmi(logits: np.ndarray, labels: np.ndarray) -> float:
+    return measure(torch.tensor(logits), torch.tensor(labels), logits.shape[1]).cmi

@@ -19,7 +19,7 @@ from src.core.encoding import EncodedSplit, training_batches
 from src.core.inference import predict
 from src.core.metrics import nll_rows, task_scores
 from src.core.models import Classifier
-from src.core.objectives import LOSS_TERMS, NO_LABEL, Batch, Outputs, Processes, RunObjective
+from src.core.objectives import LOSS_TERMS, NO_LABEL, Batch, Outputs, Processes, RunObjective, plain_objective
 from src.params import Objective, Training
 
 STREAMS = {"head": 0, "order": 1, "dropout": 2}
@@ -87,7 +87,7 @@ def train(
     if not settings.plain_epochs:
         return _fit(model, objective, data, settings, seed, accelerator, first_epoch=0)
     plain_settings = settings.model_copy(update={"epochs": settings.plain_epochs, "plain_epochs": 0})
-    plain = _fit(model, objective.plain(), data, plain_settings, seed, accelerator, first_epoch=0)
+    plain = _fit(model, plain_objective(objective), data, plain_settings, seed, accelerator, first_epoch=0)
     own = _fit(model, objective, data, settings, seed, accelerator, first_epoch=settings.plain_epochs)
     return TrainingResult(plain.history + own.history, own.best_epoch, plain.steps + own.steps)
 
@@ -115,6 +115,8 @@ def _fit(
         torch.manual_seed(stream_seed(seed, "dropout", epoch, accelerator.process_index))
         losses = _train_epoch(optimisation, objective, data.train, batches, accelerator)
         row = {"epoch": epoch + 1} | losses | diagnose(model, data, accelerator)
+        if not math.isfinite(row["selection_nll"]):
+            raise FloatingPointError(f"the model's outputs are not finite after epoch {epoch + 1}")
         history.append(row)
         accelerator.print(_progress(row, data.metrics[0], first_epoch + settings.epochs), flush=True)
         score = (row[f"selection_{data.metrics[0]}"], -row["selection_nll"])
@@ -194,18 +196,21 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass over the batches; the mean of each loss term."""
     optimisation.model.train()
-    totals = torch.zeros(len(LOSS_TERMS), device=accelerator.device)
+    totals, counts = torch.zeros(2, len(LOSS_TERMS), device=accelerator.device)
     for step, rows in enumerate(tqdm(batches, leave=False, disable=None if accelerator.is_main_process else True)):
         inputs, batch = _batch(split, rows, optimisation.steps_taken / optimisation.steps, accelerator)
         with accelerator.autocast():
             outputs = optimisation.model(**inputs)
         terms = objective(outputs, batch)
         optimisation.step(terms.total, accelerator)
-        totals += terms.values() * len(rows)
+        # Means over labelled rows weigh by these, so that an epoch's mean is that of its rows.
+        weights = torch.tensor([len(rows) if name in ("total", "kd") else batch.global_labelled for name in LOSS_TERMS])
+        totals += terms.values() * weights.to(totals)
+        counts += weights.to(counts)
         if step % FINITE_CHECK_EVERY == 0:
             _check_finite(totals, optimisation.steps_taken)
     _check_finite(totals, optimisation.steps_taken)
-    means = accelerator.reduce(totals, "mean") / len(split.labels)
+    means = accelerator.reduce(totals, "mean") / counts.clamp(min=1)
     return {f"loss_{name}": float(value) for name, value in zip(LOSS_TERMS, means.tolist(), strict=True)}
 
 

@@ -56,8 +56,9 @@ def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd
     train, selection = cut(rest, shares.selection, most.selection, shares.seed + 1, "selection")
     splits = cap({"train": train, "selection": selection, "test": test}, most, shares.seed)
     for split, rows in splits.items():
-        if rows.empty:
-            raise UserError(f"params.yaml: task_settings.{name}.max_rows.{split}", "leaves no rows", "allow more")
+        if len(set(rows["label"])) < len(source.label_names):
+            where = f"params.yaml: task_settings.{name}.max_rows.{split}"
+            raise UserError(where, f"the {len(rows)} rows of {split} do not hold every label", "allow more rows")
     left = train[~train["row_id"].isin(splits["train"]["row_id"])]
     if settings.transfer_file is not None:
         left = pd.concat([left, read_texts(Path(settings.transfer_file), settings, list(train.columns))])
@@ -91,6 +92,6 @@ def _describe(rows: pd.DataFrame, label_names: list[str]) -> dict:
 def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], human_columns: list[str]) -> None:
     texts = _text_columns(splits["train"])
     write_parquet(folder / "train.parquet", splits["train"][["row_id", *texts, "label"]])
-    write_parquet(folder / "selection.parquet", splits["selection"][["row_id", *texts, "label"]])
+    write_parquet(folder / "selection.parquet", splits["selection"][["row_id", *texts, "label", *human_columns]])
     write_parquet(folder / "test.parquet", splits["test"][["row_id", *texts]])
     write_parquet(folder / "test_labels.parquet", splits["test"][["row_id", "label", *human_columns]])

@@ -2,7 +2,7 @@
 
     data/<task>/task.json           label names, metrics, sizes and the hash of the splits
     data/<task>/train.parquet       row_id, text_a[, text_b], label
-    data/<task>/selection.parquet   the same
+    data/<task>/selection.parquet   the same[, human_<label> per class]
     data/<task>/test.parquet        row_id, text_a[, text_b]
     data/<task>/test_labels.parquet row_id, label[, human_<label> per class]
     data/<task>/transfer.parquet    row_id, text_a[, text_b]: rows for distillation, without labels; may be empty
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import read_json
 
@@ -64,6 +65,12 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
 def load_test_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
     """Read the test labels, and the raters' shares where there are any. For the evaluation alone."""
     return pd.read_parquet(root / name / "test_labels.parquet")
+
+
+def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
+    """Read the selection labels, and the raters' shares where there are any."""
+    rows = pd.read_parquet(root / name / "selection.parquet")
+    return rows[["row_id", "label", *rows.filter(regex=f"^{HUMAN_PREFIX}").columns]]
 
 
 def _read_split(path: Path) -> Split:

@@ -5,13 +5,14 @@ of the hub's data set and labels as integers or as names.
 """
 
 import csv
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from src.data.table import LabelledText
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.params import Glue, TaskSettings
 
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet", ".csv", ".tsv")
@@ -59,8 +60,8 @@ def _read_file(folder: Path, split: str, text: list[str]) -> tuple[str, pd.DataF
 def _read_readable(path: Path, text: list[str]) -> pd.DataFrame:
     try:
         return _read_table(path, dict.fromkeys(text, str))
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(path, f"not readable ({str(error).splitlines()[0]})", "check the file's format") from None
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise UserError(path, f"not readable ({first_line(error)})", "check the file's format") from None
 
 
 def _read_table(path: Path, types: dict[str, type]) -> pd.DataFrame:
@@ -76,6 +77,7 @@ def _read_table(path: Path, types: dict[str, type]) -> pd.DataFrame:
 
 def _read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tuple[str, pd.DataFrame]:
     from datasets import load_dataset  # slow to import, and needed for the hub only
+    from datasets.exceptions import DatasetsError
 
     repository, revision = (
         (glue.repository, glue.revision) if settings.source == "glue" else (settings.path, settings.revision)
@@ -83,11 +85,19 @@ def _read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tupl
     place = f"{repository}/{settings.part or ''} {split}"
     try:
         rows = load_dataset(repository, settings.part, split=split, revision=revision)
-    except (OSError, ValueError, RuntimeError) as error:
-        problem = f"cannot be loaded ({str(error).splitlines()[0]})"
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        problem = f"cannot be loaded ({first_line(error)})"
         hint = "set glue.folder" if settings.source == "glue" else "use source: folder"
         raise UserError(f"task {name}: {place}", problem, f"check the network, or {hint} for a local copy") from None
+    _check_label_names(place, getattr(rows.features.get(settings.label), "names", None), settings.labels)
     return place, rows.to_pandas()
+
+
+def _check_label_names(place: str, names: list[str] | None, labels: list[str]) -> None:
+    """Where the data set names its labels, params must name them alike and in the same order (case aside)."""
+    if names and [name.casefold() for name in names] != [label.casefold() for label in labels]:
+        allowed = f"set the task's labels to [{', '.join(names)}]"
+        raise UserError(place, f"its labels are not {', '.join(labels)} in this order", allowed)
 
 
 def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str) -> None:
@@ -97,9 +107,14 @@ def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str
         if column not in raw.columns:
             raise UserError(place, f"no column '{column}'", f"allowed: {', '.join(map(str, raw.columns))}")
     for column in texts:
-        bad = [row for row, text in enumerate(raw[column]) if not isinstance(text, str) or not text.strip()]
+        bad = [row for row, text in enumerate(raw[column]) if not isinstance(text, str)]
         if bad:
             raise UserError(f"{place}, row {bad[0]}", f"column '{column}' holds no text", "a text that is not empty")
+    # One text of a pair may be empty: QQP has two such rows.
+    empty = (raw[texts].apply(lambda column: column.str.strip()) == "").all(axis=1).to_numpy()
+    if empty.any():
+        where = f"{place}, row {np.flatnonzero(empty)[0]}"
+        raise UserError(where, f"column '{texts[0]}' holds no text", "a text that is not empty")
 
 
 def _labelled(place: str, raw: pd.DataFrame, settings: TaskSettings, split: str) -> LabelledText:

@@ -69,8 +69,8 @@ def cut(rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str
     rest, taken = rows[~drawn], rows[drawn]
     for part in (rest, taken):
         if set(part["label"]) != set(rows["label"]):
-            allowed = f"raise the share or give more rows ({len(rows)} are too few)"
-            raise UserError(f"params.yaml: splits.{name}", f"{share} leaves a split without some label", allowed)
+            problem = f"{count} of {len(rows)} rows leave a split without some label"
+            raise UserError(f"params.yaml: splits.{name}, max_rows.{name}", problem, "give each split more rows")
     return rest, taken
 
 

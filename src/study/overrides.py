@@ -21,7 +21,10 @@ def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = S
     if not path.is_file():
         allowed = ", ".join(sorted(other.stem for other in folder.glob("*.yaml")))
         raise UserError(path, "no such study", f"allowed: {allowed}")
-    overrides = {"study": name} | read_yaml(path)
+    own = read_yaml(path)
+    if not isinstance(own, dict):
+        raise UserError(path, "holds no overrides", "keys of params.yaml with their values")
+    overrides = {"study": name} | own
     base = read_yaml(params_file)
     check_params(path, _merged(base, overrides))
     known = {key for key, _ in _leaves(base)}

@@ -22,7 +22,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from src.core.cmi import measure
-from src.data.prepared import DATA_FOLDER, load_task, load_test_labels
+from src.data.prepared import DATA_FOLDER, load_selection_labels, load_test_labels
 from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import new_folder, read_json, write_csv, write_json, write_parquet
@@ -122,8 +122,8 @@ def _warn_of_strays(task: str, names: list[RunName]) -> None:
 
 
 def _labels(task: str) -> pd.DataFrame:
-    selection = load_task(task).selection
-    selected = pd.DataFrame({"split": "selection", "row_id": selection.row_ids, "label": selection.labels})
+    selected = load_selection_labels(task)
+    selected.insert(0, "split", "selection")
     tested = load_test_labels(task)
     tested.insert(0, "split", "test")
     return pd.concat([selected, tested], ignore_index=True)

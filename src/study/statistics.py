@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from scipy.stats import permutation_test
 
@@ -19,14 +20,16 @@ RESAMPLES_AT_ONCE = 50
 
 @dataclass(frozen=True)
 class PredictedRows:
-    """What a run predicts for the test rows, and what is true of them.
+    """What a run predicts for rows, and what is true of them.
 
-    `labels` (N,), `logits` (N, C), and `human` (N, C), the raters' shares, or None.
+    `labels` (N,), `logits` (N, C), and `human` (N, C), the raters' shares, or None. `best_temperature` is that at which
+    the run is nearest to the raters on other rows.
     """
 
     labels: np.ndarray
     logits: np.ndarray
     human: np.ndarray | None
+    best_temperature: float = 1.0
 
     @property
     def num_classes(self) -> int:
@@ -65,7 +68,20 @@ def statistics_of(task_metrics: list[str], num_classes: int, has_humans: bool, e
     chosen |= _information_statistics(num_classes)
     if has_humans:
         chosen["kl_to_human"] = _mean_statistic(lambda rows: metrics.kl_to_human_rows(rows.human, rows.logits))
+        chosen["kl_to_human_tempered"] = _mean_statistic(
+            lambda rows: metrics.kl_to_human_rows(rows.human, rows.logits / rows.best_temperature)
+        )
     return chosen
+
+
+def best_temperature(rows: PredictedRows) -> float:
+    """The temperature t at which softmax(logits / t) has the least mean KL(human || model)."""
+
+    def kl(log_t: float) -> float:
+        return float(metrics.kl_to_human_rows(rows.human, rows.logits / np.exp(log_t)).mean())
+
+    # The KL is convex in 1 / t, so it has one minimum.
+    return float(np.exp(minimize_scalar(kl, bounds=(np.log(0.05), np.log(50)), method="bounded").x))
 
 
 def bootstrap(

@@ -1,16 +1,28 @@
 """The tables of a study: every run's test metrics, the arms' means, and the paired comparisons.
 
-Nothing here was looked at while a run trained: `test` is read for the first time in these tables.
+Nothing here was looked at while a run trained: test labels are read by `collect` and judged here.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binom
 
-from src.params import EvaluateSection
+from src.errors import UserError
+from src.params import EvaluateSection, Params
+from src.runs import distilled_arm, distilled_arms, runs_of_task
 from src.study.records import TaskRecords
-from src.study.statistics import PredictedRows, Statistic, bootstrap, holm, interval, sign_flip_p, statistics_of
+from src.study.statistics import (
+    PredictedRows,
+    Statistic,
+    best_temperature,
+    bootstrap,
+    holm,
+    interval,
+    sign_flip_p,
+    statistics_of,
+)
 
 FEATURE_MEASURES = ("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm")
 RunKey = tuple[str, str, int]  # role, arm, seed
@@ -38,7 +50,10 @@ class TaskEvaluation:
 def evaluate_task(records: TaskRecords, settings: EvaluateSection) -> TaskEvaluation:
     """Measure every run of a task on test, and resample the test rows."""
     labels, human = records.split_labels("test"), records.human("test")
-    runs = {key: PredictedRows(labels, logits, human) for key, logits in records.logits("test").items()}
+    temperatures = _best_temperatures(records)
+    runs = {
+        key: PredictedRows(labels, logits, human, temperatures[key]) for key, logits in records.logits("test").items()
+    }
     task = records.task
     statistics = statistics_of(task["metrics"], len(task["label_names"]), human is not None, settings.ece_bins)
     resampled = bootstrap(statistics, list(runs.values()), settings.bootstrap_samples)
@@ -80,42 +95,96 @@ def comparisons_table(
         for role, arm, against in pairs
         for metric in evaluation.metric_names
     ]
-    table = pd.DataFrame(rows)
+    columns = ["task", "role", "arm", "against", "metric", "difference", "low", "high", "n", "p", "p_holm"]
+    table = pd.DataFrame(rows, columns=columns)
     for _, family in table.groupby(["role", "arm", "against", "metric"], sort=False):
         table.loc[family.index, "p_holm"] = holm(family["p"].tolist())
     return table
 
 
-def pairs_to_compare(
-    teachers: list[str], plain: list[str], distilled: dict[str, list[str]], baseline: str
-) -> list[tuple[str, str, str]]:
-    """Teachers against the baseline teacher; distilled students against the plain one and the baseline's student.
+def pairs_to_compare(params: Params) -> list[tuple[str, str, str]]:
+    """Which arms are compared: (role, arm, arm that it is compared with).
 
-    Args:
-        distilled: for each recipe its student arms, first one per teacher in the order of `teachers`.
+    Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
+    and with the baseline's student; students of a teacher with those of another matched to its CMI; and
+    `evaluate.pairs`.
     """
-    pairs = [("teacher", arm, baseline) for arm in teachers if arm != baseline]
-    for arms in distilled.values():
-        of_baseline = arms[teachers.index(baseline)]
+    baseline, plain = params.evaluate.baseline, list(params.student.arms)
+    pairs = [("teacher", arm, baseline) for arm in params.finetune.arms if arm != baseline]
+    pairs += [("student", arm, plain[0]) for arm in plain[1:]]
+    for recipe, arms in distilled_arms(params).items():
+        of_baseline = distilled_arm(recipe, baseline)
         pairs += [("student", arm, control) for arm in arms for control in plain]
         pairs += [("student", arm, of_baseline) for arm in arms if arm != of_baseline]
-    return pairs
+        for match in params.distill.matched:
+            control = distilled_arm(recipe, match.teacher, match.like)
+            pairs.append(("student", distilled_arm(recipe, match.like), control))
+    known = {(run.role, run.arm) for run in runs_of_task(params, params.tasks[0])}
+    for pair in params.evaluate.pairs:
+        for arm in (pair.arm, pair.against):
+            if (pair.role, arm) not in known:
+                allowed = ", ".join(sorted(name for role, name in known if role == pair.role))
+                raise UserError(
+                    "params.yaml: evaluate.pairs", f"unknown {pair.role} arm '{arm}'", f"allowed: {allowed}"
+                )
+        pairs.append((pair.role, pair.arm, pair.against))
+    return list(dict.fromkeys(pairs))
 
 
-def summary(arms: pd.DataFrame, comparisons: pd.DataFrame) -> dict:
-    """The tables as nested mappings: task, role, arm, metric; and task, comparison, metric.
+def wins_table(comparisons: pd.DataFrame, primary: dict[str, str]) -> pd.DataFrame:
+    """For each comparison the tasks in which the arm's primary metric is higher, and how likely that many are by luck.
+
+    Args:
+        primary: the primary metric of each task.
+
+    Returns:
+        wins, ties, tasks and p, the chance of at least as many wins among the tasks without a tie if either arm were
+        as likely to win each. Six of eight has p = 0.145.
+    """
+    of_primary = comparisons[comparisons["metric"] == comparisons["task"].map(primary)]
+    rows = []
+    for (role, arm, against), tasks in of_primary.groupby(["role", "arm", "against"], sort=False):
+        wins, ties = int((tasks["difference"] > 0).sum()), int((tasks["difference"] == 0).sum())
+        p = float(binom.sf(wins - 1, len(tasks) - ties, 0.5))
+        row = {"role": role, "arm": arm, "against": against}
+        rows.append(row | {"wins": wins, "ties": ties, "tasks": len(tasks), "p": p})
+    return pd.DataFrame(rows, columns=["role", "arm", "against", "wins", "ties", "tasks", "p"])
+
+
+def summary(arms: pd.DataFrame, comparisons: pd.DataFrame, wins: pd.DataFrame) -> dict:
+    """The tables as nested mappings: task, role, arm, metric; task, comparison, metric; and wins over tasks.
 
     DVC flattens the keys with dots, so the result reads `vader-movie.teacher.ce.accuracy.mean`.
     """
     content: dict = {}
     for row in arms.to_dict("records"):
-        measures = {key: row[key] for key in ("mean", "std", "n") if not pd.isna(row[key])}
+        measures = {key: row[key] for key in ("mean", "std", "n") if key == "mean" or not pd.isna(row[key])}
         _put(content, [row["task"], row["role"], row["arm"], row["metric"]], measures)
     for row in comparisons.to_dict("records"):
-        measures = {key: row[key] for key in ("difference", "low", "high", "p", "p_holm", "n") if not pd.isna(row[key])}
-        versus = f"{row['role']}_{row['arm']}_vs_{row['against']}"
-        _put(content, [row["task"], "comparisons", versus, row["metric"]], measures)
+        keys = ("difference", "low", "high", "p", "p_holm", "n")
+        # Feature-space measures have no interval; anything else that is missing must not pass unseen.
+        measures = {key: row[key] for key in keys if key not in ("low", "high") or not pd.isna(row[key])}
+        _put(content, [row["task"], "comparisons", _versus(row), row["metric"]], measures)
+    for row in wins.to_dict("records"):
+        _put(content, ["wins", _versus(row)], {key: row[key] for key in ("wins", "ties", "tasks", "p")})
     return content
+
+
+def _versus(row: dict) -> str:
+    return f"{row['role']}_{row['arm']}_vs_{row['against']}"
+
+
+def _best_temperatures(records: TaskRecords) -> dict[RunKey, float]:
+    """For each run the temperature at which it is nearest to the raters on selection; 1 where nobody rated.
+
+    Fitted on selection, so that the KL to the raters on test at this temperature is an honest figure: what is left of
+    a difference between two models when either may be softened or sharpened at will.
+    """
+    labels, human = records.split_labels("selection"), records.human("selection")
+    runs = records.logits("selection")
+    if human is None:
+        return dict.fromkeys(runs, 1.0)
+    return {key: best_temperature(PredictedRows(labels, logits, human)) for key, logits in runs.items()}
 
 
 def _per_run(records: TaskRecords, runs: dict[RunKey, PredictedRows], statistics: dict[str, Statistic]) -> pd.DataFrame:
