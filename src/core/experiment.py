@@ -94,7 +94,9 @@ def start(runtime: Runtime) -> Accelerator:
     torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
     has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
-    return Accelerator(mixed_precision="bf16" if wants_bf16 else "no")
+    # Without cpu=True accelerate does not join several processes where there is no GPU.
+    on_cpu = not torch.accelerator.is_available()
+    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if wants_bf16 else "no")
 
 
 def _check_fit(run: RunName, task: PreparedTask, objective: Objective, training: Training, processes: int) -> None:
