@@ -5,6 +5,8 @@ import ctypes
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -66,12 +68,8 @@ def carry_out(
     data = training_data(task, tokens, extra, runtime.diagnostic_rows, teacher_logits)
     loaded = time.perf_counter()
 
-    try:
+    with _explained(run):
         result = train(model, objective, data, training, run.seed, accelerator)
-    except FloatingPointError as error:
-        raise UserError(
-            run, str(error), "lower lr, cmi_weight or separation_weight of this arm in params.yaml"
-        ) from None
     trained = time.perf_counter()
 
     outputs = {split: predict(model, tokens[split], accelerator) for split in predicted}
@@ -97,6 +95,16 @@ def start(runtime: Runtime) -> Accelerator:
     # Without cpu=True accelerate does not join several processes where there is no GPU.
     on_cpu = not torch.accelerator.is_available()
     return Accelerator(cpu=on_cpu, mixed_precision="bf16" if wants_bf16 else "no")
+
+
+@contextmanager
+def _explained(run: RunName) -> Iterator[None]:
+    """Say of a loss that is not finite what the user can do about it."""
+    try:
+        yield
+    except FloatingPointError as error:
+        allowed = "lower lr, cmi_weight or separation_weight of this arm in params.yaml"
+        raise UserError(run, str(error), allowed) from None
 
 
 def _check_fit(run: RunName, task: PreparedTask, objective: Objective, training: Training, processes: int) -> None:
