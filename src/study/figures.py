@@ -31,6 +31,7 @@ NAMES = {
     "selection_feature_cmi": "CMI, feature space (nats)",
 }
 CLUSTER_POINTS = 300
+CONFUSION_ROWS = 2000
 
 
 def draw_task(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_bins: int, folder: Path) -> None:
@@ -213,7 +214,8 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
         truth = np.tile(labels, len(logits) // len(labels))
         table = pd.DataFrame(reliability(truth, logits, ece_bins))
         write_csv(root / "reliability" / f"{task}-{role}-{arm}.csv", table[table["count"] > 0])
-        rows = pd.DataFrame({"label": names[truth], "prediction": names[logits.argmax(axis=1)]})
+        # DVC's template counts raw rows; some are enough to see, and a large test split would fill the repository.
+        rows = pd.DataFrame({"label": names[truth], "prediction": names[logits.argmax(axis=1)]}).head(CONFUSION_ROWS)
         write_csv(root / "confusion" / f"{task}-{role}-{arm}.csv", rows)
 
 
