@@ -47,9 +47,11 @@ def test_cmi_is_the_entropy_of_the_centroid_less_that_of_the_samples(seed):
     assert measure(scores, labels, 3).cmi == pytest.approx(float(by_class), abs=1e-12)
 
 
-def test_equal_predictions_within_classes_have_no_cmi():
-    labels = torch.tensor([0, 1, 0, 1, 1])
-    assert measure(torch.tensor([[3.0, -1.0], [0.5, 2.0]])[labels], labels, 2).cmi == pytest.approx(0, abs=1e-15)
+@given(st.integers(0, 10**6), st.integers(2, 6), st.floats(0.1, 5))
+@settings(deadline=None, max_examples=30)
+def test_equal_predictions_within_classes_have_no_cmi(seed, dimension, tau):
+    scores, labels = random_scores(seed, dimension=dimension, scale=4)
+    assert measure(scores[:3][labels], labels, 3, tau).cmi == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 5])
