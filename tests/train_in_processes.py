@@ -5,6 +5,7 @@ accelerate launch --cpu --num_processes N -m tests.train_in_processes MODEL_FOLD
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ def main() -> None:
     source = ModelSource(source="folder", name=folder)
     data = data_for(source, noise=0.2)
     teacher = 3.0 * torch.nn.functional.one_hot(data.train.labels, 2).float()
-    data = data_for(source, teacher_logits=teacher, noise=0.2)
+    data = replace(data, train=replace(data.train, teacher_logits=teacher))
     data.train.labels[120:] = NO_LABEL  # the last rows are a transfer set
     weights = {
         "cmi_weight": 0.3,

@@ -73,11 +73,12 @@ def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
     names = {primary: NAMES[primary], "nll": "NLL (nats)", "kl_to_human": "KL(human || model) (nats)"}
     metrics = [name for name in names if name in set(arms["metric"])]
     labels = list(dict.fromkeys(zip(arms["role"], arms["arm"], strict=True)))
+    by_arm = _colours(arms)
+    colours = [by_arm[label] for label in labels]
     figure, axes = _axes(1, len(metrics), width=4.2, height=0.8 + 0.38 * len(labels))
     for axis, metric in zip(axes.flat, metrics, strict=True):
         rows = arms[arms["metric"] == metric].set_index(["role", "arm"]).loc[labels]
         heights = np.arange(len(rows))[::-1]
-        colours = [_colours(arms)[label] for label in labels]
         axis.hlines(heights, rows["low"], rows["high"], colors=colours, linewidth=2)
         axis.scatter(rows["mean"], heights, c=colours, zorder=3)
         axis.set_yticks(heights, [f"{role} {arm}" for role, arm in labels])
@@ -90,14 +91,14 @@ def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
 def draw_epochs(records: TaskRecords) -> Figure:
     """Selection score and CMI in both spaces, a column each; teachers above students."""
     columns = [f"selection_{records.primary}", "selection_class_cmi", "selection_feature_cmi"]
-    roles = list(dict.fromkeys(records.history["role"]))
+    roles, colours = list(dict.fromkeys(records.history["role"])), _colours(records.runs)
     figure, axes = _axes(len(roles), len(columns), width=4, height=2.7)
     for row, role in zip(axes, roles, strict=True):
         history = records.history[records.history["role"] == role]
         for axis, column in zip(row, columns, strict=True):
             for arm, runs in history.groupby("arm", sort=False):
                 spread = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
-                colour = _colours(records.runs)[role, arm]
+                colour = colours[role, arm]
                 axis.plot(spread.index, spread["mean"], marker="o", markersize=3, color=colour, label=arm)
                 axis.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
             axis.set_xticks(sorted(history["epoch"].unique()))
@@ -110,10 +111,11 @@ def draw_epochs(records: TaskRecords) -> Figure:
 
 def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
     """CMI in each space against the primary metric; circles are teachers, triangles students."""
+    colours = _colours(runs)
     figure, axes = _axes(1, 2, width=4.6, height=3.6)
     for axis, space in zip(axes.flat, ("class", "feature"), strict=True):
         for (role, arm), points in runs.groupby(["role", "arm"], sort=False):
-            style = {"marker": "o" if role == "teacher" else "^", "color": _colours(runs)[role, arm]}
+            style = {"marker": "o" if role == "teacher" else "^", "color": colours[role, arm]}
             axis.scatter(points[f"{space}_cmi"], points[primary], label=f"{role} {arm}", **style)
         axis.set_xlabel(f"CMI on test, {space} space (nats)")
         axis.set_ylabel(f"{NAMES[primary]} on test")
@@ -125,15 +127,13 @@ def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
 
 def draw_class_clusters(records: TaskRecords) -> Figure:
     """Histogram of the true class's probability, a row per class and a column per arm."""
-    arms = _pooled_logits(records)
-    labels, bins = records.split_labels("test"), np.linspace(0, 1, 21)
+    arms, colours, bins = _pooled(records), _colours(records.runs), np.linspace(0, 1, 21)
     figure, axes = _axes(len(records.label_names), len(arms), width=2, height=1.8, sharex=True, sharey=True)
-    for column, ((role, arm), logits) in enumerate(arms.items()):
-        truth = np.tile(labels, len(logits) // len(labels))
+    for column, ((role, arm), (truth, logits)) in enumerate(arms.items()):
         probability = softmax(logits.astype(float), axis=1)[np.arange(len(truth)), truth]
         for number, label in enumerate(records.label_names):
             axis = axes[number, column]
-            axis.hist(probability[truth == number], bins, density=True, color=_colours(records.runs)[role, arm])
+            axis.hist(probability[truth == number], bins, density=True, color=colours[role, arm])
             axis.set_title(f"{role}\n{arm}" if number == 0 else "", fontsize=8)
             axis.set_ylabel(label)
             axis.set_xlabel("p(true class)")
@@ -158,17 +158,14 @@ def draw_feature_clusters(records: TaskRecords) -> Figure:
 
 def draw_reliability(records: TaskRecords, bins: int) -> Figure:
     """Accuracy per confidence bin against the bin's confidence; the diagonal is perfect calibration."""
-    arms = _pooled_logits(records)
-    labels = records.split_labels("test")
+    arms, colours = _pooled(records), _colours(records.runs)
     figure, axes = _grid(len(arms), width=2.4, height=2.4)
-    for axis, ((role, arm), logits) in zip(axes, arms.items(), strict=False):
-        table = reliability(np.tile(labels, len(logits) // len(labels)), logits, bins)
+    for axis, ((role, arm), (truth, logits)) in zip(axes, arms.items(), strict=False):
+        table = reliability(truth, logits, bins)
         seen = table["count"] > 0
         sizes = 4 + 160 * table["count"][seen] / table["count"].sum()
         axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-        axis.scatter(
-            table["confidence"][seen], table["accuracy"][seen], s=sizes, color=_colours(records.runs)[role, arm]
-        )
+        axis.scatter(table["confidence"][seen], table["accuracy"][seen], s=sizes, color=colours[role, arm])
         axis.set(title=f"{role} {arm}", xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
         axis.title.set_fontsize(9)
     return figure
@@ -176,11 +173,9 @@ def draw_reliability(records: TaskRecords, bins: int) -> Figure:
 
 def draw_confusion(records: TaskRecords) -> Figure:
     """Row-normalised confusion matrices, a panel per arm."""
-    arms = _pooled_logits(records)
-    labels, names = records.split_labels("test"), records.label_names
+    arms, names = _pooled(records), records.label_names
     figure, axes = _grid(len(arms), width=2.3, height=2.3)
-    for axis, ((role, arm), logits) in zip(axes, arms.items(), strict=False):
-        truth = np.tile(labels, len(logits) // len(labels))
+    for axis, ((role, arm), (truth, logits)) in zip(axes, arms.items(), strict=False):
         counts = confusion_matrix(truth, logits.argmax(axis=1), len(names))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -209,9 +204,8 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
         columns = ["selection_score", "selection_class_cmi", "selection_feature_cmi"]
         means = measures.groupby("epoch")[columns].mean().reset_index()
         write_csv(root / "epochs" / f"{task}-{role}-{arm}.csv", means)
-    labels, names = records.split_labels("test"), np.array(records.label_names)
-    for (role, arm), logits in _pooled_logits(records).items():
-        truth = np.tile(labels, len(logits) // len(labels))
+    names = np.array(records.label_names)
+    for (role, arm), (truth, logits) in _pooled(records).items():
         table = pd.DataFrame(reliability(truth, logits, ece_bins))
         write_csv(root / "reliability" / f"{task}-{role}-{arm}.csv", table[table["count"] > 0])
         # DVC's template counts raw rows; some are enough to see, and a large test split would fill the repository.
@@ -244,9 +238,10 @@ def _colours(table: pd.DataFrame) -> dict[tuple[str, str], str]:
     }
 
 
-def _pooled_logits(records: TaskRecords) -> dict[tuple[str, str], np.ndarray]:
-    """Test logits by (role, arm), those of all seeds below each other."""
-    pooled: dict[tuple[str, str], list[np.ndarray]] = {}
+def _pooled(records: TaskRecords) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+    """Labels (S N,) and test logits (S N, C) by (role, arm), those of all S seeds below each other."""
+    labels = records.split_labels("test")
+    seeds: dict[tuple[str, str], list[np.ndarray]] = {}
     for (role, arm, _), logits in records.logits("test").items():
-        pooled.setdefault((role, arm), []).append(logits)
-    return {name: np.concatenate(parts) for name, parts in pooled.items()}
+        seeds.setdefault((role, arm), []).append(logits)
+    return {name: (np.tile(labels, len(parts)), np.concatenate(parts)) for name, parts in seeds.items()}

@@ -160,9 +160,10 @@ def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:
 
 def _predictions(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFrame:
     tables = {}
+    row_ids = {split: labels.loc[labels["split"] == split, "row_id"].tolist() for split in MEASURED_SPLITS}
     for name, run in runs.items():
-        for split in MEASURED_SPLITS:
-            split_logits(run.logits, split, labels.loc[labels["split"] == split, "row_id"].tolist(), name.folder())
+        for split, expected in row_ids.items():
+            split_logits(run.logits, split, expected, name.folder())  # for its check of the rows
         tables[name] = run.logits[run.logits["split"].isin(MEASURED_SPLITS)].reset_index(drop=True)
     return _with_names(tables)
 

@@ -97,13 +97,17 @@ def bootstrap(
     """
     generator = np.random.default_rng(seed)
     count = len(runs[0].labels)
-    moments = {name: np.stack([statistic.moments(run) for run in runs]) for name, statistic in statistics.items()}
+    # CMI, Gamma and NCMI have their moments in common: each kind is computed and summed once.
+    moments = {
+        kind: np.stack([kind(run) for run in runs]) for kind in {one.moments: None for one in statistics.values()}
+    }
     parts: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
     for first in range(0, samples, RESAMPLES_AT_ONCE):
         size = min(RESAMPLES_AT_ONCE, samples - first)
         weights = generator.multinomial(count, np.full(count, 1 / count), size=size).astype(float)
+        sums = {kind: np.einsum("bn,rnm->brm", weights, terms, optimize=True) for kind, terms in moments.items()}
         for name, statistic in statistics.items():
-            parts[name].append(statistic.value(np.einsum("bn,rnm->brm", weights, moments[name], optimize=True)))
+            parts[name].append(statistic.value(sums[statistic.moments]))
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
