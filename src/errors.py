@@ -1,8 +1,10 @@
-"""Errors that a user can act on: one line, exit status 1, no traceback."""
+"""Errors that a user can act on: one line, an exit status of its own, no traceback."""
 
 import functools
 import sys
 from collections.abc import Callable
+
+from src.interrupts import Stopped, raise_on_signals
 
 
 class UserError(Exception):
@@ -27,14 +29,21 @@ def first_line(error: BaseException) -> str:
 
 
 def stage(main: Callable[[], None]) -> Callable[[], None]:
-    """Let a stage's `main` end in one readable line when a `UserError` reaches it."""
+    """Let a stage's `main` end in one readable line when a `UserError` (status 1) or a signal (128 + its number) comes.
+
+    Any other exception is a fault of this project, and keeps its traceback.
+    """
 
     @functools.wraps(main)
     def run() -> None:
         try:
-            main()
+            with raise_on_signals():
+                main()
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(1)
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            sys.exit(stopped.exit_status)
 
     return run

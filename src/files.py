@@ -1,5 +1,10 @@
-"""Writing files and folders so that a reader sees all of one or nothing."""
+"""Reading and writing files: a reader sees all of a file or nothing, and damage is one line that names the file.
 
+A draft is written beside its target, because a rename is atomic only within one file system. A process that is
+killed leaves its draft behind; the next writer of the same target removes it.
+"""
+
+import errno
 import hashlib
 import json
 import os
@@ -10,48 +15,65 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from src.errors import UserError, first_line
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class DiskFull(UserError):
+    """There is no room to write `target`."""
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(target, "no space left on its disk", "free some and run again")
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `target` when the block ends without an error.
 
-    The folder is made beside `target`, because a rename is atomic only within one file system.
+    Raises:
+        DiskFull: so it is.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        draft.chmod(0o755)
-        yield draft
-        if target.exists():
-            shutil.rmtree(target)
-        draft.replace(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+    with _full_disk_named(target):
+        _remove_drafts(target)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.draft-", dir=target.parent))
+        try:
+            draft.chmod(0o755)
+            yield draft
+            if target.exists():
+                shutil.rmtree(target)
+            draft.replace(target)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """Yield a path whose file takes the place of `target` when the block ends without an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        yield draft
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Yield a path whose file takes the place of `target` when the block ends without an error.
+
+    Raises:
+        DiskFull: so it is.
+    """
+    with _full_disk_named(target):
+        _remove_drafts(target)
+        draft = target.with_name(f".{target.name}.draft-{os.getpid()}")
+        try:
+            yield draft
+            draft.replace(target)
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 def write_json(target: Path, content: Any) -> None:
     """Write JSON with stable bytes; NaN and infinity are refused, because DVC cannot read them."""
     with new_file(target) as draft:
         draft.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def read_json(source: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(source.read_text(encoding="utf-8"))
 
 
 def write_csv(target: Path, table: pd.DataFrame) -> None:
@@ -61,12 +83,84 @@ def write_csv(target: Path, table: pd.DataFrame) -> None:
 
 
 def write_parquet(target: Path, table: pd.DataFrame) -> None:
-    """Write a table as Parquet without its index."""
+    """Write a table as Parquet without its index, with checksums that `read_parquet` verifies."""
     with new_file(target) as draft:
-        table.to_parquet(draft, index=False, compression="zstd")
+        table.to_parquet(draft, index=False, compression="zstd", write_page_checksum=True)
+
+
+def read_json(source: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: it is missing or damaged, as for the other readers.
+    """
+    with _damage_named(source):
+        return json.loads(source.read_text(encoding="utf-8"))
+
+
+def read_csv(source: Path) -> pd.DataFrame:
+    """Read a CSV file that `write_csv` wrote."""
+    with _damage_named(source):
+        return pd.read_csv(source)
+
+
+def read_parquet(source: Path) -> pd.DataFrame:
+    """Read a Parquet file that `write_parquet` wrote, and verify it.
+
+    Checksums cover its pages; the names of its columns and the number of its rows are stored twice.
+    """
+    with _damage_named(source), pq.ParquetFile(source, page_checksum_verification=True) as file:
+        table, about = file.read(), file.metadata
+        groups = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
+        if about.num_rows != sum(groups):
+            raise ValueError("its numbers of rows disagree")
+        if table.column_names != [column["name"] for column in table.schema.pandas_metadata["columns"]]:
+            raise ValueError("the names of its columns disagree")
+        return table.to_pandas()
+
+
+def read_tensors(source: Path) -> dict[str, np.ndarray]:
+    """Read a safetensors file."""
+    with _damage_named(source):
+        return load_file(source)
 
 
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _remove_drafts(target: Path) -> None:
+    """Drafts of `target` that a killed process left: DVC would take them for results beside it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for draft in target.parent.glob(f".{target.name}.draft-*"):
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _full_disk_named(target: Path) -> Iterator[None]:
+    """Also where a file of a draft folder found no room, `target` is what the user knows of."""
+    try:
+        yield
+    except Exception as error:
+        # safetensors, written in Rust, gives the number of the fault in words only.
+        numbered = getattr(error, "errno", None) in NO_SPACE or f"os error {errno.ENOSPC}" in str(error)
+        if numbered or isinstance(error, DiskFull):
+            raise DiskFull(target) from None
+        raise
+
+
+@contextmanager
+def _damage_named(source: Path) -> Iterator[None]:
+    """A damaged file can break its reader anywhere, hence the many kinds of error."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(source, "not found", "run `dvc repro`") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, SafetensorError) as error:
+        allowed = "delete it and run `dvc repro`"
+        raise UserError(source, f"damaged or of another format ({first_line(error)})", allowed) from None

@@ -6,6 +6,8 @@ types and values out of range end in a `UserError` that names the key. Numbers t
 """
 
 import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -77,6 +79,12 @@ class Runtime(Section):
     diagnostic_rows: Count = 500
     feature_rows: Count = 1000
     keep_weights: bool = False
+
+
+class CheckpointSettings(Section):
+    """How often a run saves a checkpoint. No result depends on it, hence it is no dependency of any stage."""
+
+    seconds: NonNegative = 300.0
 
 
 class ObjectiveDefaults(Section):
@@ -280,6 +288,7 @@ class Params(Section):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     models: Models
     runtime: Runtime
+    checkpoints: CheckpointSettings
     objective: ObjectiveDefaults
     finetune: ArmsSection
     student: ArmsSection
@@ -293,24 +302,37 @@ class Params(Section):
         """The settings of one task."""
         return _entry(self.task_settings, "task_settings", name)
 
-    def teacher(self, arm: str) -> tuple[Objective, Training]:
-        """The objective and the optimisation of a teacher arm."""
-        settings = _entry(self.finetune.arms, "finetune.arms", arm)
-        return self._objective(settings), _merge(self.finetune.training, settings.training)
+    def teacher(self, arm: str) -> "RunSettings":
+        """The settings of a teacher arm's runs."""
+        return self._run(self.models.teacher, self.finetune.training, self.finetune.arms, "finetune.arms", arm)
 
-    def plain_student(self, arm: str) -> tuple[Objective, Training]:
-        """The objective and the optimisation of a student that has no teacher."""
-        settings = _entry(self.student.arms, "student.arms", arm)
-        return self._objective(settings), _merge(self.student.training, settings.training)
+    def plain_student(self, arm: str) -> "RunSettings":
+        """The settings of the runs of a student that has no teacher."""
+        return self._run(self.models.student, self.student.training, self.student.arms, "student.arms", arm)
 
-    def distilled_student(self, recipe: str) -> tuple[Objective, Training]:
-        """The objective and the optimisation of a student that learns by a recipe."""
-        settings = _entry(self.distill.recipes, "distill.recipes", recipe)
-        return self._objective(settings), _merge(self.student.training, settings.training)
+    def distilled_student(self, recipe: str) -> "RunSettings":
+        """The settings of the runs of a student that learns by a recipe."""
+        return self._run(self.models.student, self.student.training, self.distill.recipes, "distill.recipes", recipe)
 
-    def _objective(self, arm: Arm) -> Objective:
+    def _run(
+        self, model: ModelSource, training: Training, arms: Mapping[str, Arm], key: str, name: str
+    ) -> "RunSettings":
+        arm = _entry(arms, key, name)
         own = arm.model_dump(exclude_none=True, exclude={"training"})
-        return Objective(**{**self.objective.model_dump(), **own})
+        objective = Objective(**{**self.objective.model_dump(), **own})
+        training = training.model_copy(update=arm.training.model_dump(exclude_none=True))
+        return RunSettings(model, objective, training, self.runtime, self.checkpoints)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """All that params.yaml says of one training run."""
+
+    model: ModelSource
+    objective: Objective
+    training: Training
+    runtime: Runtime
+    checkpoints: CheckpointSettings
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:
@@ -346,11 +368,7 @@ def check_params(path: Path, content: Any) -> Params:
     return params
 
 
-def _merge(training: Training, overrides: TrainingOverrides) -> Training:
-    return training.model_copy(update=overrides.model_dump(exclude_none=True))
-
-
-def _entry(entries: dict[str, Any], key: str, name: str) -> Any:
+def _entry(entries: Mapping[str, Any], key: str, name: str) -> Any:
     if name not in entries:
         raise UserError(f"{PARAMS_FILE}: {key}", f"has no entry '{name}'", f"allowed: {', '.join(entries)}")
     return entries[name]

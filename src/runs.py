@@ -19,10 +19,10 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from src.errors import UserError
-from src.files import new_folder, read_json, write_csv, write_json, write_parquet
+from src.files import new_folder, read_csv, read_json, read_parquet, read_tensors, write_csv, write_json, write_parquet
 from src.params import Params
 
 RUNS_FOLDER = Path("runs")
@@ -116,14 +116,14 @@ def load_run(folder: Path) -> RunResult:
     """Read a run's folder.
 
     Raises:
-        UserError: the run is not there.
+        UserError: the run is not there, or a file of it is damaged.
     """
     logits = load_logits(folder)
     return RunResult(
         record=read_json(folder / "record.json"),
-        history=pd.read_csv(folder / "history.csv"),
+        history=read_csv(folder / "history.csv"),
         logits=logits,
-        features=load_file(folder / "features.safetensors"),
+        features=read_tensors(folder / "features.safetensors"),
     )
 
 
@@ -131,8 +131,9 @@ def load_logits(folder: Path) -> pd.DataFrame:
     """Read the logits of a run: all that a student needs of its teacher.
 
     Raises:
-        UserError: the run is not there.
+        UserError: the run is not there, or the file is damaged.
     """
-    if not (folder / "logits.parquet").is_file():
+    path = folder / "logits.parquet"
+    if not path.is_file():
         raise UserError(folder, "this run has not been made", "run `dvc repro`")
-    return pd.read_parquet(folder / "logits.parquet")
+    return read_parquet(path)

@@ -16,10 +16,10 @@ def main() -> None:
     arguments = run_arguments(__doc__, "teacher", "recipe", optional="like")
     params, task, seed = load_params(), load_task(arguments.task), arguments.seed
     run = RunName(task.name, "student", distilled_arm(arguments.recipe, arguments.teacher, arguments.like), seed)
-    objective, training = params.distilled_student(arguments.recipe)
+    settings = params.distilled_student(arguments.recipe)
 
     # The teacher of a seed teaches the student of that seed. Its logits were computed once, after its training.
-    logits = teacher_logits(task, arguments.teacher, seed, objective.transfer)
+    logits = teacher_logits(task, arguments.teacher, seed, settings.objective.transfer)
     if arguments.like is not None:
         like = teacher_logits(task, arguments.like, seed, transfer=False)
         logits, match = matched_in_cmi(logits, like, task.train.labels)
@@ -28,7 +28,7 @@ def main() -> None:
             f"that of {arguments.like} is {match.target:.4f}"
         )
 
-    carry_out(run, task, params.models.student, objective, training, params.runtime, logits)
+    carry_out(run, task, settings, logits)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,8 @@ def main() -> None:
     arguments = run_arguments(__doc__, "arm")
     params = load_params()
     run = RunName(arguments.task, "teacher", arguments.arm, arguments.seed)
-    objective, training = params.teacher(arguments.arm)
 
-    carry_out(run, load_task(run.task), params.models.teacher, objective, training, params.runtime)
+    carry_out(run, load_task(run.task), params.teacher(arguments.arm))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from src.errors import stage
-from src.files import new_folder
+from src.files import new_folder, read_csv
 from src.params import load_params
 from src.study.figures import draw_task, write_plot_data
 from src.study.records import METRICS_FOLDER, load_records
@@ -17,7 +15,7 @@ PLOTS_FOLDER = Path("plots")
 def main() -> None:
     params = load_params()
     tables = METRICS_FOLDER / params.study / "tables"
-    arms, runs = pd.read_csv(tables / "arms.csv"), pd.read_csv(tables / "runs.csv")
+    arms, runs = read_csv(tables / "arms.csv"), read_csv(tables / "runs.csv")
 
     with new_folder(PLOTS_FOLDER / params.study) as folder:
         for task in params.tasks:

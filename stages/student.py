@@ -12,9 +12,8 @@ def main() -> None:
     arguments = run_arguments(__doc__, "arm")
     params = load_params()
     run = RunName(arguments.task, "student", arguments.arm, arguments.seed)
-    objective, training = params.plain_student(arguments.arm)
 
-    carry_out(run, load_task(run.task), params.models.student, objective, training, params.runtime)
+    carry_out(run, load_task(run.task), params.plain_student(arguments.arm))
 
 
 if __name__ == "__main__":

@@ -112,3 +112,8 @@ def _saved(model, tokenizer, folder: Path) -> ModelSource:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return ModelSource(source="folder", name=str(folder))
+
+
+def flipped(content: bytes, place: int) -> bytes:
+    """The same bytes with one bit the other way round."""
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]

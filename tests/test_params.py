@@ -107,16 +107,15 @@ def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path):
 def test_an_arm_overrides_the_defaults_and_nothing_else(tmp_path):
     content = changed("finetune.arms.strong", {"cmi_weight": 2.0, "space": "class", "training": {"lr": 3e-5}})
     params = load_params(written(tmp_path, content))
-    objective, training = params.teacher("strong")
-    plain_objective, plain_training = params.teacher("ce")
-    assert objective == plain_objective.model_copy(update={"cmi_weight": 2.0, "space": "class"})
-    assert training == plain_training.model_copy(update={"lr": 3e-5})
+    strong, plain = params.teacher("strong"), params.teacher("ce")
+    assert strong.objective == plain.objective.model_copy(update={"cmi_weight": 2.0, "space": "class"})
+    assert strong.training == plain.training.model_copy(update={"lr": 3e-5})
 
 
 def test_a_recipe_gives_alpha_and_temperature(params: Params):
-    objective, _ = params.distilled_student("kd")
+    objective = params.distilled_student("kd").objective
     assert (objective.alpha, objective.temperature) == (0.9, 2.0)
-    assert params.plain_student("plain")[0].alpha == 0
+    assert params.plain_student("plain").objective.alpha == 0
 
 
 def test_a_named_study_is_params_yaml_with_its_overrides():

@@ -9,7 +9,9 @@ from accelerate import Accelerator
 from src.core.encoding import encode
 from src.core.models import load_classifier, load_tokenizer
 from src.core.objectives import NO_LABEL
-from src.core.training import LabelledSplit, TrainingData, stream_seed, train
+from src.core.randomness import stream_seed
+from src.core.splits import LabelledSplit, TrainingData
+from src.core.training import train
 from src.params import Objective, Training
 from tests.conftest import labelled_texts
 from tests.test_objectives import BASE

@@ -33,6 +33,15 @@ class Centroids:
         """Take in a (global) batch's class sums of p; return q (C, D), positive for the batch's classes."""
         return class_means(sums)
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """What the estimator has gathered so far."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+    def load_state_dict(self, state: dict[str, Tensor], device: torch.device) -> None:
+        """Put back what `state_dict` gave."""
+        for name, value in state.items():
+            setattr(self, name, value.to(device))
+
 
 class EmaCentroids(Centroids):
     """A moving average per class. Classes absent from a batch keep theirs.

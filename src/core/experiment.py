@@ -5,24 +5,33 @@ import ctypes
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
+import accelerate
 import numpy as np
 import pandas as pd
+import tokenizers
 import torch
 import transformers
 from accelerate import Accelerator
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
 
+from src.core.checkpoints import checkpoints_of, run_key
 from src.core.encoding import EncodedSplit, encode
 from src.core.inference import predict
-from src.core.models import load_classifier, load_tokenizer
+from src.core.models import Classifier, check_vocabulary, load_classifier, load_tokenizer
 from src.core.objectives import NO_LABEL, Outputs
-from src.core.training import LabelledSplit, TrainingData, TrainingResult, stream_seed, train
+from src.core.randomness import stream_seed
+from src.core.splits import LabelledSplit, TrainingData
+from src.core.training import TrainingResult, train
 from src.data.prepared import SPLITS, PreparedTask
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.files import write_json
-from src.params import ModelSource, Objective, Runtime, Training
+from src.params import RunSettings, Runtime
 from src.runs import TIMING_FOLDER, RunName, RunResult, logits_table, save_run
 
 # Options of glibc's malloc.h: no block by mmap (M_MMAP_MAX), and none of the heap's top given back (M_TRIM_THRESHOLD).
@@ -40,46 +49,73 @@ def run_arguments(description: str, *choices: str, optional: str | None = None) 
     return parser.parse_args()
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A run ready to train: its model and tokenizer, its tokenised splits, and what of them training reads."""
+
+    model: Classifier
+    tokenizer: PreTrainedTokenizerBase
+    tokens: dict[str, EncodedSplit]
+    data: TrainingData
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All that determines the run besides settings and code: first weights, tokens, labels, teacher's logits."""
+        yield from self.model.state_dict().values()
+        for split in (self.data.train, self.data.selection):
+            yield from (split.tokens.ids, split.tokens.lengths, split.labels)
+            yield from (extra for extra in (split.tokens.segments, split.teacher_logits) if extra is not None)
+
+
 def carry_out(
-    run: RunName,
-    task: PreparedTask,
-    source: ModelSource,
-    objective: Objective,
-    training: Training,
-    runtime: Runtime,
-    teacher_logits: np.ndarray | None = None,
+    run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits: np.ndarray | None = None
 ) -> None:
-    """Train one model and save what it leaves (see `src.runs`).
+    """Train one model, or go on from its last checkpoint, and save what it leaves (see `src.runs`).
 
     Args:
         teacher_logits: (N, C) for the N train rows and, where the objective wants them, the transfer rows after them.
+
+    Raises:
+        UserError: the settings do not fit the task, the loss is not finite, or memory or disk are full.
+        Stopped: a signal came.
     """
-    began = time.perf_counter()
-    accelerator = start(runtime)
-    accelerator.print(f"{run}: {len(task.train)} train rows, {training.epochs} epochs", flush=True)
-    _check_fit(run, task, objective, training, accelerator.num_processes)
+    lap = _laps()
+    accelerator = start(settings.runtime)
+    accelerator.print(f"{run}: {len(task.train)} train rows, {settings.training.epochs} epochs", flush=True)
+    _check_fit(run, task, settings, accelerator.num_processes)
+    with _explained(run):
+        loaded = load(run, task, settings, teacher_logits)
+        description = describe(run, settings, accelerator)
+        key = run_key([description, task.metrics, task.label_names, settings.runtime.diagnostic_rows], loaded.tensors())
+        with checkpoints_of(run, key, settings.checkpoints.seconds, accelerator) as checkpoints:
+            seconds = {"load_seconds": lap()}
+            data = loaded.data
+            result = train(
+                loaded.model, settings.objective, data, settings.training, run.seed, accelerator, checkpoints
+            )
+            seconds |= {"train_seconds": lap()}
+            outputs = {split: predict(loaded.model, tokens, accelerator) for split, tokens in loaded.tokens.items()}
+            if accelerator.is_main_process:
+                weights = (loaded.model.model.save_pretrained, loaded.tokenizer.save_pretrained)
+                found = run_result(description, result, outputs, task, settings.runtime.feature_rows)
+                save_run(run.folder(), found, weights if settings.runtime.keep_weights else ())
+    if accelerator.is_main_process:
+        write_timing(run, result, len(data.train.labels), seconds | {"predict_seconds": lap()})
+    accelerator.end_training()
+
+
+def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits: np.ndarray | None) -> Loaded:
+    """Tokenise the task and load the model that the run starts from."""
+    source, max_length = settings.model, settings.training.max_length
     tokenizer = load_tokenizer(source)
     # Only a teacher is asked about the transfer rows: its students may learn from what it says.
     predicted = [*SPLITS, "transfer"] if run.role == "teacher" and len(task.transfer) else list(SPLITS)
-    tokens = {split: encode(getattr(task, split).texts, tokenizer, training.max_length) for split in predicted}
+    tokens = {split: encode(getattr(task, split).texts, tokenizer, max_length) for split in predicted}
+    transfer = encode(task.transfer.texts, tokenizer, max_length) if settings.objective.transfer else None
     longest = max(int(split.lengths.max()) for split in tokens.values())
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
-    extra = encode(task.transfer.texts, tokenizer, training.max_length) if objective.transfer else None
-    data = training_data(task, tokens, extra, runtime.diagnostic_rows, teacher_logits)
-    loaded = time.perf_counter()
-
-    with _explained(run):
-        result = train(model, objective, data, training, run.seed, accelerator)
-    trained = time.perf_counter()
-
-    outputs = {split: predict(model, tokens[split], accelerator) for split in predicted}
-    if accelerator.is_main_process:
-        record = describe(run, source, objective, training, result, accelerator)
-        weights = (model.model.save_pretrained, tokenizer.save_pretrained) if runtime.keep_weights else ()
-        save_run(run.folder(), run_result(record, result, outputs, task, runtime.feature_rows), weights)
-        rows = len(data.train.labels) * len(result.history)
-        write_timing(run, load=loaded - began, train=trained - loaded, predict=time.perf_counter() - trained, rows=rows)
-    accelerator.end_training()
+    check_vocabulary(source, model, tokens.values())
+    data = training_data(task, tokens, transfer, settings.runtime.diagnostic_rows, teacher_logits)
+    return Loaded(model, tokenizer, tokens, data)
 
 
 def start(runtime: Runtime) -> Accelerator:
@@ -99,24 +135,31 @@ def start(runtime: Runtime) -> Accelerator:
 
 @contextmanager
 def _explained(run: RunName) -> Iterator[None]:
-    """Say of a loss that is not finite what the user can do about it."""
+    """Say of a loss that is not finite, and of too little memory, what the user can do about it."""
     try:
         yield
     except FloatingPointError as error:
         allowed = "lower lr, cmi_weight or separation_weight of this arm in params.yaml"
         raise UserError(run, str(error), allowed) from None
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch has no error of its own for this.
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate memory" not in str(error):
+            raise
+        allowed = "lower batch_size or max_length in params.yaml, set precision to bf16, or take a smaller model"
+        raise UserError(run, f"out of memory ({first_line(error)})", allowed) from None
 
 
-def _check_fit(run: RunName, task: PreparedTask, objective: Objective, training: Training, processes: int) -> None:
+def _check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes: int) -> None:
     """Settings that params.yaml allows but that this task or this launch cannot use."""
+    objective, batch_size = settings.objective, settings.training.batch_size
     distils = run.role == "student" and objective.alpha > 0
     if distils and objective.kd_loss == "logit_std" and len(task.label_names) == 2:
         problem = "kd_loss logit_std has no gradient with two classes, whose standardised logits are always -1 and 1"
         raise UserError(run, problem, "allowed: kl, dist")
     if distils and objective.kd_loss == "dist" and processes > 1:
         raise UserError(run, f"kd_loss dist is not defined over {processes} processes", "use one, or kl or logit_std")
-    if training.batch_size < 2 * processes:
-        problem = f"batch_size {training.batch_size} leaves some of {processes} processes without rows"
+    if batch_size < 2 * processes:
+        problem = f"batch_size {batch_size} leaves some of {processes} processes without rows"
         raise UserError(run, problem, f"at least {2 * processes}")
 
 
@@ -158,37 +201,27 @@ def training_data(
     )
 
 
-def describe(
-    run: RunName,
-    source: ModelSource,
-    objective: Objective,
-    training: Training,
-    result: TrainingResult,
-    accelerator: Accelerator,
-) -> dict:
-    """What fixed the run and where it ended. Nothing in it changes from one equal run to the next."""
+def describe(run: RunName, settings: RunSettings, accelerator: Accelerator) -> dict[str, Any]:
+    """What fixes a run, as plain values. Nothing in it changes from one equal run to the next."""
     return {
         "run": {"task": run.task, "role": run.role, "arm": run.arm, "seed": run.seed},
-        "model": source.model_dump(),
-        "objective": objective.model_dump(),
-        "training": training.model_dump(),
-        "best_epoch": result.best_epoch,
-        "epochs": len(result.history),
-        "steps": result.steps,
+        "model": settings.model.model_dump(),
+        "objective": settings.objective.model_dump(),
+        "training": settings.training.model_dump(),
         "environment": environment(accelerator),
     }
 
 
 def environment(accelerator: Accelerator) -> dict[str, str | int]:
     """What can change the last bits of a result besides code and params."""
+    libraries = (accelerate, np, tokenizers, torch, transformers)
     return {
         "device": _device_name(accelerator.device.type),
         "precision": "bf16" if accelerator.mixed_precision == "bf16" else "fp32",
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **{library.__name__: library.__version__ for library in libraries},
     }
 
 
@@ -200,20 +233,40 @@ def _device_name(kind: str) -> str:
 
 
 def run_result(
-    record: dict, result: TrainingResult, outputs: dict[str, Outputs], task: PreparedTask, feature_rows: int
+    description: dict[str, Any],
+    result: TrainingResult,
+    outputs: dict[str, Outputs],
+    task: PreparedTask,
+    feature_rows: int,
 ) -> RunResult:
     """Everything a run leaves but its weights."""
     row_ids = {split: getattr(task, split).row_ids for split in outputs}
+    end = {"best_epoch": result.best_epoch, "epochs": len(result.history), "steps": result.steps}
     return RunResult(
-        record=record,
+        record=description | end,
         history=pd.DataFrame(result.history),
         logits=logits_table({split: values.logits.numpy() for split, values in outputs.items()}, row_ids),
         features={split: outputs[split].features[:feature_rows].numpy().copy() for split in ("selection", "test")},
     )
 
 
-def write_timing(run: RunName, load: float, train: float, predict: float, rows: int) -> None:
-    """Seconds of a run's parts and train rows a second, evaluation after each epoch included."""
-    seconds = {"load_seconds": load, "train_seconds": train, "predict_seconds": predict}
-    content = {name: round(value, 3) for name, value in seconds.items()} | {"rows_per_second": round(rows / train, 1)}
-    write_json(run.folder(TIMING_FOLDER).with_suffix(".json"), content)
+def write_timing(run: RunName, result: TrainingResult, train_rows: int, seconds: dict[str, float]) -> None:
+    """Seconds of a run's parts, and train rows a second; of what was done since a checkpoint, where it resumed.
+
+    The rate has the evaluation after each epoch in it.
+    """
+    rows = train_rows * len(result.history) * (1 - result.resumed_at / result.steps)
+    rate = {"rows_per_second": rows / seconds["train_seconds"]}
+    content = {name: round(value, 3) for name, value in (seconds | rate).items()}
+    write_json(run.folder(TIMING_FOLDER).with_suffix(".json"), content | {"resumed_at_step": result.resumed_at})
+
+
+def _laps() -> Callable[[], float]:
+    """A stopwatch: each call gives the seconds since the one before."""
+    times = [time.perf_counter()]
+
+    def lap() -> float:
+        times.append(time.perf_counter())
+        return times[-1] - times[-2]
+
+    return lap

@@ -4,6 +4,7 @@ Any model that `AutoModelForSequenceClassification` knows serves, encoder or dec
 safetensors, and code that comes with a model is never run.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from transformers import logging as transformers_logging
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from src.archives import model_folder
+from src.core.encoding import EncodedSplit
 from src.core.objectives import Outputs
 from src.errors import UserError, first_line
 from src.params import ModelSource
@@ -133,6 +135,19 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     if source.layers is not None:
         _keep_layers(source, model)
     return Classifier(model)
+
+
+def check_vocabulary(source: ModelSource, model: Classifier, splits: Iterable[EncodedSplit]) -> None:
+    """Every token must have an embedding: tokenizer and weights may come from different models.
+
+    Raises:
+        UserError: one has none.
+    """
+    known = model.model.get_input_embeddings().num_embeddings
+    largest = max(int(split.ids.max()) for split in splits)
+    if largest >= known:
+        problem = f"the tokenizer of {source.name} gives token {largest}, its weights know {known} tokens"
+        raise UserError("params.yaml: models", problem, "a tokenizer and weights that belong together")
 
 
 def _locate(source: ModelSource) -> str:

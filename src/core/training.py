@@ -5,66 +5,52 @@ are paired: they see the same rows in the same batches under the same dropout ma
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
-from transformers import get_linear_schedule_with_warmup
 
-from src.core.cmi import ClassSums, class_sums, log_probabilities, measure
-from src.core.encoding import EncodedSplit, training_batches
+from src.core.checkpoints import Checkpoints
+from src.core.cmi import ClassSums, class_sums, log_probabilities
+from src.core.diagnostics import diagnose
+from src.core.encoding import training_batches
 from src.core.inference import predict
-from src.core.metrics import nll_rows, task_scores
 from src.core.models import Classifier
-from src.core.objectives import LOSS_TERMS, NO_LABEL, Batch, Outputs, Processes, RunObjective, plain_objective
+from src.core.objectives import LOSS_TERMS, Processes, RunObjective, plain_objective
+from src.core.optimisation import optimise
+from src.core.randomness import random_states, restore_random_states, stream_seed
+from src.core.splits import TrainingData
+from src.interrupts import Stopped, StopRequest
 from src.params import Objective, Training
 
-STREAMS = {"head": 0, "order": 1, "dropout": 2}
-FINITE_CHECK_EVERY = 50  # steps; a check makes a GPU wait
-
-
-@dataclass(frozen=True)
-class LabelledSplit:
-    """A tokenised split with its labels (N,) and, where there is a teacher, the teacher's logits (N, C).
-
-    Rows without a label have `NO_LABEL`; only a train split has any, after its labelled rows.
-    """
-
-    tokens: EncodedSplit
-    labels: Tensor
-    teacher_logits: Tensor | None = None
-
-    def first(self, rows: int) -> "LabelledSplit":
-        """The first rows only."""
-        return LabelledSplit(self.tokens.first(rows), self.labels[:rows])
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run trains on, what chooses its epoch, and the train rows on which CMI is measured."""
-
-    train: LabelledSplit
-    selection: LabelledSplit
-    diagnostic: LabelledSplit
-    num_classes: int
-    metrics: list[str]
+SYNC_EVERY = 50  # steps between checks that make a GPU or another process wait
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """History per epoch (a list of flat rows), the epoch whose weights the model has now, and the steps taken."""
+    """History per epoch (a list of flat rows), the epoch whose weights the model has now, and the steps taken.
+
+    `resumed_at` is the step of the checkpoint that training went on from; 0 without one.
+    """
 
     history: list[dict[str, float]]
     best_epoch: int
     steps: int
+    resumed_at: int
 
 
-def stream_seed(seed: int, stream: str, *more: int) -> int:
-    """A seed for one use of randomness, so that no two uses share a random sequence."""
-    return int(np.random.SeedSequence([seed, STREAMS[stream], *more]).generate_state(1, np.uint64)[0] >> 1)
+@dataclass
+class Best:
+    """The epoch with the best score so far, and its weights. Scores are compared element by element."""
+
+    score: tuple[float, ...] = (-math.inf, -math.inf)
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
 
 def train(
@@ -74,6 +60,7 @@ def train(
     settings: Training,
     seed: int,
     accelerator: Accelerator,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainingResult:
     """Train a model in place and leave it with the weights of its best epoch.
 
@@ -81,176 +68,212 @@ def train(
     objective's own epochs go on from the best of these: the recipe of the MCMI teachers. The best epoch is that with
     the highest first metric on selection, ties broken by the lower selection NLL.
 
+    With `checkpoints`, training goes on from the newest of them and saves more; it ends as if it had never stopped.
+
     Raises:
         FloatingPointError: the loss is not finite.
+        Stopped: a signal came; a checkpoint is saved, if there is a place for one.
     """
-    if not settings.plain_epochs:
-        return _fit(model, objective, data, settings, seed, accelerator, first_epoch=0)
-    plain_settings = settings.model_copy(update={"epochs": settings.plain_epochs, "plain_epochs": 0})
-    plain = _fit(model, plain_objective(objective), data, plain_settings, seed, accelerator, first_epoch=0)
-    own = _fit(model, objective, data, settings, seed, accelerator, first_epoch=settings.plain_epochs)
-    return TrainingResult(plain.history + own.history, own.best_epoch, plain.steps + own.steps)
+    phases = [(objective, settings)]
+    if settings.plain_epochs:
+        plain_settings = settings.model_copy(update={"epochs": settings.plain_epochs, "plain_epochs": 0})
+        phases.insert(0, (plain_objective(objective), plain_settings))
+    saved = checkpoints and checkpoints.load()
+    history, steps, resumed_at = [], 0, saved["steps_before"] + saved["steps_taken"] if saved else 0
+    with StopRequest() as request:
+        for number, (own_objective, own_settings) in enumerate(phases):
+            if saved and number < saved["phase"]:
+                continue
+            phase = Phase(number, model, own_objective, data, own_settings, seed, accelerator, history, steps)
+            if saved and number == saved["phase"]:
+                phase.load_state_dict(saved)
+                saved = None  # it holds as much memory as the model and its optimiser
+                accelerator.print(f"going on from the checkpoint at step {resumed_at}", flush=True)
+            phase.run(lambda current: _pause(current, request, checkpoints, accelerator))
+            history, steps = phase.history, phase.steps
+    return TrainingResult(history, phase.best.epoch, steps, resumed_at)
 
 
-def _fit(
-    model: Classifier,
-    settings_of_loss: Objective,
-    data: TrainingData,
-    settings: Training,
-    seed: int,
-    accelerator: Accelerator,
-    first_epoch: int,
-) -> TrainingResult:
-    """Train with one objective and one learning-rate schedule; epochs are numbered from `first_epoch` + 1."""
-    processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
-    objective = RunObjective(settings_of_loss, data.num_classes, processes)
-    lengths = data.train.tokens.lengths
-    steps_per_epoch = len(training_batches(lengths, settings.batch_size, torch.Generator()))
-    optimisation = _prepare(model, settings, steps_per_epoch, accelerator)
-    history, best, best_epoch, best_weights = [], (-np.inf, -np.inf), 0, None
-    for epoch in range(first_epoch, first_epoch + settings.epochs):
-        objective.start_epoch(epoch - first_epoch, lambda: _train_sums(model, objective, data, accelerator))
-        order = torch.Generator().manual_seed(stream_seed(seed, "order", epoch))
-        batches = training_batches(lengths, settings.batch_size, order)
-        torch.manual_seed(stream_seed(seed, "dropout", epoch, accelerator.process_index))
-        losses = _train_epoch(optimisation, objective, data.train, batches, accelerator)
-        row = {"epoch": epoch + 1} | losses | diagnose(model, data, accelerator)
-        if not math.isfinite(row["selection_nll"]):
-            raise FloatingPointError(f"the model's outputs are not finite after epoch {epoch + 1}")
-        history.append(row)
-        accelerator.print(_progress(row, data.metrics[0], first_epoch + settings.epochs), flush=True)
-        score = (row[f"selection_{data.metrics[0]}"], -row["selection_nll"])
-        if score > best:
-            best, best_epoch, best_weights = score, epoch + 1, _copy_of_weights(model)
-        elif settings.patience and epoch + 1 - best_epoch >= settings.patience:
-            break
-    model.load_state_dict(best_weights)
-    return TrainingResult(history, best_epoch, steps_per_epoch * len(history))
+def _pause(phase: "Phase", request: StopRequest, checkpoints: Checkpoints | None, accelerator: Accelerator) -> None:
+    """Between two steps: save a checkpoint if it is time, and stop if a signal asked for it."""
+    stop, due = request.signal or 0, checkpoints is not None and checkpoints.due()
+    if accelerator.num_processes > 1:  # all processes must decide alike, and asking them takes time
+        if phase.steps % SYNC_EVERY and not phase.epoch_is_over:
+            return
+        votes = torch.tensor([stop, due and accelerator.is_main_process], device=accelerator.device)
+        stop, due = accelerator.gather(votes.unsqueeze(0)).amax(dim=0).tolist()
+    if checkpoints is not None and (stop or due):
+        phase.check_finite()
+        state = phase.state_dict() | {"random": gather_object([random_states(accelerator.device)])}
+        if accelerator.is_main_process:
+            checkpoints.save(phase.steps, state)
+    if stop and checkpoints is None:
+        raise Stopped(stop)
+    if stop:
+        raise Stopped(stop, f"a checkpoint is saved at step {phase.steps}; run it again to go on from there")
 
 
-def diagnose(model: Classifier, data: TrainingData, accelerator: Accelerator) -> dict[str, float]:
-    """Scores on selection, and CMI in both spaces (nats, at tau = 1) on selection and the diagnostic train rows."""
-    row = {}
-    for name, split in (("train", data.diagnostic), ("selection", data.selection)):
-        outputs = predict(model, split.tokens, accelerator)
-        row |= information(name, outputs, split.labels, data.num_classes)
-    labels, logits = data.selection.labels.numpy(), outputs.logits.numpy()
-    scores = task_scores(data.metrics, labels, logits) | {"nll": float(nll_rows(labels, logits).mean())}
-    return row | {f"selection_{name}": value for name, value in scores.items()}
+class Phase:
+    """Training with one objective and one learning-rate schedule.
 
-
-def information(name: str, outputs: Outputs, labels: Tensor, num_classes: int) -> dict[str, float]:
-    """CMI (and its logarithm), Gamma and NCMI of outputs in both spaces at tau = 1, and the size of h.
-
-    Feature-space CMI lives on another scale than class-space CMI, and shrinks with h (METHOD section 4, row 6): the
-    logarithm makes it visible, the mean norm of h and its deviation over samples say where a change comes from.
+    Its state is all that a checkpoint holds, besides the random states. The data order follows from the seed, the
+    epoch and the number of batches taken of it.
     """
-    row = {}
-    for space, scores in (("class", outputs.logits), ("feature", outputs.features)):
-        measures = measure(scores, labels, num_classes)
-        row |= {f"{name}_{space}_{key}": value for key, value in measures._asdict().items()}
-        row[f"{name}_{space}_log_cmi"] = math.log(max(measures.cmi, np.finfo(float).tiny))
-    norms = outputs.features.double().norm(dim=1)
-    return row | {f"{name}_feature_norm": float(norms.mean()), f"{name}_feature_norm_std": float(norms.std())}
 
+    def __init__(
+        self,
+        number: int,
+        model: Classifier,
+        objective: Objective,
+        data: TrainingData,
+        settings: Training,
+        seed: int,
+        accelerator: Accelerator,
+        history: list[dict[str, float]],
+        steps_before: int,
+    ) -> None:
+        accelerator.free_memory()  # of an earlier phase's optimiser
+        self.number, self.model, self.data, self.settings = number, model, data, settings
+        self.seed, self.accelerator = seed, accelerator
+        processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
+        self.objective = RunObjective(objective, data.num_classes, processes)
+        self.steps_per_epoch = len(self._order(epoch=0))
+        self.optimisation = optimise(model, settings, self.steps_per_epoch, accelerator)
+        self.history, self.epochs_before, self.steps_before = list(history), len(history), steps_before
+        self.best = Best()
+        self.batches_taken = 0
+        self.loss_sums, self.loss_counts = torch.zeros(2, len(LOSS_TERMS), device=accelerator.device)
 
-@dataclass
-class Optimisation:
-    """A model wrapped for the processes, with its optimiser and schedule, and the share of steps taken."""
+    @property
+    def epochs(self) -> int:
+        """Epochs finished, those of earlier phases included."""
+        return len(self.history)
 
-    model: torch.nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    max_grad_norm: float
-    steps: int
-    steps_taken: int = 0
+    @property
+    def steps(self) -> int:
+        """Steps taken, those of earlier phases included."""
+        return self.steps_before + self.optimisation.steps_taken
 
-    def step(self, loss: Tensor, accelerator: Accelerator) -> None:
-        """Take one step down the gradient of `loss`."""
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
-        self.optimizer.step()
-        self.schedule.step()
-        self.optimizer.zero_grad()
-        self.steps_taken += 1
+    @property
+    def epoch_is_over(self) -> bool:
+        """Whether no batch of the epoch is left, or none has been taken."""
+        return self.batches_taken in (0, self.steps_per_epoch)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all epochs are done, or patience is at its end."""
+        waited = self.epochs - max(self.best.epoch, self.epochs_before)
+        impatient = self.settings.patience is not None and waited >= self.settings.patience
+        return impatient or self.epochs - self.epochs_before >= self.settings.epochs
 
-def _prepare(model: Classifier, settings: Training, steps_per_epoch: int, accelerator: Accelerator) -> Optimisation:
-    """AdamW and a linear schedule with warm-up, made ready for the device and the processes."""
-    decayed = [weight for weight in model.parameters() if weight.ndim >= 2]
-    others = [weight for weight in model.parameters() if weight.ndim < 2]  # biases and layer norms
-    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
-    steps = steps_per_epoch * settings.epochs
-    schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup * steps), steps)
-    wrapped, optimizer = accelerator.prepare(model, optimizer)
-    return Optimisation(wrapped, optimizer, schedule, settings.max_grad_norm, steps)
+    def run(self, pause: Callable[["Phase"], None]) -> None:
+        """Train to the end and leave the model with its best weights; `pause` is called after each step and epoch."""
+        while not self.is_over:
+            self._train_epoch(pause)
+            self._end_epoch()
+            pause(self)
+        self.model.load_state_dict(self.best.weights)
 
+    def _train_epoch(self, pause: Callable[["Phase"], None]) -> None:
+        """Take the batches that are left of the epoch."""
+        batches = self._order(self.epochs)
+        if self.batches_taken == 0:
+            self._begin_epoch()
+        self.optimisation.model.train()
+        left = batches[self.batches_taken :]
+        shown = None if self.accelerator.is_main_process else True  # None: on a terminal only
+        for rows in tqdm(left, initial=self.batches_taken, total=len(batches), leave=False, disable=shown):
+            self._step(rows)
+            pause(self)
+        self.check_finite()
 
-def _train_epoch(
-    optimisation: Optimisation,
-    objective: RunObjective,
-    split: LabelledSplit,
-    batches: list[Tensor],
-    accelerator: Accelerator,
-) -> dict[str, float]:
-    """One pass over the batches; the mean of each loss term."""
-    optimisation.model.train()
-    totals, counts = torch.zeros(2, len(LOSS_TERMS), device=accelerator.device)
-    for step, rows in enumerate(tqdm(batches, leave=False, disable=None if accelerator.is_main_process else True)):
-        inputs, batch = _batch(split, rows, optimisation.steps_taken / optimisation.steps, accelerator)
+    def _order(self, epoch: int) -> list[Tensor]:
+        """The batches of an epoch, as row numbers."""
+        order = torch.Generator().manual_seed(stream_seed(self.seed, "order", epoch))
+        return training_batches(self.data.train.tokens.lengths, self.settings.batch_size, order)
+
+    def _begin_epoch(self) -> None:
+        self.objective.start_epoch(self.epochs - self.epochs_before, self._train_sums)
+        torch.manual_seed(stream_seed(self.seed, "dropout", self.epochs, self.accelerator.process_index))
+        self.loss_sums.zero_()
+        self.loss_counts.zero_()
+
+    def _step(self, rows: Tensor) -> None:
+        """One batch: forward, loss, backward, update."""
+        accelerator, progress = self.accelerator, self.optimisation.progress
+        place = accelerator.process_index, accelerator.num_processes
+        inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device)
         with accelerator.autocast():
-            outputs = optimisation.model(**inputs)
-        terms = objective(outputs, batch)
-        optimisation.step(terms.total, accelerator)
+            outputs = self.optimisation.model(**inputs)
+        terms = self.objective(outputs, batch)
+        self.optimisation.step(terms.total, accelerator)
         # Means over labelled rows weigh by these, so that an epoch's mean is that of its rows.
         weights = torch.tensor([len(rows) if name in ("total", "kd") else batch.global_labelled for name in LOSS_TERMS])
-        totals += terms.values() * weights.to(totals)
-        counts += weights.to(counts)
-        if step % FINITE_CHECK_EVERY == 0:
-            _check_finite(totals, optimisation.steps_taken)
-    _check_finite(totals, optimisation.steps_taken)
-    means = accelerator.reduce(totals, "mean") / counts.clamp(min=1)
-    return {f"loss_{name}": float(value) for name, value in zip(LOSS_TERMS, means.tolist(), strict=True)}
+        self.loss_sums += terms.values() * weights.to(self.loss_sums)
+        self.loss_counts += weights.to(self.loss_counts)
+        if self.batches_taken % SYNC_EVERY == 0:
+            self.check_finite()
+        self.batches_taken += 1
 
+    def _end_epoch(self) -> None:
+        """Measure the model, and keep its weights if they are the best so far."""
+        means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
+        losses = {f"loss_{name}": value for name, value in zip(LOSS_TERMS, means.tolist(), strict=True)}
+        row = {"epoch": self.epochs + 1} | losses | diagnose(self.model, self.data, self.accelerator)
+        if not math.isfinite(row["selection_nll"]):
+            raise FloatingPointError(f"the model's outputs are not finite after epoch {self.epochs + 1}")
+        self.history.append(row)
+        self.batches_taken = 0
+        score = (row[f"selection_{self.data.metrics[0]}"], -row["selection_nll"])
+        if score > self.best.score:
+            weights = {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+            self.best = Best(score, self.epochs, weights)
+        self.accelerator.print(self._progress(row), flush=True)
 
-def _batch(
-    split: LabelledSplit, rows: Tensor, progress: float, accelerator: Accelerator
-) -> tuple[dict[str, Tensor], Batch]:
-    """The model's inputs and the objective's view of this process's share of a batch's rows."""
-    device, own = accelerator.device, rows[accelerator.process_index :: accelerator.num_processes]
-    inputs = {name: values.to(device) for name, values in split.tokens.batch(own).items()}
-    batch = Batch(
-        labels=split.labels[own].to(device),
-        teacher_logits=None if split.teacher_logits is None else split.teacher_logits[own].to(device),
-        global_rows=len(rows),
-        global_labelled=int((split.labels[rows] != NO_LABEL).sum()),
-        progress=progress,
-    )
-    return inputs, batch
+    def _train_sums(self) -> ClassSums:
+        """Class sums of p over the whole train split, for the centroids that look at it."""
+        split = self.data.train.labelled()
+        outputs = predict(self.model, split.tokens, self.accelerator)
+        p = log_probabilities(self.objective.space(outputs), self.objective.settings.tau).exp()
+        sums = class_sums(p, split.labels, self.data.num_classes)
+        return ClassSums(*(part.to(self.accelerator.device) for part in sums))
 
+    def check_finite(self) -> None:
+        """Raise FloatingPointError if the epoch's loss is not finite so far."""
+        if not torch.isfinite(self.loss_sums[LOSS_TERMS.index("total")]):
+            raise FloatingPointError(f"the loss is not finite by step {self.optimisation.steps_taken}")
 
-def _train_sums(model: Classifier, objective: RunObjective, data: TrainingData, accelerator: Accelerator) -> ClassSums:
-    """Class sums of p over the whole train split, for the centroids that look at it."""
-    labelled = int((data.train.labels != NO_LABEL).sum())  # labelled rows come first
-    outputs = predict(model, data.train.tokens.first(labelled), accelerator)
-    p = log_probabilities(objective.space(outputs), objective.settings.tau).exp()
-    sums = class_sums(p, data.train.labels[:labelled], data.num_classes)
-    return ClassSums(*(part.to(accelerator.device) for part in sums))
+    def _progress(self, row: dict[str, float]) -> str:
+        metric, last = self.data.metrics[0], self.epochs_before + self.settings.epochs
+        return (
+            f"epoch {row['epoch']:.0f}/{last}  loss {row['loss_total']:.4f}  "
+            f"selection {metric} {row[f'selection_{metric}']:.4f}  "
+            f"CMI class {row['selection_class_cmi']:.4f} feature {row['selection_feature_cmi']:.5f}"
+        )
 
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes while the phase runs, but the random states."""
+        return {
+            "phase": self.number,
+            "history": self.history,
+            "epochs_before": self.epochs_before,
+            "steps_before": self.steps_before,
+            "batches_taken": self.batches_taken,
+            "losses": (self.loss_sums, self.loss_counts),
+            "best": vars(self.best),
+            "model": self.model.state_dict(),
+            "centroids": self.objective.centroids.state_dict(),
+            **self.optimisation.state_dict(),
+        }
 
-def _check_finite(totals: Tensor, step: int) -> None:
-    if not torch.isfinite(totals[LOSS_TERMS.index("total")]):
-        raise FloatingPointError(f"the loss is not finite by step {step}")
-
-
-def _copy_of_weights(model: Classifier) -> dict[str, Tensor]:
-    return {name: weight.detach().clone() for name, weight in model.state_dict().items()}
-
-
-def _progress(row: dict[str, float], metric: str, epochs: int) -> str:
-    return (
-        f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss_total']:.4f}  "
-        f"selection {metric} {row[f'selection_{metric}']:.4f}  "
-        f"CMI class {row['selection_class_cmi']:.4f} feature {row['selection_feature_cmi']:.5f}"
-    )
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave, and the random states of this process."""
+        device = self.accelerator.device
+        self.history, self.epochs_before = state["history"], state["epochs_before"]
+        self.steps_before, self.batches_taken = state["steps_before"], state["batches_taken"]
+        self.loss_sums, self.loss_counts = (sums.to(device) for sums in state["losses"])
+        self.best = Best(**state["best"])
+        self.model.load_state_dict(state["model"])
+        self.objective.centroids.load_state_dict(state["centroids"], device)
+        self.optimisation.load_state_dict(state)
+        restore_random_states(state["random"][self.accelerator.process_index], device)

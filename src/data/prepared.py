@@ -18,7 +18,7 @@ import pandas as pd
 
 from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
-from src.files import read_json
+from src.files import read_json, read_parquet
 
 DATA_FOLDER = Path("data")
 SPLITS = ("train", "selection", "test")
@@ -53,7 +53,7 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     """Read what training may know of a prepared task.
 
     Raises:
-        UserError: it has not been prepared.
+        UserError: it has not been prepared, or a file of it is damaged.
     """
     if not (root / name / "task.json").is_file():
         raise UserError(root / name, "has not been prepared", "run `dvc repro`")
@@ -64,17 +64,17 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
 
 def load_test_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
     """Read the test labels, and the raters' shares where there are any. For the evaluation alone."""
-    return pd.read_parquet(root / name / "test_labels.parquet")
+    return read_parquet(root / name / "test_labels.parquet")
 
 
 def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
     """Read the selection labels, and the raters' shares where there are any."""
-    rows = pd.read_parquet(root / name / "selection.parquet")
+    rows = read_parquet(root / name / "selection.parquet")
     return rows[["row_id", "label", *rows.filter(regex=f"^{HUMAN_PREFIX}").columns]]
 
 
 def _read_split(path: Path) -> Split:
-    rows = pd.read_parquet(path)
+    rows = read_parquet(path)
     texts = list(rows.filter(regex="^text_").itertuples(index=False, name=None))
     labels = rows["label"].to_numpy() if "label" in rows else None
     return Split(rows["row_id"].tolist(), texts, labels)

@@ -25,7 +25,7 @@ from src.core.cmi import measure
 from src.data.prepared import DATA_FOLDER, load_selection_labels, load_test_labels
 from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
-from src.files import new_folder, read_json, write_csv, write_json, write_parquet
+from src.files import new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
 from src.runs import RUNS_FOLDER, RunName, RunResult, load_run, split_logits
 
 METRICS_FOLDER = Path("metrics")
@@ -98,18 +98,18 @@ def load_records(study: str, task: str) -> TaskRecords:
     """Read the records of a task.
 
     Raises:
-        UserError: they have not been collected.
+        UserError: they have not been collected, or a file of them is damaged.
     """
     folder = records_folder(study, task)
     if not (folder / "task.json").is_file():
         raise UserError(folder, "holds no records", "run `dvc repro`")
     return TaskRecords(
         task=read_json(folder / "task.json"),
-        runs=pd.read_csv(folder / "runs.csv"),
-        history=pd.read_csv(folder / "history.csv"),
-        labels=pd.read_parquet(folder / "labels.parquet"),
-        predictions=pd.read_parquet(folder / "predictions.parquet"),
-        clusters=pd.read_parquet(folder / "clusters.parquet"),
+        runs=read_csv(folder / "runs.csv"),
+        history=read_csv(folder / "history.csv"),
+        labels=read_parquet(folder / "labels.parquet"),
+        predictions=read_parquet(folder / "predictions.parquet"),
+        clusters=read_parquet(folder / "clusters.parquet"),
     )
 
 

@@ -1,0 +1,135 @@
+"""Checkpoints of a training run: where they lie, when one is due, and that none is ever used for another run.
+
+    checkpoints/<task>-<role>-<arm>-<seed>-<key>-<slot>/step-<number>.pt
+
+`key` is a hash of all that determines the run, its code and its pre-trained weights included: after any change of
+these the run starts anew. Two processes that train the same run at once (experiments of DVC's queue) take different
+slots. The folder is git-ignored, lies outside of what DVC tracks, and is deleted when the run's results are saved.
+"""
+
+import hashlib
+import itertools
+import json
+import pickle
+import shutil
+import sys
+import time
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from src.errors import first_line
+from src.files import new_file
+from src.runs import RunName
+
+KEPT = 2  # the newest, and the one before it in case the newest is damaged
+LARGEST_SHARE = 0.01  # of the time that saving may take in the long run
+CODE = Path(__file__).parent
+# What zipfile and torch raise, depending on where the damage is.
+DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, ValueError, RuntimeError, EOFError)
+
+
+def checkpoints_root() -> Path:
+    """`checkpoints/` of the repository; copies of it that DVC makes below .dvc for queued experiments share it."""
+    here = Path.cwd()
+    copied_from = [folder.parent for folder in here.parents if folder.name == ".dvc"]
+    return (copied_from[-1] if copied_from else here) / "checkpoints"
+
+
+def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
+    """A hash of a run's settings (plain values), of the tensors that it starts from, and of the code in src/core."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for path in sorted(CODE.glob("*.py")):
+        digest.update(path.read_bytes())
+    for tensor in tensors:
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+class Checkpoints:
+    """The checkpoints in one folder: at most `KEPT`, saved `seconds` apart or, where saving is slow, farther."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self.folder = folder
+        self.seconds = seconds
+        self.saved_at = time.monotonic()
+        self.last_cost = 0.0
+
+    def due(self) -> bool:
+        """Whether it is time for the next one."""
+        return time.monotonic() - self.saved_at >= max(self.seconds, self.last_cost / LARGEST_SHARE)
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint, all of it or nothing, and drop the oldest.
+
+        Raises:
+            DiskFull: so it is; those saved before stay.
+        """
+        began = time.monotonic()
+        with new_file(self.folder / f"step-{step:09d}.pt") as draft, draft.open("wb") as file:
+            torch.save(state, file)
+        for old in self._paths()[KEPT:]:
+            old.unlink()
+        self.saved_at = time.monotonic()
+        self.last_cost = self.saved_at - began
+
+    def load(self) -> dict[str, Any] | None:
+        """The newest checkpoint that is whole, with its tensors on the CPU; None without one."""
+        for path in self._paths():
+            try:
+                return _read(path)
+            except DAMAGE as error:
+                print(f"warning: {path} is damaged and not used ({first_line(error)})", file=sys.stderr)
+        return None
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("step-*.pt"), reverse=True)
+
+
+@contextmanager
+def checkpoints_of(run: RunName, key: str, seconds: float, accelerator: Accelerator) -> Iterator[Checkpoints]:
+    """The checkpoints of a run while it trains: deleted when the block ends well, kept when it does not."""
+    name = f"{run.task}-{run.role}-{run.arm}-{run.seed}-{key[:16]}"
+    lock = _lock_free_slot(checkpoints_root(), name) if accelerator.is_main_process else None
+    [folder] = broadcast_object_list([lock and Path(lock.lock_file).parent])
+    try:
+        yield Checkpoints(folder, seconds)
+        accelerator.wait_for_everyone()
+        if lock:
+            shutil.rmtree(folder)
+    finally:
+        if lock:
+            lock.release()
+            if folder.exists() and not list(folder.glob("step-*")):
+                shutil.rmtree(folder)
+
+
+def _lock_free_slot(root: Path, name: str) -> FileLock:
+    """The lock of the first slot that no living process holds."""
+    for slot in itertools.count():
+        folder = root / f"{name}-{slot}"
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            continue
+        return lock
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A checkpoint whose parts agree with their checksums, which torch writes (its file is a zip file) but ignores."""
+    with zipfile.ZipFile(path) as file:
+        if part := file.testzip():
+            raise zipfile.BadZipFile(f"the checksum of {part} is wrong")
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -1,0 +1,40 @@
+"""What is measured of a model after each epoch."""
+
+import math
+
+import numpy as np
+from accelerate import Accelerator
+from torch import Tensor
+
+from src.core.cmi import measure
+from src.core.inference import predict
+from src.core.metrics import nll_rows, task_scores
+from src.core.models import Classifier
+from src.core.objectives import Outputs
+from src.core.splits import TrainingData
+
+
+def diagnose(model: Classifier, data: TrainingData, accelerator: Accelerator) -> dict[str, float]:
+    """Scores on selection, and CMI in both spaces (nats, at tau = 1) on selection and the diagnostic train rows."""
+    row = {}
+    for name, split in (("train", data.diagnostic), ("selection", data.selection)):
+        outputs = predict(model, split.tokens, accelerator)
+        row |= information(name, outputs, split.labels, data.num_classes)
+    labels, logits = data.selection.labels.numpy(), outputs.logits.numpy()
+    scores = task_scores(data.metrics, labels, logits) | {"nll": float(nll_rows(labels, logits).mean())}
+    return row | {f"selection_{name}": value for name, value in scores.items()}
+
+
+def information(name: str, outputs: Outputs, labels: Tensor, num_classes: int) -> dict[str, float]:
+    """CMI (and its logarithm), Gamma and NCMI of outputs in both spaces at tau = 1, and the size of h.
+
+    Feature-space CMI lives on another scale than class-space CMI, and shrinks with h (METHOD section 4, row 6): the
+    logarithm makes it visible, the mean norm of h and its deviation over samples say where a change comes from.
+    """
+    row = {}
+    for space, scores in (("class", outputs.logits), ("feature", outputs.features)):
+        measures = measure(scores, labels, num_classes)
+        row |= {f"{name}_{space}_{key}": value for key, value in measures._asdict().items()}
+        row[f"{name}_{space}_log_cmi"] = math.log(max(measures.cmi, np.finfo(float).tiny))
+    norms = outputs.features.double().norm(dim=1)
+    return row | {f"{name}_feature_norm": float(norms.mean()), f"{name}_feature_norm_std": float(norms.std())}

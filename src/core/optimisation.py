@@ -1,0 +1,64 @@
+"""AdamW under a linear schedule with warm-up, made ready for the device and the processes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from transformers import get_linear_schedule_with_warmup
+
+from src.core.models import Classifier
+from src.params import Training
+
+
+@dataclass
+class Optimisation:
+    """A model wrapped for the processes, with its optimiser and schedule, and the steps taken of `steps`."""
+
+    model: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    max_grad_norm: float
+    steps: int
+    steps_taken: int = 0
+
+    @property
+    def progress(self) -> float:
+        """The share of the steps already taken."""
+        return self.steps_taken / self.steps
+
+    def step(self, loss: Tensor, accelerator: Accelerator) -> None:
+        """Take one step down the gradient of `loss`."""
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        self.steps_taken += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of its state but the model's."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "steps_taken": self.steps_taken,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what `state_dict` gave."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.steps_taken = state["steps_taken"]
+
+
+def optimise(model: Classifier, settings: Training, steps_per_epoch: int, accelerator: Accelerator) -> Optimisation:
+    """The optimisation of a model over all epochs of `settings`."""
+    decayed = [weight for weight in model.parameters() if weight.ndim >= 2]
+    others = [weight for weight in model.parameters() if weight.ndim < 2]  # biases and layer norms
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+    steps = steps_per_epoch * settings.epochs
+    schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup * steps), steps)
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    return Optimisation(wrapped, optimizer, schedule, settings.max_grad_norm, steps)

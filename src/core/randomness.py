@@ -1,0 +1,33 @@
+"""Where randomness comes from: a seed for each use of it, and the state of every generator for checkpoints."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+STREAMS = {"head": 0, "order": 1, "dropout": 2}
+
+
+def stream_seed(seed: int, stream: str, *more: int) -> int:
+    """A seed for one use of randomness, so that no two uses share a random sequence."""
+    return int(np.random.SeedSequence([seed, STREAMS[stream], *more]).generate_state(1, np.uint64)[0] >> 1)
+
+
+def random_states(device: torch.device) -> dict[str, Any]:
+    """The state of Python's, NumPy's and torch's global generators, the device's among them, in plain values."""
+    _, keys, *rest = np.random.get_state()
+    states = {"python": random.getstate(), "numpy": [keys.tolist(), *rest], "cpu": torch.get_rng_state()}
+    if device.type != "cpu":
+        states["device"] = torch.get_device_module(device).get_rng_state()
+    return states
+
+
+def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
+    """Put every generator back to where `random_states` found it."""
+    random.setstate(states["python"])
+    keys, *rest = states["numpy"]
+    np.random.set_state(("MT19937", keys, *rest))
+    torch.set_rng_state(states["cpu"].cpu())
+    if "device" in states:
+        torch.get_device_module(device).set_rng_state(states["device"].cpu())

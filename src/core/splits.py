@@ -1,0 +1,55 @@
+"""Tokenised splits with labels, and what a run trains on."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from src.core.encoding import EncodedSplit
+from src.core.objectives import NO_LABEL, Batch
+
+
+@dataclass(frozen=True)
+class LabelledSplit:
+    """A tokenised split with its labels (N,) and, where there is a teacher, the teacher's logits (N, C).
+
+    Rows without a label have `NO_LABEL`; only a train split has any, after its labelled rows.
+    """
+
+    tokens: EncodedSplit
+    labels: Tensor
+    teacher_logits: Tensor | None = None
+
+    def first(self, rows: int) -> "LabelledSplit":
+        """The first rows only, without the teacher."""
+        return LabelledSplit(self.tokens.first(rows), self.labels[:rows])
+
+    def labelled(self) -> "LabelledSplit":
+        """The rows that have a label, without the teacher."""
+        return self.first(int((self.labels != NO_LABEL).sum()))
+
+    def batch(
+        self, rows: Tensor, process: int, processes: int, progress: float, device: torch.device
+    ) -> tuple[dict[str, Tensor], Batch]:
+        """The model's inputs and the objective's view of one process's share of a batch's rows."""
+        own = rows[process::processes]
+        inputs = {name: values.to(device) for name, values in self.tokens.batch(own).items()}
+        batch = Batch(
+            labels=self.labels[own].to(device),
+            teacher_logits=None if self.teacher_logits is None else self.teacher_logits[own].to(device),
+            global_rows=len(rows),
+            global_labelled=int((self.labels[rows] != NO_LABEL).sum()),
+            progress=progress,
+        )
+        return inputs, batch
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run trains on, what chooses its epoch, and the train rows on which CMI is measured."""
+
+    train: LabelledSplit
+    selection: LabelledSplit
+    diagnostic: LabelledSplit
+    num_classes: int
+    metrics: list[str]

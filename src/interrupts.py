@@ -1,0 +1,78 @@
+"""Being asked to stop: SIGTERM (a scheduler, `kill`), SIGINT (Ctrl-C) and SIGHUP (the terminal is gone).
+
+A stage stops at once and says so. The training loop takes its time: it finishes the step and saves a checkpoint
+first (see `StopRequest`).
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the stage to stop.
+
+    Args:
+        number: the signal's.
+        saved: what is left of the work, and how to go on.
+    """
+
+    def __init__(self, number: int, saved: str = "nothing half-done is left; run it again") -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}: {saved}")
+        self.exit_status = 128 + number
+
+
+class StopRequest:
+    """Signals that came while a block ran: the first is kept for when it suits, a second one stops at once.
+
+    Used as a context manager; only the main thread may.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __enter__(self) -> "StopRequest":
+        self._before = _install(self._take)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        _restore(self._before)
+        if self.signal is not None and kind is None:
+            raise Stopped(self.signal)  # it came when there was no step left to act on it
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise Stopped(number)
+        self.signal = number
+        print(
+            f"{signal.Signals(number).name}: finishing this step, then saving; again to stop at once", file=sys.stderr
+        )
+
+
+@contextmanager
+def raise_on_signals() -> Iterator[None]:
+    """Have a signal raise `Stopped` wherever the block is, so that drafts of files are cleaned up."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Stopped(number)
+
+    before = _install(stop)
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
+def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, object]:
+    """What the handlers were. A signal that is ignored stays so: nohup means it."""
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heeded}
+
+
+def _restore(handlers: dict[int, object]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
