@@ -82,9 +82,13 @@ class Runtime(Section):
 
 
 class CheckpointSettings(Section):
-    """How often a run saves a checkpoint. No result depends on it, hence it is no dependency of any stage."""
+    """How often a run saves a checkpoint: every so many seconds, unless that takes too large a share of the time.
+
+    No result depends on it, hence it is no dependency of any stage.
+    """
 
     seconds: NonNegative = 300.0
+    largest_share: Annotated[float, Field(gt=0, le=1)] = 0.01
 
 
 class ObjectiveDefaults(Section):

@@ -19,13 +19,14 @@ from src.core.randomness import stream_seed
 from src.core.training import train
 from src.errors import UserError
 from src.interrupts import Stopped, StopRequest
-from src.params import Objective
+from src.params import CheckpointSettings, Objective
 from src.runs import RunName
 from tests.conftest import flipped
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, data_for
 
 RUN = RunName("tiny", "teacher", "ce", 0)
+ALWAYS, NEVER = CheckpointSettings(seconds=0, largest_share=1), CheckpointSettings(seconds=1e9)
 TWO_EPOCHS = SETTINGS.model_copy(update={"epochs": 2})  # of 10 steps each
 ARMS = {
     "ema centroids": ({"cmi_weight": 1.0}, TWO_EPOCHS),
@@ -44,7 +45,7 @@ class KilledAt(Checkpoints):
     """Saves at every step, and ends the process's work at the one named."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        super().__init__(folder, seconds=0.0)
+        super().__init__(folder, ALWAYS)
         self.step = step
 
     def due(self) -> bool:
@@ -73,7 +74,7 @@ def test_a_killed_run_ends_as_one_that_was_not(tiny_encoder, tmp_path, arm):
     for step in (4, 10, 17):
         with pytest.raises(Killed):
             trained(tiny_encoder, arm, KilledAt(tmp_path, step))
-    resumed, same_weights = trained(tiny_encoder, arm, Checkpoints(tmp_path, 1e9))
+    resumed, same_weights = trained(tiny_encoder, arm, Checkpoints(tmp_path, NEVER))
     assert resumed.resumed_at == 17
     assert (resumed.history, resumed.best_epoch, resumed.steps) == (whole.history, whole.best_epoch, whole.steps)
     assert all(torch.equal(same_weights[name], weight) for name, weight in weights.items())
@@ -83,12 +84,12 @@ def test_a_run_killed_after_its_last_step_only_measures(tiny_encoder, tmp_path):
     whole, _ = trained(tiny_encoder, "ema centroids", None)
     with pytest.raises(Killed):
         trained(tiny_encoder, "ema centroids", KilledAt(tmp_path, 20))
-    resumed, _ = trained(tiny_encoder, "ema centroids", Checkpoints(tmp_path, 1e9))
+    resumed, _ = trained(tiny_encoder, "ema centroids", Checkpoints(tmp_path, NEVER))
     assert (resumed.resumed_at, resumed.history) == (20, whole.history)
 
 
 def saved(folder: Path, *steps: int) -> Checkpoints:
-    checkpoints = Checkpoints(folder, 0.0)
+    checkpoints = Checkpoints(folder, ALWAYS)
     for step in steps:
         checkpoints.save(step, {"step": step, "tensor": torch.arange(1000.0)})
     return checkpoints
@@ -131,7 +132,7 @@ def test_a_checkpoint_is_data_and_cannot_run_code(tmp_path):
             return os.mkdir, (str(tmp_path / "called"),)
 
     torch.save({"step": 1, "evil": Evil()}, tmp_path / "step-000000001.pt")
-    assert Checkpoints(tmp_path, 0.0).load() is None
+    assert Checkpoints(tmp_path, ALWAYS).load() is None
     assert not (tmp_path / "called").exists()
 
 
@@ -143,16 +144,16 @@ def test_a_checkpoint_that_fails_leaves_the_one_before(tmp_path):
 
 
 def test_saving_takes_no_more_than_its_share(tmp_path, monkeypatch):
-    """A save of 3 s puts the next one off to 300 s later, however short the interval."""
+    """A save of 3 s puts the next one off to 297 s later, however short the interval: 3 s of 300 are 1 %."""
     now = [1000.0]
     monkeypatch.setattr(checkpoints_module.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(checkpoints_module.torch, "save", lambda *_: now.__setitem__(0, now[0] + 3.0))
-    checkpoints = Checkpoints(tmp_path, seconds=10.0)
+    checkpoints = Checkpoints(tmp_path, CheckpointSettings(seconds=10))
     assert not checkpoints.due()
     now[0] += 10.0
     assert checkpoints.due()
     checkpoints.save(1, {})
-    now[0] += 299.0
+    now[0] += 296.0
     assert not checkpoints.due()
     now[0] += 1.0
     assert checkpoints.due()
@@ -183,7 +184,7 @@ def in_repository(tmp_path, monkeypatch) -> Path:
 
 
 def test_checkpoints_are_deleted_when_the_run_ends_well(in_repository):
-    with checkpoints_of(RUN, "k" * 64, 0.0, Accelerator(cpu=True)) as checkpoints:
+    with checkpoints_of(RUN, "k" * 64, ALWAYS, Accelerator(cpu=True)) as checkpoints:
         checkpoints.save(1, {})
         assert [folder.name for folder in in_repository.iterdir()] == ["tiny-teacher-ce-0-kkkkkkkkkkkkkkkk-0"]
     assert list(in_repository.iterdir()) == []
@@ -191,23 +192,23 @@ def test_checkpoints_are_deleted_when_the_run_ends_well(in_repository):
 
 def test_checkpoints_stay_when_it_does_not(in_repository):
     def killed() -> None:
-        with checkpoints_of(RUN, "k", 0.0, Accelerator(cpu=True)) as checkpoints:
+        with checkpoints_of(RUN, "k", ALWAYS, Accelerator(cpu=True)) as checkpoints:
             checkpoints.save(1, {"step": 1})
             raise Killed
 
     with pytest.raises(Killed):
         killed()
-    with checkpoints_of(RUN, "other", 0.0, Accelerator(cpu=True)) as checkpoints:
+    with checkpoints_of(RUN, "other", ALWAYS, Accelerator(cpu=True)) as checkpoints:
         assert checkpoints.load() is None
-    with checkpoints_of(RUN, "k", 0.0, Accelerator(cpu=True)) as checkpoints:
+    with checkpoints_of(RUN, "k", ALWAYS, Accelerator(cpu=True)) as checkpoints:
         assert checkpoints.load() == {"step": 1}
 
 
 def test_two_processes_never_share_a_folder(in_repository):
     """Experiments side by side may both train the arm that they have in common."""
     with (
-        checkpoints_of(RUN, "k", 0.0, Accelerator(cpu=True)) as one,
-        checkpoints_of(RUN, "k", 0.0, Accelerator(cpu=True)) as other,
+        checkpoints_of(RUN, "k", ALWAYS, Accelerator(cpu=True)) as one,
+        checkpoints_of(RUN, "k", ALWAYS, Accelerator(cpu=True)) as other,
     ):
         assert one.folder != other.folder
     assert list(in_repository.iterdir()) == []
@@ -236,8 +237,8 @@ def test_a_signal_saves_first_and_then_stops(tiny_encoder, tmp_path, number):
 
     name = signal.Signals(number).name
     with pytest.raises(Stopped, match=f"stopped by {name}: a checkpoint is saved at step 8; run it again"):
-        trained(tiny_encoder, "ema centroids", Signalled(tmp_path, 1e9))
-    resumed, _ = trained(tiny_encoder, "ema centroids", Checkpoints(tmp_path, 1e9))
+        trained(tiny_encoder, "ema centroids", Signalled(tmp_path, NEVER))
+    resumed, _ = trained(tiny_encoder, "ema centroids", Checkpoints(tmp_path, NEVER))
     assert (resumed.resumed_at, resumed.history) == (8, whole.history)
 
 
@@ -269,4 +270,4 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
 
     monkeypatch.setattr(checkpoints_module.torch, "save", full)
     with pytest.raises(UserError, match=r"step-000000001\.pt: no space left on its disk; free some and run again"):
-        Checkpoints(tmp_path, 0.0).save(1, {})
+        Checkpoints(tmp_path, ALWAYS).save(1, {})

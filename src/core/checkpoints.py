@@ -29,10 +29,10 @@ from torch import Tensor
 
 from src.errors import first_line
 from src.files import new_file
+from src.params import CheckpointSettings
 from src.runs import RunName
 
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
-LARGEST_SHARE = 0.01  # of the time that saving may take in the long run
 CODE = Path(__file__).parent
 # What zipfile and torch raise, depending on where the damage is.
 DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, ValueError, RuntimeError, EOFError)
@@ -57,17 +57,21 @@ def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
 
 
 class Checkpoints:
-    """The checkpoints in one folder: at most `KEPT`, saved `seconds` apart or, where saving is slow, farther."""
+    """The checkpoints in one folder: at most `KEPT`, saved `seconds` apart.
 
-    def __init__(self, folder: Path, seconds: float) -> None:
+    Where saving is slow they are farther apart, so that it takes no more than `largest_share` of the time.
+    """
+
+    def __init__(self, folder: Path, settings: CheckpointSettings) -> None:
         self.folder = folder
-        self.seconds = seconds
+        self.settings = settings
         self.saved_at = time.monotonic()
         self.last_cost = 0.0
 
     def due(self) -> bool:
         """Whether it is time for the next one."""
-        return time.monotonic() - self.saved_at >= max(self.seconds, self.last_cost / LARGEST_SHARE)
+        apart = self.last_cost * (1 / self.settings.largest_share - 1)
+        return time.monotonic() - self.saved_at >= max(self.settings.seconds, apart)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint, all of it or nothing, and drop the oldest.
@@ -97,13 +101,15 @@ class Checkpoints:
 
 
 @contextmanager
-def checkpoints_of(run: RunName, key: str, seconds: float, accelerator: Accelerator) -> Iterator[Checkpoints]:
+def checkpoints_of(
+    run: RunName, key: str, settings: CheckpointSettings, accelerator: Accelerator
+) -> Iterator[Checkpoints]:
     """The checkpoints of a run while it trains: deleted when the block ends well, kept when it does not."""
     name = f"{run.task}-{run.role}-{run.arm}-{run.seed}-{key[:16]}"
     lock = _lock_free_slot(checkpoints_root(), name) if accelerator.is_main_process else None
     [folder] = broadcast_object_list([lock and Path(lock.lock_file).parent])
     try:
-        yield Checkpoints(folder, seconds)
+        yield Checkpoints(folder, settings)
         accelerator.wait_for_everyone()
         if lock:
             shutil.rmtree(folder)

@@ -86,7 +86,7 @@ def carry_out(
         loaded = load(run, task, settings, teacher_logits)
         description = describe(run, settings, accelerator)
         key = run_key([description, task.metrics, task.label_names, settings.runtime.diagnostic_rows], loaded.tensors())
-        with checkpoints_of(run, key, settings.checkpoints.seconds, accelerator) as checkpoints:
+        with checkpoints_of(run, key, settings.checkpoints, accelerator) as checkpoints:
             seconds = {"load_seconds": lap()}
             data = loaded.data
             result = train(
