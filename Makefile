@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := . $(VENV)/bin/activate &&
+INSTALL := python -m pip install --quiet --disable-pip-version-check
+HASHED := --require-hashes --no-deps --no-build-isolation
+LOCKED := grep -o '^[^ ]*==[^ ]*' requirements.lock
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -13,11 +16,19 @@ help: ## list the targets
 
 setup: $(VENV)/ready ## make .venv with the pinned packages
 
-$(VENV)/ready: requirements.txt constraints.txt
+# torch is installed by version, not by hash, since its CPU and GPU builds are different files. By the constraints that
+# step may add what the lock lacks (the CUDA packages of a GPU build) but change nothing that is in it. setuptools comes
+# first: pip would otherwise fetch its newest version, unchecked, to build the one package that has no wheel.
+$(VENV)/ready: requirements.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
+	@! grep -vixFf <($(LOCKED)) requirements.txt | grep '==' | grep -v '^torch==' >&2 || \
+		{ echo "error: requirements.lock does not hold these lines of requirements.txt; run: make pins" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@$(RUN) $(INSTALL) $(HASHED) -r <(sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock)
+	@$(RUN) $(INSTALL) $(HASHED) -r requirements.lock
+	@$(RUN) $(INSTALL) -r <(grep '^torch==' requirements.txt) -c <($(LOCKED))
+	@$(RUN) python -m pip check
 	@touch $@
 
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots
@@ -41,8 +52,18 @@ lint: setup ## check style
 format: setup ## mend style
 	@$(RUN) ruff check --fix . && ruff format .
 
-pins: setup ## write constraints.txt anew from what is installed
-	@sed -i '/^[^#]/d' constraints.txt && $(RUN) python -m pip freeze --all --exclude pip --exclude torch >> constraints.txt
+# Pins that the lock holds already stay, unless requirements.txt asks for others. awk keeps pins and nothing else: no
+# options, no URLs, and none of the CUDA packages that torch asks for on Linux. pip-compile warns of what it leaves out;
+# that is torch, as it should be.
+pins: ## write requirements.lock anew from requirements.txt; delete it first to renew every pin
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
+	. "$$scratch/bin/activate" && $(INSTALL) pip-tools==7.6.2 && \
+	pip-compile --quiet --cache-dir "$$scratch/cache" --generate-hashes --no-annotate --strip-extras \
+		--no-allow-unsafe --unsafe-package torch --output-file requirements.lock requirements.txt && \
+	awk 'BEGIN { print "# The closure of requirements.txt but for torch and its CUDA packages, with the SHA-256 of every"; \
+		print "# file of each release. Made by `make pins` with Python 3.11, the oldest that is served." } \
+		!/^ / { keep = /^[a-z0-9].*==/ && !/^(cuda-|nvidia-|triton==)/ } keep' requirements.lock > "$$scratch/lock" && \
+	cp "$$scratch/lock" requirements.lock
 
 clean: ## remove .venv
 	rm -rf $(VENV)
