@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup repro statistics study test test-slow lint format pins clean
+.PHONY: help setup repro statistics study test test-slow faults lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -32,7 +32,7 @@ $(VENV)/ready: requirements.txt requirements.lock
 	@touch $@
 
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots
-	@$(RUN) python -m stages.check && dvc repro
+	@$(RUN) python -m stages.check && exec dvc repro
 
 statistics: setup ## redo tables and figures from the predictions in git, without training
 	@$(RUN) dvc repro --single-item --force evaluate plot
@@ -43,8 +43,11 @@ study: setup ## run a named study: make study NAME=glue (a file of overrides in 
 test: setup ## run the tests
 	@$(RUN) python -m pytest -m 'not slow'
 
-test-slow: setup ## run the tests that take minutes
+test-slow: setup ## run the tests that take minutes, those of real faults among them
 	@$(RUN) python -m pytest -m slow
+
+faults: setup ## break the pipeline in every way we know of, and write docs/faults.md from what came of it
+	@$(RUN) python -m pytest -m fault --fault-table docs/faults.md
 
 lint: setup ## check style
 	@$(RUN) ruff check . && ruff format --check .

@@ -4,6 +4,7 @@ A stage stops at once and says so. The training loop takes its time: it finishes
 first (see `StopRequest`).
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PARENT = os.getppid()  # DVC, for a stage that it started
 
 
 class Stopped(KeyboardInterrupt):
@@ -35,6 +37,12 @@ class StopRequest:
     def __init__(self) -> None:
         self.signal: int | None = None
 
+    def pending(self) -> int | None:
+        """The signal that came. DVC's end counts as SIGHUP: a stage that outlives it would be run again beside it."""
+        if self.signal is None and "DVC_STAGE" in os.environ and os.getppid() != PARENT:
+            self.signal = signal.SIGHUP
+        return self.signal
+
     def __enter__(self) -> "StopRequest":
         self._before = _install(self._take)
         return self
@@ -48,9 +56,8 @@ class StopRequest:
         if self.signal is not None:
             raise Stopped(number)
         self.signal = number
-        print(
-            f"{signal.Signals(number).name}: finishing this step, then saving; again to stop at once", file=sys.stderr
-        )
+        line = f"{signal.Signals(number).name}: finishing this step, then saving; once more to stop at once\n"
+        os.write(sys.stderr.fileno(), line.encode())  # print is not safe here: it may be what was interrupted
 
 
 @contextmanager

@@ -19,11 +19,21 @@ from transformers import (
 )
 
 from src.params import ModelSource, Params
+from tests.fault_table import FaultTable
 
 REPOSITORY = Path(__file__).parent.parent
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
 NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fault-table", type=Path, help="write what the fault tests saw to this Markdown file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if path := config.getoption("--fault-table"):
+        config.pluginmanager.register(FaultTable(path))
 
 
 @pytest.fixture

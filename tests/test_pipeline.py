@@ -1,48 +1,17 @@
 """The pipeline itself: real `dvc` commands in a temporary clone, on a small real model and small real data."""
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import REPOSITORY, labelled_texts, params_content
+from tests.conftest import labelled_texts, params_content
+from tests.repository import clone, digests, run
 
 RUNS = 7  # three teachers, the plain student, three distilled students; one seed
-
-
-def run(folder: Path, *command: str, ok: bool = True) -> str:
-    """Run a command in the clone with this Python's tools on the path; its output, both streams."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    outcome = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    assert (outcome.returncode == 0) == ok, outcome.stdout
-    return outcome.stdout
-
-
-def clone(folder: Path) -> None:
-    """A git repository with the files of this working tree, committed or not, but for its results."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if not name.startswith(("metrics/", "plots/", "dvc.lock")) and (REPOSITORY / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, folder / name)
-    run(folder, "git", "init", "--quiet", "--initial-branch=main")
-    run(folder, "git", "config", "user.email", "tests@example.org")
-    run(folder, "git", "config", "user.name", "tests")
 
 
 @pytest.fixture(scope="module")
@@ -73,15 +42,6 @@ def pipeline(tmp_path_factory, tiny_encoder) -> Path:
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "results")
     return folder
-
-
-def digests(folder: Path, *places: str) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for place in places
-        for path in sorted((folder / place).rglob("*"))
-        if path.is_file()
-    }
 
 
 def test_every_run_leaves_its_record(pipeline):

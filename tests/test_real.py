@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.test_pipeline import clone, run
+from tests.repository import clone, run
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import accelerate
@@ -28,6 +29,7 @@ from src.core.objectives import NO_LABEL, Outputs
 from src.core.randomness import stream_seed
 from src.core.splits import LabelledSplit, TrainingData
 from src.core.training import TrainingResult, train
+from src.core.vocabulary import CompactVocabulary
 from src.data.prepared import SPLITS, PreparedTask
 from src.errors import UserError, first_line
 from src.files import write_json
@@ -51,12 +53,21 @@ def run_arguments(description: str, *choices: str, optional: str | None = None) 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A run ready to train: its model and tokenizer, its tokenised splits, and what of them training reads."""
+    """A run ready to train: its model and tokenizer, its tokenised splits, and what of them training reads.
+
+    Tokens are numbered as `vocabulary` numbers them.
+    """
 
     model: Classifier
     tokenizer: PreTrainedTokenizerBase
+    vocabulary: CompactVocabulary
     tokens: dict[str, EncodedSplit]
     data: TrainingData
+
+    def savers(self) -> list[Callable[[Path], object]]:
+        """What writes the model, with its whole vocabulary, and its tokenizer to a folder."""
+        self.vocabulary.restore()
+        return [self.model.model.save_pretrained, self.tokenizer.save_pretrained]
 
     def tensors(self) -> Iterator[Tensor]:
         """All that determines the run besides settings and code: first weights, tokens, labels, teacher's logits."""
@@ -95,9 +106,8 @@ def carry_out(
             seconds |= {"train_seconds": lap()}
             outputs = {split: predict(loaded.model, tokens, accelerator) for split, tokens in loaded.tokens.items()}
             if accelerator.is_main_process:
-                weights = (loaded.model.model.save_pretrained, loaded.tokenizer.save_pretrained)
                 found = run_result(description, result, outputs, task, settings.runtime.feature_rows)
-                save_run(run.folder(), found, weights if settings.runtime.keep_weights else ())
+                save_run(run.folder(), found, loaded.savers() if settings.runtime.keep_weights else ())
     if accelerator.is_main_process:
         write_timing(run, result, len(data.train.labels), seconds | {"predict_seconds": lap()})
     accelerator.end_training()
@@ -114,8 +124,12 @@ def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits
     longest = max(int(split.lengths.max()) for split in tokens.values())
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     check_vocabulary(source, model, tokens.values())
+    texts = [*tokens.values(), *([] if transfer is None else [transfer])]
+    vocabulary = CompactVocabulary(model.model, texts, tokenizer.pad_token_id)
+    tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
+    transfer = None if transfer is None else vocabulary.numbered(transfer)
     data = training_data(task, tokens, transfer, settings.runtime.diagnostic_rows, teacher_logits)
-    return Loaded(model, tokenizer, tokens, data)
+    return Loaded(model, tokenizer, vocabulary, tokens, data)
 
 
 def start(runtime: Runtime) -> Accelerator:

@@ -1,0 +1,47 @@
+"""A temporary copy of this repository, and real commands in it."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import REPOSITORY
+
+
+def run(folder: Path, *command: str, ok: bool = True) -> str:
+    """Run a command in the clone with this Python's tools on the path; its output, both streams."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    outcome = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert (outcome.returncode == 0) == ok, outcome.stdout
+    return outcome.stdout
+
+
+def clone(folder: Path) -> None:
+    """A git repository with the files of this working tree, committed or not, but for its results."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if not name.startswith(("metrics/", "plots/", "dvc.lock")) and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    run(folder, "git", "init", "--quiet", "--initial-branch=main")
+    run(folder, "git", "config", "user.email", "tests@example.org")
+    run(folder, "git", "config", "user.name", "tests")
+
+
+def digests(folder: Path, *places: str) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for place in places
+        for path in sorted((folder / place).rglob("*"))
+        if path.is_file()
+    }

@@ -1,0 +1,448 @@
+"""The pipeline under real faults: killed, stopped, without room, without memory, with damaged files, side by side.
+
+Real stages of a real `dvc repro` on real data, with one layer of the default study's own pre-trained model. Whatever
+happens, the results are in the end those of a pipeline that nothing happened to, to the byte. Slow: `make faults`
+runs this and `tests/test_hostile.py`, and writes docs/faults.md from what it saw.
+"""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from src import archives
+from tests.conftest import REPOSITORY, flipped, params_content
+from tests.repository import clone, digests, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
+
+TASK = "vader-movie"
+OUTPUTS = ("data", "runs", "metrics", "plots")
+TEACHER = ("python", "-m", "stages.finetune", "--task", TASK, "--arm", "ce", "--seed", "0")
+TEACHER_RUN = f"runs/{TASK}/teacher/ce/0"
+STEPS_PER_EPOCH = 4  # of two epochs
+
+
+def small_study(folder: Path) -> None:
+    """A clone with a params.yaml of few rows, one layer, and a checkpoint after every step."""
+    clone(folder)
+    content = params_content() | {"tasks": [TASK], "seeds": [0], "study": "faults"}
+    content["checkpoints"] = {"seconds": 0, "largest_share": 1.0}
+    content["runtime"] |= {"threads": 1, "diagnostic_rows": 20, "feature_rows": 50}
+    content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_max": {"cmi_weight": -2.0}}
+    content["evaluate"]["bootstrap_samples"] = 200
+    content["task_settings"][TASK]["max_rows"] = {"train": 64, "selection": 40, "test": 60, "transfer": 0}
+    for role in ("teacher", "student"):
+        content["models"][role]["layers"] = [0]
+    for section in ("finetune", "student"):
+        content[section]["training"] |= {"epochs": 2, "batch_size": 16, "lr": 1e-3}
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "small")
+
+
+def without_network() -> list[str]:
+    """The start of a command line that cuts a command off from every network, loopback included."""
+    command = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--net"]
+    try:
+        allowed = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    return command if allowed else []
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory) -> Path:
+    """The pipeline without any fault, and without a network where this system lets us cut it off."""
+    folder = tmp_path_factory.mktemp("reference")
+    small_study(folder)
+    archives.fetch(archives.VADER)
+    archives.fetch(archives.MINILM)
+    run(folder, *without_network(), "dvc", "repro")
+    assert not leftovers(folder)
+    return folder
+
+
+@pytest.fixture
+def finished(reference, tmp_path) -> Path:
+    """A copy of the finished pipeline, to be damaged."""
+    return shutil.copytree(reference, tmp_path / "copy", symlinks=True)
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Drafts and checkpoints, of which none may be left when all is done."""
+    drafts = [path for place in (*OUTPUTS, "timing") for path in (folder / place).rglob(".*.draft-*")]
+    return [str(path.relative_to(folder)) for path in [*drafts, *(folder / "checkpoints").glob("*")]]
+
+
+def same_results(folder: Path, reference: Path) -> bool:
+    lock = (folder / "dvc.lock").read_bytes() == (reference / "dvc.lock").read_bytes()
+    return lock and digests(folder, *OUTPUTS) == digests(reference, *OUTPUTS)
+
+
+@pytest.fixture
+def report(record_property):
+    """Put a row of the table of faults down: what was done, and what came of it."""
+
+    def put(kind: str, fault: str, outcome: str) -> None:
+        for name, value in (("kind", kind), ("fault", fault), ("outcome", outcome)):
+            record_property(name, value)
+
+    return put
+
+
+class Point(NamedTuple):
+    """A place to kill everything at, and the step from whose checkpoint the stage has gone on before it gets there."""
+
+    moment: str
+    target: str
+    command: str
+    place: str
+    resumes_at: int | None = None
+
+
+PREPARE, FINETUNE = f"prepare@{TASK}", f"finetune@{TASK}-ce-0"
+STUDENT, DISTILL, COLLECT = f"student@{TASK}-plain-0", f"distill@{TASK}-kd-ce-0", f"collect@{TASK}"
+TRAINING, CHECKPOINTS = "src/core/training.py", "src/core/checkpoints.py"
+# In this order, each killed `dvc repro` going on where the one before it was killed.
+POINTS = [
+    Point("before pip fetches the data", PREPARE, "stages.prepare", "src/archives.py:_download:call:1"),
+    Point("while pip fetches the data", PREPARE, "stages.prepare", "subprocess.py:Popen.communicate:call:1"),
+    Point("data fetched, not yet in the cache", PREPARE, "stages.prepare", "pathlib.py:Path.replace:call:1"),
+    Point("data in the cache", PREPARE, "stages.prepare", "src/archives.py:_download:return:1"),
+    Point("while the archive is read", PREPARE, "stages.prepare", "src/data/vader.py:_shares:call:500"),
+    Point("between two splits", PREPARE, "stages.prepare", "src/files.py:write_parquet:return:2"),
+    Point("splits in place, stage not at its end", PREPARE, "stages.prepare", "preparation.py:prepare_task:return:1"),
+    Point("DVC storing the splits", PREPARE, "dvc repro", "dvc/output.py:Output.commit:call:1"),
+    Point("while the model is unpacked", FINETUNE, "stages.finetune", "shutil.py:copyfileobj:return:1"),
+    Point("model loaded", FINETUNE, "stages.finetune", "src/core/models.py:load_classifier:return:1"),
+    Point("before the first step", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._step:call:1"),
+    Point("in a step, after backward", FINETUNE, "stages.finetune", "accelerator.py:Accelerator.backward:return:2"),
+    Point("while a checkpoint is written", FINETUNE, "stages.finetune", "torch/serialization.py:_save:return:2", 1),
+    Point("checkpoint written, not yet named", FINETUNE, "stages.finetune", "pathlib.py:Path.replace:call:2", 2),
+    Point("checkpoint saved", FINETUNE, "stages.finetune", f"{CHECKPOINTS}:Checkpoints.save:return:1", 3),
+    Point("at an epoch's end", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._end_epoch:call:1", 4),
+    Point("while an epoch is measured", FINETUNE, "stages.finetune", "src/core/inference.py:predict:return:1", 4),
+    Point("within the second epoch", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._step:call:2", 4),
+    Point("after the last epoch", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._end_epoch:return:1", 5),
+    Point("while final predictions are made", FINETUNE, "stages.finetune", "core/inference.py:predict:return:4", 8),
+    Point("results half-written", FINETUNE, "stages.finetune", "src/files.py:write_csv:return:1", 8),
+    Point("results in place, checkpoints not yet deleted", FINETUNE, "stages.finetune", "runs.py:save_run:return:1", 8),
+    Point("checkpoints deleted", FINETUNE, "stages.finetune", "src/core/experiment.py:write_timing:call:1", 8),
+    Point("DVC storing the run", FINETUNE, "dvc repro", "dvc/output.py:Output.commit:call:1"),
+    Point("a student's third step", STUDENT, "stages.student", f"{TRAINING}:Phase._step:call:3"),
+    Point("DVC writing dvc.lock", STUDENT, "dvc repro", "dvc/dvcfile.py:Lockfile.dump_stages:call:1", 2),
+    Point("teacher's logits read", DISTILL, "stages.distill", "src/core/teachers.py:teacher_logits:return:1"),
+    Point("a distilled student's second epoch", DISTILL, "stages.distill", f"{TRAINING}:Phase._step:return:6"),
+    Point("a distilled student's predictions made", DISTILL, "stages.distill", "runs.py:logits_table:return:1", 5),
+    Point("records half-written", COLLECT, "stages.collect", "src/files.py:write_parquet:return:2"),
+    Point("a task evaluated", "evaluate", "stages.evaluate", "src/study/summary.py:evaluate_task:return:1"),
+    Point("tables half-written", "evaluate", "stages.evaluate", "src/files.py:write_csv:return:2"),
+    Point("tables written, summary not", "evaluate", "stages.evaluate", "src/files.py:write_json:call:1"),
+    Point("figures half-drawn", "plot", "stages.plot", "src/study/figures.py:draw_task:return:1"),
+    Point("figures drawn, plot data not", "plot", "stages.plot", "src/study/figures.py:write_plot_data:return:1"),
+]
+
+
+@pytest.fixture(scope="module")
+def killed_often(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("killed") / "clone"
+    folder.mkdir()
+    small_study(folder)
+    return folder
+
+
+def killed(folder: Path, target: str, **environment: str) -> subprocess.Popen:
+    """`dvc repro TARGET` in a process group of its own, with a cold cache of archives beside the clone."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    cache = {"CMI_GLUE_CACHE": str(folder.parent / "cache"), "PATH": path}
+    return subprocess.Popen(
+        ["dvc", "repro", target],
+        cwd=folder,
+        env=os.environ | cache | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.moment)
+def test_killed(killed_often, report, point):
+    """kill -9 of DVC and the stage together, at one moment after another of the same pipeline."""
+    watch = {"PYTHONPATH": str(REPOSITORY / "tests" / "killing"), "KILL_AT": f"{point.command} | {point.place}"}
+    process = killed(killed_often, point.target, **watch)
+    told, _ = process.communicate(timeout=300)
+    assert process.returncode == -signal.SIGKILL, told
+    if point.resumes_at is None:
+        assert "going on from" not in told
+        how = "done again from its start"
+    else:
+        assert f"going on from the checkpoint at step {point.resumes_at}\n" in told
+        how = f"had gone on from the checkpoint at step {point.resumes_at}"
+    report("killed with SIGKILL, one after another", f"{point.target}: {point.moment}", how)
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_killed_at_a_random_moment(killed_often, report, number):
+    delay = random.Random(number).uniform(2, 9)
+    process = killed(killed_often, f"finetune@{TASK}-cmi_max-0")
+    time.sleep(delay)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    report("killed with SIGKILL, one after another", f"finetune@{TASK}-cmi_max-0: after {delay:.1f} s", "went on")
+
+
+def test_after_all_these_kills_the_results_are_the_same(killed_often, reference, report):
+    process = killed(killed_often, "plot")
+    told, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, told
+    assert same_results(killed_often, reference)
+    assert not leftovers(killed_often)
+    assert not [path for path in (killed_often.parent / "cache").iterdir() if path.name.startswith("tmp")]
+    assert "up to date" in run(killed_often, "dvc", "repro")
+    outcome = f"{len(digests(reference, *OUTPUTS))} files and dvc.lock equal to the byte, nothing left over"
+    report("killed with SIGKILL, one after another", "all of these, then `dvc repro` to its end", outcome)
+
+
+def test_no_network_is_needed_once_the_archives_are_there(reference, report):
+    """The reference itself ran without one."""
+    if not without_network():
+        pytest.skip("this system lets nobody cut a command off from the network")
+    code = "import socket; socket.create_connection(('127.0.0.1', 9))"
+    assert "Network is unreachable" in run(reference, *without_network(), "python", "-c", code, ok=False)
+    report("network", "none at all, archives cached: the whole pipeline", "ran to its end")
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A tmpfs of that size in place of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+FULL = {
+    "data": ("8k", ("python", "-m", "stages.prepare", "--task", TASK)),
+    "checkpoints": ("20m", TEACHER),
+    "runs": ("100k", TEACHER),
+    "metrics": ("16k", ("python", "-m", "stages.collect", "--task", TASK)),
+    "plots": ("40k", ("python", "-m", "stages.plot")),
+}
+
+
+@pytest.mark.parametrize("place", FULL)
+def test_a_disk_that_fills_up(finished, reference, report, place):
+    size, command = FULL[place]
+    shutil.move(finished / place, finished / "aside") if (finished / place).exists() else None
+    with small_disk(finished / place, size):
+        if place == "metrics":
+            (finished / "runs").mkdir(exist_ok=True)
+        told = run(finished, *command, ok=False)
+        assert not list((finished / place).rglob(".*.draft-*"))
+        assert not digests(finished, place)
+    error = told.splitlines()[-1]
+    assert error.startswith(f"error: {place}/")
+    assert error.endswith("no space left on its disk; free some and run again")
+    run(finished, *command)
+    made = digests(finished, place) if place != "checkpoints" else digests(finished, TEACHER_RUN)
+    assert made
+    assert all(digests(reference, place, "runs")[name] == digest for name, digest in made.items())
+    report("disk", f"`{place}/` on a disk of {size}", f"`{error}`; with room again the same bytes")
+
+
+def start(folder: Path, *command: str) -> subprocess.Popen:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def signalled_in_training(folder: Path, number: int, *command: str) -> tuple[int, str]:
+    """Send a signal to the command's process group when the first epoch has been measured; status and output."""
+    process = start(folder, *command)
+    told = ""
+    for line in process.stdout:
+        told += line
+        if line.startswith("epoch 1/"):
+            os.killpg(process.pid, number)
+    return process.wait(), told
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_finishes_the_step_and_saves(finished, reference, report, name):
+    number = signal.Signals[name]
+    shutil.rmtree(finished / TEACHER_RUN)
+    status, told = signalled_in_training(finished, number, *TEACHER)
+    assert status == 128 + number
+    last = told.splitlines()[-1]
+    assert last.startswith(f"stopped by {name}: a checkpoint is saved at step ")
+    assert "going on from the checkpoint at step" in run(finished, *TEACHER)
+    assert digests(finished, "runs") == digests(reference, "runs")
+    report("signals", f"{name} to a stage that trains", f"`{last}`; then the same bytes")
+
+
+def test_ctrl_c_in_dvc_repro(finished, reference, report):
+    """The terminal sends the signal to DVC and to the stage."""
+    command = ("dvc", "repro", "--force", "--single-item", FINETUNE)
+    status, told = signalled_in_training(finished, signal.SIGINT, *command)
+    assert status not in (0, -signal.SIGINT)
+    assert "stopped by SIGINT: a checkpoint is saved at step " in told
+    assert "going on from the checkpoint at step" in run(finished, *command)
+    assert same_results(finished, reference)
+    report("signals", "Ctrl-C in `dvc repro`", "saved and stopped; then the same bytes")
+
+
+def test_ctrl_c_outside_of_training(finished, report):
+    process = start(finished, "python", "-m", "stages.evaluate")
+    time.sleep(1.5)
+    os.killpg(process.pid, signal.SIGINT)
+    told, _ = process.communicate()
+    assert process.returncode == 128 + signal.SIGINT
+    assert told == "stopped by SIGINT: nothing half-done is left; run it again\n"
+    assert not leftovers(finished)
+    report("signals", "Ctrl-C while evaluating", f"`{told.strip()}`")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
+@pytest.mark.parametrize("archive", [archives.VADER, archives.MINILM], ids=lambda archive: archive.filename)
+def test_a_damaged_archive(finished, reference, report, monkeypatch, archive, damage):
+    cache = finished.parent / "cache"
+    shutil.copytree(archives.cache_folder(), cache)
+    monkeypatch.setenv("CMI_GLUE_CACHE", str(cache))
+    path = cache / archive.filename
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] if damage == "cut short" else flipped(content, len(content) // 2))
+    command = ("python", "-m", "stages.prepare", "--task", TASK) if archive is archives.VADER else TEACHER
+    shutil.rmtree(finished / TEACHER_RUN)
+    told = run(finished, *command, ok=False).splitlines()[-1]
+    assert told.endswith("its sha256 is not the pinned one; delete the file and run again to fetch it anew")
+    path.write_bytes(content)
+    run(finished, *command)
+    shutil.copytree(reference / TEACHER_RUN, finished / TEACHER_RUN, dirs_exist_ok=True)
+    assert digests(finished, "data", "runs") == digests(reference, "data", "runs")
+    report("damaged files", f"{archive.filename}: {damage}", f"`error: {archive.filename}: {told.split(': ', 2)[2]}`")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
+def test_a_damaged_checkpoint(finished, reference, report, damage):
+    shutil.rmtree(finished / TEACHER_RUN)
+    signalled_in_training(finished, signal.SIGTERM, *TEACHER)
+    older, newest = sorted((finished / "checkpoints").glob("*/step-*.pt"))
+    content = newest.read_bytes()
+    newest.write_bytes(content[:-100] if damage == "cut short" else flipped(content, len(content) // 2))
+    told = run(finished, *TEACHER)
+    assert f"{newest.name} is damaged and not used" in told
+    assert f"going on from the checkpoint at step {int(older.stem.removeprefix('step-'))}\n" in told
+    assert digests(finished, "runs") == digests(reference, "runs")
+    report("damaged files", f"the newest checkpoint: {damage}", "named and not used; the one before it served")
+
+
+@pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
+def test_a_damaged_logits_file(finished, reference, report, damage):
+    """With its times as they were, so that DVC does not notice."""
+    path = finished / TEACHER_RUN / "logits.parquet"
+    content, times = path.read_bytes(), path.stat()
+    path.unlink()  # it may be a link into DVC's cache
+    path.write_bytes(content[:-1] if damage == "cut short" else flipped(content, 1000))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    command = ("python", "-m", "stages.distill", "--task", TASK, "--teacher", "ce", "--recipe", "kd", "--seed", "0")
+    told = run(finished, *command, ok=False).splitlines()[-1]
+    assert told.startswith(f"error: {TEACHER_RUN}/logits.parquet: damaged or of another format (")
+    path.unlink()
+    run(finished, "dvc", "repro")
+    assert same_results(finished, reference)
+    report("damaged files", f"a teacher's logits: {damage}", f"`{told}`; then the same bytes")
+
+
+def test_out_of_memory_says_what_to_lower(finished, report):
+    """6 GB of address space, of which a batch of 64 rows of 512 tokens in 12 heads wants more at once."""
+    params = (finished / "params.yaml").read_text()
+    long = params.replace("max_length: 128", "max_length: 512").replace("batch_size: 16", "batch_size: 64")
+    (finished / "params.yaml").write_text(long)
+    words = " ".join(["word"] * 600)
+    replace_texts(finished / "data" / TASK / "train.parquet", words)
+    shutil.rmtree(finished / TEACHER_RUN)
+    outcome = subprocess.run(
+        [sys.executable, *TEACHER[1:]],
+        cwd=finished,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (5_000_000_000, 5_000_000_000)),
+    )
+    assert outcome.returncode == 1, outcome.stderr
+    told = outcome.stderr.splitlines()[-1]
+    assert told.startswith(f"error: {TASK}/teacher/ce/0: out of memory (")
+    assert told.endswith(
+        "lower batch_size or max_length in params.yaml, set precision to bf16, or take a smaller model"
+    )
+    assert not leftovers(finished)
+    assert not (finished / TEACHER_RUN).exists()
+    report("memory", "a batch that does not fit", f"`{told.split(' (')[0]} (...); {told.split('; ')[-1]}`")
+
+
+def replace_texts(path: Path, text: str) -> None:
+    from src.files import read_parquet, write_parquet
+
+    table = read_parquet(path)
+    table["text_a"] = text
+    write_parquet(path, table)
+
+
+def test_two_queue_workers_side_by_side(tmp_path, reference, report):
+    """Each experiment trains the arms that both have in common for itself, from the same checkpoints folder."""
+    folder = tmp_path / "queue"
+    folder.mkdir()
+    small_study(folder)
+    for name, weight in (("weak", -1.0), ("strong", -4.0)):
+        setting = f"finetune.arms.cmi_max.cmi_weight={weight}"
+        run(folder, "dvc", "exp", "run", "--queue", "--name", name, "-S", setting)
+    try:
+        run(folder, "dvc", "queue", "start", "--jobs", "2")
+        states = wait_for_queue(folder)
+    finally:
+        run(folder, "dvc", "queue", "stop", "--kill")
+    assert states == {"weak": "Success", "strong": "Success"}
+    common = f"runs/{TASK}/teacher/ce/0"
+    for name in states:
+        run(folder, "dvc", "exp", "apply", name)
+        assert digests(folder, common) == digests(reference, common)
+        run(folder, "git", "checkout", "--quiet", "--", ".")
+    assert not leftovers(folder)
+    report("side by side", "two experiments in two workers of DVC's queue", "both ended; the arms in common are equal")
+
+
+def wait_for_queue(folder: Path, seconds: float = 400) -> dict[str, str]:
+    """The state of each experiment when none is queued or running."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        rows = [line.split() for line in run(folder, "dvc", "queue", "status").splitlines()]
+        states = {row[1]: row[-1] for row in rows if len(row) > 2 and row[1] in ("weak", "strong")}
+        if states and not set(states.values()) & {"Queued", "Running"}:
+            return states
+        time.sleep(3)
+    raise TimeoutError(f"the queue was not done after {seconds} s: {states}")
