@@ -147,11 +147,17 @@ def _full_disk_named(target: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # safetensors, written in Rust, gives the number of the fault in words only.
-        numbered = getattr(error, "errno", None) in NO_SPACE or f"os error {errno.ENOSPC}" in str(error)
-        if numbered or isinstance(error, DiskFull):
+        if isinstance(error, DiskFull) or _found_no_space(error):
             raise DiskFull(target) from None
         raise
+
+
+def _found_no_space(error: BaseException | None) -> bool:
+    """torch raises an error of its own over the one that says it; safetensors, in Rust, says it in words only."""
+    if error is None:
+        return False
+    said = getattr(error, "errno", None) in NO_SPACE or f"os error {errno.ENOSPC}" in str(error)
+    return said or _found_no_space(error.__context__)
 
 
 @contextmanager

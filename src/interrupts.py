@@ -74,6 +74,17 @@ def raise_on_signals() -> Iterator[None]:
         _restore(before)
 
 
+def exit_on_signals() -> None:
+    """Have a signal end the process in one line: for the seconds in which a stage imports its libraries."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        stopped = Stopped(number)
+        os.write(sys.stderr.fileno(), f"{stopped}\n".encode())
+        os._exit(stopped.exit_status)
+
+    _install(leave)
+
+
 def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, object]:
     """What the handlers were. A signal that is ignored stays so: nohup means it."""
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

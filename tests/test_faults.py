@@ -146,7 +146,7 @@ POINTS = [
     Point("teacher's logits read", DISTILL, "stages.distill", "src/core/teachers.py:teacher_logits:return:1"),
     Point("a distilled student's second epoch", DISTILL, "stages.distill", f"{TRAINING}:Phase._step:return:6"),
     Point("a distilled student's predictions made", DISTILL, "stages.distill", "runs.py:logits_table:return:1", 5),
-    Point("records half-written", COLLECT, "stages.collect", "src/files.py:write_parquet:return:2"),
+    Point("records half-written", COLLECT, "stages.collect", "src/files.py:write_parquet:return:2", 8),
     Point("a task evaluated", "evaluate", "stages.evaluate", "src/study/summary.py:evaluate_task:return:1"),
     Point("tables half-written", "evaluate", "stages.evaluate", "src/files.py:write_csv:return:2"),
     Point("tables written, summary not", "evaluate", "stages.evaluate", "src/files.py:write_json:call:1"),
@@ -250,10 +250,9 @@ FULL = {
 @pytest.mark.parametrize("place", FULL)
 def test_a_disk_that_fills_up(finished, reference, report, place):
     size, command = FULL[place]
-    shutil.move(finished / place, finished / "aside") if (finished / place).exists() else None
+    if (finished / place).exists():
+        shutil.move(finished / place, finished / "aside")
     with small_disk(finished / place, size):
-        if place == "metrics":
-            (finished / "runs").mkdir(exist_ok=True)
         told = run(finished, *command, ok=False)
         assert not list((finished / place).rglob(".*.draft-*"))
         assert not digests(finished, place)
@@ -281,15 +280,15 @@ def start(folder: Path, *command: str) -> subprocess.Popen:
     )
 
 
-def signalled_in_training(folder: Path, number: int, *command: str) -> tuple[int, str]:
+def signalled_in_training(folder: Path, number: int, *command: str, send=os.killpg) -> tuple[int, str]:
     """Send a signal to the command's process group when the first epoch has been measured; status and output."""
-    process = start(folder, *command)
     told = ""
-    for line in process.stdout:
-        told += line
-        if line.startswith("epoch 1/"):
-            os.killpg(process.pid, number)
-    return process.wait(), told
+    with start(folder, *command) as process:
+        for line in process.stdout:  # until the last process that can write has ended
+            told += line
+            if line.startswith("epoch 1/"):
+                send(process.pid, number)
+    return process.returncode, told
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
@@ -316,15 +315,31 @@ def test_ctrl_c_in_dvc_repro(finished, reference, report):
     report("signals", "Ctrl-C in `dvc repro`", "saved and stopped; then the same bytes")
 
 
-def test_ctrl_c_outside_of_training(finished, report):
-    process = start(finished, "python", "-m", "stages.evaluate")
-    time.sleep(1.5)
-    os.killpg(process.pid, signal.SIGINT)
-    told, _ = process.communicate()
+def test_a_stage_does_not_outlive_its_dvc(finished, reference, report):
+    """kill -9 of DVC alone: a second `dvc repro` would train the same run beside the orphan."""
+    command = ("dvc", "repro", "--force", "--single-item", FINETUNE)
+    status, told = signalled_in_training(finished, signal.SIGKILL, *command, send=os.kill)
+    assert status == -signal.SIGKILL
+    last = told.splitlines()[-1]
+    assert last.startswith("stopped by SIGHUP: a checkpoint is saved at step ")
+    assert "going on from the checkpoint at step" in run(finished, *command)
+    assert same_results(finished, reference)
+    report("signals", "SIGKILL to DVC alone", f"the stage: `{last}`; then the same bytes")
+
+
+@pytest.mark.parametrize(("seconds", "moment"), [(0.7, "while its libraries are imported"), (6.0, "while it works")])
+def test_ctrl_c_outside_of_training(finished, report, seconds, moment):
+    """With resamples for minutes."""
+    params = (finished / "params.yaml").read_text()
+    (finished / "params.yaml").write_text(params.replace("bootstrap_samples: 200", "bootstrap_samples: 2000000"))
+    with start(finished, "python", "-m", "stages.evaluate") as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        told = process.stdout.read()
     assert process.returncode == 128 + signal.SIGINT
     assert told == "stopped by SIGINT: nothing half-done is left; run it again\n"
     assert not leftovers(finished)
-    report("signals", "Ctrl-C while evaluating", f"`{told.strip()}`")
+    report("signals", f"Ctrl-C in `evaluate`, {moment}", f"`{told.strip()}`")
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])

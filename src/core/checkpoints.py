@@ -40,9 +40,8 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, Value
 
 def checkpoints_root() -> Path:
     """`checkpoints/` of the repository; copies of it that DVC makes below .dvc for queued experiments share it."""
-    here = Path.cwd()
-    copied_from = [folder.parent for folder in here.parents if folder.name == ".dvc"]
-    return (copied_from[-1] if copied_from else here) / "checkpoints"
+    copied_from = [folder.parent for folder in Path.cwd().parents if folder.name == ".dvc"]
+    return (copied_from[-1] if copied_from else Path()) / "checkpoints"
 
 
 def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:

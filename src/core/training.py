@@ -96,7 +96,7 @@ def train(
 
 def _pause(phase: "Phase", request: StopRequest, checkpoints: Checkpoints | None, accelerator: Accelerator) -> None:
     """Between two steps: save a checkpoint if it is time, and stop if a signal asked for it."""
-    stop, due = request.signal or 0, checkpoints is not None and checkpoints.due()
+    stop, due = request.pending() or 0, checkpoints is not None and checkpoints.due()
     if accelerator.num_processes > 1:  # all processes must decide alike, and asking them takes time
         if phase.steps % SYNC_EVERY and not phase.epoch_is_over:
             return
