@@ -55,7 +55,7 @@ def read_texts(path: Path, settings: TaskSettings, columns: list[str]) -> pd.Dat
         raise UserError(path, "no such file in a known format", f"allowed endings: {', '.join(SUFFIXES)}")
     raw = _read_readable(path, texts)
     _check_columns(str(path), raw, texts)
-    rows = pd.DataFrame(dict(zip(["text_a", "text_b"], (raw[column] for column in texts), strict=False)))
+    rows = pd.DataFrame(dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in texts), strict=False)))
     rows["row_id"] = [f"{path.name}_{row}" for row in range(len(rows))]
     return rows.reindex(columns=columns)
 
@@ -104,7 +104,7 @@ def _read_json_lines(text: str) -> pd.DataFrame:
     for line in io.StringIO(text, newline="\n"):
         if line.strip():
             rows.append(_json_object(line, len(rows)))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, dtype=object)  # pandas would stumble over texts that `_check_columns` is to refuse
 
 
 def _json_object(line: str, row: int) -> dict[str, Any]:
@@ -142,9 +142,10 @@ def _read_separated(text: str, types: dict[str, type], **dialect: Any) -> pd.Dat
 
 
 def _read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tuple[str, pd.DataFrame]:
-    from datasets import load_dataset  # slow to import, and needed for the hub only
+    from datasets import disable_progress_bars, load_dataset  # slow to import, and needed for the hub only
     from datasets.exceptions import DatasetsError
 
+    disable_progress_bars()
     repository, revision = (
         (glue.repository, glue.revision) if settings.source == "glue" else (settings.path, settings.revision)
     )
@@ -233,5 +234,5 @@ def _label_number(value: object, known: dict[str, int]) -> float:
 
 def _least_like_a_label(values: pd.Series, bad: np.ndarray, labels: int) -> int:
     """The row to name: one word in a .csv column makes text of all its numbers, which are not the fault."""
-    digits = {str(number) for number in range(labels)}
+    digits = [str(number) for number in range(labels)]
     return next((int(row) for row in bad if values.iloc[row] not in digits), int(bad[0]))
