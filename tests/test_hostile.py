@@ -733,8 +733,8 @@ def jsonl(rows: int = 160) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in labelled_texts(rows, 0)).encode()
 
 
-def parquet() -> bytes:
-    return pd.DataFrame(labelled_texts(160, 0)).to_parquet()
+def parquet(**settings: Any) -> bytes:
+    return pd.DataFrame(labelled_texts(160, 0)).to_parquet(**settings)
 
 
 # Bytes: (what is broken, (file, its content), expected)
@@ -799,6 +799,11 @@ ENCODINGS = {
     ),
     "no Parquet": ("JSON with the ending of Parquet", ("train.parquet", jsonl()), "train.parquet: not readable"),
     "cut Parquet": ("half of a Parquet file", ("train.parquet", parquet()[:1500]), "train.parquet: not readable"),
+    "bytes in a Parquet text": (
+        "a Parquet text whose bytes are no UTF-8",
+        ("train.parquet", parquet(compression=None).replace(b"film", b"\xff\xffil")),
+        "train.parquet: not readable (",
+    ),
     "flipped Parquet": (
         "a Parquet file whose index has a bit flipped",
         ("train.parquet", flipped(parquet(), len(parquet()) - 6)),
@@ -1025,7 +1030,8 @@ MODELS = {
     "word for a size": ("a word for a size", config(hidden_size="wide"), "Validation error for field 'hidden_size'"),
     "negative size": ("a negative size", config(hidden_size=-32), "negative dimension"),
     "no heads": ("no attention heads", config(num_attention_heads=0), "cannot be loaded (ZeroDivisionError"),
-    "no layers": ("no layers", config(num_hidden_layers=0), "model has 0 layers; at least 1"),
+    "no layers": ("no layers", config(num_hidden_layers=0), "model has 0 layers; 1 to 1000"),
+    "a million layers": ("a million layers", config(num_hidden_layers=10**6), "model has 1000000 layers; 1 to 1000"),
     "unknown activation": ("an unknown activation", config(hidden_act="evil"), "cannot be loaded (KeyError: 'evil')"),
     "kernel of the hub": (
         "a config that asks for code of the hub",

@@ -28,6 +28,7 @@ from src.params import ModelSource
 INDEX_FILE = "model.safetensors.index.json"
 JSON_FILES = ("config.json", "tokenizer.json", "vocab.json", INDEX_FILE)
 JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+MOST_LAYERS = 1000  # more than any model has; transformers would build millions of them before it looks at the weights
 LARGEST_TOKEN = 2**31 - 1  # tokens are kept in 32 bits
 # transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
 DAMAGE = (
@@ -213,8 +214,8 @@ def _load_config(source: ModelSource, location: str) -> Any:
     if config.is_encoder_decoder:
         problem = f"{source.name} is a {config.model_type} model, an encoder with a decoder"
         raise UserError("params.yaml: models", problem, "an encoder, or a decoder alone")
-    if (layers := getattr(config, "num_hidden_layers", 1)) < 1:
-        raise UserError("params.yaml: models", f"{source.name} has {layers} layers", "at least 1")
+    if not 1 <= (layers := getattr(config, "num_hidden_layers", 1)) <= MOST_LAYERS:
+        raise UserError("params.yaml: models", f"{source.name} has {layers} layers", f"1 to {MOST_LAYERS}")
     return config
 
 

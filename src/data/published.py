@@ -87,7 +87,7 @@ def _read_readable(path: Path, text: list[str]) -> pd.DataFrame:
 def _read_table(path: Path, types: dict[str, type]) -> pd.DataFrame:
     """Texts are kept to the letter: no quoting in .tsv files, and no word such as NA means a missing value."""
     if path.suffix == ".parquet":
-        return pd.read_parquet(path)
+        return _read_parquet(path)
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError("it holds NUL characters, as binary files and other encodings than UTF-8 do")
@@ -96,6 +96,13 @@ def _read_table(path: Path, types: dict[str, type]) -> pd.DataFrame:
         return _read_json_lines(text)
     quoting = csv.QUOTE_NONE if path.suffix == ".tsv" else csv.QUOTE_MINIMAL
     return _read_separated(text, types, sep="\t" if path.suffix == ".tsv" else ",", quoting=quoting)
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    rows = pd.read_parquet(path)
+    for _, values in rows.items():
+        values.to_list()  # pandas decodes text late: bytes that are no UTF-8 are to be found here
+    return rows
 
 
 def _read_json_lines(text: str) -> pd.DataFrame:
