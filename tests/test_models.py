@@ -2,16 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import ModernBertConfig, ModernBertForSequenceClassification
+from transformers import (
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from src.core.encoding import encode, inference_batches, training_batches
 from src.core.inference import predict
-from src.core.models import load_classifier, load_tokenizer
+from src.core.models import check_vocabulary, load_classifier, load_tokenizer
 from src.errors import UserError
 from src.params import ModelSource
 
@@ -75,6 +81,33 @@ def test_features_follow_the_pooling_of_the_head(tiny_encoder, tmp_path, pooling
 def test_the_longest_input_must_fit_the_model(tiny_encoder):
     with pytest.raises(UserError, match=r"max_length: 513 is too long for .*; at most 512"):
         load_classifier(tiny_encoder, LABELS, 0, 0, tokens=513)
+
+
+def roberta(tiny_encoder: ModelSource, folder: Path) -> ModelSource:
+    """It counts positions from its pad token's number on, and knows one segment only."""
+    source = copy_of(tiny_encoder, folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    config = RobertaConfig(vocab_size=64, max_position_embeddings=18, type_vocab_size=1, pad_token_id=1, **sizes)
+    RobertaForSequenceClassification(config).save_pretrained(folder)
+    return source
+
+
+def test_positions_that_a_model_does_not_use_are_no_room(tiny_encoder, tmp_path):
+    source = roberta(tiny_encoder, tmp_path / "roberta")
+    load_classifier(source, LABELS, 1, 0, tokens=16)
+    with pytest.raises(UserError, match=r"max_length: 17 is too long for .*; at most 16"):
+        load_classifier(source, LABELS, 1, 0, tokens=17)
+
+
+def test_segments_and_pad_token_must_be_known_to_the_weights(tiny_encoder, tmp_path):
+    source = roberta(tiny_encoder, tmp_path / "roberta")
+    model, split = loaded(source)
+    check_vocabulary(source, model, [split])
+    with pytest.raises(UserError, match="gives token 64, its weights know 64 tokens"):
+        check_vocabulary(source, model, [replace(split, pad_id=64)])
+    pairs = encode([("good", "bad")], load_tokenizer(source), 16)
+    with pytest.raises(UserError, match="gives segment 1, its weights know 1 segments"):
+        check_vocabulary(source, model, [pairs])
 
 
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])
