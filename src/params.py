@@ -6,28 +6,72 @@ types and values out of range end in a `UserError` that names the key. Numbers t
 """
 
 import difflib
+import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from src.errors import UserError
+from src.errors import UserError, first_line
 
 PARAMS_FILE = Path("params.yaml")
 
+LARGEST_COUNT = 2**31 - 1  # what every library behind this takes
+LARGEST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
+MOST_THREADS = 1024  # OpenMP ends the process where it cannot start as many as asked for
+LONGEST_NAME = 50  # up to three names and a seed are joined to the name of a folder, which may have 255 bytes
+
+
+def _no_boolean(value: Any) -> Any:
+    """pydantic takes true for 1."""
+    if isinstance(value, bool):
+        raise ValueError("it should be a number, not true or false")
+    return value
+
+
+def _commit(revision: str) -> str:
+    """Branches and tags can be moved to other content; a commit cannot."""
+    if not re.fullmatch("[0-9a-f]{40}", revision):
+        raise ValueError("it should be a full commit hash of 40 hexadecimal digits: branches and tags can move")
+    return revision
+
+
+def _label_name(name: str) -> str:
+    """Label names are shown in tables and figures, and are part of column names."""
+    if not name.strip() or name != name.strip() or not name.isprintable():
+        raise ValueError("a label name should be text without line breaks or blanks around it")
+    return name
+
+
 # Task names may hold dashes; arm and recipe names may not, because a dash joins the two in a student's name.
-TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-ArmName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(gt=0, lt=1)]
-ShareOrZero = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Tokens = Annotated[int, Field(ge=4)]  # room for [CLS], one token of each text and [SEP]
+TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=LONGEST_NAME)]
+ArmName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)]
+LabelName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_label_name)]
+Commit = Annotated[str, AfterValidator(_commit)]
+Whole = Annotated[int, BeforeValidator(_no_boolean)]
+Real = Annotated[float, BeforeValidator(_no_boolean)]
+Positive = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[Real, Field(allow_inf_nan=False)]
+NonNegative = Annotated[Real, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[Real, Field(gt=0, lt=1)]
+ShareOrZero = Annotated[Real, Field(ge=0, lt=1)]
+Count = Annotated[Whole, Field(ge=1, le=LARGEST_COUNT)]
+CountOrZero = Annotated[Whole, Field(ge=0, le=LARGEST_COUNT)]
+Seed = Annotated[Whole, Field(ge=0, le=LARGEST_SEED)]
+Tokens = Annotated[Whole, Field(ge=4, le=LARGEST_COUNT)]  # room for [CLS], one token of each text and [SEP]
 
 Space = Literal["feature", "class"]
 Centroid = Literal["batch", "ema", "epoch", "frozen"]
@@ -47,8 +91,8 @@ class ModelSource(Section):
 
     source: Literal["pypi", "hub", "folder"]
     name: Annotated[str, Field(min_length=1)]
-    revision: str | None = None
-    layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    revision: Commit | None = None
+    layers: Annotated[list[CountOrZero], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _revision_belongs_to_the_hub(self) -> "ModelSource":
@@ -75,7 +119,7 @@ class Runtime(Section):
     """How runs execute and what they keep. `threads` None uses all cores."""
 
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    threads: Count | None = None
+    threads: Annotated[Whole, Field(ge=1, le=MOST_THREADS)] | None = None
     diagnostic_rows: Count = 500
     feature_rows: Count = 1000
     keep_weights: bool = False
@@ -110,7 +154,7 @@ class ObjectiveDefaults(Section):
 class Objective(ObjectiveDefaults):
     """The loss of one run; docs/method.md gives it as a formula. alpha is 0 where there is no teacher."""
 
-    alpha: Annotated[float, Field(ge=0, le=1)] = 0.0
+    alpha: Annotated[Real, Field(ge=0, le=1)] = 0.0
     temperature: Positive = 1.0
     kd_loss: KdLoss = "kl"
     transfer: bool = False
@@ -133,7 +177,7 @@ class Training(Section):
     max_grad_norm: Positive
     max_length: Tokens
     patience: Count | None = None
-    plain_epochs: Annotated[int, Field(ge=0)] = 0
+    plain_epochs: CountOrZero = 0
 
 
 class TrainingOverrides(Section):
@@ -147,7 +191,7 @@ class TrainingOverrides(Section):
     max_grad_norm: Positive | None = None
     max_length: Tokens | None = None
     patience: Count | None = None
-    plain_epochs: Annotated[int, Field(ge=0)] | None = None
+    plain_epochs: CountOrZero | None = None
 
 
 class Arm(Section):
@@ -173,7 +217,7 @@ class Recipe(Arm):
     `transfer` has the student learn from the task's unlabelled transfer rows too.
     """
 
-    alpha: Annotated[float, Field(gt=0, le=1)]
+    alpha: Annotated[Real, Field(gt=0, le=1)]
     temperature: Positive
     kd_loss: KdLoss = "kl"
     transfer: bool = False
@@ -184,6 +228,12 @@ class Matched(Section):
 
     teacher: ArmName
     like: ArmName
+
+    @model_validator(mode="after")
+    def _are_two(self) -> "Matched":
+        if self.teacher == self.like:
+            raise ValueError("teacher and like should be two arms")
+        return self
 
 
 class ArmsSection(Section):
@@ -207,6 +257,12 @@ class Pair(Section):
     arm: str
     against: str
 
+    @model_validator(mode="after")
+    def _are_two(self) -> "Pair":
+        if self.arm == self.against:
+            raise ValueError("arm and against should be two arms")
+        return self
+
 
 class EvaluateSection(Section):
     """How arms are measured and compared."""
@@ -221,7 +277,7 @@ class EvaluateSection(Section):
 class Splits(Section):
     """The seed and the shares of the cuts."""
 
-    seed: int
+    seed: Seed
     selection: Share
     test: Share
 
@@ -230,7 +286,7 @@ class Glue(Section):
     """Where the glue-* tasks come from: a hub data set at a revision, or a local folder."""
 
     repository: str
-    revision: str
+    revision: Commit
     folder: str | None = None
 
 
@@ -243,7 +299,7 @@ class MaxRows(Section):
     train: Count | None = None
     selection: Count | None = None
     test: Count | None = None
-    transfer: Annotated[int, Field(ge=0)] = 0
+    transfer: CountOrZero = 0
 
 
 class TaskSettings(Section):
@@ -260,13 +316,37 @@ class TaskSettings(Section):
     max_rows: MaxRows = MaxRows()
     part: str | None = None
     path: str | None = None
-    revision: str | None = None
+    revision: Commit | None = None
     text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
     label: str = "label"
-    labels: Annotated[list[str], Field(min_length=2)] | None = None
+    labels: Annotated[list[LabelName], Field(min_length=2)] | None = None
     train_split: str = "train"
     test_split: str | None = "validation"
     transfer_file: str | None = None
+
+    @field_validator("metrics", "text")
+    @classmethod
+    def _named_once(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError("each may be named once")
+        return names
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: list[str] | None) -> list[str] | None:
+        if labels is not None and len({name.casefold() for name in labels}) < len(labels):
+            raise ValueError("label names should differ by more than case")
+        return labels
+
+    @model_validator(mode="after")
+    def _no_answer_is_shown(self) -> "TaskSettings":
+        if self.text is not None and self.label in self.text:
+            raise ValueError(f"column '{self.label}' cannot be both text and label")
+        if self.test_split == self.train_split:
+            raise ValueError(f"test_split and train_split are both '{self.train_split}'")
+        if self.labels is not None:
+            check_metrics(self.metrics, self.labels)
+        return self
 
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "TaskSettings":
@@ -284,12 +364,18 @@ class TaskSettings(Section):
         return self
 
 
+def check_metrics(metrics: list[str], label_names: list[str]) -> None:
+    """Raise a `ValueError` where a metric is not defined for so many labels."""
+    if "f1" in metrics and len(label_names) > 2:
+        raise ValueError(f"f1 is of two labels, not of {len(label_names)}: use macro_f1")
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
-    study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+    study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST_NAME)]
     tasks: Annotated[list[TaskName], Field(min_length=1)]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     models: Models
     runtime: Runtime
     checkpoints: CheckpointSettings
@@ -348,18 +434,36 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return check_params(path, read_yaml(path))
 
 
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, which of two equal keys takes the last without a word; here that is an error."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' is given twice", problem_mark=key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return node
+
+
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        UserError: it is missing, or not YAML.
+        UserError: it is missing, not YAML, or gives a key twice.
     """
+    allowed = "see the params table in README.md"
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise UserError(path, "not found", "run from the repository root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(path, f"not readable as YAML: {error}", "see the params table in README.md") from None
+    except yaml.MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise UserError(path, f"not readable as YAML: {error.problem}{line}", allowed) from None
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        # Besides text that is not UTF-8, ValueError is of dates and numbers that Python cannot hold.
+        raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
 
 
 def check_params(path: Path, content: Any) -> Params:
@@ -369,6 +473,7 @@ def check_params(path: Path, content: Any) -> Params:
     except ValidationError as error:
         raise _readable(path, error) from None
     _check_references(path, params)
+    _check_objectives(path, params)
     return params
 
 
@@ -392,10 +497,25 @@ def _check_references(path: Path, params: Params) -> None:
     for pair in params.distill.matched:
         for arm in (pair.teacher, pair.like):
             _entry(params.finetune.arms, "finetune.arms (for distill.matched)", arm)
-    for key in ("tasks", "seeds"):
-        values = getattr(params, key)
+    for key, values in (("tasks", params.tasks), ("seeds", params.seeds), ("distill.matched", params.distill.matched)):
         if len(set(values)) < len(values):
             raise UserError(f"{path}: {key}", "holds a value twice", "each may be named once")
+
+
+def _check_objectives(path: Path, params: Params) -> None:
+    """What an arm sets must fit the defaults that it leaves."""
+    groups = {
+        "finetune.arms": (params.teacher, params.finetune.arms),
+        "student.arms": (params.plain_student, params.student.arms),
+        "distill.recipes": (params.distilled_student, params.distill.recipes),
+    }
+    for key, (settings, arms) in groups.items():
+        for arm in arms:
+            try:
+                settings(arm)
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise UserError(f"{path}: {key}.{arm}", problem, "see objective in params.yaml") from None
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:
@@ -408,8 +528,18 @@ def _readable(path: Path, error: ValidationError) -> UserError:
         return UserError(f"{path}: {key}", "unknown key", f"allowed: {_siblings(first['loc'])}{more}")
     if first["type"] == "missing":
         return UserError(f"{path}: {key}", "missing", f"add it; README.md lists every key{more}")
-    message = first["msg"].removeprefix("Value error, ").replace("Input should", "it should")
-    return UserError(f"{path}: {key}", f"not acceptable (got {first['input']!r:.60})", f"{message}{more}")
+    message = re.sub("^(Input|String) should", "it should", first["msg"].removeprefix("Value error, "))
+    return UserError(f"{path}: {key}", f"not acceptable (got {_shown(first['input'])})", f"{message}{more}")
+
+
+def _shown(value: Any) -> str:
+    """A value in at most 60 characters, and in little time: aliases of YAML can make a small file a huge value."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 60
+    try:
+        return f"{short.repr(value):.60}"
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a number of too many digits"
 
 
 def _siblings(location: tuple[int | str, ...]) -> str:

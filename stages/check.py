@@ -2,11 +2,12 @@
 
 from src.errors import stage
 from src.params import load_params
+from src.study.summary import pairs_to_compare
 
 
 @stage
 def main() -> None:
-    load_params()
+    pairs_to_compare(load_params())  # else a misspelt arm in evaluate.pairs would be found after all the training
 
 
 if __name__ == "__main__":

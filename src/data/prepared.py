@@ -22,6 +22,7 @@ from src.files import read_json, read_parquet
 
 DATA_FOLDER = Path("data")
 SPLITS = ("train", "selection", "test")
+DAMAGED = "delete it and run `dvc repro`"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     if not (root / name / "task.json").is_file():
         raise UserError(root / name, "has not been prepared", "run `dvc repro`")
     description = read_json(root / name / "task.json")
+    if not isinstance(description, dict) or not {"label_names", "metrics"} <= description.keys():
+        raise UserError(root / name / "task.json", "names no labels or no metrics", DAMAGED)
     splits = {split: _read_split(root / name / f"{split}.parquet") for split in (*SPLITS, "transfer")}
     return PreparedTask(name, description["label_names"], description["metrics"], **splits)
 
@@ -75,6 +78,9 @@ def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
 
 def _read_split(path: Path) -> Split:
     rows = read_parquet(path)
+    needed = {"row_id", "text_a"} | ({"label"} if path.stem in ("train", "selection") else set())
+    if not needed <= set(rows.columns):
+        raise UserError(path, f"lacks the columns {', '.join(sorted(needed - set(rows.columns)))}", DAMAGED)
     texts = list(rows.filter(regex="^text_").itertuples(index=False, name=None))
     labels = rows["label"].to_numpy() if "label" in rows else None
     return Split(rows["row_id"].tolist(), texts, labels)
