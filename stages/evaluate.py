@@ -2,11 +2,12 @@
 
 import pandas as pd
 
+from src.arms import pairs_to_compare
 from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import load_params
 from src.study.records import METRICS_FOLDER, load_records
-from src.study.summary import arms_table, comparisons_table, evaluate_task, pairs_to_compare, summary, wins_table
+from src.study.summary import arms_table, comparisons_table, evaluate_task, summary, wins_table
 
 
 @stage

@@ -255,7 +255,12 @@ PARAMS = {
     "unknown pair": (
         "a comparison with an arm that does not exist",
         ("evaluate.pairs", [{"role": "student", "arm": "kd-ce", "against": "kd-nosuch"}]),
-        "evaluate.pairs: unknown student arm 'kd-nosuch'; allowed: kd-ce, kd-cmi_max, kd-cmi_min, plain",
+        "evaluate.pairs: unknown student arm 'kd-nosuch'; allowed: plain, kd-ce, kd-cmi_min, kd-cmi_max",
+    ),
+    "two students of one name": (
+        "a teacher arm whose student is called as that of a matched pair",
+        [("finetune.arms.ce_as_cmi_max", {}), ("distill.matched", [{"teacher": "ce", "like": "cmi_max"}])],
+        "finetune.arms, distill.matched: two of the student arms are called kd-ce_as_cmi_max",
     ),
     "pair with itself": (
         "an arm compared with itself",
@@ -312,7 +317,7 @@ PARAMS = {
 
 @table(PARAMS)
 def test_params(workplace, refused, case):
-    write_params(case.damage)
+    write_params(*(case.damage if isinstance(case.damage, list) else [case.damage]))
     refused("params", case, stages.check.main)
 
 
@@ -337,7 +342,7 @@ PARAMS_TEXT = {
     "key twice": (
         "a key given twice",
         replaced("    lr: 1.0e-4", "    lr: 1.0e-4\n    lr: 2.0"),
-        "params.yaml: not readable as YAML: the key 'lr' is given twice (line 48)",
+        "params.yaml: not readable as YAML: the key 'lr' is given twice (line ",
     ),
     "section twice": (
         "a section given twice",

@@ -9,12 +9,13 @@ import torch
 from scipy.special import softmax
 from sklearn import metrics as sklearn_metrics
 
+from src.arms import pairs_to_compare
 from src.core.cmi import measure
 from src.core.metrics import CONFUSION_SCORES, confusion_matrix, reliability, task_scores
 from src.errors import UserError
 from src.params import Params
 from src.study.statistics import PredictedRows, best_temperature, bootstrap, holm, interval, sign_flip_p, statistics_of
-from src.study.summary import pairs_to_compare, wins_table
+from src.study.summary import wins_table
 
 SKLEARN = {
     "accuracy": sklearn_metrics.accuracy_score,
@@ -157,6 +158,6 @@ def test_arms_are_compared_with_their_controls(params):
     assert ("teacher", "cmi_min", "cmi_max") in more
     content["evaluate"]["pairs"][0]["arm"] = "nosuch"
     with pytest.raises(
-        UserError, match=r"evaluate\.pairs: unknown teacher arm 'nosuch'; allowed: ce, cmi_max, cmi_min"
+        UserError, match=r"evaluate\.pairs: unknown teacher arm 'nosuch'; allowed: ce, cmi_min, cmi_max"
     ):
         pairs_to_compare(Params.model_validate(content))

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 BATCHES_PER_BUCKET = 50
+ROWS_AT_ONCE = 2048  # the tokenizer's lists of Python integers take fifty times the memory of the tensors
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,17 @@ class EncodedSplit:
 
 def encode(texts: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> EncodedSplit:
     """Tokenise rows of one or two texts, cut to `max_length` tokens (the longer text of a pair is cut first)."""
-    columns = [list(column) for column in zip(*texts, strict=True)]
-    encoded = tokenizer(*columns, truncation=True, max_length=max_length)
-    lengths = torch.tensor([len(ids) for ids in encoded["input_ids"]])
-    segments = encoded.get("token_type_ids")
-    return EncodedSplit(
-        ids=_flat(encoded["input_ids"], torch.int32),
-        segments=None if segments is None else _flat(segments, torch.uint8),
-        starts=lengths.cumsum(0) - lengths,
-        lengths=lengths,
-        pad_id=tokenizer.pad_token_id,
-    )
+    ids, segments, lengths = [], [], []
+    for start in range(0, len(texts), ROWS_AT_ONCE):
+        columns = [list(column) for column in zip(*texts[start : start + ROWS_AT_ONCE], strict=True)]
+        encoded = tokenizer(*columns, truncation=True, max_length=max_length)
+        lengths += [len(row) for row in encoded["input_ids"]]
+        ids.append(_flat(encoded["input_ids"], torch.int32))
+        if "token_type_ids" in encoded:
+            segments.append(_flat(encoded["token_type_ids"], torch.uint8))
+    starts = torch.tensor(lengths).cumsum(0) - torch.tensor(lengths)
+    joined = torch.cat(segments) if segments else None
+    return EncodedSplit(torch.cat(ids), joined, starts, torch.tensor(lengths), tokenizer.pad_token_id)
 
 
 def training_batches(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:

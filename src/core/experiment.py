@@ -30,7 +30,7 @@ from src.core.randomness import stream_seed
 from src.core.splits import LabelledSplit, TrainingData
 from src.core.training import TrainingResult, train
 from src.core.vocabulary import CompactVocabulary
-from src.data.prepared import SPLITS, PreparedTask
+from src.data.prepared import PreparedTask
 from src.errors import UserError, first_line
 from src.files import write_json
 from src.params import RunSettings, Runtime
@@ -104,7 +104,7 @@ def carry_out(
                 loaded.model, settings.objective, data, settings.training, run.seed, accelerator, checkpoints
             )
             seconds |= {"train_seconds": lap()}
-            outputs = {split: predict(loaded.model, tokens, accelerator) for split, tokens in loaded.tokens.items()}
+            outputs = {split: predict(loaded.model, loaded.tokens[split], accelerator) for split in asked(run, task)}
             if accelerator.is_main_process:
                 found = run_result(description, result, outputs, task, settings.runtime.feature_rows)
                 save_run(run.folder(), found, loaded.savers() if settings.runtime.keep_weights else ())
@@ -117,19 +117,24 @@ def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits
     """Tokenise the task and load the model that the run starts from."""
     source, max_length = settings.model, settings.training.max_length
     tokenizer = load_tokenizer(source)
-    # Only a teacher is asked about the transfer rows: its students may learn from what it says.
-    predicted = [*SPLITS, "transfer"] if run.role == "teacher" and len(task.transfer) else list(SPLITS)
-    tokens = {split: encode(getattr(task, split).texts, tokenizer, max_length) for split in predicted}
-    transfer = encode(task.transfer.texts, tokenizer, max_length) if settings.objective.transfer else None
+    used = dict.fromkeys(
+        ["train", "selection", *asked(run, task), *(["transfer"] if settings.objective.transfer else [])]
+    )
+    tokens = {split: encode(getattr(task, split).texts, tokenizer, max_length) for split in used}
     longest = max(int(split.lengths.max()) for split in tokens.values())
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     check_vocabulary(source, model, tokens.values())
-    texts = [*tokens.values(), *([] if transfer is None else [transfer])]
-    vocabulary = CompactVocabulary(model.model, texts, tokenizer.pad_token_id)
+    vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
-    transfer = None if transfer is None else vocabulary.numbered(transfer)
+    transfer = tokens["transfer"] if settings.objective.transfer else None
     data = training_data(task, tokens, transfer, settings.runtime.diagnostic_rows, teacher_logits)
     return Loaded(model, tokenizer, vocabulary, tokens, data)
+
+
+def asked(run: RunName, task: PreparedTask) -> list[str]:
+    """The splits that a run predicts: a teacher also those that its students learn from."""
+    taught = ["train", *(["transfer"] if len(task.transfer) else [])]
+    return [*(taught if run.role == "teacher" else []), "selection", "test"]
 
 
 def start(runtime: Runtime) -> Accelerator:

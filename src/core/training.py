@@ -143,6 +143,8 @@ class Phase:
         self.best = Best()
         self.batches_taken = 0
         self.loss_sums, self.loss_counts = torch.zeros(2, len(LOSS_TERMS), device=accelerator.device)
+        over_all_rows = [float(name in ("total", "kd")) for name in LOSS_TERMS]
+        self.over_all_rows = torch.tensor(over_all_rows, device=accelerator.device)  # 1: rows without a label count too
 
     @property
     def epochs(self) -> int:
@@ -207,10 +209,10 @@ class Phase:
             outputs = self.optimisation.model(**inputs)
         terms = self.objective(outputs, batch)
         self.optimisation.step(terms.total, accelerator)
-        # Means over labelled rows weigh by these, so that an epoch's mean is that of its rows.
-        weights = torch.tensor([len(rows) if name in ("total", "kd") else batch.global_labelled for name in LOSS_TERMS])
-        self.loss_sums += terms.values() * weights.to(self.loss_sums)
-        self.loss_counts += weights.to(self.loss_counts)
+        # Each term is a mean over these rows: summed with them as weights, an epoch's mean is that of its rows.
+        counts = self.over_all_rows * len(rows) + (1 - self.over_all_rows) * batch.global_labelled
+        self.loss_sums += terms.values() * counts
+        self.loss_counts += counts
         if self.batches_taken % SYNC_EVERY == 0:
             self.check_finite()
         self.batches_taken += 1

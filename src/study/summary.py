@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from src.errors import UserError
-from src.params import EvaluateSection, Params
-from src.runs import distilled_arm, distilled_arms, runs_of_task
+from src.params import EvaluateSection
 from src.study.records import TaskRecords
 from src.study.statistics import (
     PredictedRows,
@@ -100,35 +98,6 @@ def comparisons_table(
     for _, family in table.groupby(["role", "arm", "against", "metric"], sort=False):
         table.loc[family.index, "p_holm"] = holm(family["p"].tolist())
     return table
-
-
-def pairs_to_compare(params: Params) -> list[tuple[str, str, str]]:
-    """Which arms are compared: (role, arm, arm that it is compared with).
-
-    Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
-    and with the baseline's student; students of a teacher with those of another matched to its CMI; and
-    `evaluate.pairs`.
-    """
-    baseline, plain = params.evaluate.baseline, list(params.student.arms)
-    pairs = [("teacher", arm, baseline) for arm in params.finetune.arms if arm != baseline]
-    pairs += [("student", arm, plain[0]) for arm in plain[1:]]
-    for recipe, arms in distilled_arms(params).items():
-        of_baseline = distilled_arm(recipe, baseline)
-        pairs += [("student", arm, control) for arm in arms for control in plain]
-        pairs += [("student", arm, of_baseline) for arm in arms if arm != of_baseline]
-        for match in params.distill.matched:
-            control = distilled_arm(recipe, match.teacher, match.like)
-            pairs.append(("student", distilled_arm(recipe, match.like), control))
-    known = {(run.role, run.arm) for run in runs_of_task(params, params.tasks[0])}
-    for pair in params.evaluate.pairs:
-        for arm in (pair.arm, pair.against):
-            if (pair.role, arm) not in known:
-                allowed = ", ".join(sorted(name for role, name in known if role == pair.role))
-                raise UserError(
-                    "params.yaml: evaluate.pairs", f"unknown {pair.role} arm '{arm}'", f"allowed: {allowed}"
-                )
-        pairs.append((pair.role, pair.arm, pair.against))
-    return list(dict.fromkeys(pairs))
 
 
 def wins_table(comparisons: pd.DataFrame, primary: dict[str, str]) -> pd.DataFrame:
