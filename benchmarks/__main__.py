@@ -1,0 +1,91 @@
+"""Run the benchmark: print a table of figures beside their goals, and save it as JSON."""
+
+import argparse
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+from benchmarks import (
+    batching,
+    checkpointing,
+    cmi,
+    distillation,
+    finetuning,
+    gpu,
+    matmul,
+    pipeline,
+    scaling,
+    startup,
+)
+from benchmarks.figures import Figure, show, table, write_results
+from benchmarks.scratch import Setting, working_copy
+
+RESULTS = Path(__file__).parent / "results.json"
+ROWS = {
+    "finetuning": finetuning.figures,
+    "matmul": matmul.figures,
+    "cmi": cmi.figures,
+    "distillation": distillation.figures,
+    "batching": batching.figures,
+    "startup": startup.figures,
+    "scaling": scaling.figures,
+    "checkpointing": checkpointing.figures,
+    "gpu": gpu.figures,
+    "pipeline": pipeline.figures,
+}
+SLOW = ("pipeline",)  # run where asked for
+
+
+def main() -> int:
+    """Measure the rows asked for; the exit status is 1 if one of them broke, whatever its figures."""
+    arguments = parsed_arguments()
+    names = arguments.only or [name for name in ROWS if name not in SLOW or arguments.pipeline]
+    found: list[Figure] = []
+    broken = []
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
+        working_copy(Path(folder))
+        setting = Setting(Path(folder), arguments.steps, arguments.repeats, arguments.glue_folder)
+        for name in names:
+            print(f"... {name}", file=sys.stderr, flush=True)
+            try:
+                figures = ROWS[name](setting)
+            except Exception:
+                traceback.print_exc()
+                broken.append(name)
+                continue
+            found += figures
+            for figure in figures:
+                print(show(figure), flush=True)
+
+    print("\n" + table(found))
+    if output := arguments.output or (None if arguments.only else RESULTS):
+        write_results(output, found, {"steps": arguments.steps, "repeats": arguments.repeats})
+    if broken:
+        print(f"broken: {', '.join(broken)}", file=sys.stderr)
+    return 1 if broken else 0
+
+
+def parsed_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=f"some of: {', '.join(ROWS)}")
+    parser.add_argument("--steps", type=positive, default=20, help="training steps of one measurement (20)")
+    parser.add_argument("--repeats", type=positive, default=3, help="rounds of which the median is taken (3)")
+    parser.add_argument("--glue-folder", type=Path, help="a local folder with rte and sst2, as glue.folder")
+    parser.add_argument("--pipeline", action="store_true", help="also time the default study, which takes minutes")
+    parser.add_argument(
+        "--output", type=Path, help="where the JSON goes (benchmarks/results.json; nowhere with --only)"
+    )
+    return parser.parse_args()
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

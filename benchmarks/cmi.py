@@ -1,0 +1,126 @@
+"""What the CMI term adds to a training step, over cross-entropy and nothing else.
+
+Every batch is stepped on once with each objective, in an order that rotates, on one model: the figure is the median
+over batches of the ratio of the two steps, less one. The base is a bare cross-entropy; `the ce arm` is the project's,
+which also measures CMI and Gamma for its history. Timed: whole steps, after
+an untimed one on the same batch. Not in the step: the pass over the train split
+that frozen centroids take once before training, whose share of a whole run has a line of its own.
+"""
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.figures import Figure
+from benchmarks.ours import Enough, Phase, Ready, now, ready, real_step, train_with, warmed_up
+from benchmarks.processes import contenders
+from benchmarks.scratch import Setting, first_rows, prepared
+from src.core.objectives import Batch, LossTerms, Outputs, RunObjective
+from src.data.prepared import PreparedTask
+from src.params import RunSettings
+
+MOST = 2.0
+BARE, OURS = "bare cross-entropy", "the ce arm"
+SPACES, CENTROIDS = ("class", "feature"), ("batch", "ema", "frozen")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Percent that each objective adds to a step, and seconds of frozen's pass and of one bare step."""
+
+    added: dict[str, list[float]]
+    frozen_pass: float
+    bare_step: float
+
+
+class BareCrossEntropy:
+    """The mean cross-entropy of a batch, and no other term."""
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> LossTerms:
+        """The loss; the other terms are 0."""
+        loss = F.cross_entropy(outputs.logits.float(), batch.labels)
+        nothing = loss.new_zeros(())
+        return LossTerms(loss, loss, nothing, nothing, nothing, nothing)
+
+
+def figures(setting: Setting) -> list[Figure]:
+    """Both spaces with the three kinds of centroids."""
+    settings = setting.params.teacher("cmi_min")
+    task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
+    with contenders({"costs": (added_costs, task, settings, setting.repeats)}) as measures:
+        costs: Costs = measures["costs"]()
+    found = [added_figure(name, added) for name, added in costs.added.items()]
+    run_seconds = settings.training.epochs * setting.steps * costs.bare_step
+    pass_share = 100 * costs.frozen_pass / run_seconds
+    return [*found, Figure("frozen centroids: pass before training / training", pass_share, "%")]
+
+
+def added_figure(name: str, added: list[float]) -> Figure:
+    """One objective; the goal is for those with a CMI term."""
+    goal = {} if name == OURS else {"at_most": MOST}
+    low, _, high = statistics.quantiles(added, n=4) if len(added) > 1 else (added[0],) * 3
+    note = f"quartiles of {len(added)} steps {low:.1f} to {high:.1f}"
+    return Figure(f"step time over bare cross-entropy: {name}", statistics.median(added), "%", note=note, **goal)
+
+
+def added_costs(task: PreparedTask, settings: RunSettings, repeats: int) -> Callable[[], Costs]:
+    """What measures all objectives, `repeats` epochs long."""
+    run = warmed_up(ready(task, settings))
+    return lambda: measured_costs(run, repeats)
+
+
+def measured_costs(run: Ready, repeats: int) -> Costs:
+    """Step with every objective on every batch of some epochs."""
+    choices = objectives(run)
+    seconds: dict[str, list[float]] = {name: [] for name in choices}
+    passes: list[float] = []
+
+    def step(phase: Phase, rows: Tensor) -> None:
+        if not passes:
+            passes.extend(start_frozen(phase, choices))
+        real_step(phase, rows)  # brings memory for this shape, and at first the optimiser's state
+        taken = len(seconds[BARE])
+        names = list(choices)
+        for name in names[taken % len(names) :] + names[: taken % len(names)]:
+            phase.objective = choices[name]
+            began = now()
+            real_step(phase, rows)
+            seconds[name].append(now() - began)
+        if (taken + 1) % phase.steps_per_epoch == 0:
+            raise Enough
+
+    for _ in range(repeats):
+        train_with(step, run)
+    bare = seconds.pop(BARE)
+    added = {
+        name: [100 * (one / base - 1) for one, base in zip(taken, bare, strict=True)] for name, taken in seconds.items()
+    }
+    return Costs(added, statistics.median(passes), statistics.median(bare))
+
+
+def objectives(run: Ready) -> dict[str, BareCrossEntropy | RunObjective]:
+    """Every objective by the name that it has in the table."""
+    settings, classes = run.settings.objective, run.loaded.data.num_classes
+    plain = settings.model_copy(update={"cmi_weight": 0.0})
+    found = {BARE: BareCrossEntropy(), OURS: RunObjective(plain, classes)}
+    for space in SPACES:
+        for centroid in CENTROIDS:
+            own = settings.model_copy(update={"space": space, "centroid": centroid})
+            found[f"CMI, {space}, {centroid}"] = RunObjective(own, classes)
+    return found
+
+
+def start_frozen(phase: Phase, choices: dict[str, BareCrossEntropy | RunObjective]) -> list[float]:
+    """Let frozen centroids take their pass over the train split; the seconds of each."""
+    seconds = []
+    for name, objective in choices.items():
+        if name.endswith("frozen"):
+            phase.objective = objective
+            began = now()
+            objective.start_epoch(0, phase._train_sums)
+            seconds.append(now() - began)
+    phase.optimisation.model.train()
+    return seconds

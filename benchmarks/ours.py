@@ -1,0 +1,109 @@
+"""The project's own training, stopped and timed from outside. No other module here touches its inner parts.
+
+A measurement calls `train` as a stage does and replaces `Phase._step`, one training step, by a function that times
+the real one and ends the run after enough of them. So everything between two steps is timed too, as users get it.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from unittest import mock
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from src.core.checkpoints import Checkpoints
+from src.core.experiment import Loaded, load, start
+from src.core.training import Phase, train
+from src.data.prepared import PreparedTask
+from src.params import RunSettings, Training
+from src.runs import RunName
+
+real_step = Phase._step
+
+
+class Enough(Exception):
+    """All steps that were to be timed are done."""
+
+
+@dataclass
+class Ready:
+    """A run that could start to train: model, data and settings. `epochs` are more than are ever taken."""
+
+    loaded: Loaded
+    settings: RunSettings
+    accelerator: Accelerator
+
+    @property
+    def training(self) -> Training:
+        """The settings of the optimisation, with a learning-rate schedule that does not end while it is timed."""
+        return self.settings.training.model_copy(update={"epochs": 1000, "plain_epochs": 0})
+
+
+def ready(
+    task: PreparedTask, settings: RunSettings, role: str = "teacher", teacher_logits: np.ndarray | None = None
+) -> Ready:
+    """Load a run as the stages do. Steps between loading and training belong in here too."""
+    accelerator = start(settings.runtime)
+    loaded = load(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits)
+    return Ready(loaded, settings, accelerator)
+
+
+def train_with(
+    step: Callable[[Phase, Tensor], None], run: Ready, checkpoints: Checkpoints | None = None, epochs: int | None = None
+) -> None:
+    """Train with `step` in place of each training step, until it raises `Enough`."""
+    training = run.training if epochs is None else run.training.model_copy(update={"epochs": epochs})
+    with mock.patch.object(Phase, "_step", step), suppress(Enough):
+        train(run.loaded.model, run.settings.objective, run.loaded.data, training, 0, run.accelerator, checkpoints)
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The row numbers of each timed batch, and the seconds from the first one's start to the last one's end."""
+
+    batches: list[Tensor]
+    seconds: float
+
+    @property
+    def rows(self) -> int:
+        """Rows trained on."""
+        return sum(map(len, self.batches))
+
+
+def timed_steps(run: Ready, steps: int) -> Timed:
+    """The first steps of a fresh run of `train`.
+
+    Timed: batches, forward, loss, backward, clipping, update, and what the loop does between steps. Not timed:
+    loading, tokenisation, the making of the optimiser, evaluation, saving.
+    """
+    batches: list[Tensor] = []
+    times: list[float] = []
+
+    def step(phase: Phase, rows: Tensor) -> None:
+        if not times:
+            times.append(now())
+        real_step(phase, rows)
+        batches.append(rows)
+        if len(batches) == min(steps, phase.steps_per_epoch):
+            times.append(now())
+            raise Enough
+
+    train_with(step, run)
+    return Timed(batches, times[1] - times[0])
+
+
+def warmed_up(run: Ready) -> Ready:
+    """The run after two steps, so that libraries have chosen their kernels and memory has been touched."""
+    timed_steps(run, 2)
+    return run
+
+
+def now() -> float:
+    """The time in seconds, when all that was asked of a GPU is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()

@@ -1,0 +1,70 @@
+"""Contenders in processes of their own, measured in turns.
+
+Each has its own process because `src.core.experiment.start` changes the memory allocator and the kernels of a whole
+process, which a peer must not inherit. Between its turns a contender waits and uses no CPU.
+"""
+
+import io
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from multiprocessing.connection import Connection
+from typing import Any
+from unittest import mock
+
+Prepare = Callable[..., Callable[[], Any]]
+
+
+@contextmanager
+def contenders(prepares: Mapping[str, tuple[Any, ...]], gpu: bool = False) -> Iterator[dict[str, Callable[[], Any]]]:
+    """Start one process for each name: a module-level function with its arguments, that returns what measures.
+
+    Yields what measures on request, by name, when all are ready. Without `gpu` they see none, and run in fp32.
+    """
+    environment = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
+    with ExitStack() as stack, mock.patch.dict(os.environ, environment):
+        yield {name: stack.enter_context(_process(*prepare)) for name, prepare in prepares.items()}
+
+
+def in_turns(measures: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
+    """Measure every one, then every one again, and so on, so that a change of the machine's load hits all alike."""
+    found: dict[str, list[Any]] = {name: [] for name in measures}
+    for _ in range(repeats):
+        for name, measure in measures.items():
+            found[name].append(measure())
+    return found
+
+
+def ratios(numerators: list[float], denominators: list[float]) -> list[float]:
+    """The ratio of each round."""
+    return [one / other for one, other in zip(numerators, denominators, strict=True)]
+
+
+@contextmanager
+def _process(prepare: Prepare, *arguments: Any) -> Iterator[Callable[[], Any]]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
+    process.start()
+    theirs.close()
+    ours.recv()
+
+    def measure() -> Any:
+        ours.send("measure")
+        return ours.recv()
+
+    try:
+        yield measure
+    finally:
+        ours.close()
+        process.join()
+
+
+def _serve(pipe: Connection, prepare: Prepare, arguments: tuple[Any, ...]) -> None:
+    """Measure on every request until the other end is closed; what the work prints is dropped."""
+    with redirect_stdout(io.StringIO()), suppress(EOFError):
+        measure = prepare(*arguments)
+        pipe.send("ready")
+        while pipe.recv():
+            pipe.send(measure())

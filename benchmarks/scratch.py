@@ -1,0 +1,79 @@
+"""A temporary copy of the working tree, in which stages run and data are prepared without touching the real one."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from src.data.prepared import PreparedTask, Split, load_task
+from src.params import Params, load_params
+
+REPOSITORY = Path(__file__).parent.parent
+RESULTS = ("metrics/", "plots/", "dvc.lock")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a row works and how much it measures: `steps` training steps, `repeats` times."""
+
+    root: Path
+    steps: int
+    repeats: int
+    glue_folder: Path | None = None
+
+    @property
+    def params(self) -> Params:
+        """params.yaml of the copy."""
+        return load_params(self.root / "params.yaml")
+
+    def has_glue(self, task: str) -> bool:
+        """Whether the local folder holds that GLUE task."""
+        return self.glue_folder is not None and (self.glue_folder / task).is_dir()
+
+
+def working_copy(folder: Path) -> None:
+    """Copy the files of the working tree, committed or not, but for the results."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, check=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if not name.startswith(RESULTS) and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+
+
+def run(folder: Path, *command: str) -> str:
+    """Run a command in a copy, with this Python's tools on the path; its output.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    outcome = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+    )
+    if outcome.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {outcome.stderr or outcome.stdout}")
+    return outcome.stdout
+
+
+def prepared(setting: Setting, task: str, **task_settings: Any) -> PreparedTask:
+    """A task prepared by the project's own stage; `task_settings` add to or replace those of params.yaml."""
+    content = yaml.safe_load((setting.root / "params.yaml").read_text())
+    content["task_settings"].setdefault(task, {}).update(task_settings)
+    if setting.glue_folder is not None:
+        content["glue"]["folder"] = str(setting.glue_folder.resolve())
+    (setting.root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    if not (setting.root / "data" / task).is_dir():
+        run(setting.root, sys.executable, "-m", "stages.prepare", "--task", task)
+    return load_task(task, setting.root / "data")
+
+
+def first_rows(task: PreparedTask, rows: int) -> PreparedTask:
+    """The same task with its first train rows only; prepared splits are shuffled, so they are a sample."""
+    train = task.train
+    return replace(task, train=Split(train.row_ids[:rows], train.texts[:rows], train.labels[:rows]))
