@@ -1,6 +1,7 @@
 """Errors that a user can act on: one line, an exit status of its own, no traceback."""
 
 import functools
+import gc
 import sys
 from collections.abc import Callable
 
@@ -37,6 +38,8 @@ def stage(main: Callable[[], None]) -> Callable[[], None]:
 
     @functools.wraps(main)
     def run() -> None:
+        gc.freeze()  # what was imported stays
+        gc.enable()
         try:
             with raise_on_signals():
                 main()

@@ -22,6 +22,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from src.core.checkpoints import checkpoints_of, run_key
+from src.core.dropout import use_cpu_dropout
 from src.core.encoding import EncodedSplit, encode
 from src.core.inference import predict
 from src.core.models import Classifier, check_vocabulary, load_classifier, load_tokenizer
@@ -124,6 +125,8 @@ def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits
     longest = max(int(split.lengths.max()) for split in tokens.values())
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     check_vocabulary(source, model, tokens.values())
+    if not torch.accelerator.is_available():
+        use_cpu_dropout(model)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
