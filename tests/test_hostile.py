@@ -341,7 +341,7 @@ def aliases_of_aliases(text: str) -> str:
 PARAMS_TEXT = {
     "key twice": (
         "a key given twice",
-        replaced("    lr: 1.0e-4", "    lr: 1.0e-4\n    lr: 2.0"),
+        replaced("    lr: 1.5e-4", "    lr: 1.5e-4\n    lr: 2.0"),
         "params.yaml: not readable as YAML: the key 'lr' is given twice (line ",
     ),
     "section twice": (
@@ -349,10 +349,10 @@ PARAMS_TEXT = {
         lambda text: text + "\nglue: {}\n",
         "the key 'glue' is given twice (line ",
     ),
-    "missing key": ("a key left out", replaced("    lr: 1.0e-4\n", ""), "finetune.training.lr: missing; add it"),
+    "missing key": ("a key left out", replaced("    lr: 1.5e-4\n", ""), "finetune.training.lr: missing; add it"),
     "other key": (
         "a misspelt key, and so another that is missing",
-        replaced("    lr: 1.0e-4", "    lrr: 1.0e-4"),
+        replaced("    lr: 1.5e-4", "    lrr: 1.0e-4"),
         "finetune.training.lrr: unknown key; allowed: lr, ",
     ),
     "open bracket": ("a bracket that stays open", lambda _: "finetune: [", "not readable as YAML: "),

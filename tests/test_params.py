@@ -30,7 +30,7 @@ def written(tmp_path, content: dict):
 def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path):
     """`dvc exp run -S finetune.training.lr=2e-5` writes `2e-05`, which PyYAML reads as a string."""
     path = tmp_path / "params.yaml"
-    path.write_text((REPOSITORY / "params.yaml").read_text().replace("lr: 1.0e-4", "lr: 2e-05"))
+    path.write_text((REPOSITORY / "params.yaml").read_text().replace("lr: 1.5e-4", "lr: 2e-05"))
     assert isinstance(yaml.safe_load(path.read_text())["finetune"]["training"]["lr"], str)
     assert load_params(path).finetune.training.lr == 2e-5
 

@@ -23,24 +23,39 @@ def without_dropout(tiny_encoder, tmp_path_factory) -> Path:
     return folder
 
 
-def trained_in(processes: int, model: Path, output: Path, centroid: str, space: str):
-    output.mkdir()
+def launched(processes: int, model: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess:
+    output.mkdir(exist_ok=True)
     # accelerate's own launcher starts several processes on GPUs only; on CPU it hands over to torch's or to MPI.
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [*launch, "-m", "tests.train_in_processes", str(model), str(output), centroid, space]
-    outcome = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    command = [*launch, "-m", "tests.train_in_processes", str(model), str(output), *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+
+def trained_in(processes: int, model: Path, output: Path, *arguments: str):
+    outcome = launched(processes, model, output, *arguments)
     assert outcome.returncode == 0, outcome.stderr
     result = json.loads((output / "result.json").read_text())
     assert result["processes"] == processes
-    return result["history"], load_file(output / "weights.safetensors")
+    return result, load_file(output / "weights.safetensors")
 
 
 @pytest.mark.parametrize(("centroid", "space"), [("ema", "feature"), ("frozen", "class")])
 def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space):
-    one_history, one = trained_in(1, without_dropout, tmp_path / "one", centroid, space)
-    two_history, two = trained_in(2, without_dropout, tmp_path / "two", centroid, space)
+    alone, one = trained_in(1, without_dropout, tmp_path / "one", centroid, space)
+    shared, two = trained_in(2, without_dropout, tmp_path / "two", centroid, space)
     for name, weights in one.items():
         assert torch.allclose(two[name], weights, atol=2e-5), name
-    for alone, shared in zip(one_history, two_history, strict=True):
-        assert shared == pytest.approx(alone, rel=1e-3, abs=1e-6)
-        assert alone["loss_cmi"] > 0
+    for row, same in zip(alone["history"], shared["history"], strict=True):
+        assert same == pytest.approx(row, rel=1e-3, abs=1e-6)
+        assert row["loss_cmi"] > 0
+
+
+def test_two_killed_processes_end_as_two_that_were_not(tiny_encoder, tmp_path):
+    """With dropout, of which each process has its own masks, and killed in the second phase: to the last bit."""
+    model = Path(tiny_encoder.name)
+    whole, weights = trained_in(2, model, tmp_path / "whole", "ema", "feature")
+    assert launched(2, model, tmp_path / "killed", "ema", "feature", "22").returncode != 0
+    resumed, same_weights = trained_in(2, model, tmp_path / "killed", "ema", "feature", "999")
+    assert resumed["resumed_at"] == 22
+    assert resumed["history"] == whole["history"]
+    assert all(torch.equal(same_weights[name], weight) for name, weight in weights.items())

@@ -1,9 +1,13 @@
-"""Run by `tests/test_processes.py` in several processes: train a model without dropout and save what came out.
+"""Run by `tests/test_processes.py` in several processes: train a model and save what came out.
 
-accelerate launch --cpu --num_processes N -m tests.train_in_processes MODEL_FOLDER OUTPUT_FOLDER CENTROID SPACE
+python -m torch.distributed.run --nproc_per_node N -m tests.train_in_processes MODEL OUTPUT CENTROID SPACE [KILL_AT]
+
+With KILL_AT, a checkpoint is saved whenever the processes can agree to, and all are killed when that step is saved.
 """
 
 import json
+import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +16,30 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
+from src.core.checkpoints import Checkpoints
 from src.core.models import load_classifier
 from src.core.objectives import NO_LABEL
 from src.core.training import train
-from src.params import ModelSource, Objective
+from src.params import CheckpointSettings, ModelSource, Objective
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, data_for
 
 
+class KilledAfter(Checkpoints):
+    """Saves as often as it is asked to, and then kills its process."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        super().__init__(folder, CheckpointSettings(seconds=0, largest_share=1))
+        self.step = step
+
+    def save(self, step: int, state: dict) -> None:
+        super().save(step, state)
+        if step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
-    folder, output, centroid, space = sys.argv[1:]
+    folder, output, centroid, space, *kill_at = sys.argv[1:]
     torch.set_num_threads(1)
     source = ModelSource(source="folder", name=folder)
     data = data_for(source, noise=0.2)
@@ -40,13 +58,14 @@ def main() -> None:
     # 15 rows a batch: two processes get 8 and 7 of them.
     settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2, "plain_epochs": 1})
     accelerator = Accelerator(cpu=True)
-    result = train(model, objective, data, settings, 0, accelerator)
+    checkpoints = KilledAfter(Path(output) / "checkpoints", int(kill_at[0])) if kill_at else None
+    result = train(model, objective, data, settings, 0, accelerator, checkpoints)
     if accelerator.is_main_process:
         place = Path(output)
         save_file(
             {name: value.contiguous() for name, value in model.state_dict().items()}, place / "weights.safetensors"
         )
-        facts = {"processes": accelerator.num_processes, "history": result.history}
+        facts = {"processes": accelerator.num_processes, "history": result.history, "resumed_at": result.resumed_at}
         (place / "result.json").write_text(json.dumps(facts))
     accelerator.end_training()
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from src.errors import UserError
-from src.params import PARAMS_FILE, check_params, read_yaml
+from src.params import PARAMS_FILE, Params, check_params, read_yaml
 
 STUDIES_FOLDER = Path("studies")
 
@@ -17,6 +17,25 @@ def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = S
     Raises:
         UserError: no such study, or params.yaml with its overrides is not valid.
     """
+    base, overrides = read_yaml(params_file), _overrides(name, folder)
+    study_params(name, params_file, folder)
+    known = {key for key, _ in _leaves(base)}
+    # DVC sets a key that is not there yet only when a plus says so.
+    settings = [f"{'' if key in known else '+'}{key}={_written(value)}" for key, value in _leaves(overrides)]
+    return ["dvc", "exp", "run", "--name", name, *(part for setting in settings for part in ("-S", setting))]
+
+
+def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Params:
+    """params.yaml with the overrides of a named study.
+
+    Raises:
+        UserError: no such study, or the two together are not valid.
+    """
+    merged = _merged(read_yaml(params_file), _overrides(name, folder))
+    return check_params(folder / f"{name}.yaml", merged)
+
+
+def _overrides(name: str, folder: Path) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         allowed = ", ".join(sorted(other.stem for other in folder.glob("*.yaml")))
@@ -24,13 +43,7 @@ def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = S
     own = read_yaml(path)
     if not isinstance(own, dict):
         raise UserError(path, "holds no overrides", "keys of params.yaml with their values")
-    overrides = {"study": name} | own
-    base = read_yaml(params_file)
-    check_params(path, _merged(base, overrides))
-    known = {key for key, _ in _leaves(base)}
-    # DVC sets a key that is not there yet only when a plus says so.
-    settings = [f"{'' if key in known else '+'}{key}={_written(value)}" for key, value in _leaves(overrides)]
-    return ["dvc", "exp", "run", "--name", name, *(part for setting in settings for part in ("-S", setting))]
+    return {"study": name} | own
 
 
 def _merged(base: dict, overrides: dict) -> dict:

@@ -1,0 +1,118 @@
+"""Time, memory and disk of the paper's full study (studies/glue.yaml) on some GPUs, from two measured rates.
+
+    python -m benchmarks.plan --teacher-rate ROWS_PER_SECOND --student-rate ROWS_PER_SECOND
+
+The rates are training rows a second of one GPU (`rows_per_second` in `timing/`, of a run of each kind). A prediction
+is taken to cost a third of a training step. Runs are dealt out to the GPUs, the longest first, students after all
+teachers; so DVC's queue would, with an experiment for each part of the study.
+"""
+
+import argparse
+import heapq
+
+from src.arms import arms_of
+from src.params import Params, RunSettings
+from src.study.overrides import study_params
+
+# Rows of the GLUE tasks: train, and the labelled validation split that serves as test (MNLI: matched).
+ROWS = {
+    "glue-cola": (8551, 1043),
+    "glue-sst2": (67349, 872),
+    "glue-mrpc": (3668, 408),
+    "glue-qqp": (363846, 40430),
+    "glue-mnli": (392702, 9815),
+    "glue-qnli": (104743, 5463),
+    "glue-rte": (2490, 277),
+    "glue-wnli": (635, 71),
+}
+MILLIONS = {"teacher": 110, "student": 67}  # parameters of BERT-base and DistilBERT
+STATE = 16  # bytes a parameter: weight, gradient and two moments in float32
+CHECKPOINT = 16  # the same without the gradient, and the best weights
+LOGITS_ROW = 20  # bytes a row of logits in Parquet: measured at 12 to 20 with two classes
+PREDICTION = 1 / 3  # of a training step's cost
+GPUS = (1, 4, 8)
+
+
+def main() -> None:
+    """Print the page's table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
+    for role in ("teacher", "student"):
+        parser.add_argument(f"--{role}-rate", type=float, required=True, help="training rows a second of one GPU")
+    arguments = parser.parse_args()
+    rates = {"teacher": arguments.teacher_rate, "student": arguments.student_rate}
+    params = study_params("glue")
+
+    seconds = {role: run_seconds(params, role, rates[role]) for role in rates}
+    for gpus in GPUS:
+        hours = sum(makespan(runs, gpus) for runs in seconds.values()) / 3600
+        print(f"{gpus} GPU{'s' if gpus > 1 else ' '}: {hours:6.1f} hours for {sum(map(len, seconds.values()))} runs")
+    for role, millions in MILLIONS.items():
+        print(
+            f"a {role}: {millions * STATE / 1000:.1f} GB and activations; {checkpoint_gb(role):.1f} GB of checkpoints"
+        )
+    print(f"predictions of all runs: {predictions_gb(params):.1f} GB")
+
+
+def run_seconds(params: Params, role: str, rate: float) -> list[float]:
+    """How long each run of a role takes, over all tasks, arms and seeds."""
+    return [
+        cost(params, task, settings, role) / rate
+        for task in params.tasks
+        for settings in settings_of(params, role)
+        for _ in params.seeds
+    ]
+
+
+def settings_of(params: Params, role: str) -> list[RunSettings]:
+    """The settings of each arm of a role; a student costs the same whatever it learns from."""
+    arms = arms_of(params)[role]
+    return [
+        params.teacher(arm) if role == "teacher" else params.plain_student(next(iter(params.student.arms)))
+        for arm in arms
+    ]
+
+
+def cost(params: Params, task: str, settings: RunSettings, role: str) -> float:
+    """A run's work in training rows: its epochs, what is measured after each, and its predictions."""
+    train, selection, test = split_rows(params, task)
+    epochs = settings.training.epochs
+    measured = epochs * (selection + params.runtime.diagnostic_rows)
+    predicted = selection + test + (train if role == "teacher" else 0)
+    return epochs * train + PREDICTION * (measured + predicted)
+
+
+def split_rows(params: Params, task: str) -> tuple[int, int, int]:
+    """The rows of train, selection and test, but for a few where whole groups do not fit."""
+    train, test = ROWS[task]
+    selection = round(train * params.splits.selection)
+    most = params.task(task).max_rows.selection
+    selection = selection if most is None else min(selection, most)
+    return train - selection, selection, test
+
+
+def makespan(seconds: list[float], gpus: int) -> float:
+    """When the last GPU is done, if each in turn takes the longest run that is left."""
+    free_at = [0.0] * gpus
+    for run in sorted(seconds, reverse=True):
+        heapq.heapreplace(free_at, free_at[0] + run)
+    return max(free_at)
+
+
+def checkpoint_gb(role: str) -> float:
+    """Two checkpoints, as many as are kept."""
+    return 2 * MILLIONS[role] * CHECKPOINT / 1000
+
+
+def predictions_gb(params: Params) -> float:
+    """Logits of all runs; every other result is small."""
+    total = 0
+    for task in params.tasks:
+        train, selection, test = split_rows(params, task)
+        for role, arms in arms_of(params).items():
+            rows = selection + test + (train if role == "teacher" else 0)
+            total += rows * len(arms) * len(params.seeds)
+    return total * LOGITS_ROW / 1e9
+
+
+if __name__ == "__main__":
+    main()
