@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from src.core.dropout import STEPS, CpuDropout, dropout_mask, use_cpu_dropout
+from src.core.dropout import ATTENTION, STEPS, CpuDropout, attention, dropout_mask, use_cpu_dropout
+from src.core.encoding import encode
+from src.core.models import load_classifier, load_tokenizer
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
@@ -53,8 +55,69 @@ def test_the_seed_repeats_it_on_any_number_of_threads():
     assert torch.equal(*masks)
 
 
-def test_every_dropout_layer_of_a_model_is_replaced():
-    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1), nn.Sequential(nn.Dropout(0.3), nn.Tanh()))
+def test_every_dropout_of_a_model_is_replaced(tiny_encoder):
+    model = load_classifier(tiny_encoder, ["a", "b"], 0, 0).model
     use_cpu_dropout(model)
-    assert [module.p for module in model.modules() if isinstance(module, CpuDropout)] == [0.1, 0.3]
+    assert len([module for module in model.modules() if isinstance(module, CpuDropout)]) == 1 + 4 * 3 + 1
     assert not [module for module in model.modules() if type(module) is nn.Dropout]
+    assert model.config._attn_implementation == ATTENTION
+
+
+@pytest.fixture
+def layer() -> nn.Module:
+    """What attention asks of its caller."""
+    return nn.Module().train()
+
+
+def attention_inputs(mask: str) -> tuple:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(3, 2, 5, 4, requires_grad=True) for _ in range(3))
+    seen = torch.arange(5) < torch.tensor([5, 3, 4]).reshape(3, 1, 1, 1)
+    masks = {
+        "none": None,
+        "bool": seen.expand(3, 1, 5, 5),
+        "float": torch.where(seen, 0.5, -torch.inf).expand(3, 1, 5, 5),
+    }
+    return query, key, value, masks[mask]
+
+
+@pytest.mark.parametrize("mask", ["none", "bool", "float"])
+def test_attention_that_drops_next_to_nothing_is_torchs(layer, mask):
+    """At p = 1e-9, which rounds to no dropped element, and to a scale of 1."""
+    query, key, value, seen = attention_inputs(mask)
+    mixed, _ = attention(layer, query, key, value, seen, dropout=1e-9, scaling=0.5)
+    expected = nn.functional.scaled_dot_product_attention(query, key, value, seen, scale=0.5).transpose(1, 2)
+    assert torch.allclose(mixed, expected, atol=1e-6)
+
+
+def test_attention_drops_weights_and_keeps_their_mean(layer):
+    """With values of 1 an output is the sum of the weights that are left: 1 in the mean over 20,000 draws."""
+    query, key, _, seen = attention_inputs("bool")
+    ones = torch.ones(3, 2, 5, 4)
+    torch.manual_seed(1)
+    sums = torch.stack([attention(layer, query, key, ones, seen, dropout=0.5)[0][..., 0] for _ in range(20000)])
+    assert torch.allclose(sums.mean(dim=0), torch.ones(3, 5, 2), atol=0.03)
+    assert sums.std(dim=0).min() > 0.2
+
+
+def test_attention_in_evaluation_is_torchs_to_the_bit(tiny_encoder):
+    tokenizer = load_tokenizer(tiny_encoder)
+    inputs = encode([("good film",), ("a bad plot and a poor story",)], tokenizer, 16).batch(torch.arange(2))
+    model = load_classifier(tiny_encoder, ["a", "b"], 0, 0).eval()
+    expected = model(**inputs).logits
+    use_cpu_dropout(model.model)
+    assert torch.equal(model(**inputs).logits, expected)
+
+
+def test_a_decoder_keeps_its_causal_attention(tiny_decoder):
+    """The first token's state must not depend on the second, in training neither."""
+    model = load_classifier(tiny_decoder, ["a", "b"], 3, 0).model
+    use_cpu_dropout(model)
+    model.train()
+    states = []
+    for second in (20, 21):
+        torch.manual_seed(0)
+        ids = torch.tensor([[10, second]])
+        states.append(model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state)
+    assert torch.equal(states[0][0, 0], states[1][0, 0])
+    assert not torch.equal(states[0][0, 1], states[1][0, 1])

@@ -100,33 +100,34 @@ def carry_out(
         key = run_key([description, task.metrics, task.label_names, settings.runtime.diagnostic_rows], loaded.tensors())
         with checkpoints_of(run, key, settings.checkpoints, accelerator) as checkpoints:
             seconds = {"load_seconds": lap()}
-            data = loaded.data
-            result = train(
-                loaded.model, settings.objective, data, settings.training, run.seed, accelerator, checkpoints
-            )
+            trained = (settings.objective, loaded.data, settings.training, run.seed)
+            result = train(loaded.model, *trained, accelerator, checkpoints)
             seconds |= {"train_seconds": lap()}
             outputs = {split: predict(loaded.model, loaded.tokens[split], accelerator) for split in asked(run, task)}
             if accelerator.is_main_process:
                 found = run_result(description, result, outputs, task, settings.runtime.feature_rows)
                 save_run(run.folder(), found, loaded.savers() if settings.runtime.keep_weights else ())
     if accelerator.is_main_process:
-        write_timing(run, result, len(data.train.labels), seconds | {"predict_seconds": lap()})
+        write_timing(run, result, len(loaded.data.train.labels), seconds | {"predict_seconds": lap()})
     accelerator.end_training()
 
 
 def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits: np.ndarray | None) -> Loaded:
-    """Tokenise the task and load the model that the run starts from."""
+    """Tokenise the task and load the model that the run starts from.
+
+    Raises:
+        UserError: the model cannot be used (see `src.core.models`).
+    """
     source, max_length = settings.model, settings.training.max_length
     tokenizer = load_tokenizer(source)
-    used = dict.fromkeys(
-        ["train", "selection", *asked(run, task), *(["transfer"] if settings.objective.transfer else [])]
-    )
-    tokens = {split: encode(getattr(task, split).texts, tokenizer, max_length) for split in used}
+    trained = ["train", *(["transfer"] if settings.objective.transfer else [])]
+    splits = dict.fromkeys([*trained, *asked(run, task)])
+    tokens = {split: encode(getattr(task, split).texts, tokenizer, max_length) for split in splits}
     longest = max(int(split.lengths.max()) for split in tokens.values())
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     check_vocabulary(source, model, tokens.values())
     if not torch.accelerator.is_available():
-        use_cpu_dropout(model)
+        use_cpu_dropout(model.model)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None

