@@ -33,7 +33,9 @@ class FaultTable:
         """Write the table, one section a kind in the order of their first rows."""
         parts = [HEAD.format(**self.counts)]
         for kind in dict.fromkeys(kind for kind, *_ in self.rows):
-            parts.append(f"\n## {kind[0].upper()}{kind[1:]}\n\n| fault | what came of it |\n|---|---|\n")
+            parts.append(
+                f"\n## {kind.capitalize() if kind.islower() else kind}\n\n| fault | what came of it |\n|---|---|\n"
+            )
             parts += [f"| {_cell(fault)} | {_cell(outcome)} |\n" for own, fault, outcome in self.rows if own == kind]
         self.path.write_text("".join(parts), encoding="utf-8")
 

@@ -31,7 +31,7 @@ TASK = "vader-movie"
 OUTPUTS = ("data", "runs", "metrics", "plots")
 TEACHER = ("python", "-m", "stages.finetune", "--task", TASK, "--arm", "ce", "--seed", "0")
 TEACHER_RUN = f"runs/{TASK}/teacher/ce/0"
-STEPS_PER_EPOCH = 4  # of two epochs
+KILLS = "`dvc repro` killed with SIGKILL, each going on where the one before it was killed"
 
 
 def small_study(folder: Path) -> None:
@@ -100,6 +100,11 @@ def report(record_property):
             record_property(name, value)
 
     return put
+
+
+def code(line: str) -> str:
+    """A line as Markdown code, backticks in it or not."""
+    return f"`` {line} ``"
 
 
 class Point(NamedTuple):
@@ -187,11 +192,11 @@ def test_killed(killed_often, report, point):
     assert process.returncode == -signal.SIGKILL, told
     if point.resumes_at is None:
         assert "going on from" not in told
-        how = "done again from its start"
+        how = "began at its start"
     else:
         assert f"going on from the checkpoint at step {point.resumes_at}\n" in told
-        how = f"had gone on from the checkpoint at step {point.resumes_at}"
-    report("killed with SIGKILL, one after another", f"{point.target}: {point.moment}", how)
+        how = f"went on from the checkpoint at step {point.resumes_at}"
+    report(KILLS, f"{point.target}: {point.moment}", f"{how}; then killed")
 
 
 @pytest.mark.parametrize("number", range(4))
@@ -201,7 +206,7 @@ def test_killed_at_a_random_moment(killed_often, report, number):
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    report("killed with SIGKILL, one after another", f"finetune@{TASK}-cmi_max-0: after {delay:.1f} s", "went on")
+    report(KILLS, f"finetune@{TASK}-cmi_max-0: after {delay:.1f} s, drawn at random", "killed")
 
 
 def test_after_all_these_kills_the_results_are_the_same(killed_often, reference, report):
@@ -213,7 +218,7 @@ def test_after_all_these_kills_the_results_are_the_same(killed_often, reference,
     assert not [path for path in (killed_often.parent / "cache").iterdir() if path.name.endswith(".download")]
     assert "up to date" in run(killed_often, "dvc", "repro")
     outcome = f"{len(digests(reference, *OUTPUTS))} files and dvc.lock equal to the byte, nothing left over"
-    report("killed with SIGKILL, one after another", "all of these, then `dvc repro` to its end", outcome)
+    report(KILLS, "all of these, then `dvc repro` to its end", outcome)
 
 
 def test_no_network_is_needed_once_the_archives_are_there(reference, report):
@@ -263,7 +268,7 @@ def test_a_disk_that_fills_up(finished, reference, report, place):
     made = digests(finished, place) if place != "checkpoints" else digests(finished, TEACHER_RUN)
     assert made
     assert all(digests(reference, place, "runs")[name] == digest for name, digest in made.items())
-    report("disk", f"`{place}/` on a disk of {size}", f"`{error}`; with room again the same bytes")
+    report("disk", f"`{place}/` on a disk of {size}", f"{code(error)}; with room again the same bytes")
 
 
 def start(folder: Path, *command: str) -> subprocess.Popen:
@@ -301,7 +306,7 @@ def test_a_signal_finishes_the_step_and_saves(finished, reference, report, name)
     assert last.startswith(f"stopped by {name}: a checkpoint is saved at step ")
     assert "going on from the checkpoint at step" in run(finished, *TEACHER)
     assert digests(finished, "runs") == digests(reference, "runs")
-    report("signals", f"{name} to a stage that trains", f"`{last}`; then the same bytes")
+    report("signals", f"{name} to a stage that trains", f"{code(last)}; then the same bytes")
 
 
 def test_ctrl_c_in_dvc_repro(finished, reference, report):
@@ -324,7 +329,7 @@ def test_a_stage_does_not_outlive_its_dvc(finished, reference, report):
     assert last.startswith("stopped by SIGHUP: a checkpoint is saved at step ")
     assert "going on from the checkpoint at step" in run(finished, *command)
     assert same_results(finished, reference)
-    report("signals", "SIGKILL to DVC alone", f"the stage: `{last}`; then the same bytes")
+    report("signals", "SIGKILL to DVC alone", f"the stage: {code(last)}; then the same bytes")
 
 
 @pytest.mark.parametrize(("seconds", "moment"), [(0.7, "while its libraries are imported"), (6.0, "while it works")])
@@ -339,7 +344,7 @@ def test_ctrl_c_outside_of_training(finished, report, seconds, moment):
     assert process.returncode == 128 + signal.SIGINT
     assert told == "stopped by SIGINT: nothing half-done is left; run it again\n"
     assert not leftovers(finished)
-    report("signals", f"Ctrl-C in `evaluate`, {moment}", f"`{told.strip()}`")
+    report("signals", f"Ctrl-C in `evaluate`, {moment}", code(told.strip()))
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
@@ -359,7 +364,9 @@ def test_a_damaged_archive(finished, reference, report, monkeypatch, archive, da
     run(finished, *command)
     shutil.copytree(reference / TEACHER_RUN, finished / TEACHER_RUN, dirs_exist_ok=True)
     assert digests(finished, "data", "runs") == digests(reference, "data", "runs")
-    report("damaged files", f"{archive.filename}: {damage}", f"`error: {archive.filename}: {told.split(': ', 2)[2]}`")
+    report(
+        "damaged files", f"{archive.filename}: {damage}", code(f"error: {archive.filename}: {told.split(': ', 2)[2]}")
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
@@ -390,7 +397,7 @@ def test_a_damaged_logits_file(finished, reference, report, damage):
     path.unlink()
     run(finished, "dvc", "repro")
     assert same_results(finished, reference)
-    report("damaged files", f"a teacher's logits: {damage}", f"`{told}`; then the same bytes")
+    report("damaged files", f"a teacher's logits: {damage}", f"{code(told)}; then the same bytes")
 
 
 def test_out_of_memory_says_what_to_lower(finished, report):
@@ -417,7 +424,7 @@ def test_out_of_memory_says_what_to_lower(finished, report):
     )
     assert not leftovers(finished)
     assert not (finished / TEACHER_RUN).exists()
-    report("memory", "a batch that does not fit", f"`{told.split(' (')[0]} (...); {told.split('; ')[-1]}`")
+    report("memory", "a batch that does not fit", code(f"{told.split(' (')[0]} (...); {told.split('; ')[-1]}"))
 
 
 def replace_texts(path: Path, text: str) -> None:

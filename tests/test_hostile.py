@@ -37,6 +37,8 @@ from src.data.published import LONGEST_TEXT
 from src.data.vader import INNER_ARCHIVE
 from tests.conftest import REPOSITORY, flipped, labelled_texts, params_content
 
+pytestmark = pytest.mark.fault
+
 PREPARE, FINETUNE = ["--task", "tiny"], ["--task", "tiny", "--arm", "ce", "--seed", "0"]
 TINY = {"source": "folder", "path": "source", "text": ["sentence"], "metrics": ["accuracy"]}
 TINY |= {"labels": ["negative", "positive"]}
@@ -105,7 +107,8 @@ def refused(tmp_path, monkeypatch, capsys, record_property) -> Callable:
         assert case.expected in line
         record_property("kind", kind)
         record_property("fault", case.fault)
-        record_property("outcome", re.sub(re.escape(str(tmp_path)) + r"/([\w.-]+/)*", "", line))
+        shown = re.sub(re.escape(str(tmp_path)) + r"/([\w.-]+/)*", "", line)
+        record_property("outcome", f"`` {shown} ``")
 
     check.line = check_line
     return check
