@@ -47,7 +47,7 @@ test-slow: setup ## run the tests that take minutes, those of real faults among 
 	@$(RUN) python -m pytest -m slow
 
 faults: setup ## break the pipeline in every way we know of, and write docs/faults.md from what came of it
-	@$(RUN) python -m pytest -m fault --fault-table docs/faults.md
+	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md tests
 
 bench: setup ## time training against its peers and the machine; writes benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)
