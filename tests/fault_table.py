@@ -1,4 +1,4 @@
-"""A pytest plugin that writes what the fault tests saw to a Markdown table: `pytest -m fault --fault-table=FILE tests`."""
+"""A pytest plugin: writes what the fault tests saw to a Markdown table (`pytest -m fault --fault-table=FILE tests`)."""
 
 from pathlib import Path
 

@@ -104,7 +104,7 @@ def _pause(phase: "Phase", request: StopRequest, checkpoints: Checkpoints | None
         stop, due = accelerator.gather(votes.unsqueeze(0)).amax(dim=0).tolist()
     if checkpoints is not None and (stop or due):
         phase.check_finite()
-        state = phase.state_dict() | {"random": gather_object([random_states(accelerator.device)])}
+        state = phase.state_dict() | {"processes": gather_object([phase.process_state()])}
         if accelerator.is_main_process:
             checkpoints.save(phase.steps, state)
     if stop and checkpoints is None:
@@ -116,8 +116,8 @@ def _pause(phase: "Phase", request: StopRequest, checkpoints: Checkpoints | None
 class Phase:
     """Training with one objective and one learning-rate schedule.
 
-    Its state is all that a checkpoint holds, besides the random states. The data order follows from the seed, the
-    epoch and the number of batches taken of it.
+    Its state is all that a checkpoint holds: what the processes share, and what each has of its own. The data order
+    follows from the seed, the epoch and the number of batches taken of it.
     """
 
     def __init__(
@@ -254,28 +254,32 @@ class Phase:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes while the phase runs, but the random states."""
+        """Everything that changes while the phase runs and that all processes share."""
         return {
             "phase": self.number,
             "history": self.history,
             "epochs_before": self.epochs_before,
             "steps_before": self.steps_before,
             "batches_taken": self.batches_taken,
-            "losses": (self.loss_sums, self.loss_counts),
             "best": vars(self.best),
             "model": self.model.state_dict(),
             "centroids": self.objective.centroids.state_dict(),
             **self.optimisation.state_dict(),
         }
 
+    def process_state(self) -> dict[str, Any]:
+        """What changes and belongs to this process: the losses of its rows, and its random states."""
+        losses = (self.loss_sums.cpu(), self.loss_counts.cpu())
+        return {"losses": losses, "random": random_states(self.accelerator.device)}
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what `state_dict` gave, and the random states of this process."""
-        device = self.accelerator.device
+        """Put back what `state_dict` gave, and under "processes" the `process_state` of each."""
+        device, own = self.accelerator.device, state["processes"][self.accelerator.process_index]
         self.history, self.epochs_before = state["history"], state["epochs_before"]
         self.steps_before, self.batches_taken = state["steps_before"], state["batches_taken"]
-        self.loss_sums, self.loss_counts = (sums.to(device) for sums in state["losses"])
         self.best = Best(**state["best"])
         self.model.load_state_dict(state["model"])
         self.objective.centroids.load_state_dict(state["centroids"], device)
         self.optimisation.load_state_dict(state)
-        restore_random_states(state["random"][self.accelerator.process_index], device)
+        self.loss_sums, self.loss_counts = (sums.to(device) for sums in own["losses"])
+        restore_random_states(own["random"], device)
