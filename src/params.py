@@ -132,7 +132,7 @@ class CheckpointSettings(Section):
     """
 
     seconds: NonNegative = 300.0
-    largest_share: Annotated[float, Field(gt=0, le=1)] = 0.01
+    largest_share: Annotated[Real, Field(gt=0, le=1)] = 0.01
 
 
 class ObjectiveDefaults(Section):

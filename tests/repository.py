@@ -10,11 +10,28 @@ from pathlib import Path
 from tests.conftest import REPOSITORY
 
 
+def with_tools(**more: str) -> dict[str, str]:
+    """The environment with this Python's tools first on the path, and more variables."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more
+
+
+def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen:
+    """Start a command in the clone, in a process group of its own; its output is one stream."""
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=with_tools(**environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def run(folder: Path, *command: str, ok: bool = True) -> str:
     """Run a command in the clone with this Python's tools on the path; its output, both streams."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     outcome = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        command, cwd=folder, env=with_tools(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert (outcome.returncode == 0) == ok, outcome.stdout
     return outcome.stdout

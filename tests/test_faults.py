@@ -23,7 +23,7 @@ import yaml
 
 from src import archives
 from tests.conftest import REPOSITORY, flipped, params_content
-from tests.repository import clone, digests, run
+from tests.repository import clone, digests, run, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -169,18 +169,8 @@ def killed_often(tmp_path_factory) -> Path:
 
 
 def killed(folder: Path, target: str, **environment: str) -> subprocess.Popen:
-    """`dvc repro TARGET` in a process group of its own, with a cold cache of archives beside the clone."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    cache = {"CMI_GLUE_CACHE": str(folder.parent / "cache"), "PATH": path}
-    return subprocess.Popen(
-        ["dvc", "repro", target],
-        cwd=folder,
-        env=os.environ | cache | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    """`dvc repro TARGET`, with a cold cache of archives beside the clone."""
+    return start(folder, "dvc", "repro", target, CMI_GLUE_CACHE=str(folder.parent / "cache"), **environment)
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.moment)
@@ -271,24 +261,10 @@ def test_a_disk_that_fills_up(finished, reference, report, place):
     report("disk", f"`{place}/` on a disk of {size}", f"{code(error)}; with room again the same bytes")
 
 
-def start(folder: Path, *command: str) -> subprocess.Popen:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def signalled_in_training(folder: Path, number: int, *command: str, send=os.killpg) -> tuple[int, str]:
     """Send a signal to the command's process group when the first epoch has been measured; status and output."""
     told = ""
-    with start(folder, *command) as process:
+    with start(folder, *command, PYTHONUNBUFFERED="1") as process:
         for line in process.stdout:  # until the last process that can write has ended
             told += line
             if line.startswith("epoch 1/"):

@@ -131,6 +131,11 @@ PARAMS = {
         ("task_settings.vader-movie.max_rows.trian", 3),
         "task_settings.vader-movie.max_rows.trian: unknown key; allowed: train",
     ),
+    "true as a share": (
+        "true where a share belongs",
+        ("checkpoints.largest_share", True),
+        "checkpoints.largest_share: not acceptable (got True); it should be a number, not true or false",
+    ),
     "negative learning rate": (
         "a negative learning rate",
         ("finetune.training.lr", -1),
