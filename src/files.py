@@ -125,6 +125,14 @@ def read_tensors(source: Path) -> dict[str, np.ndarray]:
         return load_file(source)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file of that name; False also for what can be no name, such as one too long."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 digest of a file's bytes."""
     with path.open("rb") as file:

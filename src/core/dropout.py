@@ -46,12 +46,12 @@ def attention(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention as transformers calls it; query, key and value are (n, heads, tokens, d).
+    """Scaled dot-product attention as transformers calls it: query (n, heads, queries, d), the rest (n, heads, tokens, d).
 
     torch's own serves wherever nothing is dropped, and for what only it knows: causal masks, shared keys, biases.
     """
     special = more.get("is_causal") or getattr(module, "is_causal", False) or more.get("position_bias") is not None
-    if special or key.shape != query.shape or not (module.training and dropout):
+    if special or key.shape[1] != query.shape[1] or not (module.training and dropout):
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **more)
     scores = (query * (scaling or query.shape[-1] ** -0.5)) @ key.transpose(2, 3)
     if attention_mask is not None and attention_mask.dtype == torch.bool:

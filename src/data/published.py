@@ -19,6 +19,7 @@ import pyarrow
 
 from src.data.table import LabelledText
 from src.errors import UserError, first_line
+from src.files import is_file
 from src.params import Glue, TaskSettings
 
 SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet", ".csv", ".tsv")
@@ -51,7 +52,7 @@ def read_texts(path: Path, settings: TaskSettings, columns: list[str]) -> pd.Dat
         UserError: the file cannot be read, or lacks a text column.
     """
     texts = settings.text or ["text"]
-    if not path.name.endswith(SUFFIXES) or not _is_file(path):
+    if not path.name.endswith(SUFFIXES) or not is_file(path):
         raise UserError(path, "no such file in a known format", f"allowed endings: {', '.join(SUFFIXES)}")
     raw = _read_readable(path, texts)
     _check_columns(str(path), raw, texts)
@@ -62,17 +63,10 @@ def read_texts(path: Path, settings: TaskSettings, columns: list[str]) -> pd.Dat
 
 def _read_file(folder: Path, split: str, text: list[str]) -> tuple[str, pd.DataFrame]:
     candidates = [folder / f"{split}{suffix}" for suffix in SUFFIXES]
-    found = [path for path in candidates if _is_file(path)]
+    found = [path for path in candidates if is_file(path)]
     if not found:
         raise UserError(folder / split, "no such file", f"allowed endings: {', '.join(SUFFIXES)}")
     return str(found[0]), _read_readable(found[0], text)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # such as a name too long for any file
-        return False
 
 
 def _read_readable(path: Path, text: list[str]) -> pd.DataFrame:
