@@ -1,8 +1,9 @@
-"""One epoch of distillation: the teacher's logits read from disk, against a teacher that runs for every batch.
+"""Distillation, rows per second of one epoch: the teacher's logits read from disk, against a teacher in the loop.
 
-The second is how torchdistill and TextBrewer work: the teacher in evaluation mode, without gradients, on each batch
-of the same loop. Timed for ours: reading the logits, and the epoch's steps. For the other: the epoch's steps. Not
-timed: the teacher's one pass that made the logits, which the fine-tuning stage makes anyway.
+Two such loops: that of the peers (`peers.OnlineTeacher`), and our own with nothing else changed, where the teacher in
+evaluation mode and without gradients is asked for each batch. Timed for ours: reading the logits, and the epoch's
+steps. For the others: the epoch's steps. Not timed: the teacher's one pass that made the logits, which the fine-tuning
+stage makes anyway. The three take turns, each in a process of its own.
 """
 
 import tempfile
@@ -11,11 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from benchmarks.figures import Figure, median_figure
 from benchmarks.ours import Ready, ready, timed_steps, warmed_up
-from benchmarks.processes import contenders, in_turns
+from benchmarks.peers import online_teacher_rate
+from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
 from src.core.inference import predict
 from src.core.models import Classifier
@@ -46,26 +49,53 @@ def figures(setting: Setting) -> list[Figure]:
     """The default study's teacher and student on vader-movie."""
     teacher, student = setting.params.teacher("ce"), setting.params.distilled_student("kd")
     task = first_rows(prepared(setting, "vader-movie"), setting.steps * student.training.batch_size)
-    with contenders({"ratio": (online_over_cached, task, teacher, student)}) as measures:
-        rounds = in_turns(measures, setting.repeats)["ratio"]
-    return [median_figure("KD epoch: online teacher / ours, logits on disk", rounds, "x", at_least=AHEAD)]
+    starts = {
+        "ours": (cached_rate, task, teacher, student),
+        "peers' loop": (online_teacher_rate, task, teacher, student),
+        "our loop": (online_rate, task, teacher, student),
+    }
+    with contenders(starts) as measures:
+        rates = in_turns(measures, setting.repeats)
+    ours = rates.pop("ours")
+    return [
+        median_figure("KD epoch: ours, logits on disk", ours, "rows/s"),
+        *(median_figure(f"KD epoch: online teacher, {name}", found, "rows/s") for name, found in rates.items()),
+        *(
+            median_figure(f"KD epoch: ours / online teacher, {name}", ratios(ours, found), "x", at_least=AHEAD)
+            for name, found in rates.items()
+        ),
+    ]
 
 
-def online_over_cached(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
-    """What measures the ratio: one epoch of each, one after the other."""
+def cached_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
+    """What measures ours."""
     taught = ready(task, teacher)
     said = predict(taught.loaded.model, taught.loaded.tokens["train"], taught.accelerator).logits.numpy()
-    cached = warmed_up(ready(task, student, "student", said))
-    online = warmed_up(with_online_teacher(ready(task, student, "student", said), taught.loaded.model))
+    run = warmed_up(ready(task, student, "student", said))
 
     def measure() -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            write_parquet(Path(folder) / "logits.parquet", logits_table({"train": said}, {"train": task.train.row_ids}))
-            began = time.perf_counter()
-            split_logits(load_logits(Path(folder)), "train", task.train.row_ids, folder)
-            reading = time.perf_counter() - began
-        ours = reading + timed_steps(cached, len(task.train)).seconds
-        return timed_steps(online, len(task.train)).seconds / ours
+        reading, timed = reading_seconds(said, task), timed_steps(run, len(task.train))
+        return timed.rows / (reading + timed.seconds)
+
+    return measure
+
+
+def reading_seconds(logits: np.ndarray, task: PreparedTask) -> float:
+    """Reading a teacher's logits, as the distillation stage does."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_parquet(Path(folder) / "logits.parquet", logits_table({"train": logits}, {"train": task.train.row_ids}))
+        began = time.perf_counter()
+        split_logits(load_logits(Path(folder)), "train", task.train.row_ids, folder)
+        return time.perf_counter() - began
+
+
+def online_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
+    """What measures our own loop with the teacher in it."""
+    run = warmed_up(with_online_teacher(ready(task, student, "student"), ready(task, teacher).loaded.model))
+
+    def measure() -> float:
+        timed = timed_steps(run, len(task.train))
+        return timed.rows / timed.seconds
 
     return measure
 
@@ -74,5 +104,5 @@ def with_online_teacher(run: Ready, teacher: Classifier) -> Ready:
     """The same run with a teacher in its loop."""
     train, data = run.loaded.data.train, run.loaded.data
     parts = {field.name: getattr(train, field.name) for field in fields(train)}
-    online = TaughtOnline(**parts | {"teacher_logits": None}, teacher=teacher.eval().requires_grad_(False))
+    online = TaughtOnline(**parts, teacher=teacher.eval().requires_grad_(False))
     return replace(run, loaded=replace(run.loaded, data=replace(data, train=online)))

@@ -90,12 +90,16 @@ def our_rate(task: PreparedTask, settings: RunSettings) -> Callable[[], tuple[fl
 
 
 def operations_per_row(run: Ready) -> float:
-    """Floating-point operations of the products of one row's step: of encoder layers and attention, no head."""
+    """Floating-point operations of the products of one row's step: of encoder layers and attention, no head.
+
+    The last layer counts as it is computed (src.core.first_token): keys and values of all tokens, the rest for one.
+    """
     config = run.loaded.model.model.config
     width, inner = config.hidden_size, config.intermediate_size
-    linear = 2 * TOKENS * (4 * width * width + 2 * width * inner)
-    attention = 2 * 2 * TOKENS * TOKENS * width
-    return 3 * config.num_hidden_layers * (linear + attention)
+    keys_and_values, rest = 2 * width * width, 2 * width * width + 2 * width * inner
+    whole = TOKENS * (keys_and_values + rest) + 2 * TOKENS * TOKENS * width
+    last = TOKENS * keys_and_values + rest + 2 * TOKENS * width
+    return 3 * 2 * ((config.num_hidden_layers - 1) * whole + last)
 
 
 def peak_rate(device: torch.device, size: int = PEAK_SIZE, times: int = 20) -> float:

@@ -64,22 +64,24 @@ def products_of_batch(run: Ready, rows: int, length: int) -> Iterator[Product]:
     for shape, module in linear_inputs(model, inputs, length):
         yield from linear_products(shape, module)
     config = model.model.config
-    heads = rows * config.num_attention_heads
-    for _ in range(config.num_hidden_layers):
-        yield from attention_products(heads, length, config.hidden_size // config.num_attention_heads)
+    heads, width = rows * config.num_attention_heads, config.hidden_size // config.num_attention_heads
+    for layer in range(config.num_hidden_layers):
+        queries = 1 if layer == config.num_hidden_layers - 1 else length  # the last layer: see src.core.first_token
+        yield from attention_products(heads, queries, length, width)
 
 
 def linear_inputs(model: nn.Module, inputs: dict[str, Tensor], length: int) -> list[tuple[int, nn.Linear]]:
     """Each linear layer with the number of vectors that enter it for a batch of that many rows and that length.
 
-    Found by a forward pass of one row, since layers that see the pooled vector get one per row, others one per token.
+    Found by a forward pass of one row, since layers that see the first token alone get one vector a row, others one a
+    token.
     """
     found: list[tuple[int, nn.Linear]] = []
     rows, one = len(inputs["input_ids"]), {name: values[:1] for name, values in inputs.items()}
 
     def note(module: nn.Linear, arguments: tuple[Tensor, ...]) -> None:
-        is_pooled = arguments[0].numel() == module.in_features
-        found.append((rows if is_pooled else rows * length, module))
+        is_first_token = arguments[0].numel() == module.in_features
+        found.append((rows if is_first_token else rows * length, module))
 
     hooks = [part.register_forward_pre_hook(note) for part in model.modules() if isinstance(part, nn.Linear)]
     with torch.no_grad():
@@ -98,10 +100,11 @@ def linear_products(vectors: int, module: nn.Linear) -> Iterator[Product]:
     yield torch.mm, g.T, x, torch.empty_like(weight)
 
 
-def attention_products(heads: int, length: int, width: int) -> Iterator[Product]:
+def attention_products(heads: int, queries: int, length: int, width: int) -> Iterator[Product]:
     """s = q k' and o = p v; from o's gradient those of v and p, then from s's those of q and k."""
-    q, k, v, of_o = (torch.randn(heads, length, width) for _ in range(4))
-    p, of_s = (torch.randn(heads, length, length) for _ in range(2))
+    q, of_o = (torch.randn(heads, queries, width) for _ in range(2))
+    k, v = (torch.randn(heads, length, width) for _ in range(2))
+    p, of_s = (torch.randn(heads, queries, length) for _ in range(2))
     yield torch.bmm, q, k.mT, torch.empty_like(p)
     yield torch.bmm, p, v, torch.empty_like(q)
     yield torch.bmm, p.mT, of_o, torch.empty_like(v)

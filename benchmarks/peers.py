@@ -1,9 +1,13 @@
-"""Hugging Face `Trainer` on the same model, rows, batch size, maximum length, epochs, precision and threads.
+"""Hugging Face `Trainer`, and distillation with a teacher in its loop.
+
+Model, rows, batch size, maximum length, epochs, precision and threads are ours.
 
 `defaults` is what the example script run_glue.py does with no options of its own: every row padded to
 max_seq_length (its pad_to_max_length is true by default), rows in random order, and the optimiser that
 `TrainingArguments` names by default (with the pinned transformers that is the fused AdamW already; it was not always).
 `best` has dynamic padding, rows grouped by length, and the fused AdamW asked for by name.
+`OnlineTeacher` distils as torchdistill and TextBrewer do: rows in random order, padded to the longest of their batch,
+and the teacher, in evaluation mode and without gradients, asked for every batch.
 
 Timed, as for ours: from the start of the epoch to the end of its last step. Trainer does not evaluate, save, log or
 show progress meanwhile, and its tokenisation, loading and set-up are not timed.
@@ -11,9 +15,13 @@ show progress meanwhile, and its tokenisation, loading and set-up are not timed.
 
 import tempfile
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from datasets import Dataset
+from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -29,8 +37,9 @@ from transformers import (
 
 from benchmarks.ours import now
 from src.archives import model_folder
+from src.core.losses import kd_kl
 from src.data.prepared import PreparedTask
-from src.params import ModelSource, RunSettings
+from src.params import ModelSource, Objective, RunSettings
 
 BEST = {"optim": "adamw_torch_fused", "train_sampling_strategy": "group_by_length"}
 
@@ -47,45 +56,71 @@ class Stopwatch(TrainerCallback):
         self.seconds = now() - self.began
 
 
+class OnlineTeacher(Trainer):
+    """A Trainer of a student whose teacher speaks for every batch."""
+
+    def __init__(self, teacher: PreTrainedModel, objective: Objective, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.teacher, self.objective = teacher.eval(), objective
+
+    def compute_loss(self, model: PreTrainedModel, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+        """The loss of distillation (METHOD section 2)."""
+        labels, alpha = inputs.pop("labels"), self.objective.alpha
+        with torch.no_grad():
+            said = self.teacher(**inputs).logits
+        logits = model(**inputs).logits
+        kd = kd_kl(logits, said, self.objective.temperature).mean()
+        return (1 - alpha) * F.cross_entropy(logits, labels) + alpha * kd
+
+
 def trainer_rate(task: PreparedTask, settings: RunSettings, best: bool, bf16: bool = False) -> Callable[[], float]:
     """What measures Trainer: rows per second of one epoch over the task's train rows; warmed up with two steps."""
+    return _rate(Trainer, task, settings, {"bf16": bf16} | (BEST if best else {}), pad=not best)
+
+
+def online_teacher_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
+    """What measures distillation with the teacher in the loop; as `trainer_rate`."""
+    distilling = partial(OnlineTeacher, _pretrained(task, teacher.model), student.objective)
+    return _rate(distilling, task, student, {"optim": BEST["optim"]}, pad=False)
+
+
+def _rate(
+    trainer: Callable[..., Trainer], task: PreparedTask, settings: RunSettings, options: dict, pad: bool
+) -> Callable[[], float]:
     if settings.runtime.threads is not None:
         torch.set_num_threads(settings.runtime.threads)
-    folder = _model_folder(settings.model)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, num_labels=len(task.label_names), dtype=torch.float32, ignore_mismatched_sizes=True
-    )
-    rows = _encoded(task, tokenizer, settings.training.max_length, pad=not best)
-    collator = DataCollatorWithPadding(tokenizer) if best else default_data_collator
+    model, tokenizer = _pretrained(task, settings.model), AutoTokenizer.from_pretrained(_model_folder(settings.model))
+    rows = _encoded(task, tokenizer, settings.training.max_length, pad)
+    collator = default_data_collator if pad else DataCollatorWithPadding(tokenizer)
+    parts = {"model": model, "processing_class": tokenizer, "data_collator": collator}
 
     def measure(measured: Dataset = rows) -> float:
         with tempfile.TemporaryDirectory() as scratch:
-            options = _options(scratch, settings, bf16) | (BEST if best else {})
-            return len(measured) / _epoch_seconds(model, tokenizer, measured, collator, options)
+            arguments = TrainingArguments(**_options(scratch, settings) | options)
+            return len(measured) / _epoch_seconds(partial(trainer, args=arguments, train_dataset=measured, **parts))
 
     measure(rows.select(range(min(2 * settings.training.batch_size, len(rows)))))
     return measure
 
 
-def _epoch_seconds(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rows: Dataset, collator: Callable, options: dict
-) -> float:
+def _epoch_seconds(trainer: Callable[..., Trainer]) -> float:
     watch = Stopwatch()
-    trainer = Trainer(
-        model=model,
-        args=TrainingArguments(**options),
-        train_dataset=rows,
-        data_collator=collator,
-        processing_class=tokenizer,
-        callbacks=[watch],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    ready = trainer(callbacks=[watch])
+    ready.remove_callback(PrinterCallback)
+    ready.train()
     return watch.seconds
 
 
-def _options(scratch: str, settings: RunSettings, bf16: bool) -> dict:
+def _pretrained(task: PreparedTask, source: ModelSource) -> PreTrainedModel:
+    """A model with as many layers as ours: the first ones, since which they are does not change their speed."""
+    layers = {} if source.layers is None else {"num_hidden_layers": len(source.layers)}
+    labels = {"num_labels": len(task.label_names), "ignore_mismatched_sizes": True}
+    return AutoModelForSequenceClassification.from_pretrained(
+        _model_folder(source), dtype=torch.float32, **labels, **layers
+    )
+
+
+def _options(scratch: str, settings: RunSettings) -> dict:
     """What is the same work as ours, and what keeps Trainer from doing anything else while it is timed."""
     training = settings.training
     return {
@@ -95,7 +130,6 @@ def _options(scratch: str, settings: RunSettings, bf16: bool) -> dict:
         "learning_rate": training.lr,
         "weight_decay": training.weight_decay,
         "max_grad_norm": training.max_grad_norm,
-        "bf16": bf16,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "eval_strategy": "no",
         "save_strategy": "no",

@@ -46,7 +46,7 @@ def attention(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention as transformers calls it: query (n, heads, queries, d), the rest (n, heads, tokens, d).
+    """Scaled dot-product attention as transformers calls it: query (n, heads, q, d), key and value (n, heads, t, d).
 
     torch's own serves wherever nothing is dropped, and for what only it knows: causal masks, shared keys, biases.
     """
