@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks import (
+    ablation,
     batching,
     checkpointing,
     cmi,
@@ -16,6 +17,7 @@ from benchmarks import (
     matmul,
     pipeline,
     scaling,
+    shares,
     startup,
 )
 from benchmarks.figures import Figure, show, table, write_results
@@ -24,6 +26,8 @@ from benchmarks.scratch import Setting, working_copy
 RESULTS = Path(__file__).parent / "results.json"
 ROWS = {
     "finetuning": finetuning.figures,
+    "ablation": ablation.figures,
+    "shares": shares.figures,
     "matmul": matmul.figures,
     "cmi": cmi.figures,
     "distillation": distillation.figures,

@@ -1,0 +1,63 @@
+"""Where the time of a training step goes: each kind of operation's own share of an epoch, by torch's profiler.
+
+The profiler adds a little to every operation, so small ones look larger than they are.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.figures import Figure
+from benchmarks.ours import ready, timed_steps, warmed_up
+from benchmarks.processes import contenders
+from benchmarks.scratch import Setting, first_rows, prepared
+from src.data.prepared import PreparedTask
+from src.params import RunSettings
+
+REST = "everything else"
+KINDS = {
+    "mm": "products of linear layers",
+    "addmm": "products of linear layers",
+    "bmm": "products of attention",
+    "gelu": "GELU",
+    "gelu_backward": "GELU",
+    "native_layer_norm": "layer norm",
+    "native_layer_norm_backward": "layer norm",
+    "_softmax": "softmax of attention, masks",
+    "_softmax_backward_data": "softmax of attention, masks",
+    "masked_fill_": "softmax of attention, masks",
+    "random_": "random numbers of dropout",
+    "_fused_adamw_": "AdamW, norm of the gradient",
+    "linalg_vector_norm": "AdamW, norm of the gradient",
+    "copy_": "copies and zeros",
+    "fill_": "copies and zeros",
+}
+
+
+def figures(setting: Setting) -> list[Figure]:
+    """The default teacher on vader-movie, the largest share first."""
+    settings = setting.params.teacher("ce")
+    task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
+    with contenders({"shares": (shares, task, settings)}) as measures:
+        found: Counter[str] = measures["shares"]()
+    rest = found.pop(REST)
+    return [
+        Figure(f"share of a step: {kind}", 100 * share, "%") for kind, share in [*found.most_common(), (REST, rest)]
+    ]
+
+
+def shares(task: PreparedTask, settings: RunSettings) -> Callable[[], Counter[str]]:
+    """What measures each kind's share of the steps of an epoch, after one that is not counted."""
+    run = warmed_up(ready(task, settings))
+
+    def measure() -> Counter[str]:
+        timed_steps(run, len(task.train))
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            timed_steps(run, len(task.train))
+        spent: Counter[str] = Counter()
+        for event in profiled.key_averages():
+            spent[KINDS.get(event.key.removeprefix("aten::"), REST)] += event.self_cpu_time_total
+        return Counter({kind: microseconds / spent.total() for kind, microseconds in spent.items()})
+
+    return measure
