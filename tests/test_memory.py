@@ -1,0 +1,37 @@
+"""Kept memory and huge pages are in use, and change no bit of a result."""
+
+import platform
+import subprocess
+import sys
+
+from tests.conftest import REPOSITORY
+
+# Blocks of 4 MB and more. The second pass finds freed memory, with other numbers in it.
+WORK = """
+import hashlib, sys
+import torch
+from torch.nn.functional import gelu, layer_norm
+from src.core.memory import keep_and_enlarge_pages
+if sys.argv[1] == "with":
+    keep_and_enlarge_pages()
+torch.manual_seed(0)
+x, weight = torch.randn(2, 1024, 1024).requires_grad_().unbind()
+digest = hashlib.sha256()
+for _ in range(2):
+    leaf = x.detach().clone().requires_grad_()
+    layer_norm(gelu(leaf @ weight), (1024,)).square().sin().mean().backward()
+    digest.update(leaf.grad.numpy())
+print(torch.empty(2**20).data_ptr() % 4096 == 0, digest.hexdigest())
+"""
+
+
+def test_same_bits_on_pages_of_their_own():
+    """torch begins blocks for huge pages at a page; without them, glibc's header stands there."""
+    outcomes = [
+        subprocess.run([sys.executable, "-c", WORK, how], cwd=REPOSITORY, capture_output=True, check=True, text=True)
+        for how in ("with", "without")
+    ]
+    (pages, digest), (no_pages, same) = (outcome.stdout.split() for outcome in outcomes)
+    assert digest == same
+    if platform.libc_ver()[0] == "glibc":  # other systems keep their own ways
+        assert (pages, no_pages) == ("True", "False")
