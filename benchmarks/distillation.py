@@ -1,9 +1,9 @@
 """Distillation, rows per second of one epoch: the teacher's logits read from disk, against a teacher in the loop.
 
-Two such loops: that of the peers (`peers.OnlineTeacher`), and our own with nothing else changed, where the teacher in
+Two such loops: a Trainer's (`peers.OnlineTeacher`), and our own with nothing else changed, where the teacher in
 evaluation mode and without gradients is asked for each batch. Timed for ours: reading the logits, and the epoch's
-steps. For the others: the epoch's steps. Not timed: the teacher's one pass that made the logits, which the fine-tuning
-stage makes anyway. The three take turns, each in a process of its own.
+steps. For the others: the epoch's steps. The teacher's one pass over the train rows, which made the logits, has a rate
+of its own; a last figure has it in, spread over the student's epochs. All take turns, each in a process of its own.
 """
 
 import tempfile
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.figures import Figure, median_figure
-from benchmarks.ours import Ready, ready, timed_steps, warmed_up
+from benchmarks.ours import Ready, now, ready, timed_steps, warmed_up
 from benchmarks.peers import online_teacher_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
@@ -51,18 +51,24 @@ def figures(setting: Setting) -> list[Figure]:
     task = first_rows(prepared(setting, "vader-movie"), setting.steps * student.training.batch_size)
     starts = {
         "ours": (cached_rate, task, teacher, student),
-        "peers' loop": (online_teacher_rate, task, teacher, student),
+        "the pass": (pass_rate, task, teacher),
+        "Trainer, best": (online_teacher_rate, task, teacher, student),
         "our loop": (online_rate, task, teacher, student),
     }
     with contenders(starts) as measures:
         rates = in_turns(measures, setting.repeats)
-    ours = rates.pop("ours")
+    ours, passes, epochs = rates.pop("ours"), rates.pop("the pass"), student.training.epochs
+    whole = [epochs / (1 / once + epochs / each) for once, each in zip(passes, ours, strict=True)]
     return [
         median_figure("KD epoch: ours, logits on disk", ours, "rows/s"),
+        median_figure("KD: the teacher's pass", passes, "rows/s"),
         *(median_figure(f"KD epoch: online teacher, {name}", found, "rows/s") for name, found in rates.items()),
         *(
             median_figure(f"KD epoch: ours / online teacher, {name}", ratios(ours, found), "x", at_least=AHEAD)
             for name, found in rates.items()
+        ),
+        median_figure(
+            f"KD, {epochs} epochs and the pass: ours / online, our loop", ratios(whole, rates["our loop"]), "x"
         ),
     ]
 
@@ -76,6 +82,18 @@ def cached_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) 
     def measure() -> float:
         reading, timed = reading_seconds(said, task), timed_steps(run, len(task.train))
         return timed.rows / (reading + timed.seconds)
+
+    return measure
+
+
+def pass_rate(task: PreparedTask, teacher: RunSettings) -> Callable[[], float]:
+    """What measures the teacher's predictions of the train rows."""
+    run = warmed_up(ready(task, teacher))
+
+    def measure() -> float:
+        began = now()
+        predict(run.loaded.model, run.loaded.tokens["train"], run.accelerator)
+        return len(task.train) / (now() - began)
 
     return measure
 

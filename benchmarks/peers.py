@@ -6,8 +6,8 @@ Model, rows, batch size, maximum length, epochs, precision and threads are ours.
 max_seq_length (its pad_to_max_length is true by default), rows in random order, and the optimiser that
 `TrainingArguments` names by default (with the pinned transformers that is the fused AdamW already; it was not always).
 `best` has dynamic padding, rows grouped by length, and the fused AdamW asked for by name.
-`OnlineTeacher` distils as torchdistill and TextBrewer do: rows in random order, padded to the longest of their batch,
-and the teacher, in evaluation mode and without gradients, asked for every batch.
+`OnlineTeacher` distils as torchdistill and TextBrewer do (neither is run here): the teacher, in evaluation mode and
+without gradients, is asked for every batch. It gets the best options too, though these two do not group by length.
 
 Timed, as for ours: from the start of the epoch to the end of its last step. Trainer does not evaluate, save, log or
 show progress meanwhile, and its tokenisation, loading and set-up are not timed.
@@ -81,7 +81,7 @@ def trainer_rate(task: PreparedTask, settings: RunSettings, best: bool, bf16: bo
 def online_teacher_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
     """What measures distillation with the teacher in the loop; as `trainer_rate`."""
     distilling = partial(OnlineTeacher, _pretrained(task, teacher.model), student.objective)
-    return _rate(distilling, task, student, {"optim": BEST["optim"]}, pad=False)
+    return _rate(distilling, task, student, BEST, pad=False)
 
 
 def _rate(

@@ -1,4 +1,6 @@
-"""Where the time of a training step goes: each kind of operation's own share of an epoch, by torch's profiler.
+"""Where the time of a training step goes: each kind of operation's own share of all operators' time in an epoch.
+
+Measured by torch's profiler; time that Python spends between operators is not in it.
 
 The profiler adds a little to every operation, so small ones look larger than they are.
 """

@@ -21,6 +21,7 @@ from transformers import (
 
 from src.core.dropout import use_cpu_dropout
 from src.core.first_token import compute_first_token_only
+from src.core.models import load_classifier
 
 SIZES = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -37,6 +38,7 @@ READ_MORE = {
     "gpt2": GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, pad_token_id=0),
     "a decoder of BERT's": BertConfig(**SIZES, is_decoder=True),
     "eager attention": BertConfig(**SIZES, attn_implementation="eager"),
+    "flex attention": BertConfig(**SIZES, attn_implementation="flex_attention"),
 }
 IDS = torch.tensor([[2, 10, 11, 12, 3], [2, 20, 3, 0, 0]])
 INPUTS = {"input_ids": IDS, "attention_mask": (IDS != 0).long()}
@@ -68,7 +70,20 @@ def test_logits_and_gradients_are_those_of_the_whole_layer(config):
 @pytest.mark.parametrize("config", READ_MORE.values(), ids=READ_MORE)
 def test_models_that_read_more_stay_as_they_are(config):
     _, cut = whole_and_cut(config)
-    assert cut.base_model(**INPUTS).last_hidden_state.shape == (2, 5, 32)
+    with torch.no_grad():
+        assert cut.eval().base_model(**INPUTS).last_hidden_state.shape == (2, 5, 32)
+
+
+def test_a_student_as_it_is_loaded(tiny_encoder, monkeypatch):
+    """Of the layers that a student keeps, the last one is meant; logits and features are those of whole layers."""
+    student = tiny_encoder.model_copy(update={"layers": [0, 2]})
+    cut = load_classifier(student, ["a", "b"], 0, 0).eval()
+    monkeypatch.setattr("src.core.models.compute_first_token_only", lambda _: None)
+    whole = load_classifier(student, ["a", "b"], 0, 0).eval()
+    tokens = [model.model.base_model(**INPUTS).last_hidden_state.shape[1] for model in (cut, whole)]
+    assert tokens == [1, 5]
+    for values, expected in zip(cut(**INPUTS), whole(**INPUTS), strict=True):
+        assert torch.allclose(values, expected, atol=1e-6)
 
 
 def test_it_goes_together_with_dropout_on_the_cpu():

@@ -22,7 +22,8 @@ def compute_first_token_only(model: PreTrainedModel) -> None:
     """
     place, forward = LAST_LAYERS.get(model.config.model_type, (None, None))
     is_decoder = getattr(model.config, "is_decoder", False)
-    if place is not None and not is_decoder and model.config._attn_implementation in AttentionInterface():
+    # Other kinds of attention, which a config can ask for, have masks of other forms.
+    if place is not None and not is_decoder and model.config._attn_implementation == "sdpa":
         last = model.base_model.get_submodule(place)[-1]
         last.forward = MethodType(forward, last)
 

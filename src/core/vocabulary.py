@@ -1,9 +1,10 @@
 """Training with the embeddings of those tokens only that a run's texts use.
 
 A pre-trained model knows tens of thousands of tokens, most of which no text of a small task has. Their embeddings get
-no gradient, yet every step clears one for them, measures it and updates them: a fifth of the work of a small model.
-They are set aside while the run lasts. What the model says of the run's texts is the same, to float rounding in the
-norm of the gradient; the tokens set aside keep their pre-trained embeddings, where weight decay would shrink them.
+no gradient, yet every step clears one for them, measures it and updates them: memory for three more tables, and time
+where memory is slow. They are set aside while the run lasts. What the model says of the run's texts is the same, to
+float rounding in the norm of the gradient; the tokens set aside keep their pre-trained embeddings, where weight decay
+would shrink them.
 """
 
 from collections.abc import Iterable
