@@ -10,13 +10,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from benchmarks.figures import Figure, median_figure
-from benchmarks.ours import Ready, now, ready, timed_steps, warmed_up
+from benchmarks.ours import Ready, epoch_rate, now, ready, timed_steps, warmed_up
 from benchmarks.peers import online_teacher_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
@@ -109,13 +110,8 @@ def reading_seconds(logits: np.ndarray, task: PreparedTask) -> float:
 
 def online_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
     """What measures our own loop with the teacher in it."""
-    run = warmed_up(with_online_teacher(ready(task, student, "student"), ready(task, teacher).loaded.model))
-
-    def measure() -> float:
-        timed = timed_steps(run, len(task.train))
-        return timed.rows / timed.seconds
-
-    return measure
+    run = with_online_teacher(ready(task, student, "student"), ready(task, teacher).loaded.model)
+    return partial(epoch_rate, warmed_up(run))
 
 
 def with_online_teacher(run: Ready, teacher: Classifier) -> Ready:

@@ -5,9 +5,10 @@ One measurement is one epoch over the same `steps` x batch size train rows. What
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from benchmarks.figures import Figure, median_figure, skipped
-from benchmarks.ours import ready, timed_steps, warmed_up
+from benchmarks.ours import epoch_rate, ready, warmed_up
 from benchmarks.peers import trainer_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
@@ -52,10 +53,4 @@ def side_by_side(title: str, task: PreparedTask, settings: RunSettings, repeats:
 
 def our_rate(task: PreparedTask, settings: RunSettings) -> Callable[[], float]:
     """What measures ours: rows per second of one epoch over the task's train rows."""
-    run = warmed_up(ready(task, settings))
-
-    def measure() -> float:
-        timed = timed_steps(run, run.loaded.data.train.labels.numel())
-        return timed.rows / timed.seconds
-
-    return measure
+    return partial(epoch_rate, warmed_up(ready(task, settings)))

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from benchmarks.figures import Figure, median_figure, skipped
-from benchmarks.ours import Ready, now, ready, timed_steps, warmed_up
+from benchmarks.ours import Ready, epoch_rate, now, ready, warmed_up
 from benchmarks.peers import trainer_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting
@@ -82,8 +82,7 @@ def our_rate(task: PreparedTask, settings: RunSettings) -> Callable[[], tuple[fl
     run = warmed_up(ready(task, settings))
 
     def measure() -> tuple[float, float]:
-        timed = timed_steps(run, len(task.train))
-        rate = timed.rows / timed.seconds
+        rate = epoch_rate(run)
         return rate, rate * operations_per_row(run) / peak_rate(run.accelerator.device)
 
     return measure

@@ -96,6 +96,12 @@ def timed_steps(run: Ready, steps: int) -> Timed:
     return Timed(batches, times[1] - times[0])
 
 
+def epoch_rate(run: Ready) -> float:
+    """Rows per second of one epoch over the run's train rows."""
+    timed = timed_steps(run, run.loaded.data.train.labels.numel())
+    return timed.rows / timed.seconds
+
+
 def warmed_up(run: Ready) -> Ready:
     """The run after two steps, so that libraries have chosen their kernels and memory has been touched."""
     timed_steps(run, 2)

@@ -1,8 +1,7 @@
 """Where the time of a training step goes: each kind of operation's own share of all operators' time in an epoch.
 
-Measured by torch's profiler; time that Python spends between operators is not in it.
-
-The profiler adds a little to every operation, so small ones look larger than they are.
+Measured by torch's profiler. The time that Python spends between operators is not in it, and the profiler adds a little
+to every operation, so that small ones look larger than they are.
 """
 
 from collections import Counter
