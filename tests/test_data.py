@@ -118,7 +118,7 @@ def test_test_labels_lie_apart_from_what_training_reads(tiny_data, tmp_path):
     assert task.test.labels is None
     assert len(task.test) == 60
     assert task.test.row_ids == labels["row_id"].tolist()
-    assert "label" not in pd.read_parquet(tmp_path / "tiny" / "test.parquet")
+    assert "label" not in pd.read_parquet(tmp_path / "tiny" / "splits" / "test.parquet")
     assert {split: facts["rows"] for split, facts in description["splits"].items()} == {
         "train": 144,
         "selection": 16,

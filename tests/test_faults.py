@@ -386,7 +386,7 @@ def test_out_of_memory_says_what_to_lower(finished, report):
     content["finetune"]["training"] |= {"max_length": 512, "batch_size": 64}
     (finished / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     words = " ".join(["word"] * 600)
-    replace_texts(finished / "data" / TASK / "train.parquet", words)
+    replace_texts(finished / "data" / TASK / "splits" / "train.parquet", words)
     shutil.rmtree(finished / TEACHER_RUN)
     outcome = subprocess.run(
         [sys.executable, *TEACHER[1:]],

@@ -23,7 +23,7 @@ def default_study(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(("run_name", "at_least"), [("teacher/ce/0", 0.78), ("student/kd-ce/0", 0.70)])
 def test_real_learning(default_study, run_name, at_least):
     """A student at 0.70 is 20 points above the majority class of the test split, at 0.504."""
-    labels = pd.read_parquet(default_study / "data/vader-movie/test_labels.parquet")
+    labels = pd.read_parquet(default_study / "data/vader-movie/test_labels/test.parquet")
     logits = pd.read_parquet(default_study / "runs/vader-movie" / run_name / "logits.parquet").query("split == 'test'")
     assert logits["row_id"].tolist() == labels["row_id"].tolist()
     right = logits[["logit_0", "logit_1"]].to_numpy().argmax(axis=1) == labels["label"].to_numpy()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data.prepared import DATA_FOLDER
+from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.data.published import read_split, read_texts
 from src.data.splits import cap, cut
 from src.data.table import LabelledText
@@ -36,8 +36,8 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
     }
     with new_folder(root / name) as folder:
         _write_splits(folder, splits, source.human_columns)
-        write_parquet(folder / "transfer.parquet", transfer[["row_id", *_text_columns(transfer)]])
-        write_json(folder / "task.json", description)
+        write_parquet(folder / SPLITS_FOLDER / "transfer.parquet", transfer[["row_id", *_text_columns(transfer)]])
+        write_json(folder / SPLITS_FOLDER / "task.json", description)
     return description
 
 
@@ -100,8 +100,8 @@ def _describe(rows: pd.DataFrame, label_names: list[str]) -> dict:
 
 
 def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], human_columns: list[str]) -> None:
-    texts = _text_columns(splits["train"])
-    write_parquet(folder / "train.parquet", splits["train"][["row_id", *texts, "label"]])
-    write_parquet(folder / "selection.parquet", splits["selection"][["row_id", *texts, "label", *human_columns]])
-    write_parquet(folder / "test.parquet", splits["test"][["row_id", *texts]])
-    write_parquet(folder / "test_labels.parquet", splits["test"][["row_id", "label", *human_columns]])
+    texts, seen = _text_columns(splits["train"]), folder / SPLITS_FOLDER
+    write_parquet(seen / "train.parquet", splits["train"][["row_id", *texts, "label"]])
+    write_parquet(seen / "selection.parquet", splits["selection"][["row_id", *texts, "label", *human_columns]])
+    write_parquet(seen / "test.parquet", splits["test"][["row_id", *texts]])
+    write_parquet(folder / LABELS_FOLDER / "test.parquet", splits["test"][["row_id", "label", *human_columns]])

@@ -1,13 +1,14 @@
-"""A prepared task on disk: three splits, and the test labels in a file of their own.
+"""A prepared task on disk: three splits, and the test labels in a folder of their own.
 
-    data/<task>/task.json           label names, metrics, sizes and the hash of the splits
-    data/<task>/train.parquet       row_id, text_a[, text_b], label
-    data/<task>/selection.parquet   the same[, human_<label> per class]
-    data/<task>/test.parquet        row_id, text_a[, text_b]
-    data/<task>/test_labels.parquet row_id, label[, human_<label> per class]
-    data/<task>/transfer.parquet    row_id, text_a[, text_b]: rows for distillation, without labels; may be empty
+    data/<task>/splits/task.json          label names, metrics, sizes and the hash of the splits
+                       train.parquet      row_id, text_a[, text_b], label
+                       selection.parquet  the same[, human_<label> per class]
+                       test.parquet       row_id, text_a[, text_b]
+                       transfer.parquet   row_id, text_a[, text_b]: rows for distillation, without labels; may be empty
+    data/<task>/test_labels/test.parquet  row_id, label[, human_<label> per class]
 
-Training reads all but test_labels; only the evaluation reads those, so no choice can lean on them.
+Training depends on splits/ alone; only `collect` reads test_labels/, so no choice can lean on them. Both are outputs of
+their own to DVC, because it can compare a whole output with its hash in dvc.lock where the files are not there.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from src.errors import UserError
 from src.files import read_json, read_parquet
 
 DATA_FOLDER = Path("data")
+SPLITS_FOLDER, LABELS_FOLDER = "splits", "test_labels"
 SPLITS = ("train", "selection", "test")
 DAMAGED = "delete it and run `dvc repro`"
 
@@ -56,23 +58,29 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     Raises:
         UserError: it has not been prepared, or a file of it is damaged.
     """
-    if not (root / name / "task.json").is_file():
+    folder = root / name / SPLITS_FOLDER
+    if not (folder / "task.json").is_file():
         raise UserError(root / name, "has not been prepared", "run `dvc repro`")
-    description = read_json(root / name / "task.json")
+    description = read_json(folder / "task.json")
     if not isinstance(description, dict) or not {"label_names", "metrics"} <= description.keys():
-        raise UserError(root / name / "task.json", "names no labels or no metrics", DAMAGED)
-    splits = {split: _read_split(root / name / f"{split}.parquet") for split in (*SPLITS, "transfer")}
+        raise UserError(folder / "task.json", "names no labels or no metrics", DAMAGED)
+    splits = {split: _read_split(folder / f"{split}.parquet") for split in (*SPLITS, "transfer")}
     return PreparedTask(name, description["label_names"], description["metrics"], **splits)
+
+
+def load_description(name: str, root: Path = DATA_FOLDER) -> dict:
+    """Read the content of task.json."""
+    return read_json(root / name / SPLITS_FOLDER / "task.json")
 
 
 def load_test_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
     """Read the test labels, and the raters' shares where there are any. For the evaluation alone."""
-    return read_parquet(root / name / "test_labels.parquet")
+    return read_parquet(root / name / LABELS_FOLDER / "test.parquet")
 
 
 def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
     """Read the selection labels, and the raters' shares where there are any."""
-    rows = read_parquet(root / name / "selection.parquet")
+    rows = read_parquet(root / name / SPLITS_FOLDER / "selection.parquet")
     return rows[["row_id", "label", *rows.filter(regex=f"^{HUMAN_PREFIX}").columns]]
 
 

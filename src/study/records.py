@@ -22,7 +22,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from src.core.cmi import measure
-from src.data.prepared import DATA_FOLDER, load_selection_labels, load_test_labels
+from src.data.prepared import load_description, load_selection_labels, load_test_labels
 from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
@@ -85,7 +85,7 @@ def collect_task(task: str, names: list[RunName], folder: Path) -> None:
     runs = {name: load_run(name.folder()) for name in names}
     labels = _labels(task)
     with new_folder(folder) as draft:
-        write_json(draft / "task.json", read_json(DATA_FOLDER / task / "task.json"))
+        write_json(draft / "task.json", load_description(task))
         write_json(draft / "environment.json", _environments(runs))
         write_csv(draft / "runs.csv", _run_table(runs, labels))
         write_csv(draft / "history.csv", _with_names({name: run.history for name, run in runs.items()}))
