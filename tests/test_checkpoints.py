@@ -170,6 +170,7 @@ def test_what_determines_a_run_is_in_its_key(tmp_path, monkeypatch):
     ]
     shutil.copytree(checkpoints_module.CODE, tmp_path / "core")
     monkeypatch.setattr(checkpoints_module, "CODE", tmp_path / "core")
+    (tmp_path / "core" / ".#losses.py").symlink_to("user@host.1234")  # as Emacs marks what it edits
     assert run_key({"lr": 1e-4, "seed": 0}, tensors) == key
     with (tmp_path / "core" / "losses.py").open("a") as file:
         file.write("# changed\n")

@@ -91,6 +91,55 @@ def test_a_second_repro_has_nothing_to_do(pipeline):
     assert run(pipeline, "git", "status", "--porcelain") == ""
 
 
+def test_files_of_editors_and_systems_make_nothing_stale(pipeline):
+    folders = ("src/core", "src/data", "data/tiny/splits", "runs/tiny/teacher/ce/0", "metrics/tiny/records/tiny")
+    names = (".DS_Store", "._training.py", "Thumbs.db", "desktop.ini", "training.py~", ".training.py.swp")
+    of_code = ("#training.py#", "notes.txt", "TAGS", ".ipynb_checkpoints/training-checkpoint.py")
+    litter = [pipeline / folder / name for folder in folders for name in names]
+    litter += [pipeline / "src/core" / name for name in of_code]
+    for path in litter:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"\0litter")
+    (pipeline / "src/core/.#training.py").symlink_to("user@host.1234")  # as Emacs marks what it edits
+    told = run(pipeline, "dvc", "repro")
+    run(pipeline, "git", "clean", "--quiet", "--force", "-d", "src", "metrics")
+    for path in litter:
+        path.unlink(missing_ok=True)
+    assert "Data and pipelines are up to date." in told
+
+
+def test_a_clone_with_other_line_ends_has_the_same_bytes(pipeline, tmp_path):
+    """As Git for Windows clones unless told otherwise."""
+    run(tmp_path, "git", "clone", "--quiet", "-c", "core.autocrlf=true", str(pipeline), "windows")
+    run(tmp_path, "git", "clone", "--quiet", str(pipeline), "unix")
+    assert digests(tmp_path / "windows", "src", "stages", "metrics") == digests(
+        tmp_path / "unix", "src", "stages", "metrics"
+    )
+
+
+def test_new_data_are_noticed_where_they_are_not_checked_out(pipeline, tmp_path):
+    """DVC knows of whole outputs there, and takes files within one for unchanged (treeverse/dvc#11099)."""
+    check = ("dvc", "repro", "--allow-missing", "--dry")
+    run(tmp_path, "git", "clone", "--quiet", str(pipeline), "same")
+    assert "up to date" in run(tmp_path / "same", *check)
+    for stage, changed, stale in (
+        ("prepare@tiny", "splits.seed=1", "finetune@tiny-ce-0"),
+        ("finetune@tiny-ce-0", "finetune.arms.ce.cmi_weight=0.1", "distill@tiny-kd-ce-0"),
+    ):
+        experiment_only(pipeline, stage, changed)
+        run(tmp_path, "git", "clone", "--quiet", str(pipeline), stage)
+        told = run(tmp_path / stage, *check, ok=False)
+        run(pipeline, "git", "reset", "--quiet", "--hard", "HEAD~1")
+        run(pipeline, "dvc", "checkout", "--quiet", "--force")
+        assert f"failed to reproduce '{stale}'" in told
+
+
+def experiment_only(folder: Path, stage: str, setting: str) -> None:
+    """Commit a run of one stage with one change, and of nothing that depends on it."""
+    run(folder, "dvc", "exp", "run", "--single-item", "-S", setting, stage)
+    run(folder, "git", "commit", "--quiet", "--all", "--message", setting)
+
+
 def test_tables_and_figures_follow_from_what_git_keeps(pipeline, tmp_path):
     """In a fresh clone, without runs or data, evaluation and plots give the committed bytes."""
     run(tmp_path, "git", "clone", "--quiet", str(pipeline), "fresh")

@@ -47,7 +47,7 @@ def checkpoints_root() -> Path:
 def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
     """A hash of a run's settings (plain values), of the tensors that it starts from, and of the code in src/core."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for path in sorted(CODE.glob("*.py")):
+    for path in sorted(CODE.glob("[!.]*.py")):
         digest.update(path.read_bytes())
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
