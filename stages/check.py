@@ -1,6 +1,7 @@
-"""Check params.yaml before DVC reads it: DVC's own words for a wrong task or seed list are hard to read."""
+"""Before `dvc repro`: check params.yaml, whose faults DVC words less well, and mend what a killed DVC left."""
 
 from src.arms import pairs_to_compare
+from src.dvc_state import mend
 from src.errors import stage
 from src.params import load_params
 
@@ -8,6 +9,7 @@ from src.params import load_params
 @stage
 def main() -> None:
     pairs_to_compare(load_params())  # else a misspelt arm in evaluate.pairs would be found after all the training
+    mend()
 
 
 if __name__ == "__main__":
