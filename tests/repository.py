@@ -1,13 +1,15 @@
 """A temporary copy of this repository, and real commands in it."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import REPOSITORY
+from src.params import ModelSource
+from tests.conftest import REPOSITORY, labelled_texts, params_content
 
 
 def with_tools(**more: str) -> dict[str, str]:
@@ -53,6 +55,28 @@ def clone(folder: Path) -> None:
     run(folder, "git", "init", "--quiet", "--initial-branch=main")
     run(folder, "git", "config", "user.email", "tests@example.org")
     run(folder, "git", "config", "user.name", "tests")
+
+
+def tiny_study(encoder: ModelSource, source: Path) -> dict:
+    """Params of one task of few rows, which this writes to `source`, on a tiny model; each run takes a second."""
+    for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
+        lines = [json.dumps(row) for row in labelled_texts(rows, seed, noise=0.1)]
+        (source / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
+    content = params_content() | {"tasks": ["tiny"], "seeds": [0], "study": "tiny"}
+    model = encoder.model_dump()
+    content["models"] = {"teacher": model, "student": model | {"layers": [0, 2]}}
+    content["runtime"]["threads"] = 1
+    for section in ("finetune", "student"):
+        content[section]["training"] |= {"epochs": 2, "batch_size": 16, "lr": 3e-3}
+    content["evaluate"]["bootstrap_samples"] = 200
+    content["task_settings"]["tiny"] = {
+        "source": "folder",
+        "path": str(source),
+        "text": ["sentence"],
+        "labels": ["negative", "positive"],
+        "metrics": ["accuracy", "f1"],
+    }
+    return content
 
 
 def digests(folder: Path, *places: str) -> dict[str, str]:

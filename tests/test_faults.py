@@ -23,7 +23,7 @@ import yaml
 
 from src import archives
 from tests.conftest import REPOSITORY, flipped, params_content
-from tests.repository import clone, digests, run, start
+from tests.repository import clone, digests, run, start, tiny_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -31,6 +31,7 @@ TASK = "vader-movie"
 OUTPUTS = ("data", "runs", "metrics", "plots")
 TEACHER = ("python", "-m", "stages.finetune", "--task", TASK, "--arm", "ce", "--seed", "0")
 TEACHER_RUN = f"runs/{TASK}/teacher/ce/0"
+KILLED = 30
 KILLS = "`dvc repro` killed with SIGKILL, each going on where the one before it was killed"
 
 
@@ -209,6 +210,49 @@ def test_after_all_these_kills_the_results_are_the_same(killed_often, reference,
     assert "up to date" in run(killed_often, "dvc", "repro")
     outcome = f"{len(digests(reference, *OUTPUTS))} files and dvc.lock equal to the byte, nothing left over"
     report(KILLS, "all of these, then `dvc repro` to its end", outcome)
+
+
+@pytest.fixture
+def two_tiny_studies(tmp_path, tiny_encoder) -> tuple[Path, Path]:
+    """Clones of one tiny study of two seeds and two teachers, with a checkpoint after every step."""
+    (tmp_path / "source").mkdir()
+    content = tiny_study(tiny_encoder, tmp_path / "source") | {"seeds": [0, 1]}
+    content["checkpoints"] = {"seconds": 0, "largest_share": 1.0}
+    content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_max": {"cmi_weight": -2.0}}
+    clones = tmp_path / "whole", tmp_path / "killed"
+    for folder in clones:
+        folder.mkdir()
+        clone(folder)
+        (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        run(folder, "git", "add", "--all")
+        run(folder, "git", "commit", "--quiet", "--message", "tiny")
+    return clones
+
+
+def test_thirty_kills_at_random_moments(two_tiny_studies, report):
+    """kill -9 of all that `make repro` runs, wherever it is; a pipeline that gets to its end is begun anew."""
+    whole, folder = two_tiny_studies
+    run(whole, "dvc", "repro")
+    moments, ended, mended, force = random.Random(0), 0, [], ""
+    for _ in range(KILLED):
+        with start(folder, "bash", "-c", f"python -m stages.check && exec dvc repro {force}") as process:
+            try:
+                told, _ = process.communicate(timeout=moments.uniform(1, 11))
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                told, _ = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), told
+        mended += [line for line in told.splitlines() if line.startswith("warning: ")]
+        ended += process.returncode == 0
+        force = "--force" if process.returncode == 0 else ""
+    run(folder, "python", "-m", "stages.check")
+    run(folder, "dvc", "repro")
+    assert same_results(folder, whole)
+    assert not leftovers(folder)
+    assert run(folder, "git", "status", "--porcelain") == run(whole, "git", "status", "--porcelain")
+    outcome = f"{len(digests(whole, *OUTPUTS))} files and dvc.lock equal to the byte, nothing left over"
+    report(KILLS, f"{KILLED} kills at random moments of a tiny pipeline, a checkpoint after every step", outcome)
+    print(f"{ended} runs ended before they were killed; mended:", *mended, sep="\n")
 
 
 def test_no_network_is_needed_once_the_archives_are_there(reference, report):

@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import labelled_texts, params_content
-from tests.repository import clone, digests, run
+from tests.repository import clone, digests, run, tiny_study
 
 RUNS = 7  # three teachers, the plain student, three distilled students; one seed
 
@@ -19,24 +18,8 @@ def pipeline(tmp_path_factory, tiny_encoder) -> Path:
     """A clone in which `dvc repro` has run to its end, and its results are committed."""
     folder = tmp_path_factory.mktemp("pipeline")
     clone(folder)
-    source = tmp_path_factory.mktemp("source")
-    for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
-        lines = [json.dumps(row) for row in labelled_texts(rows, seed, noise=0.1)]
-        (source / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
-    content = params_content() | {"tasks": ["tiny"], "seeds": [0], "study": "tiny"}
-    model = tiny_encoder.model_dump()
-    content["models"] = {"teacher": model, "student": model | {"layers": [0, 2]}}
-    content["runtime"] |= {"keep_weights": True, "threads": 1}
-    for section in ("finetune", "student"):
-        content[section]["training"] |= {"epochs": 2, "batch_size": 16, "lr": 3e-3}
-    content["evaluate"]["bootstrap_samples"] = 200
-    content["task_settings"]["tiny"] = {
-        "source": "folder",
-        "path": str(source),
-        "text": ["sentence"],
-        "labels": ["negative", "positive"],
-        "metrics": ["accuracy", "f1"],
-    }
+    content = tiny_study(tiny_encoder, tmp_path_factory.mktemp("source"))
+    content["runtime"]["keep_weights"] = True
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     run(folder, "dvc", "repro")
     run(folder, "git", "add", "--all")
