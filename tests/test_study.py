@@ -42,7 +42,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 def test_many_classes_are_evaluated_in_little_memory(call, monkeypatch):
     """The classes and test rows of clinc150, and the runs of the default study: below 1 GiB."""
     labels = [f"label {number}" for number in range(150)]
-    make_study(labels, ["ce", "cmi_min", "cmi_max"], rows={"selection": 200, "test": 5500})
+    sizes = {"rows": {"selection": 200, "test": 5500}, "evaluate": {"bootstrap_samples": 50}}
+    make_study(labels, ["ce", "cmi_min", "cmi_max"], **sizes)
     call(stages.collect, "--task", "tiny")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     command = [sys.executable, "-c", EVALUATE_AND_TELL_THE_PEAK]
