@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,14 @@ def read_json(source: Path) -> Any:
         return json.loads(source.read_text(encoding="utf-8"))
 
 
-def read_csv(source: Path) -> pd.DataFrame:
-    """Read a CSV file that `write_csv` wrote."""
+def read_csv(source: Path, text: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a CSV file that `write_csv` wrote.
+
+    Args:
+        text: the columns of text, kept as written, since a name can be `null` or `007`; the others hold numbers.
+    """
     with _damage_named(source):
-        return pd.read_csv(source)
+        return pd.read_csv(source, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
 
 
 def read_parquet(source: Path) -> pd.DataFrame:

@@ -15,7 +15,8 @@ PLOTS_FOLDER = Path("plots")
 def main() -> None:
     params = load_params()
     tables = METRICS_FOLDER / params.study / "tables"
-    arms, runs = read_csv(tables / "arms.csv"), read_csv(tables / "runs.csv")
+    arms = read_csv(tables / "arms.csv", text=["task", "role", "arm", "metric"])
+    runs = read_csv(tables / "runs.csv", text=["task", "role", "arm"])
 
     with new_folder(PLOTS_FOLDER / params.study) as folder:
         for task in params.tasks:

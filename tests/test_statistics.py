@@ -1,5 +1,6 @@
 """Scores against scikit-learn, and the bootstrap and the tests against known values."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.special import softmax
+from scipy.stats import binom, permutation_test
 from sklearn import metrics as sklearn_metrics
 
 from src.arms import pairs_to_compare
@@ -117,6 +119,39 @@ def test_sign_flip_reaches_no_further_than_the_number_of_seeds_allows(seeds, sma
 
 def test_sign_flip_of_one_seed_says_nothing():
     assert sign_flip_p(np.array([3.0])) == 1.0
+
+
+def all_flips_p(differences: np.ndarray) -> float:
+    """The sign-flip test of scipy, which forms all 2^n means."""
+    return permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+
+
+@pytest.mark.parametrize("seeds", range(2, 15))
+def test_sign_flip_is_that_of_scipy(seeds):
+    generator = np.random.default_rng(seeds)
+    values = generator.normal(0.3, size=seeds)
+    cases = [values, -values, 1e-9 * values, np.append(values[1:], 0.0), np.zeros(seeds), np.full(seeds, 0.1)]
+    cases += [generator.integers(-3, 4, seeds).astype(float), np.repeat(values, 2)[:seeds], -np.arange(1.0, seeds + 1)]
+    assert [sign_flip_p(case) for case in cases] == [all_flips_p(case) for case in cases]
+
+
+@pytest.mark.parametrize("rows", [60, 277, 1000, 40_430])
+def test_sign_flip_sees_equal_sums_through_the_rounding_of_accuracies(rows):
+    generator = np.random.default_rng(rows)
+    for _ in range(50):
+        right, more = generator.integers(rows - 9, size=8), generator.integers(-9, 10, size=8)
+        assert sign_flip_p((right + more) / rows - right / rows) == all_flips_p(more.astype(float))
+
+
+@pytest.mark.parametrize(("seeds", "tolerance"), [(20, 0), (24, 0), (32, 0), (33, 0.01), (200, 0.01)])
+def test_sign_flip_of_many_seeds_takes_milliseconds(seeds, tolerance):
+    """With differences of one size the number of positive ones is binomial."""
+    wins = seeds // 2 + round(np.sqrt(seeds))
+    differences = np.repeat([0.1, -0.1], [wins, seeds - wins])
+    start = time.perf_counter()
+    p = sign_flip_p(differences)
+    assert time.perf_counter() - start < 0.5
+    assert p == pytest.approx(2 * binom.sf(wins - 1, seeds, 0.5), abs=tolerance, rel=1e-12)
 
 
 def test_holm_multiplies_by_the_hypotheses_left_and_never_falls():

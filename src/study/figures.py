@@ -12,13 +12,18 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
 from src.core.metrics import confusion_matrix, reliability
 from src.files import write_csv
 from src.study.records import TaskRecords
+
+plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label starts no formula
 
 # Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.
 COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
@@ -30,6 +35,8 @@ NAMES = {
     "selection_class_cmi": "CMI, class space (nats)",
     "selection_feature_cmi": "CMI, feature space (nats)",
 }
+MOST_NAMED = len(COLOURS)  # figures tell so many labels apart; of more they show the whole
+LONGEST_SHOWN = 20  # characters of a name
 CLUSTER_POINTS = 300
 CONFUSION_ROWS = 2000
 
@@ -72,7 +79,7 @@ def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
     """Primary metric, NLL and (where there are raters) KL to the human distribution, an arm a line."""
     names = {primary: NAMES[primary], "nll": "NLL (nats)", "kl_to_human": "KL(human || model) (nats)"}
     metrics = [name for name in names if name in set(arms["metric"])]
-    labels = list(dict.fromkeys(zip(arms["role"], arms["arm"], strict=True)))
+    labels = _arms(arms)
     by_arm = _colours(arms)
     colours = [by_arm[label] for label in labels]
     figure, axes = _axes(1, len(metrics), width=4.2, height=0.8 + 0.38 * len(labels))
@@ -81,7 +88,7 @@ def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
         heights = np.arange(len(rows))[::-1]
         axis.hlines(heights, rows["low"], rows["high"], colors=colours, linewidth=2)
         axis.scatter(rows["mean"], heights, c=colours, zorder=3)
-        axis.set_yticks(heights, [f"{role} {arm}" for role, arm in labels])
+        axis.set_yticks(heights, [f"{role} {_short(arm)}" for role, arm in labels])
         axis.set_xlabel(names[metric])
         axis.grid(axis="x", alpha=0.3)
         axis.label_outer()
@@ -96,63 +103,71 @@ def draw_epochs(records: TaskRecords) -> Figure:
     for row, role in zip(axes, roles, strict=True):
         history = records.history[records.history["role"] == role]
         for axis, column in zip(row, columns, strict=True):
+            lines = []
             for arm, runs in history.groupby("arm", sort=False):
                 spread = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
                 colour = colours[role, arm]
-                axis.plot(spread.index, spread["mean"], marker="o", markersize=3, color=colour, label=arm)
+                [line] = axis.plot(spread.index, spread["mean"], marker="o", markersize=3, color=colour)
+                lines.append((_short(arm), line))
                 axis.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
-            axis.set_xticks(sorted(history["epoch"].unique()))
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axis.set_xlabel("epoch")
             axis.set_ylabel(NAMES.get(column, f"{NAMES[records.primary]} ({role}s)"))
             axis.grid(alpha=0.3)
-        row[0].legend(frameon=False, fontsize=8)
+        _legend(row[0] if len(lines) <= 4 else row[-1], lines, beside=len(lines) > 4)
     return figure
 
 
 def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
     """CMI in each space against the primary metric; circles are teachers, triangles students."""
     colours = _colours(runs)
-    figure, axes = _axes(1, 2, width=4.6, height=3.6)
+    figure, axes = _axes(1, 2, width=4.6, height=max(3.6, 0.18 * len(colours)))
     for axis, space in zip(axes.flat, ("class", "feature"), strict=True):
+        shown = []
         for (role, arm), points in runs.groupby(["role", "arm"], sort=False):
             style = {"marker": "o" if role == "teacher" else "^", "color": colours[role, arm]}
-            axis.scatter(points[f"{space}_cmi"], points[primary], label=f"{role} {arm}", **style)
+            dots = axis.scatter(points[f"{space}_cmi"], points[primary], **style)
+            shown.append((f"{role} {_short(arm)}", dots))
         axis.set_xlabel(f"CMI on test, {space} space (nats)")
         axis.set_ylabel(f"{NAMES[primary]} on test")
         axis.grid(alpha=0.3)
         axis.label_outer()
-    axes.flat[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    _legend(axes.flat[-1], shown, beside=True)
     return figure
 
 
 def draw_class_clusters(records: TaskRecords) -> Figure:
-    """Histogram of the true class's probability, a row per class and a column per arm."""
+    """Histogram of the true class's probability, a row per class and a column per arm; of many classes one row."""
     arms, colours, bins = _pooled(records), _colours(records.runs), np.linspace(0, 1, 21)
-    figure, axes = _axes(len(records.label_names), len(arms), width=2, height=1.8, sharex=True, sharey=True)
-    for column, ((role, arm), (truth, logits)) in enumerate(arms.items()):
+    names, classes = records.label_names, np.arange(len(records.label_names))
+    groups = dict(zip(names, classes, strict=True)) if len(names) <= MOST_NAMED else {f"{len(names)} labels": classes}
+    figure, axes = _axes(len(groups), len(arms), width=2, height=1.8, sharex=True, sharey=True)
+    for column, ((role, arm), (truth, logits)) in zip(axes.T, arms.items(), strict=True):
         probability = softmax(logits.astype(float), axis=1)[np.arange(len(truth)), truth]
-        for number, label in enumerate(records.label_names):
-            axis = axes[number, column]
-            axis.hist(probability[truth == number], bins, density=True, color=colours[role, arm])
-            axis.set_title(f"{role}\n{arm}" if number == 0 else "", fontsize=8)
-            axis.set_ylabel(label)
+        for axis, (name, members) in zip(column, groups.items(), strict=True):
+            if (own := np.isin(truth, members)).any():
+                axis.hist(probability[own], bins, density=True, color=colours[role, arm])
+            axis.set_ylabel(_short(name))
             axis.set_xlabel("p(true class)")
             axis.label_outer()
+        column[0].set_title(f"{role}\n{_short(arm)}", fontsize=8)
     return figure
 
 
 def draw_feature_clusters(records: TaskRecords) -> Figure:
-    """Features of test rows projected to two dimensions, a panel per arm, a colour per class."""
-    arms = list(dict.fromkeys(zip(records.clusters["role"], records.clusters["arm"], strict=True)))
+    """Features of test rows projected to two dimensions, a panel per arm, a colour per class; of many, the frequent."""
+    arms, groups = _arms(records.clusters), _frequent_labels(records)
+    colours = COLOURS if len(records.label_names) <= MOST_NAMED else ["lightgrey", *COLOURS]
     figure, axes = _grid(len(arms), width=2.6, height=2.5)
     for axis, (role, arm) in zip(axes, arms, strict=False):
-        points = records.clusters.query("role == @role and arm == @arm").head(CLUSTER_POINTS)
-        for number, label in enumerate(records.label_names):
-            own = points[points["label"] == number]
-            axis.scatter(own["first"], own["second"], s=7, alpha=0.6, color=COLOURS[number % len(COLOURS)], label=label)
-        axis.set_title(f"{role} {arm}", fontsize=9)
+        points, shown = records.clusters.query("role == @role and arm == @arm").head(CLUSTER_POINTS), []
+        for (name, members), colour in zip(groups.items(), colours, strict=False):
+            own = points[points["label"].isin(members)]
+            shown.append((_short(name), axis.scatter(own["first"], own["second"], s=7, alpha=0.6, color=colour)))
+        axis.set_title(f"{role} {_short(arm)}", fontsize=9)
         axis.tick_params(labelsize=7)
-    axes[0].legend(frameon=False, fontsize=7)
+    beside = len(groups) > 4
+    _legend(axes[min(4, len(arms)) - 1 if beside else 0], shown, beside, fontsize=7)
     return figure
 
 
@@ -166,27 +181,38 @@ def draw_reliability(records: TaskRecords, bins: int) -> Figure:
         sizes = 4 + 160 * table["count"][seen] / table["count"].sum()
         axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
         axis.scatter(table["confidence"][seen], table["accuracy"][seen], s=sizes, color=colours[role, arm])
-        axis.set(title=f"{role} {arm}", xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
+        axis.set(title=f"{role} {_short(arm)}", xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
         axis.title.set_fontsize(9)
     return figure
 
 
 def draw_confusion(records: TaskRecords) -> Figure:
-    """Row-normalised confusion matrices, a panel per arm."""
-    arms, names = _pooled(records), records.label_names
-    figure, axes = _grid(len(arms), width=2.3, height=2.3)
+    """Row-normalised confusion matrices, a panel per arm; of many classes in colours that show rare confusions too."""
+    arms, names = _pooled(records), [_short(name) for name in records.label_names]
+    many, longest = len(names) > MOST_NAMED, max(map(len, names))
+    upright = len(names) * longest > 28  # names that would run into each other below the panel
+    side = 3.5 if many else 2.3 + 0.3 * max(0, len(names) - 4) + upright * 0.07 * longest
+    figure, axes = _grid(len(arms), width=side, height=side)
     for axis, ((role, arm), (truth, logits)) in zip(axes, arms.items(), strict=False):
         counts = confusion_matrix(truth, logits.argmax(axis=1), len(names))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for (row, column), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.5 else "black"
-            axis.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
-        axis.set_xticks(range(len(names)), names, fontsize=7)
-        axis.set_yticks(range(len(names)), names, fontsize=7, rotation=90, va="center")
-        axis.set_title(f"{role} {arm}", fontsize=9)
+        image = axis.imshow(shares, cmap="Blues", norm=PowerNorm(0.4 if many else 1, vmin=0, vmax=1))
+        axis.set_title(f"{role} {_short(arm)}", fontsize=9)
         axis.set(xlabel="prediction", ylabel="label")
+        if not many:
+            _name_cells(axis, shares, names, upright)
+    if many:
+        figure.colorbar(image, ax=axes[: len(arms)], label="share of the label's rows; labels by number")
     return figure
+
+
+def _name_cells(axis: Axes, shares: np.ndarray, names: list[str], upright: bool) -> None:
+    """Write each share into its cell, and the names beside the panel."""
+    for (row, column), share in np.ndenumerate(shares):
+        colour = "white" if share > 0.5 else "black"
+        axis.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    axis.set_xticks(range(len(names)), names, fontsize=7, rotation=90 if upright else 0)
+    axis.set_yticks(range(len(names)), names, fontsize=7, rotation=0 if upright else 90, va="center")
 
 
 def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_bins: int, root: Path) -> None:
@@ -226,6 +252,37 @@ def _grid(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]
     for axis in axes.flat[panels:]:
         axis.set_visible(False)
     return figure, list(axes.flat)
+
+
+def _legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, fontsize: int = 8) -> None:
+    """A legend in the axis or to the right of it.
+
+    Its entries are given, because matplotlib leaves out artists whose own label starts with an underscore.
+    """
+    names, artists = zip(*entries, strict=True)
+    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}
+    axis.legend(artists, names, frameon=False, fontsize=fontsize, **place)
+
+
+def _short(name: str) -> str:
+    """A long name without its middle: names of arms often differ at the end only."""
+    half = LONGEST_SHOWN // 2
+    return name if len(name) <= LONGEST_SHOWN else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def _frequent_labels(records: TaskRecords) -> dict[str, list[int]]:
+    """The numbers of the labels by name; of many, those of few test rows together and the others by name."""
+    names = records.label_names
+    if len(names) <= MOST_NAMED:
+        return {name: [number] for number, name in enumerate(names)}
+    frequent = records.clusters["label"].value_counts().index[: MOST_NAMED - 1].tolist()
+    others = [number for number in range(len(names)) if number not in frequent]
+    return {f"{len(others)} others": others} | {names[number]: [number] for number in frequent}
+
+
+def _arms(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every (role, arm) of a table, in its order."""
+    return list(dict.fromkeys(zip(table["role"], table["arm"], strict=True)))
 
 
 def _colours(table: pd.DataFrame) -> dict[tuple[str, str], str]:

@@ -105,8 +105,8 @@ def load_records(study: str, task: str) -> TaskRecords:
         raise UserError(folder, "holds no records", "run `dvc repro`")
     return TaskRecords(
         task=read_json(folder / "task.json"),
-        runs=read_csv(folder / "runs.csv"),
-        history=read_csv(folder / "history.csv"),
+        runs=read_csv(folder / "runs.csv", text=["role", "arm"]),
+        history=read_csv(folder / "history.csv", text=["role", "arm"]),
         labels=read_parquet(folder / "labels.parquet"),
         predictions=read_parquet(folder / "predictions.parquet"),
         clusters=read_parquet(folder / "clusters.parquet"),
@@ -175,8 +175,19 @@ def _clusters(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFr
     tables = {}
     for name, run in runs.items():
         if name.seed == first_seed:
-            points = PCA(n_components=2, svd_solver="full").fit_transform(run.features["test"]).astype(np.float32)
+            points = _projected(run.features["test"])
             tables[name] = pd.DataFrame(
                 {"label": test_labels[: len(points)], "first": points[:, 0], "second": points[:, 1]}
             )
     return _with_names(tables)
+
+
+def _projected(features: np.ndarray) -> np.ndarray:
+    """Features (N, D) in their two directions of largest variance, float32 (N, 2); 0 where there is no such direction.
+
+    One row and one feature have fewer than two; equal rows have no variance, of which scikit-learn takes shares.
+    """
+    components = min(2, *features.shape)
+    with np.errstate(invalid="ignore"):
+        points = PCA(n_components=components, svd_solver="full").fit_transform(features).astype(np.float32)
+    return np.pad(points, ((0, 0), (0, 2 - components)))

@@ -1,0 +1,79 @@
+"""A finished study without training: prepared labels, and runs with random outputs that lean to the right label."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from src.data.prepared import DATA_FOLDER
+from src.files import write_json, write_parquet
+from src.params import Params
+from src.runs import RunName, RunResult, logits_table, runs_of_task, save_run
+from tests.conftest import params_content
+
+ROWS = {"selection": 40, "test": 60}
+HISTORY = ("selection_accuracy", "selection_class_cmi", "selection_feature_cmi", "train_feature_norm_std")
+
+
+def make_study(
+    labels: list[str],
+    teachers: Sequence[str] = ("ce", "cmi_min"),
+    seeds: int = 2,
+    rows: Mapping[str, int] = ROWS,
+    epochs: int = 2,
+    width: int = 8,
+    task: str = "tiny",
+    evaluate: Mapping[str, Any] = {"bootstrap_samples": 100},
+) -> Params:
+    """Write params.yaml, data/ and runs/ of a study of one task into the current folder.
+
+    Args:
+        teachers: the teacher arms, the first of them the baseline.
+        rows: of the splits selection and test.
+        width: of the features.
+    """
+    content = params_content()
+    content |= {"study": "made", "tasks": [task], "seeds": list(range(seeds))}
+    content["finetune"]["arms"] = {arm: {} for arm in teachers}
+    content["evaluate"] |= {"baseline": teachers[0], **evaluate}
+    content["task_settings"][task] = {
+        "source": "folder", "path": "source", "text": ["text"], "labels": labels, "metrics": ["accuracy"]
+    }  # fmt: skip
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    params, generator = Params.model_validate(content), np.random.default_rng(0)
+    truth = {split: generator.integers(len(labels), size=count) for split, count in rows.items()}
+    _prepare(DATA_FOLDER / task, task, labels, truth)
+    for name in runs_of_task(params, task):
+        save_run(name.folder(), _run(name, len(labels), truth, epochs, width, generator))
+    return params
+
+
+def _prepare(folder: Path, task: str, labels: list[str], truth: dict[str, np.ndarray]) -> None:
+    description = {"task": task, "label_names": labels, "metrics": ["accuracy"], "human_ratings": False}
+    write_json(folder / "task.json", description)
+    for split, file in (("selection", "selection.parquet"), ("test", "test_labels.parquet")):
+        write_parquet(folder / file, pd.DataFrame({"row_id": _row_ids(truth[split]), "label": truth[split]}))
+
+
+def _run(
+    name: RunName, classes: int, truth: dict[str, np.ndarray], epochs: int, width: int, generator: np.random.Generator
+) -> RunResult:
+    logits, features = {}, {}
+    for split, labels in truth.items():
+        noise = generator.standard_normal((len(labels), classes), np.float32)
+        logits[split] = noise + 3 * np.eye(classes, dtype=np.float32)[labels]
+        features[split] = generator.standard_normal((len(labels), width), np.float32)
+    history = pd.DataFrame({"epoch": range(1, epochs + 1)} | {key: generator.random(epochs) for key in HISTORY})
+    return RunResult(
+        record={"best_epoch": epochs, "epochs": epochs, "steps": epochs, "environment": {"device": "none"}},
+        history=history,
+        logits=logits_table(logits, {split: _row_ids(labels) for split, labels in truth.items()}),
+        features=features,
+    )
+
+
+def _row_ids(labels: np.ndarray) -> list[str]:
+    return [str(number) for number in range(len(labels))]
