@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from src.data.prepared import DATA_FOLDER
+from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.files import write_json, write_parquet
 from src.params import Params
 from src.runs import RunName, RunResult, logits_table, runs_of_task, save_run
@@ -53,8 +53,8 @@ def make_study(
 
 def _prepare(folder: Path, task: str, labels: list[str], truth: dict[str, np.ndarray]) -> None:
     description = {"task": task, "label_names": labels, "metrics": ["accuracy"], "human_ratings": False}
-    write_json(folder / "task.json", description)
-    for split, file in (("selection", "selection.parquet"), ("test", "test_labels.parquet")):
+    write_json(folder / SPLITS_FOLDER / "task.json", description)
+    for split, file in (("selection", f"{SPLITS_FOLDER}/selection.parquet"), ("test", f"{LABELS_FOLDER}/test.parquet")):
         write_parquet(folder / file, pd.DataFrame({"row_id": _row_ids(truth[split]), "label": truth[split]}))
 
 
