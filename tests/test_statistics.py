@@ -144,7 +144,7 @@ def test_sign_flip_sees_equal_sums_through_the_rounding_of_accuracies(rows):
 
 @pytest.mark.parametrize(("seeds", "tolerance"), [(20, 0), (24, 0), (32, 0), (33, 0.01), (200, 0.01)])
 def test_sign_flip_of_many_seeds(seeds, tolerance):
-    """With differences of one size the number of positive ones is binomial. All flips of 24 seeds would take a minute."""
+    """With differences of one size the number of positive ones is binomial. All flips of 24 would take a minute."""
     wins = seeds // 2 + round(np.sqrt(seeds))
     differences = np.repeat([0.1, -0.1], [wins, seeds - wins])
     assert sign_flip_p(differences) == pytest.approx(2 * binom.sf(wins - 1, seeds, 0.5), abs=tolerance, rel=1e-12)
