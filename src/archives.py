@@ -57,9 +57,10 @@ def cache_folder() -> Path:
     Raises:
         UserError: it is in a home folder, and there is none.
     """
+    allowed = "set HOME or CMI_GLUE_CACHE to a folder"
     if own := os.environ.get("CMI_GLUE_CACHE"):
-        return user_path(own)
-    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cmi-glue"
+        return user_path(own, allowed)
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", allowed) / "cmi-glue"
 
 
 def fetch(archive: Archive) -> Path:

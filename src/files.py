@@ -131,7 +131,7 @@ def read_tensors(source: Path) -> dict[str, np.ndarray]:
         return load_file(source)
 
 
-def user_path(path: str) -> Path:
+def user_path(path: str, allowed: str = "the path in full, or HOME set to a folder") -> Path:
     """A path as people write it, with ~ for a home folder.
 
     Raises:
@@ -140,7 +140,7 @@ def user_path(path: str) -> Path:
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise UserError(path, "there is no such home folder", "the path in full, or HOME set to a folder") from None
+        raise UserError(path, "there is no such home folder", allowed) from None
 
 
 def is_file(path: Path) -> bool:

@@ -3,6 +3,9 @@
 import csv
 import gzip
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +18,8 @@ from src.data.splits import cap, cut, linked_groups, share_texts
 from src.data.vader import read_vader
 from src.errors import UserError
 from src.params import MaxRows, Params, TaskSettings
-from tests.conftest import labelled_texts, params_content
+from tests.conftest import REPOSITORY, labelled_texts, params_content
+from tests.repository import may_only_be_read, without_privileges
 
 # Rows in the archive (METHOD section 7) less ties; groups are documents where the ids name them.
 VADER = {
@@ -397,6 +401,23 @@ def test_a_data_set_is_read_by_the_hub_loader(tmp_path, monkeypatch):
     params = with_folder(tmp_path, **hub_data_set(tmp_path / "set", ["Negative", "Positive"]))
     data = read_split("tiny", params.task("tiny"), params.glue, "train")
     assert data.rows["label"].tolist() == [row["label"] for row in labelled_texts(40, seed=5)]
+
+
+def test_a_complete_cache_of_the_hub_may_only_be_read(tmp_path):
+    """`datasets` locks files of its cache even to read them (its issue 7900)."""
+    (tmp_path / "set").mkdir()
+    settings = hub_data_set(tmp_path / "set", ["negative", "positive"])
+    lines = ["from src.params import TaskSettings", "from src.data.published import read_split"]
+    task = f"TaskSettings(**{with_folder(tmp_path, **settings).task('tiny').model_dump()!r})"
+    lines += [f"print(read_split('tiny', {task}, None, 'train').rows['label'].sum())"]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HOME": str(tmp_path / "cache")}
+    labels = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    may_only_be_read(tmp_path / "cache")
+    told = subprocess.run(
+        [*without_privileges(), *command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (told.stdout, told.returncode) == (labels, 0), told.stderr
 
 
 def test_labels_may_be_names(tmp_path):

@@ -39,6 +39,7 @@ from src.core.models import load_classifier, load_tokenizer
 from src.data.published import LONGEST_TEXT
 from src.data.vader import INNER_ARCHIVE
 from tests.conftest import REPOSITORY, flipped, labelled_texts, params_content
+from tests.repository import may_only_be_read, without_privileges
 
 pytestmark = pytest.mark.fault
 
@@ -1395,6 +1396,13 @@ def test_code_beside_a_known_model_is_not_run(model):
     assert not Path("executed").exists()
 
 
+def test_a_model_below_the_home_folder(model, monkeypatch):
+    from src.params import ModelSource
+
+    monkeypatch.setenv("HOME", str(model.parent))
+    assert load_tokenizer(ModelSource(source="folder", name="~/model")).pad_token == "[PAD]"
+
+
 def test_the_traps_of_these_tests_work(workplace):
     """The pickle and the code that no model may run do leave a trace where they are run."""
     pickle.loads(pickle.dumps(Hostile()))
@@ -1660,6 +1668,58 @@ def test_in_a_process_of_its_own(model, tmp_path, refused, kind):
     assert outcome.returncode == 1
     refused.line(kind, case, outcome.stderr)
     assert everything(tmp_path) == before
+
+
+# Folders that may only be read, each with a stage that writes to it and its arguments
+READ_ONLY = {
+    "data": ["stages.prepare", *PREPARE],
+    "checkpoints": ["stages.finetune", *FINETUNE],
+    "runs": ["stages.finetune", *FINETUNE],
+}
+
+
+@pytest.mark.parametrize("place", READ_ONLY)
+def test_a_folder_that_may_only_be_read(model, refused, place):
+    write_params(
+        ("models.teacher", {"source": "folder", "name": "model"}),
+        ("models.student.layers", None),
+        ("finetune.training.epochs", 1),
+    )
+    Path(place).mkdir(exist_ok=True)
+    may_only_be_read(Path(place))
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    outcome = subprocess.run(
+        [*without_privileges(), sys.executable, "-m", *READ_ONLY[place]],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert outcome.returncode == 1
+    case = Case(
+        f"{place}/: a folder that may only be read", None, "cannot be written (Permission denied); a place that"
+    )
+    refused.line("rights", case, outcome.stderr)
+    assert outcome.stderr.startswith(f"error: {place}/tiny")
+
+
+def test_a_folder_on_a_disk_that_may_only_be_read(workplace, refused):
+    Path("data").mkdir()
+    read_only = "mount --bind data data && mount -o remount,bind,ro data && exec "
+    command = ["unshare", "--mount", "sh", "-c", f"{read_only}{sys.executable} -m stages.prepare --task tiny"]
+    if subprocess.run([*command[:-1], f"{read_only}true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a folder needs root")
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert outcome.returncode == 1
+    case = Case("data/ on a disk that may only be read", None, "data/tiny: cannot be written (Read-only file system)")
+    refused.line("rights", case, outcome.stderr)
+
+
+def test_a_file_in_the_place_of_the_data_folder(workplace, refused):
+    Path("data").touch()
+    case = Case("a file in the place of data/", None, "data/tiny: cannot be written (File exists); a place that")
+    refused("rights", case, stages.prepare.main, *PREPARE)
 
 
 def test_a_byte_order_mark_is_no_fault(workplace, prepared, monkeypatch):

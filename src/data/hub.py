@@ -1,7 +1,6 @@
 """Data sets of the Hugging Face hub, through `datasets` and its cache."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.errors import UserError, first_line
-from src.files import NOT_ALLOWED
+from src.files import NOT_ALLOWED, user_path
 from src.params import Glue, TaskSettings
 
 
@@ -39,9 +38,10 @@ def read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tuple
 
 def _load(repository: str, part: str | None, split: str, revision: str, label: str) -> tuple[pd.DataFrame, list[str]]:
     """The rows, and the names that the data set gives its labels."""
-    from datasets import Dataset, disable_progress_bars, load_dataset
+    from datasets import Dataset, config, disable_progress_bars, load_dataset
 
     disable_progress_bars()
+    place = user_path(str(config.HF_DATASETS_CACHE), "set HOME or HF_HOME to a folder").absolute()
 
     def load(cache: str | None = None) -> tuple[pd.DataFrame, list[str]]:
         rows: Dataset = load_dataset(repository, part, split=split, revision=revision, cache_dir=cache)
@@ -52,21 +52,21 @@ def _load(repository: str, part: str | None, split: str, revision: str, label: s
     except OSError as error:
         if error.errno not in NOT_ALLOWED:
             raise
-    with _cache_of_links() as cache:
-        return load(cache)
+    with _cache_of_links(place) as links:
+        return load(links)
 
 
 @contextmanager
-def _cache_of_links() -> Iterator[str]:
+def _cache_of_links(cache: Path) -> Iterator[str]:
     """The cache of `datasets` as links in a folder of our own, for the while: it locks files even to read them."""
-    from datasets import config
-
-    cache = Path(config.HF_DATASETS_CACHE).expanduser()
-    with tempfile.TemporaryDirectory() as folder:
-        if os.access(cache, os.R_OK):
-            locks = shutil.ignore_patterns("*.lock")
-            shutil.copytree(cache.absolute(), folder, copy_function=os.symlink, ignore=locks, dirs_exist_ok=True)
-        yield folder
+    with tempfile.TemporaryDirectory() as copy:
+        for folder, _, names in os.walk(cache):
+            below = Path(copy, Path(folder).relative_to(cache))
+            below.mkdir(exist_ok=True)
+            for name in names:
+                if not name.endswith(".lock"):
+                    (below / name).symlink_to(Path(folder, name))
+        yield copy
 
 
 def _check_label_names(place: str, names: list[str], labels: list[str]) -> None:
