@@ -4,8 +4,10 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -418,6 +420,27 @@ def test_a_complete_cache_of_the_hub_may_only_be_read(tmp_path):
         [*without_privileges(), *command], env=environment, capture_output=True, text=True, check=False
     )
     assert (told.stdout, told.returncode) == (labels, 0), told.stderr
+
+
+@pytest.mark.parametrize("revision", ["0" * 40, "1" * 40], ids=["this one", "another"])
+def test_without_the_hub_only_the_pinned_revision_is_read(tmp_path, monkeypatch, revision):
+    """`datasets` would take the newest in its cache, whatever its revision."""
+    import datasets
+
+    (tmp_path / "set").mkdir()
+    hub_data_set(tmp_path / "set", ["negative", "positive"])
+    rows = datasets.load_dataset(str(tmp_path / "set"), split="train", cache_dir=str(tmp_path / "first"))
+    folder = tmp_path / "cache" / "owner___name" / "default" / "0.0.0" / revision
+    shutil.copytree(Path(rows.cache_files[0]["filename"]).parent, folder)
+    (folder / "set-train.arrow").rename(folder / "name-train.arrow")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    params = with_folder(tmp_path, source="hub", path="owner/name", revision="0" * 40)
+    if revision == "0" * 40:
+        assert len(read_split("tiny", params.task("tiny"), params.glue, "train").rows) == 40
+    else:
+        with pytest.raises(UserError, match=f"the newest in the cache is revision {revision}.*; check the network"):
+            read_split("tiny", params.task("tiny"), params.glue, "train")
 
 
 def test_labels_may_be_names(tmp_path):

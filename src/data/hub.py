@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face hub, through `datasets` and its cache."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ def _load(repository: str, part: str | None, split: str, revision: str, label: s
 
     def load(cache: str | None = None) -> tuple[pd.DataFrame, list[str]]:
         rows: Dataset = load_dataset(repository, part, split=split, revision=revision, cache_dir=cache)
+        _check_revision(rows.cache_files, revision)
         return rows.to_pandas(), getattr(rows.features.get(label), "names", None) or []
 
     try:
@@ -54,6 +56,13 @@ def _load(repository: str, part: str | None, split: str, revision: str, label: s
             raise
     with _cache_of_links(place) as links:
         return load(links)
+
+
+def _check_revision(files: list[dict[str, str]], revision: str) -> None:
+    """Without the hub `datasets` takes the newest of its cache, whatever its revision, which names the folder."""
+    for found in {Path(file["filename"]).parent.name for file in files}:
+        if re.fullmatch("[0-9a-f]{40}", found) and found != revision:
+            raise ValueError(f"the hub cannot be reached, and the newest in the cache is revision {found}")
 
 
 @contextmanager
