@@ -144,9 +144,15 @@ def user_path(path: str, allowed: str = "the path in full, or HOME set to a fold
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of that name; False also for what can be no name, such as one too long."""
+    """Whether there is a file of that name; False also for what can be no name, such as one too long.
+
+    Raises:
+        UserError: its folder may not be looked into.
+    """
     try:
         return path.is_file()
+    except PermissionError:
+        raise UserError(path, "not readable (Permission denied)", "a folder that you may read") from None
     except OSError:
         return False
 

@@ -1656,15 +1656,18 @@ PROCESSES = {
 }
 
 
+def in_a_process(*command: str) -> subprocess.CompletedProcess:
+    """Run a command in the current folder that finds this repository's modules."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("kind", PROCESSES)
 def test_in_a_process_of_its_own(model, tmp_path, refused, kind):
     case, command = PROCESSES[kind]
     case.damage(model)
     before = everything(tmp_path)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    outcome = subprocess.run(
-        [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
-    )
+    outcome = in_a_process(sys.executable, "-m", *command)
     assert outcome.returncode == 1
     refused.line(kind, case, outcome.stderr)
     assert everything(tmp_path) == before
@@ -1687,14 +1690,7 @@ def test_a_folder_that_may_only_be_read(model, refused, place):
     )
     Path(place).mkdir(exist_ok=True)
     may_only_be_read(Path(place))
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    outcome = subprocess.run(
-        [*without_privileges(), sys.executable, "-m", *READ_ONLY[place]],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    outcome = in_a_process(*without_privileges(), sys.executable, "-m", *READ_ONLY[place])
     assert outcome.returncode == 1
     case = Case(
         f"{place}/: a folder that may only be read", None, "cannot be written (Permission denied); a place that"
@@ -1703,14 +1699,29 @@ def test_a_folder_that_may_only_be_read(model, refused, place):
     assert outcome.stderr.startswith(f"error: {place}/tiny")
 
 
+# What may not be read, and the file that the line then names
+UNREADABLE = {"source": "source/train.jsonl", "data/tiny/train.parquet": "data/tiny/train.parquet"}
+
+
+@pytest.mark.parametrize("path", UNREADABLE)
+def test_what_may_not_be_read(model, refused, path):
+    Path(path).chmod(0)
+    command = ["stages.prepare", *PREPARE] if path == "source" else ["stages.finetune", *FINETUNE]
+    outcome = in_a_process(*without_privileges(), sys.executable, "-m", *command)
+    Path(path).chmod(0o755)
+    assert outcome.returncode == 1
+    case = Case(f"{path}: no right to read it", None, "not readable (Permission denied); a f")
+    refused.line("rights", case, outcome.stderr)
+    assert outcome.stderr.startswith(f"error: {UNREADABLE[path]}")
+
+
 def test_a_folder_on_a_disk_that_may_only_be_read(workplace, refused):
     Path("data").mkdir()
     read_only = "mount --bind data data && mount -o remount,bind,ro data && exec "
     command = ["unshare", "--mount", "sh", "-c", f"{read_only}{sys.executable} -m stages.prepare --task tiny"]
     if subprocess.run([*command[:-1], f"{read_only}true"], capture_output=True, check=False).returncode != 0:
         pytest.skip("mounting a folder needs root")
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    outcome = in_a_process(*command)
     assert outcome.returncode == 1
     case = Case("data/ on a disk that may only be read", None, "data/tiny: cannot be written (Read-only file system)")
     refused.line("rights", case, outcome.stderr)
