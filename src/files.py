@@ -24,9 +24,14 @@ from safetensors.numpy import load_file
 from src.errors import UserError, first_line
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-class DiskFull(UserError):
+class CannotWrite(UserError):
+    """`target` cannot be written: see the message."""
+
+
+class DiskFull(CannotWrite):
     """There is no room to write `target`."""
 
     def __init__(self, target: Path) -> None:
@@ -38,9 +43,9 @@ def new_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder that takes the place of `target` when the block ends without an error.
 
     Raises:
-        DiskFull: so it is.
+        CannotWrite: no room, no right to, or something else in the way.
     """
-    with _full_disk_named(target):
+    with faults_named(target):
         _remove_drafts(target)
         draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.draft-", dir=target.parent))
         try:
@@ -58,12 +63,13 @@ def new_file(target: Path) -> Iterator[Path]:
     """Yield a path whose file takes the place of `target` when the block ends without an error.
 
     Raises:
-        DiskFull: so it is.
+        CannotWrite: no room, no right to, or something else in the way.
     """
-    with _full_disk_named(target):
+    with faults_named(target):
         _remove_drafts(target)
         draft = target.with_name(f".{target.name}.draft-{os.getpid()}")
         try:
+            draft.touch()
             yield draft
             draft.replace(target)
         finally:
@@ -129,10 +135,28 @@ def read_tensors(source: Path) -> dict[str, np.ndarray]:
         return load_file(source)
 
 
+def user_path(path: str, allowed: str = "the path in full, or HOME set to a folder") -> Path:
+    """A path as people write it, with ~ for a home folder.
+
+    Raises:
+        UserError: there is no such home.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(path, "there is no such home folder", allowed) from None
+
+
 def is_file(path: Path) -> bool:
-    """Whether there is a file of that name; False also for what can be no name, such as one too long."""
+    """Whether there is a file of that name; False also for what can be no name, such as one too long.
+
+    Raises:
+        UserError: its folder may not be looked into.
+    """
     try:
         return path.is_file()
+    except PermissionError:
+        raise UserError(path, "not readable (Permission denied)", "a folder that you may read") from None
     except OSError:
         return False
 
@@ -154,14 +178,29 @@ def _remove_drafts(target: Path) -> None:
 
 
 @contextmanager
-def _full_disk_named(target: Path) -> Iterator[None]:
-    """Also where a file of a draft folder found no room, `target` is what the user knows of."""
+def faults_named(
+    target: Path, problem: str = "cannot be written", allowed: str = "a place that you may write to"
+) -> Iterator[None]:
+    """Also where the fault is with a folder above or a file of a draft, `target` is what the user knows of.
+
+    Raises:
+        CannotWrite: no room, no right to, or something else in the way.
+    """
     try:
         yield
     except Exception as error:
         if isinstance(error, DiskFull) or _found_no_space(error):
             raise DiskFull(target) from None
+        if isinstance(error, CannotWrite):
+            raise CannotWrite(target, error.problem, error.allowed) from None
+        if isinstance(error, OSError) and error.filename is not None and _lies_by(Path(error.filename), target):
+            raise CannotWrite(target, f"{problem} ({error.strerror})", allowed) from None
         raise
+
+
+def _lies_by(named: Path, target: Path) -> bool:
+    """Whether a file that an error names is at or below the target's folder, or one of the folders above it."""
+    return named.is_relative_to(target.parent) or target.is_relative_to(named)
 
 
 def _found_no_space(error: BaseException | None) -> bool:
@@ -179,6 +218,8 @@ def _damage_named(source: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise UserError(source, "not found", "run `dvc repro`") from None
+    except PermissionError:
+        raise UserError(source, "not readable (Permission denied)", "a file that you may read") from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, SafetensorError) as error:
         allowed = "delete it and run `dvc repro`"
         raise UserError(source, f"damaged or of another format ({first_line(error)})", allowed) from None

@@ -51,6 +51,13 @@ def _commit(revision: str) -> str:
     return revision
 
 
+def _text(value: Any) -> Any:
+    """YAML reads yes, no, null, 1 and 2024-01-01 as something else."""
+    if not isinstance(value, str):
+        raise ValueError("it should be text: put it in quotes")
+    return value
+
+
 def _label_name(name: str) -> str:
     """Label names are shown in tables and figures, and are part of column names."""
     if not name.strip() or name != name.strip() or not name.isprintable():
@@ -58,10 +65,17 @@ def _label_name(name: str) -> str:
     return name
 
 
+def _dropped_label(label: Any) -> Any:
+    if isinstance(label, bool) or not isinstance(label, str | int | None):
+        raise ValueError("it should be a whole number, a text in quotes, or null for rows without a label")
+    return label
+
+
 # Task names may hold dashes; arm and recipe names may not, because a dash joins the two in a student's name.
 TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=LONGEST_NAME)]
 ArmName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)]
-LabelName = Annotated[str, Field(max_length=LONGEST_NAME), AfterValidator(_label_name)]
+LabelName = Annotated[str, Field(max_length=LONGEST_NAME), BeforeValidator(_text), AfterValidator(_label_name)]
+DroppedLabel = Annotated[str | int | None, BeforeValidator(_dropped_label)]
 Commit = Annotated[str, AfterValidator(_commit)]
 Whole = Annotated[int, BeforeValidator(_no_boolean)]
 Real = Annotated[float, BeforeValidator(_no_boolean)]
@@ -311,6 +325,10 @@ class TaskSettings(Section):
     or two text columns: `path` is then the hub id (with `revision`) or the folder. `test_split` names the
     labelled split that serves as test; without one (null) the test rows are cut from train. `transfer_file` is
     a local file of more texts without labels, in the columns of `text` (vader: a column text).
+
+    Rows whose label is in `drop_labels` are left out (None: rows without a label). `quoting` says whether quotes of
+    a .tsv or .csv file enclose fields (None: always in .csv, and where nothing else is possible in .tsv).
+    `test_overlap` says what becomes of train rows with a text of `test_split`.
     """
 
     source: Literal["vader", "glue", "hub", "folder"]
@@ -325,6 +343,9 @@ class TaskSettings(Section):
     train_split: str = "train"
     test_split: str | None = "validation"
     transfer_file: str | None = None
+    drop_labels: list[DroppedLabel] = []
+    quoting: Annotated[bool, Field(strict=True)] | None = None
+    test_overlap: Literal["keep", "drop"] = "keep"
 
     @field_validator("metrics", "text")
     @classmethod
@@ -351,6 +372,12 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _no_label_is_dropped(self) -> "TaskSettings":
+        if both := [label for label in self.drop_labels if str(label) in (self.labels or [])]:
+            raise ValueError(f"drop_labels holds {both[0]!r}, which is one of labels")
+        return self
+
+    @model_validator(mode="after")
     def _keys_fit_the_source(self) -> "TaskSettings":
         needed = {
             "vader": ["part"],
@@ -360,6 +387,8 @@ class TaskSettings(Section):
         }[self.source]
         if self.transfer_file is not None and not self.max_rows.transfer:
             raise ValueError("transfer_file needs max_rows.transfer above 0")
+        if self.source == "vader" and self.drop_labels:
+            raise ValueError("drop_labels is of the other sources: every row of vader has its label from its ratings")
         missing = [key for key in needed if getattr(self, key) is None]
         if missing:
             raise ValueError(f"source {self.source} needs {', '.join(missing)}")

@@ -13,10 +13,16 @@ def main() -> None:
     parser.add_argument("--task", required=True, help="a name from task_settings in params.yaml")
     task = parser.parse_args().task
 
-    description = prepare_task(task, load_params())
+    params = load_params()
+    description = prepare_task(task, params)
 
     for split, facts in description["splits"].items():
         print(f"{task} {split}: {facts['rows']} rows, labels {facts['labels']}")
+    for split, rows in description.get("dropped_rows", {}).items():
+        print(f"{task} {split}: {rows} rows left out by drop_labels")
+    if overlap := description.get("test_overlap"):
+        told = "{train} rows of train and {selection} of selection have a text of test, {left_out} were left out"
+        print(f"{task}: {told.format_map(overlap)} (test_overlap: {params.task(task).test_overlap})")
 
 
 if __name__ == "__main__":

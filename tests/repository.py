@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from src.params import ModelSource
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 
@@ -37,6 +39,22 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
     )
     assert (outcome.returncode == 0) == ok, outcome.stdout
     return outcome.stdout
+
+
+def without_privileges() -> list[str]:
+    """The start of a command line in which permissions hold, as they do for all but root; skips where none can."""
+    if os.geteuid() != 0:
+        return []
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+    if shutil.which("setpriv") is None or subprocess.run([*command, "true"], check=False).returncode != 0:
+        pytest.skip("root may write anywhere, and setpriv, which could change that, does not work here")
+    return command
+
+
+def may_only_be_read(folder: Path) -> None:
+    """No file of it can be written, made or deleted without privileges."""
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
 
 
 def clone(folder: Path) -> None:

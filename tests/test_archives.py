@@ -3,13 +3,19 @@
 import hashlib
 import os
 import subprocess
+import sys
+import sysconfig
+import venv
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from src import archives
-from src.archives import Archive, fetch, model_folder
+from src.archives import Archive, cache_folder, fetch, model_folder
 from src.errors import UserError
+from tests.conftest import REPOSITORY
+from tests.repository import may_only_be_read, without_privileges
 
 
 @pytest.fixture
@@ -52,6 +58,97 @@ def test_no_network_is_one_line_and_leaves_no_file(cache, monkeypatch):
         fetch(archives.VADER)
     assert "\n" not in str(caught.value)
     assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
+
+
+def unpack(archive: Archive, **environment: str) -> subprocess.CompletedProcess:
+    """`model_folder` of a wheel, in a process of its own to which permissions apply."""
+    lines = ["from src import archives", f"archives.MODEL_ARCHIVES['tiny'] = (archives.{archive!r}, 'tiny/model')"]
+    lines += [
+        "try: print(archives.model_folder('tiny'))",
+        "except archives.UserError as error: print(f'error: {error}')",
+    ]
+    command = [*without_privileges(), sys.executable, "-c", "\n".join(lines)]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("locks", [True, False], ids=["with its locks", "without locks"])
+def test_a_complete_cache_is_only_read(cache, wheel, locks):
+    """Another user's, or one on a read-only disk."""
+    folder = model_folder("tiny")
+    for lock in cache.glob(".*.lock"):
+        lock.chmod(0o644) if locks else lock.unlink()
+    may_only_be_read(cache)
+    assert unpack(wheel).stdout == f"{folder}\n"
+
+
+def test_the_locks_of_a_cache_serve_every_user(cache, wheel):
+    model_folder("tiny")
+    assert [oct(path.stat().st_mode & 0o777) for path in cache.glob(".*.lock")] == ["0o666"]
+
+
+@pytest.mark.parametrize("kept", ["the wheel", "nothing"])
+def test_a_cache_that_lacks_something_and_may_only_be_read_is_one_line(cache, wheel, kept):
+    if kept == "nothing":
+        (cache / wheel.filename).unlink()
+    may_only_be_read(cache)
+    told = unpack(wheel).stdout
+    assert told.startswith(f"error: {cache}/tiny-")
+    assert "cannot be used (Permission denied); set CMI_GLUE_CACHE to a folder that you may write to" in told
+
+
+def test_a_home_that_may_only_be_read_is_one_line(tmp_path, wheel):
+    (tmp_path / "home").mkdir()
+    may_only_be_read(tmp_path / "home")
+    told = unpack(wheel, CMI_GLUE_CACHE="", XDG_CACHE_HOME="", HOME=str(tmp_path / "home")).stdout
+    assert told.startswith(f"error: {tmp_path}/home/.cache/cmi-glue/{wheel.filename}: cannot be used (")
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable", ["CMI_GLUE_CACHE", "XDG_CACHE_HOME"])
+def test_the_cache_may_be_below_the_home_folder(tmp_path, monkeypatch, variable):
+    monkeypatch.delenv("CMI_GLUE_CACHE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(variable, "~/kept")
+    assert cache_folder() in (tmp_path / "kept", tmp_path / "kept" / "cmi-glue")
+    monkeypatch.setenv(variable, "~nobody-of-this-name/kept")
+    with pytest.raises(UserError, match="there is no such home folder; set HOME or CMI_GLUE_CACHE to a folder"):
+        cache_folder()
+
+
+def test_an_environment_without_pip_says_so(cache, tmp_path):
+    """As `uv venv` and `python -m venv --without-pip` make them."""
+    venv.create(tmp_path / "bare", with_pip=False)
+    python = tmp_path / "bare" / "bin" / "python"
+    code = "from src.archives import VADER, fetch\ntry: fetch(VADER)\nexcept Exception as error: print(error)"
+    packages = os.pathsep.join([str(REPOSITORY), str(tmp_path / "packages")])
+    (tmp_path / "packages").mkdir()
+    for name in ("filelock", "numpy", "numpy.libs", "pandas", "dateutil", "six.py", "pyarrow", "safetensors"):
+        found = Path(sysconfig.get_path("purelib"), name)
+        if found.exists():
+            (tmp_path / "packages" / name).symlink_to(found)
+    environment = os.environ | {"PYTHONPATH": packages}
+    told = subprocess.run([python, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    expected = f"vaderSentiment==3.3.2: cannot be fetched ({python} has no pip); run `{python} -m ensurepip`, or put "
+    assert told.stdout.startswith(expected), told.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise SystemExit('pip ran into a wall')", "pip ran into a wall"),
+        ("import sys; sys.exit(9)", "exit status 9"),
+        ("import sys; print('ERROR: no room\\nnote', file=sys.stderr); sys.exit(1)", "no room"),
+        ("import os; os.kill(os.getpid(), 9)", "exit status -9"),
+    ],
+)
+def test_the_reason_that_pip_gives(cache, tmp_path, monkeypatch, code, said):
+    (tmp_path / "pip").mkdir()
+    (tmp_path / "pip" / "__init__.py").touch()
+    (tmp_path / "pip" / "__main__.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(UserError, match=rf"pip could not fetch it \({said}\); check the network, or put"):
+        fetch(archives.VADER)
 
 
 def test_only_the_files_of_the_model_folder_are_unpacked(cache, wheel):

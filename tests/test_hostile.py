@@ -18,10 +18,13 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -36,7 +39,7 @@ from src.core.models import load_classifier, load_tokenizer
 from src.data.published import LONGEST_TEXT
 from src.data.vader import INNER_ARCHIVE
 from tests.conftest import REPOSITORY, flipped, labelled_texts, params_content
-from tests.repository import digests
+from tests.repository import digests, may_only_be_read, without_privileges
 
 pytestmark = pytest.mark.fault
 
@@ -488,6 +491,28 @@ TASKS = {
         {"max_rows": {"train": True}},
         "it should be a number, not true or false",
     ),
+    "true to drop": (
+        "true among the labels to drop",
+        {"drop_labels": [-1, True]},
+        "tiny.drop_labels.1: not acceptable (got True); it should be a whole number, a text in quotes, or null",
+    ),
+    "number to drop": ("a number where a list of labels belongs", {"drop_labels": -1}, "it should be a valid list"),
+    "name to drop": (
+        "a label to drop that is one to learn",
+        {"labels": ["1", "2"], "drop_labels": [2]},
+        "drop_labels holds 2, which is one of labels",
+    ),
+    "rated rows to drop": (
+        "labels to drop of VADER, whose labels are made from ratings",
+        {"source": "vader", "part": "movie", "drop_labels": [-1]},
+        "drop_labels is of the other sources",
+    ),
+    "word for quoting": ("a word for quoting", {"quoting": "minimal"}, "tiny.quoting: not acceptable (got 'minimal')"),
+    "true for overlap": (
+        "true for what becomes of rows with a text of test",
+        {"test_overlap": True},
+        "tiny.test_overlap: not acceptable (got True); it should be 'keep' or 'drop'",
+    ),
 }
 
 # Label names: the same form.
@@ -515,7 +540,12 @@ LABEL_NAMES = {
     "boolean": (
         "labels yes and no, which YAML takes for true and false",
         {"labels": [False, True]},
-        "tiny.labels.0: not acceptable (got False); it should be a valid string",
+        "tiny.labels.0: not acceptable (got False); it should be text: put it in quotes",
+    ),
+    "null": (
+        "null for a label",
+        {"labels": ["a", None]},
+        "tiny.labels.1: not acceptable (got None); it should be text",
     ),
     "number": ("numbers for labels", {"labels": [0, 1]}, "tiny.labels.0: not acceptable (got 0)"),
 }
@@ -566,7 +596,22 @@ SOURCES = {
     "few rows": (
         "too few rows for every label",
         {"max_rows": {"selection": 1}},
-        "splits.selection, max_rows.selection: 1 of 160 rows leave a split without some label",
+        "splits.selection, max_rows.selection: 1 of 160 rows leave a split without some label; give each split more",
+    ),
+    "capped test": (
+        "a cap that leaves a label out of test",
+        {"max_rows": {"test": 1}},
+        "max_rows.test: the 1 rows of test do not hold every label; allow more rows",
+    ),
+    "label of no row": (
+        "a label that no row has",
+        {"labels": ["negative", "positive", "mixed"]},
+        "tiny.train_split: split 'train' has no row of label 'mixed'; a split with rows of every label",
+    ),
+    "unknown home": (
+        "a home folder that does not exist",
+        {"path": "~nobody-of-this-name/data"},
+        "~nobody-of-this-name/data: there is no such home folder; the path in full",
     ),
 }
 
@@ -597,6 +642,14 @@ def test_labels_in_another_order_than_the_data_sets(workplace, refused, monkeypa
 def test_an_unknown_task(workplace, refused):
     case = Case("a task that does not exist, on the command line", None, "task_settings: has no entry '../../etc'")
     refused("tasks", case, stages.prepare.main, "--task", "../../etc")
+
+
+def column_twice() -> bytes:
+    """A Parquet file with two columns `label`."""
+    file = io.BytesIO()
+    columns = [pa.array(["a"]), pa.array([1]), pa.array([0])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["sentence", "label", "label"]), file)
+    return file.getvalue()
 
 
 # Rows: (what is broken, (file, its content), expected)
@@ -645,8 +698,24 @@ ROWS = {
     "label below 0": (
         "a label below 0, as GLUE's test splits have",
         ("train.jsonl", '{"sentence": "a", "label": -1}'),
-        "row 0: label -1 is out of range",
+        "row 0: label -1 is out of range; allowed: 0 to 1, or a name of negative, positive; drop_labels leaves out",
     ),
+    "name among numbers": (
+        "a name among numbers",
+        ("train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "b", "label": "positive"}'),
+        "row 1: label 'positive' is a name, others are not; either names or numbers in all rows",
+    ),
+    "number among names": (
+        "a number among the names of a CSV file",
+        ("train.csv", "sentence,label\na,positive\nb,0\n"),
+        "train.csv, row 1: label 0 is a number, others are not",
+    ),
+    "leading zero": (
+        "a label with a leading zero",
+        ("train.csv", "sentence,label\na,01\n"),
+        "row 0: label '01' is out",
+    ),
+    "blank before": ("a blank before a label", ("train.tsv", "sentence\tlabel\na\t 1\n"), "row 0: label ' 1' is out"),
     "label missing": (
         "a row without its label",
         ("train.jsonl", '{"sentence": "a", "label": null}'),
@@ -750,6 +819,104 @@ ROWS = {
         ("train.parquet", pd.DataFrame({"sentence": ["a"], "label": pd.to_datetime(["2020-01-01"])})),
         "train.parquet, row 0: label Timestamp",
     ),
+    "missing in Parquet": (
+        "a missing label among the integers of a Parquet file",
+        ("train.parquet", pd.DataFrame({"sentence": ["a", "b"], "label": pd.array([1, None], dtype="Int64")})),
+        "train.parquet, row 1: label <NA> is out of range",
+    ),
+    "missing category": (
+        "a missing label among the categories of a Parquet file",
+        ("train.parquet", pd.DataFrame({"sentence": ["a", "b"], "label": pd.Categorical(["positive", None])})),
+        "train.parquet, row 1: label nan is out of range",
+    ),
+    "booleans in Parquet": (
+        "booleans for labels in Parquet",
+        ("train.parquet", pd.DataFrame({"sentence": ["a", "b"], "label": [True, False]})),
+        "train.parquet, row 0: label True is out of range",
+    ),
+    "decimals in Parquet": (
+        "decimals for labels in Parquet",
+        ("train.parquet", pd.DataFrame({"sentence": ["a"], "label": [Decimal(1)]})),
+        "train.parquet, row 0: label Decimal('1') is out of range",
+    ),
+    "lists in Parquet": (
+        "lists for labels in Parquet",
+        ("train.parquet", pd.DataFrame({"sentence": ["a"], "label": [[1]]})),
+        "train.parquet, row 0: label array([1]) is out of range",
+    ),
+    "missing text in Parquet": (
+        "a missing text in Parquet",
+        ("train.parquet", pd.DataFrame({"sentence": pd.array(["a", None], dtype="string"), "label": [1, 0]})),
+        "train.parquet, row 1: column 'sentence' holds no text",
+    ),
+    "column of an index": (
+        "the labels of a Parquet file as the index of a data frame",
+        ("train.parquet", pd.DataFrame({"sentence": ["a"], "label": [1]}).set_index("label")),
+        "train.parquet: no column 'label'; allowed: sentence",
+    ),
+    "column twice in Parquet": (
+        "a Parquet file that names a column twice",
+        ("train.parquet", column_twice()),
+        "train.parquet: not readable (it names a column twice: sentence, label, label)",
+    ),
+    "quotes of two kinds": (
+        "a TSV file whose quotes may enclose its field, or be the text's own",
+        ("train.tsv", 'sentence\tlabel\n"He said ""no"" to it"\t0\n'),
+        "train.tsv: its quotes may enclose fields, as pandas writes them, or be the texts' own, as in GLUE's files",
+    ),
+    "text after a quote": (
+        "a CSV field that goes on after its closing quote",
+        ("train.csv", 'sentence,label\n"a" and "b",1\n'),
+        'train.csv: not readable ("a" and "b",1 is no whole field in quotes; quotes within one are doubled)',
+    ),
+    "backslashes before quotes": (
+        "a CSV field whose quotes have backslashes",
+        ("train.csv", 'sentence,label\n"He said \\"no\\", twice",1\n'),
+        "is no whole field in quotes; quotes within one are doubled",
+    ),
+}
+
+# Rows that only the task's settings make wrong: (what is broken, (settings, file, content), expected)
+ROWS_AND_SETTINGS = {
+    "place or name": (
+        "numbers for labels whose names are other numbers in the same range",
+        ({"labels": ["1", "0"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
+        "train.jsonl, row 0: label 1 may be the name '1' or a place among 1, 0; names as texts",
+    ),
+    "places of numbers": (
+        "places for labels whose names are numbers",
+        ({"labels": ["1", "2"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
+        "train.jsonl, row 1: label 0 is out of range; allowed: a name of 1, 2; drop_labels",
+    ),
+    "stray quotes": (
+        "quoting asked for where quotes are the texts' own",
+        ({"quoting": True}, "train.tsv", 'sentence\tlabel\n"a" b\t0\n'),
+        'train.tsv: not readable ("a" b 0 is no whole field in quotes',
+    ),
+    "all dropped": (
+        "labels to drop that are all of one label",
+        ({"drop_labels": [1]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
+        "tiny.train_split: split 'train' has no row of label 'positive'",
+    ),
+    "test without a label": (
+        "a test split without rows of one label",
+        ({}, "validation.jsonl", '{"sentence": "a", "label": 1}'),
+        "tiny.test_split: split 'validation' has no row of label 'negative'; a split with rows of every label",
+    ),
+    "all in test": (
+        "no train row of one label that is not in test too",
+        ({"test_overlap": "drop"}, "train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "good", "label": 1}'),
+        "tiny.test_overlap: train, less the 1 rows with a text of test, has no row of label 'positive'",
+    ),
+    "one text of a label": (
+        "a label of one text, which no cut can put on both sides",
+        (
+            {},
+            "train.jsonl",
+            '{"sentence": "a", "label": 0}\n' * 2 + '{"sentence": "b", "label": 1}\n{"sentence": "c", "label": 1}',
+        ),
+        "leave a split without some label; data with more than one text or document of label 0, counted from 0",
+    ),
 }
 
 
@@ -847,6 +1014,20 @@ def write_source(name: str, content: str | bytes | pd.DataFrame) -> None:
 @table(ROWS)
 def test_rows(workplace, refused, case):
     write_source(*case.damage)
+    refused("data rows", case, stages.prepare.main, *PREPARE)
+
+
+@table(ROWS_AND_SETTINGS)
+def test_rows_and_settings(workplace, refused, case):
+    settings, name, content = case.damage
+    if name == "validation.jsonl":
+        Path("source", name).write_text(content)
+    else:
+        write_source(name, content)
+    if "test_overlap" in settings:
+        with Path("source/validation.jsonl").open("a") as file:
+            file.write('{"sentence": "good", "label": 1}\n')
+    write_params(("task_settings.tiny", TINY | settings))
     refused("data rows", case, stages.prepare.main, *PREPARE)
 
 
@@ -1225,6 +1406,13 @@ def test_code_beside_a_known_model_is_not_run(model):
     assert not Path("executed").exists()
 
 
+def test_a_model_below_the_home_folder(model, monkeypatch):
+    from src.params import ModelSource
+
+    monkeypatch.setenv("HOME", str(model.parent))
+    assert load_tokenizer(ModelSource(source="folder", name="~/model")).pad_token == "[PAD]"
+
+
 def test_the_traps_of_these_tests_work(workplace):
     """The pickle and the code that no model may run do leave a trace where they are run."""
     pickle.loads(pickle.dumps(Hostile()))
@@ -1478,18 +1666,81 @@ PROCESSES = {
 }
 
 
+def in_a_process(*command: str) -> subprocess.CompletedProcess:
+    """Run a command in the current folder that finds this repository's modules."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize("kind", PROCESSES)
 def test_in_a_process_of_its_own(model, tmp_path, refused, kind):
     case, command = PROCESSES[kind]
     case.damage(model)
     before = everything(tmp_path)
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1"}
-    outcome = subprocess.run(
-        [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False
-    )
+    outcome = in_a_process(sys.executable, "-m", *command)
     assert outcome.returncode == 1
     refused.line(kind, case, outcome.stderr)
     assert everything(tmp_path) == before
+
+
+# Folders that may only be read, each with a stage that writes to it and its arguments
+READ_ONLY = {
+    "data": ["stages.prepare", *PREPARE],
+    "checkpoints": ["stages.finetune", *FINETUNE],
+    "runs": ["stages.finetune", *FINETUNE],
+}
+
+
+@pytest.mark.parametrize("place", READ_ONLY)
+def test_a_folder_that_may_only_be_read(model, refused, place):
+    write_params(
+        ("models.teacher", {"source": "folder", "name": "model"}),
+        ("models.student.layers", None),
+        ("finetune.training.epochs", 1),
+    )
+    Path(place).mkdir(exist_ok=True)
+    may_only_be_read(Path(place))
+    outcome = in_a_process(*without_privileges(), sys.executable, "-m", *READ_ONLY[place])
+    assert outcome.returncode == 1
+    case = Case(
+        f"{place}/: a folder that may only be read", None, "cannot be written (Permission denied); a place that"
+    )
+    refused.line("rights", case, outcome.stderr)
+    assert outcome.stderr.startswith(f"error: {place}/tiny")
+
+
+# What may not be read, and the file that the line then names
+UNREADABLE = {"source": "source/train.jsonl", "data/tiny/train.parquet": "data/tiny/train.parquet"}
+
+
+@pytest.mark.parametrize("path", UNREADABLE)
+def test_what_may_not_be_read(model, refused, path):
+    Path(path).chmod(0)
+    command = ["stages.prepare", *PREPARE] if path == "source" else ["stages.finetune", *FINETUNE]
+    outcome = in_a_process(*without_privileges(), sys.executable, "-m", *command)
+    Path(path).chmod(0o755)
+    assert outcome.returncode == 1
+    case = Case(f"{path}: no right to read it", None, "not readable (Permission denied); a f")
+    refused.line("rights", case, outcome.stderr)
+    assert outcome.stderr.startswith(f"error: {UNREADABLE[path]}")
+
+
+def test_a_folder_on_a_disk_that_may_only_be_read(workplace, refused):
+    Path("data").mkdir()
+    read_only = "mount --bind data data && mount -o remount,bind,ro data && exec "
+    command = ["unshare", "--mount", "sh", "-c", f"{read_only}{sys.executable} -m stages.prepare --task tiny"]
+    if subprocess.run([*command[:-1], f"{read_only}true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a folder needs root")
+    outcome = in_a_process(*command)
+    assert outcome.returncode == 1
+    case = Case("data/ on a disk that may only be read", None, "data/tiny: cannot be written (Read-only file system)")
+    refused.line("rights", case, outcome.stderr)
+
+
+def test_a_file_in_the_place_of_the_data_folder(workplace, refused):
+    Path("data").touch()
+    case = Case("a file in the place of data/", None, "data/tiny: cannot be written (File exists); a place that")
+    refused("rights", case, stages.prepare.main, *PREPARE)
 
 
 def test_a_byte_order_mark_is_no_fault(workplace, prepared, monkeypatch):

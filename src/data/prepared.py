@@ -19,7 +19,7 @@ import pandas as pd
 
 from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
-from src.files import read_json, read_parquet
+from src.files import is_file, read_json, read_parquet
 
 DATA_FOLDER = Path("data")
 SPLITS_FOLDER, LABELS_FOLDER = "splits", "test_labels"
@@ -59,7 +59,7 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
         UserError: it has not been prepared, or a file of it is damaged.
     """
     folder = root / name / SPLITS_FOLDER
-    if not (folder / "task.json").is_file():
+    if not is_file(folder / "task.json"):
         raise UserError(root / name, "has not been prepared", "run `dvc repro`")
     description = read_json(folder / "task.json")
     if not isinstance(description, dict) or not {"label_names", "metrics"} <= description.keys():

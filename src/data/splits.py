@@ -19,13 +19,25 @@ def linked_groups(rows: pd.DataFrame) -> np.ndarray:
     Returns:
         (N,) integers.
     """
-    texts = rows["text_a"] if "text_b" not in rows else rows["text_a"] + "\x1f" + rows["text_b"]
-    by_group, by_text = pd.factorize(rows["group"])[0], pd.factorize(texts)[0]
+    by_group, by_text = pd.factorize(rows["group"])[0], pd.factorize(_joined_texts(rows))[0]
     # Groups and texts are the nodes of a graph, rows its edges; linked rows lie in one component.
     first_text = by_group.max() + 1
     nodes = first_text + by_text.max() + 1
     links = coo_array((np.ones(len(rows)), (by_group, first_text + by_text)), shape=(nodes, nodes))
     return connected_components(links, directed=False)[1][by_group]
+
+
+def share_texts(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
+    """Whether each row's text, or pair of texts, is that of one of the others.
+
+    Returns:
+        (N,) booleans.
+    """
+    return _joined_texts(rows).isin(set(_joined_texts(others))).to_numpy()
+
+
+def _joined_texts(rows: pd.DataFrame) -> pd.Series:
+    return rows["text_a"] if "text_b" not in rows else rows["text_a"] + "\x1f" + rows["text_b"]
 
 
 def draw(rows: pd.DataFrame, count: int, generator: np.random.Generator) -> np.ndarray:
@@ -70,8 +82,16 @@ def cut(rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str
     for part in (rest, taken):
         if set(part["label"]) != set(rows["label"]):
             problem = f"{count} of {len(rows)} rows leave a split without some label"
-            raise UserError(f"params.yaml: splits.{name}, max_rows.{name}", problem, "give each split more rows")
+            raise UserError(f"params.yaml: splits.{name}, max_rows.{name}", problem, _way_to_cut(rows))
     return rest, taken
+
+
+def _way_to_cut(rows: pd.DataFrame) -> str:
+    """What would let every label be on both sides of a cut."""
+    groups = pd.Series(linked_groups(rows)).groupby(rows["label"].to_numpy()).nunique()
+    if groups.min() > 1:
+        return "give each split more rows"
+    return f"data with more than one text or document of label {groups.idxmin()}, counted from 0"
 
 
 def cap(splits: dict[str, pd.DataFrame], max_rows: MaxRows, seed: int) -> dict[str, pd.DataFrame]:

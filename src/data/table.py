@@ -12,12 +12,13 @@ class LabelledText:
     """Rows with the columns row_id, text_a, optionally text_b, label (0 to C - 1) and group.
 
     Rows of one group always go to the same split. Where several people rated a row, a column
-    `human_<label name>` per class holds their shares.
+    `human_<label name>` per class holds their shares. `dropped` counts the rows that `drop_labels` left out.
     """
 
     rows: pd.DataFrame
     label_names: list[str]
     licence: str
+    dropped: int = 0
 
     @property
     def human_columns(self) -> list[str]:

@@ -25,7 +25,7 @@ from src.core.cmi import measure
 from src.data.prepared import load_description, load_selection_labels, load_test_labels
 from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
-from src.files import new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
+from src.files import is_file, new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
 from src.runs import RUNS_FOLDER, RunName, RunResult, load_run, split_logits
 
 METRICS_FOLDER = Path("metrics")
@@ -101,7 +101,7 @@ def load_records(study: str, task: str) -> TaskRecords:
         UserError: they have not been collected, or a file of them is damaged.
     """
     folder = records_folder(study, task)
-    if not (folder / "task.json").is_file():
+    if not is_file(folder / "task.json"):
         raise UserError(folder, "holds no records", "run `dvc repro`")
     return TaskRecords(
         task=read_json(folder / "task.json"),

@@ -1,0 +1,85 @@
+"""Data sets of the Hugging Face hub, through `datasets` and its cache."""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from src.errors import UserError, first_line
+from src.files import NOT_ALLOWED, user_path
+from src.params import Glue, TaskSettings
+
+
+def read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tuple[str, pd.DataFrame, bool]:
+    """Where the split is from, its rows, and whether the data set names its labels.
+
+    Raises:
+        UserError: it cannot be loaded, or its labels have other names or another order than the task's.
+    """
+    from datasets.exceptions import DatasetsError  # slow to import, and needed for the hub only
+
+    is_glue = settings.source == "glue"
+    repository, revision = (glue.repository, glue.revision) if is_glue else (settings.path, settings.revision)
+    place = f"{repository}/{settings.part or ''} {split}"
+    try:
+        rows, names = _load(repository, settings.part, split, revision, settings.label)
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        hint = f"{'set glue.folder' if is_glue else 'use source: folder'} for a local copy"
+        allowed = f"check the network, or {hint}"
+        if getattr(error, "errno", None) in NOT_ALLOWED:
+            allowed = f"set HF_HOME to a folder that you may write to, or {hint}"
+        raise UserError(f"task {name}: {place}", f"cannot be loaded ({first_line(error)})", allowed) from None
+    _check_label_names(place, names, settings.labels)
+    return place, rows, bool(names)
+
+
+def _load(repository: str, part: str | None, split: str, revision: str, label: str) -> tuple[pd.DataFrame, list[str]]:
+    """The rows, and the names that the data set gives its labels."""
+    from datasets import Dataset, config, disable_progress_bars, load_dataset
+
+    disable_progress_bars()
+    place = user_path(str(config.HF_DATASETS_CACHE), "set HOME or HF_HOME to a folder").absolute()
+
+    def load(cache: str | None = None) -> tuple[pd.DataFrame, list[str]]:
+        rows: Dataset = load_dataset(repository, part, split=split, revision=revision, cache_dir=cache)
+        _check_revision(rows.cache_files, revision)
+        return rows.to_pandas(), getattr(rows.features.get(label), "names", None) or []
+
+    try:
+        return load()
+    except OSError as error:
+        if error.errno not in NOT_ALLOWED:
+            raise
+    with _cache_of_links(place) as links:
+        return load(links)
+
+
+def _check_revision(files: list[dict[str, str]], revision: str) -> None:
+    """Without the hub `datasets` takes the newest of its cache, whatever its revision, which names the folder."""
+    for found in {Path(file["filename"]).parent.name for file in files}:
+        if re.fullmatch("[0-9a-f]{40}", found) and found != revision:
+            raise ValueError(f"the hub cannot be reached, and the newest in the cache is revision {found}")
+
+
+@contextmanager
+def _cache_of_links(cache: Path) -> Iterator[str]:
+    """The cache of `datasets` as links in a folder of our own, for the while: it locks files even to read them."""
+    with tempfile.TemporaryDirectory() as copy:
+        for folder, _, names in os.walk(cache):
+            below = Path(copy, Path(folder).relative_to(cache))
+            below.mkdir(exist_ok=True)
+            for name in names:
+                if not name.endswith(".lock"):
+                    (below / name).symlink_to(Path(folder, name))
+        yield copy
+
+
+def _check_label_names(place: str, names: list[str], labels: list[str]) -> None:
+    """Where the data set names its labels, params must name them alike and in the same order (case aside)."""
+    if names and [name.casefold() for name in names] != [label.casefold() for label in labels]:
+        allowed = f"set the task's labels to [{', '.join(names)}]"
+        raise UserError(place, f"its labels are not {', '.join(labels)} in this order", allowed)
