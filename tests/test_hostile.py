@@ -1710,7 +1710,7 @@ def test_a_folder_that_may_only_be_read(model, refused, place):
 
 
 # What may not be read, and the file that the line then names
-UNREADABLE = {"source": "source/train.jsonl", "data/tiny/splits/train.parquet": "data/tiny/train.parquet"}
+UNREADABLE = {"source": "source/train.jsonl", "data/tiny/splits/train.parquet": "data/tiny/splits/train.parquet"}
 
 
 @pytest.mark.parametrize("path", UNREADABLE)
