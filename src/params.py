@@ -1,8 +1,10 @@
 """params.yaml as typed, validated values.
 
 A stage calls `load_params` once; everything behind it works with these plain values. Unknown keys, wrong
-types and values out of range end in a `UserError` that names the key. Numbers that PyYAML reads as text
-(`2e-05`, which `dvc exp run -S` writes) are numbers here.
+types and values out of range end in a `UserError` that names the key.
+
+The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is made to fit: DVC puts seeds, tasks and
+arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
 """
 
 import difflib
@@ -13,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,6 +25,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from src.errors import UserError, first_line
 
@@ -81,9 +84,9 @@ KdLoss = Literal["kl", "logit_std", "dist"]
 
 
 class Section(BaseModel):
-    """A part of params.yaml: immutable, and closed to unknown keys."""
+    """A part of params.yaml: immutable, closed to unknown keys, and of values that have their type already."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ModelSource(Section):
@@ -434,34 +437,21 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return check_params(path, read_yaml(path))
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which of two equal keys takes the last without a word; here that is an error."""
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' is given twice", problem_mark=key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        return node
-
-
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
+    """The content of a YAML file, as `dvc.utils.serialize` reads it.
 
     Raises:
         UserError: it is missing, not YAML, or gives a key twice.
     """
     allowed = "see the params table in README.md"
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(path, "not found", "run from the repository root") from None
-    except yaml.MarkedYAMLError as error:
+    except MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise UserError(path, f"not readable as YAML: {error.problem}{line}", allowed) from None
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+    except (OSError, YAMLError, ValueError, RecursionError) as error:
         # Besides text that is not UTF-8, ValueError is of dates and numbers that Python cannot hold.
         raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
 
