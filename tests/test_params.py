@@ -191,3 +191,17 @@ def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, ex
     (tmp_path / "wrong.yaml").write_text(text or "seeds: [0]")
     with pytest.raises(UserError, match=expected):
         study_arguments(name, REPOSITORY / "params.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["benchmarks.plan --teacher-rate 9 --student-rate 9", "stages.study --name glue --dry"],
+    ids=["plan", "study"],
+)
+def test_a_command_ends_without_a_word_where_nobody_reads_on(command):
+    """As `| head` leaves it; the exit status is that of SIGPIPE, 128 + 13."""
+    command = [sys.executable, "-m", *command.split()]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
