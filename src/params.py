@@ -35,6 +35,7 @@ PARAMS_FILE = Path("params.yaml")
 LARGEST_COUNT = 2**31 - 1  # what every library behind this takes
 LARGEST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
 MOST_THREADS = 1024  # OpenMP ends the process where it cannot start as many as asked for
+HOTTEST = 1e5  # a loss at this temperature is its limit to 1 in 100,000, and float64 has five digits of it left
 LONGEST_NAME = 50  # up to three names and a seed are joined to the name of a folder, which may have 255 bytes
 
 
@@ -69,6 +70,7 @@ Real = Annotated[float, BeforeValidator(_no_boolean)]
 Positive = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[Real, Field(allow_inf_nan=False)]
 NonNegative = Annotated[Real, Field(ge=0, allow_inf_nan=False)]
+Temperature = Annotated[Positive, Field(le=HOTTEST)]
 Share = Annotated[Real, Field(gt=0, lt=1)]
 ShareOrZero = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1, le=LARGEST_COUNT)]
@@ -142,7 +144,7 @@ class ObjectiveDefaults(Section):
     """What an arm's objective is unless the arm says otherwise; METHOD sections 2 and 3."""
 
     space: Space
-    tau: Positive
+    tau: Temperature
     centroid: Centroid
     momentum: ShareOrZero
     cmi_weight: Finite
@@ -158,7 +160,7 @@ class Objective(ObjectiveDefaults):
     """The loss of one run; docs/method.md gives it as a formula. alpha is 0 where there is no teacher."""
 
     alpha: Annotated[Real, Field(ge=0, le=1)] = 0.0
-    temperature: Positive = 1.0
+    temperature: Temperature = 1.0
     kd_loss: KdLoss = "kl"
     transfer: bool = False
 
@@ -201,7 +203,7 @@ class Arm(Section):
     """What one arm sets differently from `objective` and from its section's `training`."""
 
     space: Space | None = None
-    tau: Positive | None = None
+    tau: Temperature | None = None
     centroid: Centroid | None = None
     momentum: ShareOrZero | None = None
     cmi_weight: Finite | None = None
@@ -221,7 +223,7 @@ class Recipe(Arm):
     """
 
     alpha: Annotated[Real, Field(gt=0, le=1)]
-    temperature: Positive
+    temperature: Temperature
     kd_loss: KdLoss = "kl"
     transfer: bool = False
 

@@ -229,6 +229,16 @@ PARAMS = {
     ),
     "no arms": ("no arms at all", ("finetune.arms", {}), "finetune.arms: not acceptable"),
     "tau of 0": ("a temperature of 0", ("objective.tau", 0), "objective.tau: not acceptable (got 0)"),
+    "boiling tau": (
+        "a temperature at which nothing is left of the divergence",
+        ("objective.tau", 1e6),
+        "objective.tau: not acceptable (got 1000000.0); it should be less than or equal to 100000",
+    ),
+    "boiling recipe": (
+        "the same for a recipe",
+        ("distill.recipes.kd.temperature", 1e6),
+        "distill.recipes.kd.temperature: not acceptable (got 1000000.0); it should be less than or equal to 100000",
+    ),
     "momentum of 1": ("a momentum of 1", ("objective.momentum", 1.0), "objective.momentum: not acceptable"),
     "smoothing beside mse": (
         "label smoothing beside a loss that has none",

@@ -24,6 +24,7 @@ from src.core.checkpoints import checkpoints_of, run_key
 from src.core.dropout import use_cpu_dropout
 from src.core.encoding import EncodedSplit, encode
 from src.core.inference import predict
+from src.core.losses import KD_LOSSES
 from src.core.memory import keep_and_enlarge_pages
 from src.core.models import Classifier, check_vocabulary, load_classifier, load_tokenizer
 from src.core.objectives import NO_LABEL, Outputs
@@ -172,12 +173,10 @@ def _explained(run: RunName) -> Iterator[None]:
 def _check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes: int) -> None:
     """Settings that params.yaml allows but that this task or this launch cannot use."""
     objective, batch_size = settings.objective, settings.training.batch_size
-    distils = run.role == "student" and objective.alpha > 0
-    if distils and objective.kd_loss == "logit_std" and len(task.label_names) == 2:
-        problem = "kd_loss logit_std has no gradient with two classes, whose standardised logits are always -1 and 1"
-        raise UserError(run, problem, "allowed: kl, dist")
-    if distils and objective.kd_loss == "dist" and processes > 1:
-        raise UserError(run, f"kd_loss dist is not defined over {processes} processes", "use one, or kl or logit_std")
+    fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(len(task.label_names), processes)]
+    if run.role == "student" and objective.alpha > 0 and objective.kd_loss not in fitting:
+        problem = f"kd_loss {objective.kd_loss} {KD_LOSSES[objective.kd_loss].limit}"
+        raise UserError(run, problem, f"allowed here: {', '.join(fitting)}")
     if batch_size < 2 * processes:
         problem = f"batch_size {batch_size} leaves some of {processes} processes without rows"
         raise UserError(run, problem, f"at least {2 * processes}")
