@@ -110,13 +110,13 @@ def _written(value: Any) -> str:
 
 
 def _written_text(text: str) -> str:
-    """Text as it is where Hydra takes it for just that, else in quotes."""
+    """Text as it is where Hydra takes it for just that, also in a list, else in quotes."""
     text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # without a backslash OmegaConf would look up what ${...} names
     try:
-        taken_for = OverridesParser.create().parse_rule(text, "value")
+        taken_for = OverridesParser.create().parse_rule(f"[{text}]", "value")
     except HydraException:
         taken_for = None
-    return text if taken_for == text else QuotedString(text, Quote.double).with_quotes()
+    return text if taken_for == [text] else QuotedString(text, Quote.double).with_quotes()
 
 
 def _set_by_dvc(settings: Iterable[str], params_file: Path) -> Any:
