@@ -22,6 +22,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
@@ -185,34 +186,19 @@ class Training(Section):
     plain_epochs: CountOrZero = 0
 
 
-class TrainingOverrides(Section):
-    """The keys of `Training` that one arm sets differently."""
-
-    epochs: Count | None = None
-    batch_size: Count | None = None
-    lr: Positive | None = None
-    weight_decay: NonNegative | None = None
-    warmup: ShareOrZero | None = None
-    max_grad_norm: Positive | None = None
-    max_length: Tokens | None = None
-    patience: Count | None = None
-    plain_epochs: CountOrZero | None = None
+def _may_be_left_out(section: type[Section]) -> type[Section]:
+    """A section with the same keys, each of which may be left out."""
+    types = {key: Annotated[field.annotation, Field(), *field.metadata] for key, field in section.model_fields.items()}
+    fields = {key: (kind | None, None) for key, kind in types.items()}
+    return create_model(f"{section.__name__}Overrides", __base__=Section, **fields)
 
 
-class Arm(Section):
+TrainingOverrides = _may_be_left_out(Training)
+
+
+class Arm(_may_be_left_out(ObjectiveDefaults)):
     """What one arm sets differently from `objective` and from its section's `training`."""
 
-    space: Space | None = None
-    tau: Temperature | None = None
-    centroid: Centroid | None = None
-    momentum: ShareOrZero | None = None
-    cmi_weight: Finite | None = None
-    cmi_unit: Positive | None = None
-    cmi_warmup: ShareOrZero | None = None
-    separation_weight: Finite | None = None
-    label_loss: LabelLoss | None = None
-    label_smoothing: ShareOrZero | None = None
-    confidence_penalty: NonNegative | None = None
     training: TrainingOverrides = TrainingOverrides()
 
 
