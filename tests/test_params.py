@@ -122,6 +122,12 @@ def test_a_study_may_add_arms(tmp_path):
     assert "+student.arms.plain_b={}" in settings
 
 
+def test_a_name_that_begins_with_a_number_is_set_in_its_mapping(tmp_path):
+    task = {"source": "folder", "path": ".", "text": ["a"], "labels": ["x", "y"], "metrics": ["f1"]}
+    settings = arguments_of(tmp_path, {"task_settings": {"20news": task, "glue-rte": {"max_rows": {"selection": 9}}}})
+    assert settings[1].startswith("+task_settings={20news: {source: folder, path: ., ")
+
+
 HARD_TEXTS = [
     "/data/it's here (copy), final",
     "\"'\\",
@@ -156,7 +162,7 @@ def test_texts_of_a_study_come_through_dvc(tmp_path_factory, texts):
     ("overrides", "told"),
     [
         ({"glue": {"folder": "???"}}, "DVC cannot be told of glue.folder=???; write it into params.yaml"),
-        ({"finetune": {"arms": {"2x": {"cmi_weight": 1.0}}}}, "told of +finetune.arms.2x.cmi_weight=1.0;"),
+        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "told of +finetune.arms={1e5: {cmi_weight: 1.0}};"),
     ],
 )
 def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):

@@ -23,6 +23,7 @@ from src.errors import UserError
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
 
 STUDIES_FOLDER = Path("studies")
+PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 
 def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> list[str]:
@@ -72,9 +73,9 @@ def _merged(base: dict, overrides: dict) -> dict:
 
 
 def _leaves(content: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The path and value of everything in nested mappings that is no mapping, or an empty one."""
+    """The path and value of everything in nested mappings, down to where a key is none of Hydra's paths, such as 2x."""
     for key, value in content.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict) and value and all(map(PLAIN_KEY.fullmatch, value)):
             yield from _leaves(value, (*above, key))
         else:
             yield (*above, key), value
@@ -88,11 +89,12 @@ def _nested(path: tuple[str, ...], value: Any) -> dict:
 
 
 def _setting(path: tuple[str, ...], value: Any, base: dict) -> str:
-    """What stands after -S. DVC sets a key that is not there yet only when a plus says so."""
+    """What stands after -S. DVC sets a key that is not there yet, or below a mapping, only when a plus says so."""
     known: Any = base
     for key in path:
         known = known.get(key, ...) if isinstance(known, dict) else ...
-    return f"{'+' if known is ... else ''}{'.'.join(path)}={_written(value)}"
+    plus = "+" if known is ... or isinstance(value, dict) else ""
+    return f"{plus}{'.'.join(path)}={_written(value)}"
 
 
 def _written(value: Any) -> str:
