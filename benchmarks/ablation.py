@@ -45,7 +45,7 @@ REPLACED = {
     "the last layer for the first token alone": ("src.core.models.compute_first_token_only", nothing),
     "dropout's cheaper random numbers": ("src.core.experiment.use_cpu_dropout", nothing),
     "embeddings in use only": ("src.core.experiment.CompactVocabulary", WholeVocabulary),
-    "memory kept, huge pages": ("src.core.experiment.keep_and_enlarge_pages", nothing),
+    "memory kept, huge pages": ("src.core.environment.keep_and_enlarge_pages", nothing),
     "batches of similar length": ("src.core.training.training_batches", shuffled_batches),
 }
 

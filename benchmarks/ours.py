@@ -16,7 +16,8 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from src.core.checkpoints import Checkpoints
-from src.core.experiment import Loaded, load, start
+from src.core.environment import start
+from src.core.experiment import Loaded, load
 from src.core.training import Phase, train
 from src.data.prepared import PreparedTask
 from src.params import RunSettings, Training

@@ -11,6 +11,7 @@ import argparse
 import heapq
 
 from src.arms import arms_of
+from src.errors import stage
 from src.params import Params, RunSettings
 from src.study.overrides import study_params
 
@@ -33,6 +34,7 @@ PREDICTION = 1 / 3  # of a training step's cost
 GPUS = (1, 4, 8)
 
 
+@stage
 def main() -> None:
     """Print the page's table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)

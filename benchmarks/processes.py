@@ -1,6 +1,6 @@
 """Contenders in processes of their own, measured in turns.
 
-Each has its own process because `src.core.experiment.start` changes the memory allocator and the kernels of a whole
+Each has its own process because `src.core.environment.start` changes the memory allocator and the kernels of a whole
 process, which a peer must not inherit. Between its turns a contender waits and uses no CPU.
 """
 

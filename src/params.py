@@ -1,8 +1,10 @@
 """params.yaml as typed, validated values.
 
 A stage calls `load_params` once; everything behind it works with these plain values. Unknown keys, wrong
-types and values out of range end in a `UserError` that names the key. Numbers that PyYAML reads as text
-(`2e-05`, which `dvc exp run -S` writes) are numbers here.
+types and values out of range end in a `UserError` that names the key.
+
+The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is made to fit: DVC puts seeds, tasks and
+arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
 """
 
 import difflib
@@ -13,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,9 +22,12 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    create_model,
     field_validator,
     model_validator,
 )
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from src.errors import UserError, first_line
 
@@ -34,6 +38,7 @@ LARGEST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
 MOST_THREADS = 1024  # OpenMP ends the process where it cannot start as many as asked for
 MOST_BINS = 10_000  # each is a sum in every resample
 MOST_SAMPLES = 100_000  # each holds a count of every test row
+HOTTEST = 1e5  # a loss at this temperature is its limit to 1 in 100,000, and float64 has five digits of it left
 LONGEST_NAME = 50  # up to three names and a seed are joined to the name of a folder, which may have 255 bytes
 
 
@@ -82,6 +87,7 @@ Real = Annotated[float, BeforeValidator(_no_boolean)]
 Positive = Annotated[Real, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[Real, Field(allow_inf_nan=False)]
 NonNegative = Annotated[Real, Field(ge=0, allow_inf_nan=False)]
+Temperature = Annotated[Positive, Field(le=HOTTEST)]
 Share = Annotated[Real, Field(gt=0, lt=1)]
 ShareOrZero = Annotated[Real, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1, le=LARGEST_COUNT)]
@@ -97,9 +103,9 @@ KdLoss = Literal["kl", "logit_std", "dist"]
 
 
 class Section(BaseModel):
-    """A part of params.yaml: immutable, and closed to unknown keys."""
+    """A part of params.yaml: immutable, closed to unknown keys, and of values that have their type already."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class ModelSource(Section):
@@ -155,7 +161,7 @@ class ObjectiveDefaults(Section):
     """What an arm's objective is unless the arm says otherwise; METHOD sections 2 and 3."""
 
     space: Space
-    tau: Positive
+    tau: Temperature
     centroid: Centroid
     momentum: ShareOrZero
     cmi_weight: Finite
@@ -171,7 +177,7 @@ class Objective(ObjectiveDefaults):
     """The loss of one run; docs/method.md gives it as a formula. alpha is 0 where there is no teacher."""
 
     alpha: Annotated[Real, Field(ge=0, le=1)] = 0.0
-    temperature: Positive = 1.0
+    temperature: Temperature = 1.0
     kd_loss: KdLoss = "kl"
     transfer: bool = False
 
@@ -196,34 +202,19 @@ class Training(Section):
     plain_epochs: CountOrZero = 0
 
 
-class TrainingOverrides(Section):
-    """The keys of `Training` that one arm sets differently."""
-
-    epochs: Count | None = None
-    batch_size: Count | None = None
-    lr: Positive | None = None
-    weight_decay: NonNegative | None = None
-    warmup: ShareOrZero | None = None
-    max_grad_norm: Positive | None = None
-    max_length: Tokens | None = None
-    patience: Count | None = None
-    plain_epochs: CountOrZero | None = None
+def _may_be_left_out(section: type[Section]) -> type[Section]:
+    """A section with the same keys, each of which may be left out."""
+    types = {key: Annotated[field.annotation, Field(), *field.metadata] for key, field in section.model_fields.items()}
+    fields = {key: (kind | None, None) for key, kind in types.items()}
+    return create_model(f"{section.__name__}Overrides", __base__=Section, **fields)
 
 
-class Arm(Section):
+TrainingOverrides = _may_be_left_out(Training)
+
+
+class Arm(_may_be_left_out(ObjectiveDefaults)):
     """What one arm sets differently from `objective` and from its section's `training`."""
 
-    space: Space | None = None
-    tau: Positive | None = None
-    centroid: Centroid | None = None
-    momentum: ShareOrZero | None = None
-    cmi_weight: Finite | None = None
-    cmi_unit: Positive | None = None
-    cmi_warmup: ShareOrZero | None = None
-    separation_weight: Finite | None = None
-    label_loss: LabelLoss | None = None
-    label_smoothing: ShareOrZero | None = None
-    confidence_penalty: NonNegative | None = None
     training: TrainingOverrides = TrainingOverrides()
 
 
@@ -234,7 +225,7 @@ class Recipe(Arm):
     """
 
     alpha: Annotated[Real, Field(gt=0, le=1)]
-    temperature: Positive
+    temperature: Temperature
     kd_loss: KdLoss = "kl"
     transfer: bool = False
 
@@ -465,34 +456,21 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
     return check_params(path, read_yaml(path))
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which of two equal keys takes the last without a word; here that is an error."""
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node = super().compose_mapping_node(anchor)
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key '{key.value}' is given twice", problem_mark=key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        return node
-
-
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
+    """The content of a YAML file, as `dvc.utils.serialize` reads it.
 
     Raises:
         UserError: it is missing, not YAML, or gives a key twice.
     """
     allowed = "see the params table in README.md"
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(path, "not found", "run from the repository root") from None
-    except yaml.MarkedYAMLError as error:
+    except MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise UserError(path, f"not readable as YAML: {error.problem}{line}", allowed) from None
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+    except (OSError, YAMLError, ValueError, RecursionError) as error:
         # Besides text that is not UTF-8, ValueError is of dates and numbers that Python cannot hold.
         raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
 

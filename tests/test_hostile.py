@@ -233,6 +233,16 @@ PARAMS = {
     ),
     "no arms": ("no arms at all", ("finetune.arms", {}), "finetune.arms: not acceptable"),
     "tau of 0": ("a temperature of 0", ("objective.tau", 0), "objective.tau: not acceptable (got 0)"),
+    "boiling tau": (
+        "a temperature at which nothing is left of the divergence",
+        ("objective.tau", 1e6),
+        "objective.tau: not acceptable (got 1000000.0); it should be less than or equal to 100000",
+    ),
+    "boiling recipe": (
+        "the same for a recipe",
+        ("distill.recipes.kd.temperature", 1e6),
+        "distill.recipes.kd.temperature: not acceptable (got 1000000.0); it should be less than or equal to 100000",
+    ),
     "momentum of 1": ("a momentum of 1", ("objective.momentum", 1.0), "objective.momentum: not acceptable"),
     "smoothing beside mse": (
         "label smoothing beside a loss that has none",
@@ -353,10 +363,15 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
     return change
 
 
+def with_seeds(written: str) -> Callable[[str], str]:
+    """Put something else in the place of the seeds."""
+    return lambda text: re.sub(r"seeds:.*\n- 0\n- 1\n", lambda _: f"seeds: {written}\n", text)
+
+
 def aliases_of_aliases(text: str) -> str:
     """Forty lines that stand for 4^40 values."""
     lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 4)}]" for n in range(1, 40)]
-    return "\n".join(lines) + "\n" + text.replace("seeds: [0, 1]", "seeds: *a39")
+    return "\n".join(lines) + "\n" + with_seeds("*a39")(text)
 
 
 # The text of params.yaml: (what is broken, change of the text, expected)
@@ -364,12 +379,12 @@ PARAMS_TEXT = {
     "key twice": (
         "a key given twice",
         replaced("    lr: 1.5e-4", "    lr: 1.5e-4\n    lr: 2.0"),
-        "params.yaml: not readable as YAML: the key 'lr' is given twice (line ",
+        'not readable as YAML: found duplicate key "lr" with value "2.0" (original value: "0.00015") (line ',
     ),
     "section twice": (
         "a section given twice",
         lambda text: text + "\nglue: {}\n",
-        "the key 'glue' is given twice (line ",
+        'found duplicate key "glue"',
     ),
     "missing key": ("a key left out", replaced("    lr: 1.5e-4\n", ""), "finetune.training.lr: missing; add it"),
     "other key": (
@@ -381,7 +396,7 @@ PARAMS_TEXT = {
     "tab": (
         "a tab for an indent",
         lambda _: "\tstudy: x",
-        "found character '\\t' that cannot start any token (line 1)",
+        "found character that cannot start any token (line 1)",
     ),
     "empty": ("an empty file", lambda _: "", "(top level): not acceptable (got None)"),
     "list": ("a list", lambda _: "- study", "(top level): not acceptable (got ['study'])"),
@@ -392,7 +407,7 @@ PARAMS_TEXT = {
     "half a surrogate pair": (
         "half of a surrogate pair",
         replaced("study: default", r'study: "\ud800"'),
-        r"study: not acceptable (got '\ud800'); it should be a valid string",
+        "not readable as YAML: found invalid Unicode character escape code (line ",
     ),
     "Python object": (
         "a tag that asks for a command to be run",
@@ -401,19 +416,34 @@ PARAMS_TEXT = {
     ),
     "alias of itself": (
         "a list that holds itself",
-        replaced("seeds: [0, 1]", "seeds: &a [*a]"),
+        with_seeds("&a [*a]"),
         "seeds.0: not acceptable (got [[[[",
     ),
     "alias bomb": ("aliases of aliases, 4^40 values in all", aliases_of_aliases, "a0: unknown key"),
-    "deep nesting": ("20,000 brackets", lambda _: "a: " + "[" * 20_000, "maximum recursion depth exceeded"),
+    "deep nesting": ("20,000 brackets", lambda _: "a: " + "[" * 20_000, "did not find expected node content"),
+    "deep nesting, closed": (
+        "20,000 lists in each other",
+        lambda _: f"a: {'[' * 20_000}{']' * 20_000}",
+        "a: unknown key",
+    ),
+    "seed as text": ("text for a seed", with_seeds("['7']"), "seeds.0: not acceptable (got '7'); it should be a valid"),
+    "seed with a point": ("7.0 for a seed", with_seeds("[7.0]"), "seeds.0: not acceptable (got 7.0); it should be a"),
+    "set of seeds": ("a set where a list belongs", with_seeds("!!set {0, 1}"), "seeds: not acceptable (got {0, 1});"),
+    "bytes": ("bytes for a name", replaced("baseline: ce", "baseline: !!binary Y2U="), "it should be a valid string"),
+    "yes": (
+        "yes, which is a word in YAML 1.2, as DVC reads it",
+        replaced("keep_weights: false", "keep_weights: yes"),
+        "runtime.keep_weights: not acceptable (got 'yes'); it should be a valid boolean",
+    ),
+    "minutes": ("12:30, which is a word in YAML 1.2", with_seeds("\n- 12:30"), "seeds.0: not acceptable (got '12:30')"),
     "5000 digits": (
         "a number of 5,000 digits",
-        replaced("seeds: [0, 1]", f"seeds: [{'9' * 5000}]"),
+        with_seeds(f"[{'9' * 5000}]"),
         "Exceeds the limit (4300 digits)",
     ),
     "5000 hex digits": (
         "a hexadecimal number of 5,000 digits",
-        replaced("seeds: [0, 1]", f"seeds: [0x{'f' * 5000}]"),
+        with_seeds(f"[0x{'f' * 5000}]"),
         "seeds.0: not acceptable (got a number of too many digits)",
     ),
     "no such day": (

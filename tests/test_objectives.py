@@ -4,17 +4,18 @@ import json
 import math
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from src.core.centroids import EmaCentroids, TrainSplitCentroids, make_centroids
-from src.core.cmi import ClassSums, class_means, class_sums, measure
-from src.core.losses import entropies, kd_dist, kd_kl, kd_logit_std, label_loss
+from src.core.centroids import CENTROIDS, EmaCentroids, TrainSplitCentroids, make_centroids
+from src.core.cmi import ClassSums, class_means, class_sums, log_probabilities, measure
+from src.core.losses import KD_LOSSES, entropies, kd_dist, kd_kl, kd_logit_std, label_loss
 from src.core.objectives import NO_LABEL, Batch, Outputs, Processes, RunObjective
-from src.params import Objective
+from src.params import HOTTEST, Centroid, KdLoss, Objective
 
 BASE = {
     "space": "feature",
@@ -161,6 +162,55 @@ def test_dist_is_0_for_equal_predictions_and_4_for_opposite_ones():
     assert kd_dist(teacher.flip(0), teacher, 1.0) == pytest.approx(torch.full((2,), 4.0), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["kl", "logit_std", "dist"])
+def test_kd_losses_are_those_of_the_peer(name):
+    """torchdistill on the same tensors; two of its losses hold the labels' too, with weight 0.1."""
+    peer, n = COMMITTED["peer"], torch.arange(320, dtype=torch.float64).reshape(64, 5)
+    student, teacher, labels = 2 * torch.sin(n), 3 * torch.cos(n * n), torch.arange(64) % 5
+    ce, alpha = F.cross_entropy(student, labels), 1.0 if name == "dist" else 0.9
+    for temperature, expected in zip(peer["temperatures"], peer[name], strict=True):
+        kd = KD_LOSSES[name].of_rows(student, teacher, temperature).mean()
+        assert ((1 - alpha) * ce + alpha * kd).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [10.0, 20.0, 1e3, HOTTEST])
+@pytest.mark.parametrize("kd", [kd_kl, kd_logit_std, kd_dist])
+def test_kd_of_float32_logits_keeps_its_digits_at_every_temperature(kd, temperature):
+    """In float32 throughout, `kd_kl` is off by 0.2 % at T = 1e3, and 0 or thousands at 1e6."""
+    student, teacher = (batch(seed)[0].logits for seed in (1, 2))
+    exact = kd(student.double(), teacher.double(), temperature).mean().item()
+    assert kd(student, teacher, temperature).mean().item() == pytest.approx(exact, rel=1e-5)
+
+
+def test_kd_at_a_high_temperature_is_half_the_variance_of_the_difference():
+    """T^2 KL -> (mean of d^2 - (mean of d)^2) / 2 over the classes, d the difference of the logits."""
+    student, teacher = (batch(seed)[0].logits for seed in (1, 2))
+    limit = (student - teacher).var(dim=1, unbiased=False).mean().item() / 2
+    assert kd_kl(student, teacher, HOTTEST).mean().item() == pytest.approx(limit, rel=1e-5)
+
+
+@pytest.mark.parametrize("centroid", ["batch", "ema"])
+def test_cmi_of_float32_features_keeps_its_digits_at_a_high_tau(centroid):
+    """CMI falls with tau^2: 1e-7 nats here, which is what float32 loses."""
+    outputs, labels, _ = batch()
+    settings = Objective(**{**BASE, "tau": 1e3, "cmi_weight": 1.0, "centroid": centroid})
+    found = RunObjective(settings, 3)(outputs, Batch(labels)).cmi.item()
+    assert found == pytest.approx(measure(outputs.features, labels, 3, 1e3).cmi, rel=1e-5)
+    assert found < 1e-6
+
+
+def test_up_to_a_temperature_of_10_logits_stay_in_float32():
+    """So that runs at the usual temperatures keep their bits."""
+    logits = batch()[0].logits
+    assert torch.equal(log_probabilities(logits, 2.0), torch.log_softmax(logits / 2, dim=-1))
+    assert [log_probabilities(logits, tau).dtype for tau in (10.0, 10.5)] == [torch.float32, torch.float64]
+
+
+def test_every_name_that_params_allow_has_its_function():
+    assert set(KD_LOSSES) == set(get_args(KdLoss))
+    assert set(CENTROIDS) == set(get_args(Centroid))
+
+
 @pytest.mark.parametrize("kd", [kd_kl, kd_logit_std, kd_dist])
 def test_kd_losses_pass_finite_differences(kd):
     student, teacher = (batch(seed, rows=4)[0].logits.double() for seed in (1, 2))
@@ -229,7 +279,7 @@ def test_minimising_cmi_does_not_collapse(centroid):
 
 
 def test_two_classes_leave_no_gradient_in_standardised_kd():
-    """Standardised logits of two classes are -1 and 1 whatever they were, so `carry_out` refuses the combination."""
+    """Standardised logits of two classes are -0.71 and 0.71 whatever they were, so `carry_out` refuses them."""
     student, teacher = (2 * torch.randn(6, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
     gradients = {}
     for name, kd in (("kl", kd_kl), ("logit_std", kd_logit_std), ("dist", kd_dist)):

@@ -1,13 +1,24 @@
 """params.yaml is checked once; test_hostile.py shows what is refused."""
 
 import copy
+import difflib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import dump_yaml, load_yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from src.errors import UserError
-from src.params import Params, load_params
-from src.study.overrides import study_arguments
+from src.params import Params, load_params, read_yaml
+from src.study.overrides import study_arguments, study_params
 from tests.conftest import REPOSITORY, params_content
 
 
@@ -27,12 +38,49 @@ def written(tmp_path, content: dict):
     return path
 
 
-def test_a_number_that_yaml_reads_as_text_is_a_number(tmp_path):
-    """`dvc exp run -S finetune.training.lr=2e-5` writes `2e-05`, which PyYAML reads as a string."""
+SCALARS = ["010", "0o10", "0x1F", "0b1", "1_000", "+5", "yes", "no", "on", "off", "y", "12:30", "190:20:30", "2e-05"]
+SCALARS += ["1e5", "1.5E+3", ".5", "5.", "._1", ".inf", "-.INF", ".nan", "~", "null", "Null", "True", "TRUE", "''"]
+SCALARS += ["2001-01-01", "2001-12-14t21:59:43.10-05:00", "!!str 010", "!!int '010'", "!!float 1", "- 1"]
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+def test_a_value_is_what_dvc_takes_it_for(tmp_path, scalar):
+    """YAML 1.1, which PyYAML reads, takes many of them for something else: 010 for 8, yes for true, 12:30 for 750."""
+    path = tmp_path / "some.yaml"
+    path.write_text(f"value:\n  {scalar}\nbase: &base {{a: 1, b: 2}}\nmerged:\n  <<: *base\n  b: 3\n")
+    assert repr(read_yaml(path)) == repr(load_yaml(path))
+
+
+def test_a_seed_of_010_is_ten_and_2e_05_a_number(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text((REPOSITORY / "params.yaml").read_text().replace("lr: 1.5e-4", "lr: 2e-05"))
-    assert isinstance(yaml.safe_load(path.read_text())["finetune"]["training"]["lr"], str)
-    assert load_params(path).finetune.training.lr == 2e-5
+    text = (REPOSITORY / "params.yaml").read_text().replace("lr: 1.5e-4", "lr: 2e-05").replace("- 0\n- 1\n", "- 010\n")
+    path.write_text(text)
+    params = load_params(path)
+    assert (params.seeds, params.finetune.training.lr) == ([10], 2e-5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "lines"),
+    [
+        ("seeds=[0,1]", []),
+        (
+            "finetune.arms.cmi_min.cmi_weight=20.0",
+            ["-    cmi_min: {cmi_weight: 5.0}", "+    cmi_min: {cmi_weight: 20.0}"],
+        ),
+        ("finetune.training.lr=2e-5", ["-    lr: 1.5e-4", "+    lr: 2e-05"]),
+        ("distill.recipes.kd.cmi_weight=-2.0", ["-      cmi_weight: 0.0", "+      cmi_weight: -2.0"]),
+        ("seeds=[0,1,2]", ["+- 2"]),
+        ("models.student.layers=[0,2]", ["-    - 4"]),
+        ("+finetune.arms.strong.cmi_weight=10.0", ["+    strong:", "+      cmi_weight: 10.0"]),
+    ],
+)
+def test_dvc_changes_no_line_of_params_but_what_it_is_told_to(tmp_path, setting, lines):
+    """Comments, empty lines, nulls and numbers come back as they were, so that a diff shows the change alone."""
+    path = Path(shutil.copy(REPOSITORY / "params.yaml", tmp_path))
+    before = path.read_text().splitlines()
+    apply_overrides(path, [setting])
+    diff = list(difflib.unified_diff(before, path.read_text().splitlines(), n=0, lineterm=""))
+    assert [line for line in diff[2:] if not line.startswith("@@")] == lines
 
 
 def test_an_arm_overrides_the_defaults_and_nothing_else(tmp_path):
@@ -49,6 +97,14 @@ def test_a_recipe_gives_alpha_and_temperature(params: Params):
     assert params.plain_student("plain").objective.alpha == 0
 
 
+def arguments_of(folder: Path, overrides: dict) -> list[str]:
+    """The -S settings of a study of those overrides over the committed params.yaml."""
+    dump_yaml(folder / "some.yaml", overrides)
+    command = study_arguments("some", REPOSITORY / "params.yaml", folder)
+    assert command[:5] == ["dvc", "exp", "run", "--name", command[4]]
+    return command[6::2]
+
+
 def test_a_named_study_is_params_yaml_with_its_overrides():
     command = study_arguments("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies")
     assert command[:5] == ["dvc", "exp", "run", "--name", "glue"]
@@ -59,9 +115,78 @@ def test_a_named_study_is_params_yaml_with_its_overrides():
 
 
 def test_a_study_may_add_arms(tmp_path):
-    (tmp_path / "more.yaml").write_text("finetune: {arms: {strong: {cmi_weight: 2.0}}}\n")
-    command = study_arguments("more", REPOSITORY / "params.yaml", tmp_path)
-    assert "+finetune.arms.strong.cmi_weight=2.0" in command
+    arms = {"strong": {"cmi_weight": 2.0}, "as_it_is": {}}
+    settings = arguments_of(tmp_path, {"finetune": {"arms": arms}, "student": {"arms": {"plain_b": {}}}})
+    assert "+finetune.arms.strong.cmi_weight=2.0" in settings
+    assert "+finetune.arms.as_it_is={}" in settings
+    assert "+student.arms.plain_b={}" in settings
+
+
+def test_a_name_that_begins_with_a_number_is_set_in_its_mapping(tmp_path):
+    task = {"source": "folder", "path": ".", "text": ["a"], "labels": ["x", "y"], "metrics": ["f1"]}
+    settings = arguments_of(tmp_path, {"task_settings": {"20news": task, "glue-rte": {"max_rows": {"selection": 9}}}})
+    assert settings[1].startswith("+task_settings={20news: {source: folder, path: ., ")
+
+
+HARD_TEXTS = [
+    "/data/it's here (copy), final",
+    "\"'\\",
+    "${glue.revision}",
+    "\\${a}\\",
+    "$HOME=~/a,b",
+    "null",
+    "010",
+    "1e5",
+]
+HARD_TEXTS += ["glob(*)", "{a: [b]}", "a ${b} c:d=e", " on \n\tfilm: \u00e9\u4e2d\U0001f600 "]
+TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"]), min_size=1)
+TEXTS |= st.text("ab01'\"\\ ${}[](),:=~+-.#%&*!|>@`_eE\n\t", min_size=1)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@example(HARD_TEXTS)
+@given(st.lists(TEXTS, min_size=12, max_size=12))
+def test_texts_of_a_study_come_through_dvc(tmp_path_factory, texts):
+    """DVC's own parser makes of the command what the study's file says: here a path for each task, and columns."""
+    folder, tasks = tmp_path_factory.mktemp("study"), params_content()["task_settings"]
+    tasks = {task: {"path": text, "text": [text]} for task, text in zip(tasks, texts, strict=True)}
+    arguments = arguments_of(folder, {"task_settings": tasks})
+    path = Path(shutil.copy(REPOSITORY / "params.yaml", folder))
+    apply_overrides(path, arguments)
+    found = load_params(path)
+    assert found == study_params("some", REPOSITORY / "params.yaml", folder)
+    assert [task.path for task in found.task_settings.values()] == texts
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"glue": {"folder": "???"}}, "DVC cannot be told of glue.folder=???; write it into params.yaml"),
+        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "told of +finetune.arms={1e5: {cmi_weight: 1.0}};"),
+    ],
+)
+def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):
+    with pytest.raises(UserError, match=re.escape(told)):
+        arguments_of(tmp_path, overrides)
+
+
+def test_dvc_runs_what_a_study_says(tmp_path):
+    """`dvc exp run` itself, with one stage that keeps the params that it sees."""
+    study = 'student: {arms: {plain_b: {}}}\nglue: {folder: "/data/it\'s here (copy), final"}\n'
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "hard.yaml").write_text(study)
+    (tmp_path / "dvc.yaml").write_text(
+        "stages: {see: {cmd: cp params.yaml seen.yaml, params: [glue], outs: [seen.yaml]}}"
+    )
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    for command in ("git init -q", "dvc init -q", "git add -A", "git -c user.name=a -c user.email=a@b commit -qm all"):
+        subprocess.run(command.split(), cwd=tmp_path, check=True)
+    command = [sys.executable, "-m", "stages.study", "--name", "hard"]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    expected = study_params("hard", REPOSITORY / "params.yaml", tmp_path / "studies")
+    assert load_params(tmp_path / "seen.yaml") == expected
+    assert "plain_b" in expected.student.arms
 
 
 @pytest.mark.parametrize(
@@ -72,3 +197,17 @@ def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, ex
     (tmp_path / "wrong.yaml").write_text(text or "seeds: [0]")
     with pytest.raises(UserError, match=expected):
         study_arguments(name, REPOSITORY / "params.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["benchmarks.plan --teacher-rate 9 --student-rate 9", "stages.study --name glue --dry"],
+    ids=["plan", "study"],
+)
+def test_a_command_ends_without_a_word_where_nobody_reads_on(command):
+    """As `| head` leaves it; the exit status is that of SIGPIPE, 128 + 13."""
+    command = [sys.executable, "-m", *command.split()]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from src.core.cmi import ClassSums, class_means
+from src.params import Centroid
 
 TrainSums = Callable[[], ClassSums]
 
@@ -82,10 +83,14 @@ class TrainSplitCentroids(Centroids):
         return self.means
 
 
-def make_centroids(name: str, momentum: float) -> Centroids:
+CENTROIDS: dict[Centroid, Callable[[float], Centroids]] = {
+    "batch": lambda momentum: Centroids(),
+    "ema": EmaCentroids,
+    "epoch": lambda momentum: TrainSplitCentroids(every_epoch=True),
+    "frozen": lambda momentum: TrainSplitCentroids(every_epoch=False),
+}
+
+
+def make_centroids(name: Centroid, momentum: float) -> Centroids:
     """The estimator of that name; `momentum` is for ema alone."""
-    if name == "ema":
-        return EmaCentroids(momentum)
-    if name == "batch":
-        return Centroids()
-    return TrainSplitCentroids(every_epoch=name == "epoch")
+    return CENTROIDS[name](momentum)

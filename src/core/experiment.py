@@ -1,8 +1,6 @@
 """One run from a prepared task to saved results: what the training stages share."""
 
 import argparse
-import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import accelerate
 import numpy as np
 import pandas as pd
-import tokenizers
 import torch
-import transformers
 from accelerate import Accelerator
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -23,8 +18,9 @@ from transformers import PreTrainedTokenizerBase
 from src.core.checkpoints import checkpoints_of, run_key
 from src.core.dropout import use_cpu_dropout
 from src.core.encoding import EncodedSplit, encode
+from src.core.environment import environment, start
 from src.core.inference import predict
-from src.core.memory import keep_and_enlarge_pages
+from src.core.losses import KD_LOSSES
 from src.core.models import Classifier, check_vocabulary, load_classifier, load_tokenizer
 from src.core.objectives import NO_LABEL, Outputs
 from src.core.randomness import stream_seed
@@ -34,7 +30,7 @@ from src.core.vocabulary import CompactVocabulary
 from src.data.prepared import PreparedTask
 from src.errors import UserError, first_line
 from src.files import write_json
-from src.params import RunSettings, Runtime
+from src.params import RunSettings
 from src.runs import TIMING_FOLDER, RunName, RunResult, logits_table, save_run
 
 
@@ -138,21 +134,6 @@ def asked(run: RunName, task: PreparedTask) -> list[str]:
     return [*(taught if run.role == "teacher" else []), "selection", "test"]
 
 
-def start(runtime: Runtime) -> Accelerator:
-    """Fix the threads, ask for deterministic kernels, and choose device and precision."""
-    if runtime.threads is not None:
-        torch.set_num_threads(runtime.threads)
-    keep_and_enlarge_pages()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic mode refuses cuBLAS without it
-    torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
-    # Without cpu=True accelerate does not join several processes where there is no GPU.
-    on_cpu = not torch.accelerator.is_available()
-    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if wants_bf16 else "no")
-
-
 @contextmanager
 def _explained(run: RunName) -> Iterator[None]:
     """Say of a loss that is not finite, and of too little memory, what the user can do about it."""
@@ -172,12 +153,10 @@ def _explained(run: RunName) -> Iterator[None]:
 def _check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes: int) -> None:
     """Settings that params.yaml allows but that this task or this launch cannot use."""
     objective, batch_size = settings.objective, settings.training.batch_size
-    distils = run.role == "student" and objective.alpha > 0
-    if distils and objective.kd_loss == "logit_std" and len(task.label_names) == 2:
-        problem = "kd_loss logit_std has no gradient with two classes, whose standardised logits are always -1 and 1"
-        raise UserError(run, problem, "allowed: kl, dist")
-    if distils and objective.kd_loss == "dist" and processes > 1:
-        raise UserError(run, f"kd_loss dist is not defined over {processes} processes", "use one, or kl or logit_std")
+    fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(len(task.label_names), processes)]
+    if run.role == "student" and objective.alpha > 0 and objective.kd_loss not in fitting:
+        problem = f"kd_loss {objective.kd_loss} {KD_LOSSES[objective.kd_loss].limit}"
+        raise UserError(run, problem, f"allowed here: {', '.join(fitting)}")
     if batch_size < 2 * processes:
         problem = f"batch_size {batch_size} leaves some of {processes} processes without rows"
         raise UserError(run, problem, f"at least {2 * processes}")
@@ -218,26 +197,6 @@ def describe(run: RunName, settings: RunSettings, accelerator: Accelerator) -> d
         "training": settings.training.model_dump(),
         "environment": environment(accelerator),
     }
-
-
-def environment(accelerator: Accelerator) -> dict[str, str | int]:
-    """What can change the last bits of a result besides code and params."""
-    libraries = (accelerate, np, tokenizers, torch, transformers)
-    return {
-        "device": _device_name(accelerator.device.type),
-        "precision": "bf16" if accelerator.mixed_precision == "bf16" else "fp32",
-        "processes": accelerator.num_processes,
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        **{library.__name__: library.__version__ for library in libraries},
-    }
-
-
-def _device_name(kind: str) -> str:
-    """The model of a GPU; the instruction set of a CPU, by which its kernels are chosen."""
-    if kind == "cuda":
-        return torch.cuda.get_device_name()
-    return f"cpu {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else kind
 
 
 def run_result(

@@ -3,14 +3,15 @@
 All are (n,) tensors in nats but for `mse`, which has no unit. Logits are float32 or wider.
 """
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from src.core.cmi import log_probabilities
-from src.params import Objective
+from src.params import KdLoss, Objective
 
 
 def label_loss(logits: Tensor, labels: Tensor, settings: Objective) -> Tensor:
@@ -20,10 +21,12 @@ def label_loss(logits: Tensor, labels: Tensor, settings: Objective) -> Tensor:
     `mse`: the squared distance of the probabilities to the one-hot label, 0 to 2. Hamidi et al. (2024) train
     teachers with it, because it estimates the posterior P(Y|x) better.
     """
-    if settings.label_loss == "mse":
-        one_hot = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
-        return ((logits.softmax(dim=-1) - one_hot) ** 2).sum(dim=-1)
-    return F.cross_entropy(logits, labels, reduction="none", label_smoothing=settings.label_smoothing)
+    match settings.label_loss:
+        case "ce":
+            return F.cross_entropy(logits, labels, reduction="none", label_smoothing=settings.label_smoothing)
+        case "mse":
+            one_hot = F.one_hot(labels, logits.shape[1]).to(logits.dtype)
+            return ((logits.softmax(dim=-1) - one_hot) ** 2).sum(dim=-1)
 
 
 def entropies(logits: Tensor) -> Tensor:
@@ -46,7 +49,11 @@ def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 def kd_logit_std(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """`kd_kl` of logits standardised per row, so that the student need not match their size (Sun et al. 2024)."""
+    """`kd_kl` of logits standardised per row, so that the student need not match their size (Sun et al. 2024).
+
+    As in the authors' code the deviation is the sample's, with C - 1 in its denominator. With the population's the same
+    T would be a temperature higher by the factor sqrt(C / (C - 1)).
+    """
     return kd_kl(_standardised(student), _standardised(teacher), temperature)
 
 
@@ -62,16 +69,34 @@ def kd_dist(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return temperature**2 * (over_classes + over_rows.mean())
 
 
-KD_LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "kl": kd_kl,
-    "logit_std": kd_logit_std,
-    "dist": kd_dist,
+class Distance(NamedTuple):
+    """A distance of a student's logits to its teacher's, per row, and where it cannot be used (`limit` says why)."""
+
+    of_rows: Callable[[Tensor, Tensor, float], Tensor]
+    least_classes: int = 2
+    most_processes: float = math.inf
+    limit: str = ""
+
+    def fits(self, classes: int, processes: int) -> bool:
+        """Whether it can be used for so many classes in so many processes."""
+        return classes >= self.least_classes and processes <= self.most_processes
+
+
+KD_LOSSES: dict[KdLoss, Distance] = {
+    "kl": Distance(kd_kl),
+    "logit_std": Distance(
+        kd_logit_std,
+        least_classes=3,
+        limit="has no gradient with two classes, whose standardised logits are always -0.71 and 0.71",
+    ),
+    "dist": Distance(
+        kd_dist, most_processes=1, limit="is not defined over several processes, each of which sees a part of the batch"
+    ),
 }
 
 
 def _standardised(logits: Tensor) -> Tensor:
-    deviation = logits.std(dim=-1, keepdim=True, unbiased=False)
-    return _centred(logits, -1) / (deviation + torch.finfo(logits.dtype).eps)
+    return _centred(logits, -1) / (logits.std(dim=-1, keepdim=True) + 1e-7)
 
 
 def _centred(values: Tensor, dim: int) -> Tensor:

@@ -103,7 +103,7 @@ class RunObjective:
 
     def space(self, outputs: Outputs) -> Tensor:
         """The scores whose softmax CMI is taken of: features (N, d) or logits (N, C)."""
-        return outputs.features if self.settings.space == "feature" else outputs.logits
+        return {"feature": outputs.features, "class": outputs.logits}[self.settings.space]
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
         """Let the centroids look at the train split, if they are of the kind that does."""
@@ -121,7 +121,8 @@ class RunObjective:
         cmi, gamma = self._information(known, labels, labelled_rows)
         kd, total = torch.zeros_like(label), label
         if batch.teacher_logits is not None:
-            kd_rows = KD_LOSSES[settings.kd_loss](outputs.logits.float(), batch.teacher_logits, settings.temperature)
+            distance = KD_LOSSES[settings.kd_loss].of_rows
+            kd_rows = distance(outputs.logits.float(), batch.teacher_logits, settings.temperature)
             kd = self.processes.mean(kd_rows, rows)
             total = (1 - settings.alpha) * label + settings.alpha * kd
         # A weight of 0 leaves the graph of its term out of the backward pass.

@@ -1,0 +1,77 @@
+"""What a run computes with: device, precision, threads, libraries, and the environment's say in any of them.
+
+No environment variable changes a result unseen. Those of accelerate are ignored, whoever set them (`accelerate launch`
+does, from its options and the user's config file): params.yaml says how a run trains, and ACCELERATE_MIXED_PRECISION,
+ACCELERATE_GRADIENT_ACCUMULATION_STEPS and their like would say otherwise. Those by which libraries choose another
+arithmetic are the user's to set, and are recorded.
+"""
+
+import os
+import platform
+
+import accelerate
+import numpy as np
+import tokenizers
+import torch
+import transformers
+from accelerate import Accelerator
+
+from src.core.memory import keep_and_enlarge_pages
+from src.params import Runtime
+
+DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # deterministic mode refuses cuBLAS without it
+# How the names of the variables begin by which torch and the libraries below it choose kernels, precisions or an order
+# of summation. ATEN_CPU_CAPABILITY is not among them: `device` shows what comes of it.
+ARITHMETIC = (
+    *("MKL_", "ONEDNN_", "DNNL_", "OMP_", "FBGEMM_", "NPY_", "GLIBC_TUNABLES", "CUBLAS", "NVIDIA_TF32", "NCCL_ALGO"),
+    *("NCCL_PROTO", "TORCH_ALLOW_TF32", "TORCH_BLAS_", "TORCH_LINALG_", "TORCH_CUDNN_", "PYTORCH_TUNABLEOP_"),
+    *("DISABLE_ADDMM_", "TRANSFORMERS_SDPA_"),
+    *(() if torch.backends.mkl.is_available() else ("OPENBLAS_",)),  # torch has one of the two
+)
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # `threads` shows what comes of these
+
+
+def start(runtime: Runtime) -> Accelerator:
+    """Fix the threads, ask for deterministic kernels, and choose device and precision."""
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        del os.environ[name]
+    if runtime.threads is not None:
+        torch.set_num_threads(runtime.threads)
+    keep_and_enlarge_pages()
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
+    # Without cpu=True accelerate does not join several processes where there is no GPU.
+    on_cpu = not torch.accelerator.is_available()
+    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if wants_bf16 else "no")
+
+
+def environment(accelerator: Accelerator) -> dict[str, str | int]:
+    """What can change the last bits of a result besides code and params; `variables` only where one is set."""
+    libraries = (accelerate, np, tokenizers, torch, transformers)
+    variables = arithmetic_variables()
+    return {
+        "device": _device_name(accelerator.device.type),
+        "precision": "bf16" if accelerator.mixed_precision == "bf16" else "fp32",
+        "processes": accelerator.num_processes,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{library.__name__: library.__version__ for library in libraries},
+        **({"variables": variables} if variables else {}),
+    }
+
+
+def arithmetic_variables() -> str:
+    """The variables that are set of those named in `ARITHMETIC`, as NAME=value in the order of their names."""
+    found = {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC) and name not in THREADS}
+    return " ".join(f"{name}={value}" for name, value in sorted(found.items()) if value != DEFAULTS.get(name))
+
+
+def _device_name(kind: str) -> str:
+    """The model of a GPU; the instruction set of a CPU, by which its kernels are chosen."""
+    if kind == "cuda":
+        return torch.cuda.get_device_name()
+    return f"cpu {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else kind
