@@ -5,6 +5,7 @@ import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from src.core.encoding import encode
+from src.core.head_input import HeadInput, first_token
 from src.core.models import Classifier, load_classifier, load_tokenizer
 from src.core.vocabulary import CompactVocabulary
 
@@ -51,7 +52,7 @@ def test_tokens_that_the_models_code_asks_for_keep_their_numbers():
         vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
     )
     torch.manual_seed(0)
-    model = Classifier(RobertaForSequenceClassification(config).eval())
+    model = Classifier(RobertaForSequenceClassification(config).eval(), HeadInput("last_hidden_state", first_token))
     ids = torch.tensor([[0, 40, 50, 2], [0, 60, 2, 1]])
     mask = (ids != 1).long()
     expected = model(input_ids=ids, attention_mask=mask).logits

@@ -22,6 +22,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from src.archives import cache_folder, model_folder
 from src.core.encoding import EncodedSplit
 from src.core.first_token import compute_first_token_only
+from src.core.head_input import HeadInput, Unreadable, trial_inputs, try_model, understood, watch
+from src.core.layers import CannotBeCut, keep_layers
 from src.core.objectives import Outputs
 from src.errors import UserError, first_line
 from src.files import is_file
@@ -49,47 +51,22 @@ class Classifier(nn.Module):
 
     h is BERT's pooled output (before dropout, which is noise of training and no property of the sample); where the
     head does its own pooling, the hidden state that it pools to: the first token's, the mean over tokens, or in
-    decoder-only models the last token's (METHOD section 2).
+    decoder-only models the last token's. See `src.core.head_input` for how it is found.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, head_input: HeadInput) -> None:
         super().__init__()
         self.model = model
-        # All decoder-only classifiers of transformers score the last token with a head of this name.
-        self.is_decoder_only = hasattr(model, "score")
-        # A head that is one linear layer takes the pooler's output; a head of several layers takes hidden states.
-        self.has_pooled_head = isinstance(getattr(model, "classifier", None), nn.Linear)
-        self._backbone_outputs: Any = None
-        self._pooled: Tensor | None = None
-        model.base_model.register_forward_hook(self._keep_backbone)
-        if hasattr(model, "pooler"):  # DeBERTa keeps its pooler outside of the backbone
-            model.pooler.register_forward_hook(self._keep_pooled)
-
-    def _keep_backbone(self, module: nn.Module, inputs: Any, outputs: Any) -> None:
-        self._backbone_outputs = outputs
-
-    def _keep_pooled(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        self._pooled = output
+        self.head_input = head_input
+        self._seen: dict[str, Tensor] = {}
+        watch(model, self._seen)
 
     def forward(self, **inputs: Tensor) -> Outputs:
         """Logits (n, C) and h (n, d) of a batch as `EncodedSplit.batch` makes it."""
-        logits = self.model(**inputs).logits
-        features = self._features(inputs["attention_mask"])
-        self._backbone_outputs = self._pooled = None
-        return Outputs(logits, features)
-
-    def _features(self, mask: Tensor) -> Tensor:
-        pooled = self._pooled
-        if pooled is None and self.has_pooled_head:
-            pooled = getattr(self._backbone_outputs, "pooler_output", None)
-        if pooled is not None:
-            return pooled
-        hidden = self._backbone_outputs.last_hidden_state
-        if self.is_decoder_only:
-            return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(dim=1) - 1]
-        if getattr(self.model.config, "classifier_pooling", "cls") == "mean":
-            return (hidden * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-        return hidden[:, 0]
+        logits = self.model(**understood(self.model, inputs)).logits
+        vectors = self._seen[self.head_input.source]
+        self._seen.clear()
+        return Outputs(logits, self.head_input.rule(vectors, inputs, self.model.config.pad_token_id))
 
 
 def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
@@ -142,14 +119,15 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
             output_loading_info=True,
         )
     _check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    for part in (model.config, model.config.get_text_config()):
+        part.pad_token_id = pad_id
+        part.return_dict, part.use_cache = True, False
+    head_input = _try(source, model, pad_id)
     _check_length(source, model, tokens)
-    model.config.return_dict = True
-    model.config.pad_token_id = pad_id
-    model.config.use_cache = False
     if source.layers is not None:
-        _keep_layers(source, model)
+        _keep_layers(source, model, pad_id)
     compute_first_token_only(model)
-    return Classifier(model)
+    return Classifier(model, head_input)
 
 
 def check_vocabulary(source: ModelSource, model: Classifier, splits: Iterable[EncodedSplit]) -> None:
@@ -159,7 +137,7 @@ def check_vocabulary(source: ModelSource, model: Classifier, splits: Iterable[En
         UserError: one has none.
     """
     splits = list(splits)
-    known = model.model.get_input_embeddings().num_embeddings
+    known = len(model.model.get_input_embeddings().weight)
     largest = max(max(int(split.ids.max()), split.pad_id) for split in splits)
     allowed = "a tokenizer and weights that belong together"
     if largest >= known:
@@ -251,26 +229,41 @@ def _check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str]
 
 def _check_length(source: ModelSource, model: PreTrainedModel, tokens: int) -> None:
     """The longest input must fit the positions; RoBERTa and its like begin to count after their pad token's number."""
-    positions = getattr(model.config, "max_position_embeddings", None)
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            positions -= module.padding_idx + 1
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    tables = [module for name, module in model.named_modules() if name.endswith("position_embeddings")]
+    reserved = [table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None]
+    positions = positions and positions - max(reserved, default=0)
     if positions is not None and tokens > positions:
         raise UserError("params.yaml: max_length", f"{tokens} is too long for {source.name}", f"at most {positions}")
 
 
-def _keep_layers(source: ModelSource, model: PreTrainedModel) -> None:
+def _try(source: ModelSource, model: PreTrainedModel, pad_id: int) -> HeadInput:
+    """Which vector enters the head; what a config breaks in a forward pass comes out here, before training."""
+    kind = f"{source.name} is a {model.config.model_type} model"
+    try:
+        return try_model(model, pad_id)
+    except DAMAGE as error:
+        _raise_if_memory(error)
+        problem = f"{kind}, and fails on a short text ({type(error).__name__}: {first_line(error)})"
+        raise UserError("params.yaml: models", problem, "one that runs on texts of any length") from None
+    except Unreadable as error:
+        problem = f"{kind}: {error}"
+        allowed = "one padded on the right, whose head reads a pooled vector, the first or last token's, or their mean"
+        raise UserError("params.yaml: models", problem, allowed) from None
+
+
+def _keep_layers(source: ModelSource, model: PreTrainedModel, pad_id: int) -> None:
     """Keep some of the transformer layers, in order."""
-    total = model.config.num_hidden_layers
+    total = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
     if max(source.layers) >= total:
         raise UserError("params.yaml: models", f"no layer {max(source.layers)} in {source.name}", f"0 to {total - 1}")
-    for module in list(model.base_model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.ModuleList) and len(child) == total:
-                setattr(module, name, nn.ModuleList(child[number] for number in source.layers))
-    model.config.num_hidden_layers = len(source.layers)
-    if getattr(model.config, "layer_types", None):
-        model.config.layer_types = [model.config.layer_types[number] for number in source.layers]
+    try:
+        keep_layers(model, source.layers, understood(model, trial_inputs(model, pad_id)))
+    except (*DAMAGE, CannotBeCut) as error:
+        _raise_if_memory(error)
+        problem = f"layers {source.layers} of {source.name}: a {model.config.model_type} model cut so"
+        reason = error if isinstance(error, CannotBeCut) else f"does not work ({first_line(error)})"
+        raise UserError("params.yaml: models", f"{problem} {reason}", "other layers, or null for all") from None
 
 
 @contextmanager
@@ -279,8 +272,7 @@ def _damage_named(source: ModelSource) -> Iterator[None]:
     try:
         yield
     except DAMAGE as error:
-        if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
-            raise  # not the folder's fault
+        _raise_if_memory(error)
         kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
         raise _cannot_load(source, kind + first_line(error)) from None
     except Exception as error:
@@ -288,6 +280,12 @@ def _damage_named(source: ModelSource) -> Iterator[None]:
             raise
         # tokenizers, written in Rust, has no error of its own.
         raise _cannot_load(source, f"tokenizer.json: {first_line(error)}") from None
+
+
+def _raise_if_memory(error: Exception) -> None:
+    """Too little memory is not the folder's fault, and told elsewhere."""
+    if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+        raise error
 
 
 def _cannot_load(source: ModelSource, reason: str) -> UserError:
