@@ -66,6 +66,7 @@ def test_each_kind_serves_or_is_refused(kind, tmp_path, record_property):
         record_property("refused", refusal(source, REFUSED[kind]))
         return
     record_property("h", serve(source, tmp_path / "kept"))
+    a_new_head_is_drawn(source, tmp_path / "anew")
     cut = source.model_copy(update={"layers": [0, 2]})
     if kind in UNCUT:
         record_property("uncut", refusal(cut, UNCUT[kind]))
@@ -173,6 +174,15 @@ def only_these_layers_are_left(whole: Classifier, cut: Classifier) -> None:
             for layer in (part[1], part[3]):
                 layer.register_forward_hook(skip, with_kwargs=True)
     assert torch.allclose(outputs(whole).logits, outputs(cut).logits, atol=1e-5)
+
+
+def a_new_head_is_drawn(source: ModelSource, folder: Path) -> None:
+    saved, anew = load(source), load(source.model_copy(update={"new_head": True}))
+    backbone = {id(weight) for weight in saved.model.base_model.parameters()}
+    for name, weight in saved.model.named_parameters():
+        same = torch.equal(weight, anew.model.get_parameter(name))
+        assert same == (id(weight) in backbone or weight.ndim == 1), name  # biases and scales are drawn as they were
+    kept_folder_is_the_model(anew, folder)
 
 
 def feature_space_teaches(model: Classifier) -> None:

