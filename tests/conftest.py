@@ -20,6 +20,7 @@ from transformers import (
 
 from src.params import ModelSource, Params
 from tests.fault_table import FaultTable
+from tests.model_table import ModelTable
 
 REPOSITORY = Path(__file__).parent.parent
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
@@ -29,11 +30,14 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, help="write what the fault tests saw to this Markdown file")
+    parser.addoption("--model-table", type=Path, help="write which kinds of models serve to this Markdown file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if path := config.getoption("--fault-table"):
         config.pluginmanager.register(FaultTable(path))
+    if path := config.getoption("--model-table"):
+        config.pluginmanager.register(ModelTable(path))
 
 
 @pytest.fixture

