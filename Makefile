@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup repro statistics study test test-slow faults bench lint format pins clean
+.PHONY: help setup repro statistics study test test-slow faults models bench lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ test-slow: setup ## run the tests that take minutes, those of real faults among 
 
 faults: setup ## break the pipeline in every way we know of, and write docs/faults.md from what came of it
 	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md tests
+
+models: setup ## try every kind of model that transformers classifies with, and write docs/models.md from what came of it
+	@$(RUN) python -m pytest --model-table=docs/models.md tests/test_all_models.py
 
 bench: setup ## time training against its peers and the machine; writes benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)

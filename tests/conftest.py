@@ -20,6 +20,7 @@ from transformers import (
 
 from src.params import ModelSource, Params
 from tests.fault_table import FaultTable
+from tests.model_table import ModelTable
 
 REPOSITORY = Path(__file__).parent.parent
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
@@ -29,11 +30,14 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, help="write what the fault tests saw to this Markdown file")
+    parser.addoption("--model-table", type=Path, help="write which kinds of models serve to this Markdown file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if path := config.getoption("--fault-table"):
         config.pluginmanager.register(FaultTable(path))
+    if path := config.getoption("--model-table"):
+        config.pluginmanager.register(ModelTable(path))
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def tiny_encoder(tmp_path_factory) -> ModelSource:
     config = BertConfig(
         vocab_size=64, hidden_size=32, num_hidden_layers=4, num_attention_heads=2, intermediate_size=64, pad_token_id=0
     )
-    return _saved(BertForSequenceClassification(config), _tokenizer("[PAD]"), tmp_path_factory.mktemp("encoder"))
+    return _saved(BertForSequenceClassification(config), word_tokenizer("[PAD]"), tmp_path_factory.mktemp("encoder"))
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +67,7 @@ def tiny_distilbert(tmp_path_factory) -> ModelSource:
     torch.manual_seed(0)
     config = DistilBertConfig(vocab_size=64, dim=32, n_layers=2, n_heads=2, hidden_dim=64, pad_token_id=0)
     model = DistilBertForSequenceClassification(config)
-    return _saved(model, _tokenizer("[PAD]"), tmp_path_factory.mktemp("distilbert"))
+    return _saved(model, word_tokenizer("[PAD]"), tmp_path_factory.mktemp("distilbert"))
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +75,7 @@ def tiny_decoder(tmp_path_factory) -> ModelSource:
     """A GPT-2 of two layers, whose tokenizer has no pad token."""
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=64, bos_token_id=3, eos_token_id=3)
-    return _saved(GPT2ForSequenceClassification(config), _tokenizer(None), tmp_path_factory.mktemp("decoder"))
+    return _saved(GPT2ForSequenceClassification(config), word_tokenizer(None), tmp_path_factory.mktemp("decoder"))
 
 
 @pytest.fixture
@@ -99,7 +103,8 @@ def labelled_texts(rows: int, seed: int, noise: float = 0.0) -> list[dict]:
     return found
 
 
-def _tokenizer(pad: str | None) -> PreTrainedTokenizerFast:
+def word_tokenizer(pad: str | None) -> PreTrainedTokenizerFast:
+    """A token a word; with a template as BERT's, or where it has no pad token as GPT-2's, which adds nothing."""
     words = SPECIAL + GOOD + BAD + NEUTRAL
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+from dvc.utils.serialize import dump_yaml
 
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.files import write_json, write_parquet
@@ -42,7 +42,7 @@ def make_study(
     content["task_settings"][task] = {
         "source": "folder", "path": "source", "text": ["text"], "labels": labels, "metrics": ["accuracy"]
     }  # fmt: skip
-    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    dump_yaml("params.yaml", content)
     params, generator = Params.model_validate(content), np.random.default_rng(0)
     truth = {split: generator.integers(len(labels), size=count) for split, count in rows.items()}
     _prepare(DATA_FOLDER / task, task, labels, truth)

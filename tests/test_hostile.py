@@ -38,8 +38,9 @@ from src import archives
 from src.core.models import load_classifier, load_tokenizer
 from src.data.published import LONGEST_TEXT
 from src.data.vader import INNER_ARCHIVE
-from tests.conftest import REPOSITORY, flipped, labelled_texts, params_content
+from tests.conftest import REPOSITORY, flipped, labelled_texts, params_content, word_tokenizer
 from tests.repository import digests, may_only_be_read, without_privileges
+from tests.tiny_models import save_tiny_model
 
 pytestmark = pytest.mark.fault
 
@@ -1163,6 +1164,14 @@ def small_vocabulary(folder: Path) -> None:
     config(vocab_size=8)(folder)
 
 
+def unknown_pad(folder: Path) -> None:
+    """A pad token was added to the tokenizer, and no row for it to the table."""
+    name, words = "bert.embeddings.word_embeddings.weight", 24
+    weights(lambda tensors: tensors.update({name: tensors[name][:words].clone()}))(folder)
+    config(vocab_size=words)(folder)
+    changed_json("tokenizer_config.json", pad_token="[NEW]")(folder)
+
+
 def narrow(tensors: dict[str, torch.Tensor]) -> None:
     name = "bert.encoder.layer.1.output.dense.weight"
     tensors[name] = tensors[name][:, :8].clone()
@@ -1232,6 +1241,34 @@ def token(number: int) -> Callable[[Path], None]:
     return damage
 
 
+def template(first: dict[str, Any]) -> Callable[[Path], None]:
+    """Change the first piece of the template for single texts."""
+
+    def damage(folder: Path) -> None:
+        content = json.loads((folder / "tokenizer.json").read_text())
+        content["post_processor"]["single"][0] = first
+        (folder / "tokenizer.json").write_text(json.dumps(content))
+
+    return damage
+
+
+def silent_tokenizer(folder: Path) -> None:
+    """It takes nothing but digits for words."""
+    content = json.loads((folder / "tokenizer.json").read_text())
+    content["normalizer"] = {"type": "Replace", "pattern": {"Regex": "[^0-9]"}, "content": ""}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+
+
+def sentencepiece(folder: Path) -> None:
+    save_tiny_model("deberta-v2", word_tokenizer("[PAD]"), folder)
+    removed("tokenizer*")(folder)
+    (folder / "spm.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\0\0\0\0\x18\x02")
+
+
+def other_kind(kind: str, folder: Path, **settings: Any) -> None:
+    save_tiny_model(kind, word_tokenizer("[PAD]"), folder, **settings)
+
+
 def reversed_labels(folder: Path) -> None:
     config(id2label={"0": "positive", "1": "negative"}, label2id={"positive": 0, "negative": 1})(folder)
 
@@ -1268,6 +1305,26 @@ MODELS = {
     "no layers": ("no layers", config(num_hidden_layers=0), "model has 0 layers; 1 to 1000"),
     "a million layers": ("a million layers", config(num_hidden_layers=10**6), "model has 1000000 layers; 1 to 1000"),
     "unknown activation": ("an unknown activation", config(hidden_act="evil"), "cannot be loaded (KeyError: 'evil')"),
+    "NaN dropout": (
+        "a dropout of NaN",
+        config(hidden_dropout_prob=float("nan")),
+        "model is a bert model, and fails on a short text (RuntimeError: dropout probability has to be between",
+    ),
+    "NaN attention dropout": (
+        "a dropout of NaN in the attention",
+        config(attention_probs_dropout_prob=float("nan")),
+        "model is a bert model, and fails on a short text (RuntimeError: scaled_dot_product_attention",
+    ),
+    "chunks": (
+        "a feed-forward part in chunks of three tokens",
+        config(chunk_size_feed_forward=3),
+        "model is a bert model, and fails on a short text (ValueError: The dimension to be chunked 13 has to be",
+    ),
+    "chunks that are no number": (
+        "a word for the chunks of the feed-forward part",
+        config(chunk_size_feed_forward="x"),
+        "model is a bert model, and fails on a short text (TypeError",
+    ),
     "kernel of the hub": (
         "a config that asks for code of the hub",
         config(attn_implementation="kernels-community/evil"),
@@ -1383,13 +1440,72 @@ MODELS = {
         token(1000),
         "the tokenizer of model gives token 1000, its weights know 64 tokens; a tokenizer and weights that belong",
     ),
+    "pad token beyond": (
+        "a pad token beyond the embedding",
+        unknown_pad,
+        "the tokenizer of model gives token 24, its weights know 24 tokens; a tokenizer and weights that belong",
+    ),
+    "text config": (
+        "a word for the config of texts",
+        config(text_config="x"),
+        "cannot be loaded (TypeError: text_config is 'x')",
+    ),
+    "unbound": (
+        "a config that leads the model's code astray",
+        lambda folder: other_kind("xlm", folder, summary_type="mode"),
+        "model is a xlm model, and fails on a short text (UnboundLocalError",
+    ),
     "huge token": ("a token of 32 bits", token(2**32 - 1), "model has a token 4294967295; at most 2147483647"),
+    "unknown token in a template": (
+        "a template that names a token which it does not define",
+        template({"SpecialToken": {"id": "[BOS]", "type_id": 0}}),
+        "the template of the tokenizer of model names '[BOS]', which it lacks; a tokenizer.json that belongs to",
+    ),
+    "huge segment": (
+        "a template that gives segment 2^31",
+        template({"SpecialToken": {"id": "[CLS]", "type_id": 2**31}}),
+        "the tokenizer gives a token or segment too large; up to 255",
+    ),
+    "no unknown token": (
+        "a tokenizer whose token for unknown words is unknown",
+        tokenizer(unk_token="[NONE]", vocab={"[PAD]": 0, "[CLS]": 2, "[SEP]": 3}),
+        "fails (Exception: WordLevel error: Missing [UNK] token from the vocabulary); one that tokenises any text",
+    ),
+    "word for the longest text": (
+        "a word for the length of the longest text",
+        changed_json("tokenizer_config.json", model_max_length="long"),
+        "the tokenizer of model fails (TypeError: '>' not supported between instances of 'int' and 'str')",
+    ),
+    "nothing known": (
+        "a tokenizer that finds no token in any text",
+        silent_tokenizer,
+        "the tokenizer of model finds no token in any text; a model for these texts, or a larger max_length",
+    ),
+    "SentencePiece": (
+        "a SentencePiece vocabulary and no tokenizer.json",
+        sentencepiece,
+        "the tokenizer of model is SentencePiece's; to read it takes sentencepiece and protobuf; a tokenizer.json",
+    ),
     "small vocabulary": ("an embedding of eight tokens", small_vocabulary, "its weights know 8 tokens"),
     "labels in another order": (
         "a model whose labels are in another order than the data's",
         reversed_labels,
-        "model has the labels positive, negative; the data has negative, positive, in this order",
+        "model has the labels positive, negative; the data has negative, positive, in this order; new_head: true draws",
     ),
+    **{
+        f"a {kind} model": (fault, lambda folder, kind=kind: other_kind(kind, folder), f"model is a {kind} model{why}")
+        for kind, fault, why in (
+            ("canine", "a model that reads characters", ": it has no table with a vector for each token; one padded"),
+            ("fnet", "a model that mixes padding in", ": its outputs for a text change with the padding beside it"),
+            ("mra", "a model that needs a GPU to see its texts", ": its outputs are the same for other texts"),
+            (
+                "xlnet",
+                "a model that pads on the left",
+                ": its head reads what is on the right of a text, where",
+            ),
+            ("eurobert", "a head that reads each token by itself", ": it cannot be told which vector enters its head"),
+        )
+    },
 }
 
 
@@ -1491,6 +1607,24 @@ def test_prepared_data(model, refused, case):
 )
 def test_model_sources(model, refused, case):
     write_params(("models.teacher", {"source": "folder", "name": "model"} | case.damage))
+    refused("model folders", case, stages.finetune.main, *FINETUNE)
+
+
+LAYERS = {
+    "diffllama": (
+        "layers that work by their place",
+        "gives other outputs once it is saved: a layer works by its place",
+    ),
+    "esm": ("layers on whose number a weight depends", "loses esm.contact_head.regression.weight once it is saved"),
+    "xlm": ("layers whose number the code keeps", "does not work (list index out of range); other layers, or null"),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_layers_that_cannot_be_left_out(model, refused, kind):
+    other_kind(kind, model)
+    write_params(("models.teacher", {"source": "folder", "name": "model", "layers": [0, 2]}))
+    case = Case(LAYERS[kind][0], [0, 2], f"layers [0, 2] of model: a {kind} model cut so {LAYERS[kind][1]}")
     refused("model folders", case, stages.finetune.main, *FINETUNE)
 
 

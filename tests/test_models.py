@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers.processors import TemplateProcessing
 from transformers import (
     ModernBertConfig,
     ModernBertForSequenceClassification,
@@ -15,11 +16,14 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from src.core.encoding import encode, inference_batches, training_batches
+from src.core.encoding import encode, inference_batches, separator, training_batches
+from src.core.head_input import HeadInput, whole
 from src.core.inference import predict
 from src.core.models import check_vocabulary, load_classifier, load_tokenizer
 from src.errors import UserError
 from src.params import ModelSource
+from tests.conftest import word_tokenizer
+from tests.tiny_models import save_tiny_model
 
 TEXTS = [("the film was good",), ("bad",), ("a story a plot a scene was awful and poor",), ("great music",)]
 LABELS = ["negative", "positive"]
@@ -76,6 +80,38 @@ def test_features_follow_the_pooling_of_the_head(tiny_encoder, tmp_path, pooling
         logits, features = model(**inputs)
         again = model.model.classifier(model.model.head(features))
     assert torch.allclose(again, logits, atol=1e-6)
+
+
+def test_a_pad_token_that_ends_each_text_is_passed_over(tmp_path):
+    """Qwen3-Embedding's template adds one; transformers scores the token before it, and so h is that token's state."""
+    tokenizer = word_tokenizer("[PAD]")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A [PAD]", special_tokens=[("[PAD]", 0)])
+    source = save_tiny_model("qwen3", tokenizer, tmp_path / "model")
+    model, split = loaded(source)
+    assert split.ids[split.lengths.cumsum(0) - 1].tolist() == [0, 0, 0, 0]
+    with torch.no_grad():
+        logits, features = model(**split.batch(torch.arange(4)))
+        assert torch.allclose(model.model.score(features), logits, atol=1e-6)
+        hidden = model.model.model(**split.batch(torch.arange(4))).last_hidden_state
+    assert torch.equal(features[1], hidden[1, 0])  # "bad", and the pad token after it
+
+
+def test_a_head_of_zeros_is_no_fault(tiny_encoder, tmp_path):
+    """What a head reads does not depend on its weights."""
+    source = copy_of(tiny_encoder, tmp_path / "zeros")
+    weights = load_file(tmp_path / "zeros" / "model.safetensors")
+    weights |= {"classifier.weight": torch.zeros(2, 32), "classifier.bias": torch.zeros(2)}
+    save_file(weights, tmp_path / "zeros" / "model.safetensors", metadata={"format": "pt"})
+    assert loaded(source)[0].head_input == HeadInput("pooler_output", whole)
+
+
+def test_the_trial_of_a_model_leaves_no_trace(tiny_encoder):
+    """Random numbers go on after loading as they would without it: from the seed that drew the head, here unused."""
+    state = torch.random.manual_seed(7).get_state()
+    model = load_classifier(tiny_encoder, LABELS, 0, 7)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not any(module.training for module in model.model.modules())
+    assert all(weight.grad is None and weight.requires_grad for weight in model.parameters())
 
 
 def test_the_longest_input_must_fit_the_model(tiny_encoder):
@@ -194,6 +230,29 @@ def test_a_model_with_another_number_of_labels_gets_a_new_head(tiny_encoder, tmp
     assert head.weight.abs().sum() > 0
 
 
+def test_a_new_head_is_drawn_where_it_is_asked_for(tiny_encoder, tmp_path):
+    """For a model fine-tuned for another task with as many labels: the head that a headless one would get."""
+    source = copy_of(tiny_encoder, tmp_path / "other")
+    rename_labels(tmp_path / "other", ["spam", "ham"])
+    with pytest.raises(UserError, match=r"has the labels spam, ham; .*; new_head: true draws a new head"):
+        loaded(source)
+    heads = [loaded(source.model_copy(update={"new_head": True}), seed)[0].model.classifier for seed in (0, 0, 1)]
+    assert torch.equal(heads[0].weight, heads[1].weight)
+    assert not torch.equal(heads[0].weight, heads[2].weight)
+
+    weights = load_file(tmp_path / "other" / "model.safetensors")
+    kept = {key: values for key, values in weights.items() if not key.startswith("classifier")}
+    save_file(kept, tmp_path / "other" / "model.safetensors", metadata={"format": "pt"})
+    rename_labels(tmp_path / "other", LABELS)
+    assert torch.equal(loaded(source)[0].model.classifier.weight, heads[0].weight)
+
+
+def test_the_record_of_a_run_without_the_key_is_what_it_was():
+    before = {"source": "folder", "name": "model", "revision": None, "layers": None}
+    assert ModelSource(**before).model_dump() == before
+    assert ModelSource(**before, new_head=True).model_dump() == before | {"new_head": True}
+
+
 def test_a_hub_model_without_a_network_is_one_line(monkeypatch):
     import huggingface_hub.constants
 
@@ -207,6 +266,52 @@ def test_pairs_are_marked_and_cut_to_length(tiny_encoder):
     inputs = split.batch(torch.tensor([0]))
     assert inputs["input_ids"].shape == (1, 8)
     assert inputs["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1, 1, 1]]
+
+
+PAIRS = [("good film", "bad plot"), ("good", "film bad plot"), ("good film bad", "plot")]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_pairs_without_a_template_have_the_end_token_between_them(tiny_decoder, side):
+    """GPT-2's tokenizer and Qwen's join two texts with nothing between; the end token (3) stays when texts are cut."""
+    tokenizer = load_tokenizer(tiny_decoder)
+    tokenizer.truncation_side = side
+    good, bad, film, plot, end = (tokenizer.get_vocab()[word] for word in ("good", "bad", "film", "plot", "[SEP]"))
+    rows = encode(PAIRS, tokenizer, 16).ids.view(3, 5).tolist()
+    assert rows == [[good, film, end, bad, plot], [good, end, film, bad, plot], [good, film, bad, end, plot]]
+    long = [("film " * 20, "plot"), ("film", "plot " * 20), ("film " * 20, "plot " * 20), ("film", ""), ("", "plot")]
+    split = encode(long, tokenizer, 6)
+    assert split.lengths.tolist() == [6, 6, 6, 2, 2]
+    assert (split.ids.tolist()).count(end) == 5
+
+
+def test_pairs_with_a_template_are_left_to_it(tiny_encoder):
+    assert separator(load_tokenizer(tiny_encoder)) == ""
+
+
+def test_pairs_without_anything_to_put_between_are_refused():
+    tokenizer = word_tokenizer(None)
+    tokenizer.eos_token, tokenizer.pad_token = None, "[PAD]"
+    with pytest.raises(UserError, match="puts nothing between the texts of a pair; one with a template for pairs"):
+        encode(PAIRS, tokenizer, 16)
+
+
+def test_a_text_without_a_token_gets_the_pad_token(tiny_decoder):
+    model, _ = loaded(tiny_decoder)
+    split = encode([("",), ("the film was good",), ("",)], load_tokenizer(tiny_decoder), 16)
+    assert split.lengths.tolist() == [1, 4, 1]
+    with torch.no_grad():
+        logits, features = model(**split.batch(torch.arange(3)))
+        alone = model(**split.batch(torch.tensor([0])))
+    assert torch.allclose(model.model.score(features), logits, atol=1e-6)
+    assert torch.allclose(alone.features[0], features[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tiny_encoder", "tiny_decoder"])
+@pytest.mark.parametrize("texts", [[("",), (" ",)], [("", ""), (" ", "")]], ids=["texts", "pairs"])
+def test_texts_that_all_come_to_no_token_are_refused(name, texts, request):
+    with pytest.raises(UserError, match="finds no token in any text; a model for these texts, or a larger max_length"):
+        encode(texts, load_tokenizer(request.getfixturevalue(name)), 16)
 
 
 def test_every_row_is_in_one_batch_of_an_epoch():

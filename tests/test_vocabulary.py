@@ -1,12 +1,17 @@
 """A model with the embeddings in use only says what the whole model says, learns the same, and can be made whole."""
 
+import json
+import shutil
+
 import pytest
 import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
 from src.core.encoding import encode
+from src.core.head_input import HeadInput, first_token
 from src.core.models import Classifier, load_classifier, load_tokenizer
 from src.core.vocabulary import CompactVocabulary
+from src.params import ModelSource
 
 TEXTS = [("the film was good",), ("a bad plot",), ("good music",)]  # 8 words, and three or four special tokens
 
@@ -45,13 +50,29 @@ def test_the_whole_table_comes_back_with_what_was_learnt(tiny_encoder):
     assert torch.allclose(after[changed], before[changed] + 1.0)
 
 
+def test_another_pad_token_in_the_table_than_in_the_tokenizer(tiny_encoder, tmp_path):
+    """Early LLaMAs have -1 there, which the table takes for its last token."""
+    shutil.copytree(tiny_encoder.name, tmp_path / "model")
+    path = tmp_path / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"pad_token_id": -1}))
+    source = ModelSource(source="folder", name=str(tmp_path / "model"))
+    split = encode(TEXTS, load_tokenizer(source), 16)
+    model = load_classifier(source, ["a", "b"], 0, 0).eval()
+    expected = model(**split.batch(torch.arange(3))).logits
+    vocabulary = CompactVocabulary(model.model, [split], 0)
+    assert torch.equal(model(**vocabulary.numbered(split).batch(torch.arange(3))).logits, expected)
+    assert model.model.get_input_embeddings().padding_idx == len(vocabulary.tokens) - 1
+    vocabulary.restore()
+    assert model.model.get_input_embeddings().padding_idx == 63
+
+
 def test_tokens_that_the_models_code_asks_for_keep_their_numbers():
     """RoBERTa counts positions from its padding token, number 1."""
     config = RobertaConfig(
         vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
     )
     torch.manual_seed(0)
-    model = Classifier(RobertaForSequenceClassification(config).eval())
+    model = Classifier(RobertaForSequenceClassification(config).eval(), HeadInput("last_hidden_state", first_token))
     ids = torch.tensor([[0, 40, 50, 2], [0, 60, 2, 1]])
     mask = (ids != 1).long()
     expected = model(input_ids=ids, attention_mask=mask).logits

@@ -6,12 +6,16 @@ costs one gather. Batches hold rows of similar length, padded to the longest of 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from src.errors import UserError, first_line
+
 BATCHES_PER_BUCKET = 50
+PROBE = ("a", "b")
 ROWS_AT_ONCE = 2048  # the tokenizer's lists of Python integers take fifty times the memory of the tensors
 
 
@@ -55,18 +59,64 @@ class EncodedSplit:
 
 
 def encode(texts: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> EncodedSplit:
-    """Tokenise rows of one or two texts, cut to `max_length` tokens (the longer text of a pair is cut first)."""
+    """Tokenise rows of one or two texts, cut to `max_length` tokens (the longer text of a pair is cut first).
+
+    A row that comes to no token at all gets the pad token.
+
+    Raises:
+        UserError: the tokenizer has nothing to put between two texts, or finds no token in any text.
+    """
     ids, segments, lengths = [], [], []
+    between = separator(tokenizer) if len(texts[0]) == 2 else ""
     for start in range(0, len(texts), ROWS_AT_ONCE):
-        columns = [list(column) for column in zip(*texts[start : start + ROWS_AT_ONCE], strict=True)]
-        encoded = tokenizer(*columns, truncation=True, max_length=max_length)
+        rows = texts[start : start + ROWS_AT_ONCE]
+        encoded = _tokenise(rows, tokenizer, between, truncation=True, max_length=max_length)
         lengths += [len(row) for row in encoded["input_ids"]]
-        ids.append(_flat(encoded["input_ids"], torch.int32))
+        ids.append(_flat([row or [tokenizer.pad_token_id] for row in encoded["input_ids"]], torch.int32))
         if "token_type_ids" in encoded:
-            segments.append(_flat(encoded["token_type_ids"], torch.uint8))
-    starts = torch.tensor(lengths).cumsum(0) - torch.tensor(lengths)
+            segments.append(_flat([row or [0] for row in encoded["token_type_ids"]], torch.uint8))
+    nothing = _tokenise([("",) * len(texts[0])], tokenizer, between)["input_ids"][0]
+    if max(lengths) <= len(nothing):
+        problem = f"the tokenizer of {tokenizer.name_or_path} finds no token in any text"
+        raise UserError("params.yaml: models", problem, "a model for these texts, or a larger max_length")
+    counts = torch.tensor(lengths).clamp(min=1)
     joined = torch.cat(segments) if segments else None
-    return EncodedSplit(torch.cat(ids), joined, starts, torch.tensor(lengths), tokenizer.pad_token_id)
+    return EncodedSplit(torch.cat(ids), joined, counts.cumsum(0) - counts, counts, tokenizer.pad_token_id)
+
+
+def separator(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What has to be written between the texts of a pair: nothing, where the tokenizer puts something there itself.
+
+    GPT-2's and Qwen's do not, so that ("good", "film bad plot") would be ("good film", "bad plot"): their separator,
+    or else their end token.
+
+    Raises:
+        UserError: it has neither.
+    """
+    first, second = _tokenise([(text,) for text in PROBE], tokenizer, "", add_special_tokens=False)["input_ids"]
+    for token in ("", tokenizer.sep_token, tokenizer.eos_token):
+        if token is not None:
+            found = _tokenise([PROBE], tokenizer, token)["input_ids"][0]
+            if not any(found[place:][: len(first + second)] == first + second for place in range(len(found) + 1)):
+                return token
+    problem = f"the tokenizer of {tokenizer.name_or_path} puts nothing between the texts of a pair"
+    raise UserError("params.yaml: models", problem, "one with a template for pairs, a separator or an end token")
+
+
+def _tokenise(rows: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, between: str, **settings: Any) -> Any:
+    """Tokenised rows; `between` goes to the side of a text where it is not cut."""
+    first, *second = (list(column) for column in zip(*rows, strict=True))
+    if tokenizer.truncation_side == "left":
+        first = [text + between for text in first]
+    else:
+        second = [[between + text for text in column] for column in second]
+    try:
+        return tokenizer(first, *second, **settings)
+    except MemoryError:
+        raise
+    except Exception as error:  # tokenizers, written in Rust, has no error of its own
+        problem = f"the tokenizer of {tokenizer.name_or_path} fails ({type(error).__name__}: {first_line(error)})"
+        raise UserError("params.yaml: models", problem, "one that tokenises any text") from None
 
 
 def training_batches(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
@@ -90,7 +140,13 @@ def inference_batches(lengths: Tensor, batch_size: int) -> Iterator[Tensor]:
 
 
 def _flat(rows: list[list[int]], dtype: torch.dtype) -> Tensor:
-    return torch.tensor([value for row in rows for value in row], dtype=dtype)
+    try:
+        return torch.tensor([value for row in rows for value in row], dtype=dtype)
+    except RuntimeError as error:
+        if "overflow" not in str(error):
+            raise
+        problem, allowed = "the tokenizer gives a token or segment too large", f"up to {torch.iinfo(dtype).max}"
+        raise UserError("params.yaml: models", problem, allowed) from None
 
 
 def _equal_parts(rows: Tensor, largest: int) -> tuple[Tensor, ...]:

@@ -35,8 +35,12 @@ class CompactVocabulary:
         used[: max([pad_id, *(value for value in named if isinstance(value, int))]) + 1] = True
         for split in splits:
             used[split.ids.long()] = True
+        # The table may know another pad token than the tokenizer: -1 in early LLaMAs, which is the last one.
+        self.padding = getattr(self.embedding, "padding_idx", None)
+        if self.padding is not None:
+            used[self.padding] = True
         self.tokens = used.nonzero().squeeze(1)
-        self._put(self.table[self.tokens])
+        self._put(self.table[self.tokens], None if self.padding is None else int(used[: self.padding].sum()))
 
     def numbered(self, split: EncodedSplit) -> EncodedSplit:
         """A split with its tokens numbered as the cut table is."""
@@ -48,8 +52,8 @@ class CompactVocabulary:
         """Give the model its full table again, with what the tokens in use have learnt."""
         table = self.table.to(self.embedding.weight)
         table[self.tokens] = self.embedding.weight.detach()
-        self._put(table)
+        self._put(table, self.padding)
 
-    def _put(self, table: Tensor) -> None:
+    def _put(self, table: Tensor, padding: int | None) -> None:
         self.embedding.weight = nn.Parameter(table)
-        self.embedding.num_embeddings = len(table)
+        self.embedding.num_embeddings, self.embedding.padding_idx = len(table), padding

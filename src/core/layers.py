@@ -1,0 +1,85 @@
+"""Students cut from some of a model's layers, in such a way that what they save can be loaded again."""
+
+import tempfile
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+
+
+class CannotBeCut(Exception):
+    """A model without some of its layers would not run, or not be the same once saved: why, in a few words."""
+
+
+def keep_layers(model: PreTrainedModel, kept: list[int], inputs: dict[str, Tensor]) -> None:
+    """Keep some of the transformer layers, in order.
+
+    Args:
+        inputs: a batch on which the model that would be saved must give the same logits, to float rounding.
+
+    Raises:
+        CannotBeCut: it would not, or its config does not say how many layers there are.
+    """
+    config = model.config.get_text_config()
+    total = config.num_hidden_layers
+    lists = list(_lists_of_layers(model.base_model, total, _at_work(model, inputs)))
+    if not lists and getattr(config, "num_hidden_groups", None) != 1:  # ALBERT: one layer, passed many times
+        raise CannotBeCut(f"has no list of its {total} layers")
+    for parent, name in lists:
+        layers = getattr(parent, name)
+        setattr(parent, name, nn.ModuleList(layers[number] for number in kept))
+    _keep_in_config(config, kept, total)
+    with torch.no_grad():
+        difference = (model(**inputs).logits - _saved_and_loaded(model)(**inputs).logits).abs().max()
+    if not difference <= 1e-5:
+        raise CannotBeCut("gives other outputs once it is saved: a layer works by its place")
+
+
+def _at_work(model: PreTrainedModel, inputs: dict[str, Tensor]) -> set[nn.Module]:
+    """The modules that texts pass through: not those for images, nor all of a layer's experts."""
+    found: set[nn.Module] = set()
+    handles = [part.register_forward_pre_hook(lambda part, _: found.add(part)) for part in model.modules()]
+    try:
+        with torch.no_grad():
+            model(**inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def _lists_of_layers(module: nn.Module, total: int, at_work: set[nn.Module]) -> Iterator[tuple[nn.Module, str]]:
+    """Parents and names of lists as long as the model is deep, such as XLM's four; not of those within a layer."""
+    for name, child in module.named_children():
+        is_list = isinstance(child, nn.ModuleList) and len(child) == total
+        if is_list and not any(at_work.isdisjoint(layer.modules()) for layer in child):
+            yield module, name
+        else:
+            yield from _lists_of_layers(child, total, at_work)
+
+
+def _keep_in_config(config: PretrainedConfig, kept: list[int], total: int) -> None:
+    """Whatever a config says layer by layer, such as kinds of attention, it says of the layers kept."""
+    for key, value in list(vars(config).items()):
+        if isinstance(value, list | tuple) and len(value) == total:
+            setattr(config, key, [value[number] for number in kept])
+    config.num_hidden_layers = len(kept)
+
+
+def _saved_and_loaded(model: PreTrainedModel) -> PreTrainedModel:
+    """The model that these weights and this config make in another process."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.config.save_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder)
+    loaded, report = type(model).from_pretrained(
+        None,
+        config=config,
+        state_dict=model.state_dict(),
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    if lost := {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}:
+        raise CannotBeCut(f"loses {min(lost)} once it is saved: its config cannot name these layers")
+    return loaded

