@@ -36,7 +36,7 @@ REFUSED = {
     "mra": "its outputs are the same for other texts",  # without a GPU: its kernel is for CUDA
     "reformer": "make sure that config.axial_pos_shape factors: (64, 64) multiply to sequence length",
     "tapas": "too many indices for tensor of dimension 2",
-    "xlnet": "its head reads what is on the right of a text, where padding is; it pads on the left",
+    "xlnet": "its head reads what is on the right of a text, where padding is: it pads on the left, or not at all",
     "xmod": "Input language unknown",
 }
 UNCUT = {

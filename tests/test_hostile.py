@@ -1471,11 +1471,6 @@ MODELS = {
         tokenizer(unk_token="[NONE]", vocab={"[PAD]": 0, "[CLS]": 2, "[SEP]": 3}),
         "fails (Exception: WordLevel error: Missing [UNK] token from the vocabulary); one that tokenises any text",
     ),
-    "word for the longest text": (
-        "a word for the length of the longest text",
-        changed_json("tokenizer_config.json", model_max_length="long"),
-        "the tokenizer of model fails (TypeError: '>' not supported between instances of 'int' and 'str')",
-    ),
     "nothing known": (
         "a tokenizer that finds no token in any text",
         silent_tokenizer,

@@ -247,6 +247,17 @@ def test_a_new_head_is_drawn_where_it_is_asked_for(tiny_encoder, tmp_path):
     assert torch.equal(loaded(source)[0].model.classifier.weight, heads[0].weight)
 
 
+@pytest.mark.parametrize("spread", [float("nan"), float("inf"), -0.5])
+def test_a_head_that_cannot_be_drawn_is_one_line(tiny_encoder, tmp_path, spread):
+    source = copy_of(tiny_encoder, tmp_path / "spread")
+    path = tmp_path / "spread" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"initializer_range": spread}))
+    with pytest.raises(
+        UserError, match=r"cannot be loaded \(RuntimeError: normal expects|classifier.weight .* not finite"
+    ):
+        loaded(source.model_copy(update={"new_head": True}))
+
+
 def test_the_record_of_a_run_without_the_key_is_what_it_was():
     before = {"source": "folder", "name": "model", "revision": None, "layers": None}
     assert ModelSource(**before).model_dump() == before

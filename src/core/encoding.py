@@ -68,14 +68,15 @@ def encode(texts: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, max
     """
     ids, segments, lengths = [], [], []
     between = separator(tokenizer) if len(texts[0]) == 2 else ""
+    settings = {"truncation": True, "max_length": max_length}
     for start in range(0, len(texts), ROWS_AT_ONCE):
         rows = texts[start : start + ROWS_AT_ONCE]
-        encoded = _tokenise(rows, tokenizer, between, truncation=True, max_length=max_length)
+        encoded = _tokenise(rows, tokenizer, between, **settings)
         lengths += [len(row) for row in encoded["input_ids"]]
         ids.append(_flat([row or [tokenizer.pad_token_id] for row in encoded["input_ids"]], torch.int32))
         if "token_type_ids" in encoded:
             segments.append(_flat([row or [0] for row in encoded["token_type_ids"]], torch.uint8))
-    nothing = _tokenise([("",) * len(texts[0])], tokenizer, between)["input_ids"][0]
+    nothing = _tokenise([("",) * len(texts[0])], tokenizer, between, **settings)["input_ids"][0]
     if max(lengths) <= len(nothing):
         problem = f"the tokenizer of {tokenizer.name_or_path} finds no token in any text"
         raise UserError("params.yaml: models", problem, "a model for these texts, or a larger max_length")

@@ -7,8 +7,8 @@ the padding beside it, is refused before it is trained.
 """
 
 import inspect
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from itertools import cycle, islice
 from typing import NamedTuple
@@ -85,6 +85,19 @@ def watch(
     return handles + ([model.pooler.register_forward_hook(pooler)] if hasattr(model, "pooler") else [])
 
 
+@contextmanager
+def _watched(
+    model: PreTrainedModel, change: Callable[[Tensor], Tensor] = lambda vectors: vectors
+) -> Iterator[dict[str, Tensor]]:
+    seen: dict[str, Tensor] = {}
+    handles = watch(model, seen, change)
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def understood(model: PreTrainedModel, inputs: Inputs) -> Inputs:
     """Those inputs that a model names; others, such as segments where it knows none, say nothing to it."""
     names = _named_inputs(type(model))
@@ -143,18 +156,16 @@ def _check_vector(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_
 
 
 def _vectors(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_id: int) -> Tensor:
-    seen: dict[str, Tensor] = {}
-    handles = watch(model, seen)
-    try:
+    with _watched(model) as seen:
         model(**understood(model, inputs))
-    finally:
-        for handle in handles:
-            handle.remove()
     return found.rule(seen[found.source], inputs, pad_id)
 
 
 def trial_inputs(model: PreTrainedModel, pad_id: int) -> Inputs:
-    """Two rows of tokens that no config names, the second one shorter and padded on the right."""
+    """Two rows of tokens that no config names: one that ends with a pad token of its own, and a shorter, padded one.
+
+    So the last token that the mask lets through and the last that is not the pad token are not the same.
+    """
     configs = (model.config, model.config.get_text_config())
     named = [value for config in configs for key, value in vars(config).items() if "_token_i" in key]
     plain = (token for token in range(len(token_embeddings(model))) if token not in [*named, pad_id])
@@ -162,6 +173,7 @@ def trial_inputs(model: PreTrainedModel, pad_id: int) -> Inputs:
     ids = torch.tensor(list(islice(cycle(tokens), 2 * LONG))).view(2, LONG)
     mask = torch.arange(LONG) < torch.tensor([[LONG], [SHORT]])
     ids = ids.masked_fill(~mask, pad_id)
+    ids[0, -1] = pad_id
     return {"input_ids": ids, "attention_mask": mask.long(), "token_type_ids": torch.zeros_like(ids)}
 
 
@@ -181,7 +193,9 @@ def find_head_input(model: PreTrainedModel, inputs: Inputs, pad_id: int) -> Head
             if _explains(rule, gradient, inputs, pad_id):
                 return HeadInput(source, rule)
         if gradient.shape[1] == LONG and gradient[1, SHORT:].any():
-            raise Unreadable("its head reads what is on the right of a text, where padding is; it pads on the left")
+            raise Unreadable(
+                "its head reads what is on the right of a text, where padding is: it pads on the left, or not at all"
+            )
     raise Unreadable("it cannot be told which vector enters its head")
 
 
@@ -190,16 +204,11 @@ def _gradients(model: PreTrainedModel, inputs: Inputs) -> dict[str, Tensor | Non
 
     Random numbers stand in for the head's weights: in a model that was saved so, all may be 0.
     """
-    seen: dict[str, Tensor] = {}
     backbone = {id(weight) for weight in model.base_model.parameters()}
     head = {name: weight for name, weight in model.named_parameters() if id(weight) not in backbone}
-    handles = watch(model, seen, lambda vectors: vectors.detach().requires_grad_())
-    try:
-        random = {name: (HEAD_SCALE * torch.randn_like(weight)).requires_grad_() for name, weight in head.items()}
+    random = {name: (HEAD_SCALE * torch.randn_like(weight)).requires_grad_() for name, weight in head.items()}
+    with _watched(model, lambda vectors: vectors.detach().requires_grad_()) as seen:
         logits = functional_call(model, random, kwargs=understood(model, inputs)).logits
-    finally:
-        for handle in handles:
-            handle.remove()
     seen[EMBEDDINGS] = token_embeddings(model)
     mixture = (logits * torch.randn_like(logits)).sum()
     return dict(zip(seen, torch.autograd.grad(mixture, list(seen.values()), allow_unused=True), strict=True))

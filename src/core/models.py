@@ -122,9 +122,9 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+        if source.new_head:
+            model = _with_new_head(model, seed)
     _check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    if source.new_head:
-        model = _with_new_head(model, seed)
     for part in (model.config, model.config.get_text_config()):
         part.pad_token_id = pad_id
         part.return_dict, part.use_cache = True, False
