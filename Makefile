@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup repro statistics study test test-slow faults models bench lint format pins clean
+.PHONY: help setup repro statistics study test test-slow faults models bench intervals lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ models: setup ## try every kind of model that transformers classifies with, and 
 
 bench: setup ## time training against its peers and the machine; writes benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)
+
+intervals: setup ## simulate studies: how often the intervals hold the truth, the table of docs/statistics.md
+	@$(RUN) python -m src.study.simulation $(INTERVALS)
 
 lint: setup ## check style
 	@$(RUN) ruff check . && ruff format --check .

@@ -36,8 +36,7 @@ PARAMS_FILE = Path("params.yaml")
 LARGEST_COUNT = 2**31 - 1  # what every library behind this takes
 LARGEST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
 MOST_THREADS = 1024  # OpenMP ends the process where it cannot start as many as asked for
-MOST_BINS = 10_000  # each is a sum in every resample
-MOST_SAMPLES = 100_000  # each holds a count of every test row
+MOST_BINS = 10_000  # each is a sum of its own
 HOTTEST = 1e5  # a loss at this temperature is its limit to 1 in 100,000, and float64 has five digits of it left
 LONGEST_NAME = 50  # up to three names and a seed are joined to the name of a folder, which may have 255 bytes
 
@@ -278,7 +277,6 @@ class EvaluateSection(Section):
     baseline: ArmName
     pairs: list[Pair] = []
     ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]
-    bootstrap_samples: Annotated[Whole, Field(ge=1, le=MOST_SAMPLES)]
     confidence: Share
 
 

@@ -86,7 +86,6 @@ def tiny_study(encoder: ModelSource, source: Path) -> dict:
     content["runtime"]["threads"] = 1
     for section in ("finetune", "student"):
         content[section]["training"] |= {"epochs": 2, "batch_size": 16, "lr": 3e-3}
-    content["evaluate"]["bootstrap_samples"] = 200
     content["task_settings"]["tiny"] = {
         "source": "folder",
         "path": str(source),

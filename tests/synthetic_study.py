@@ -26,7 +26,7 @@ def make_study(
     epochs: int = 2,
     width: int = 8,
     task: str = "tiny",
-    evaluate: Mapping[str, Any] = {"bootstrap_samples": 100},
+    evaluate: Mapping[str, Any] = {},
 ) -> Params:
     """Write params.yaml, data/ and runs/ of a study of one task into the current folder.
 

@@ -301,11 +301,6 @@ PARAMS = {
         ("evaluate.ece_bins", 2_000_000),
         "evaluate.ece_bins: not acceptable (got 2000000); it should be less than or equal to 10000",
     ),
-    "samples without end": (
-        "two billion resamples",
-        ("evaluate.bootstrap_samples", 2_000_000_000),
-        "evaluate.bootstrap_samples: not acceptable (got 2000000000); it should be less than or equal to 100000",
-    ),
     "hub without revision": (
         "a hub model without a revision",
         ("models.teacher.source", "hub"),

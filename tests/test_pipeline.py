@@ -66,7 +66,7 @@ def test_the_summary_says_what_the_predictions_say(pipeline):
     difference = summary["teacher"]["cmi_min"]["nll"]["mean"] - summary["teacher"]["ce"]["nll"]["mean"]
     compared = summary["comparisons"]["teacher_cmi_min_vs_ce"]["nll"]
     assert compared["difference"] == pytest.approx(difference)
-    assert compared["low"] <= difference <= compared["high"]
+    assert set(compared) == {"difference", "n", "p_sign_flip"}  # one seed: no interval
 
 
 def test_a_second_repro_has_nothing_to_do(pipeline):

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, and the bootstrap and the tests against known values."""
+"""Scores against scikit-learn, their values per row, and the tests over seeds against known values."""
 
 from dataclasses import replace
 
@@ -12,11 +12,11 @@ from sklearn import metrics as sklearn_metrics
 
 from src.arms import pairs_to_compare
 from src.core.cmi import measure
-from src.core.metrics import CONFUSION_SCORES, confusion_matrix, reliability, task_scores
+from src.core.metrics import CLASS_SCORES, class_counts, reliability, task_scores
 from src.errors import UserError
 from src.params import Params
-from src.study.statistics import PredictedRows, best_temperature, bootstrap, holm, interval, sign_flip_p, statistics_of
-from src.study.summary import wins_table
+from src.study.statistics import PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
+from src.study.summary import over_tasks_table
 
 SKLEARN = {
     "accuracy": sklearn_metrics.accuracy_score,
@@ -35,8 +35,8 @@ def rows(seed: int = 0, count: int = 80, classes: int = 3) -> PredictedRows:
     return PredictedRows(labels, logits, human)
 
 
-def every_statistic(classes: int = 3):
-    return statistics_of(list(CONFUSION_SCORES), classes, has_humans=True, ece_bins=15)
+def every_statistic():
+    return statistics_of(list(CLASS_SCORES), has_humans=True, ece_bins=15)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -45,19 +45,19 @@ def test_task_scores_are_those_of_scikit_learn(name, classes):
     data = rows(classes=classes)
     expected = SKLEARN[name](data.labels, data.logits.argmax(axis=1))
     assert task_scores([name], data.labels, data.logits)[name] == pytest.approx(expected, abs=1e-12)
-    assert every_statistic(classes)[name].of(data) == pytest.approx(expected, abs=1e-12)
+    assert every_statistic()[name](data).value == pytest.approx(expected, abs=1e-12)
 
 
 def test_scores_of_constant_predictions_are_defined():
-    confusion = confusion_matrix(np.array([0, 1, 0]), np.array([0, 0, 0]), 2)
-    assert CONFUSION_SCORES["matthews"](confusion) == 0
-    assert CONFUSION_SCORES["f1"](confusion) == 0
+    counts = class_counts(np.array([0, 1, 0]), np.array([0, 0, 0]), 2)
+    assert CLASS_SCORES["matthews"](counts) == 0
+    assert CLASS_SCORES["f1"](counts) == 0
 
 
 def test_probabilistic_scores_are_those_of_their_definitions():
     data = rows()
     p = softmax(data.logits, axis=1)
-    found = {name: statistic.of(data) for name, statistic in every_statistic().items()}
+    found = {name: statistic(data).value for name, statistic in every_statistic().items()}
     assert found["nll"] == pytest.approx(sklearn_metrics.log_loss(data.labels, p, labels=range(3)), rel=1e-9)
     assert found["brier"] == pytest.approx(((p - np.eye(3)[data.labels]) ** 2).sum(axis=1).mean())
     terms = np.where(data.human > 0, data.human * np.log(np.maximum(data.human, 1e-300) / p), 0)
@@ -68,8 +68,8 @@ def test_ece_is_the_gap_between_confidence_and_accuracy():
     """Four rows at confidence 0.9 of which three are right, one at 0.6 that is right: (4 * 0.15 + 0.4) / 5 = 0.2."""
     p = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]])
     data = PredictedRows(np.array([0, 0, 0, 1, 0]), np.log(p), None)
-    ece = statistics_of(["accuracy"], 2, has_humans=False, ece_bins=15)["ece"]
-    assert ece.of(data) == pytest.approx(0.2)
+    ece = statistics_of(["accuracy"], has_humans=False, ece_bins=15)["ece"]
+    assert ece(data).value == pytest.approx(0.2)
     table = reliability(data.labels, data.logits, 15)
     assert table["count"].tolist() == [0] * 8 + [1] + [0] * 4 + [4, 0]
     assert table["accuracy"][13] == pytest.approx(0.75)
@@ -80,35 +80,36 @@ def test_information_of_moments_is_that_of_the_torch_core():
     exact = measure(torch.from_numpy(data.logits), torch.from_numpy(data.labels), 3)
     found = every_statistic()
     for name in ("cmi", "gamma", "ncmi"):
-        assert found[f"class_{name}"].of(data) == pytest.approx(getattr(exact, name), rel=1e-9)
+        assert found[f"class_{name}"](data).value == pytest.approx(getattr(exact, name), rel=1e-9)
 
 
-def test_bootstrap_resamples_rows_alike_for_every_run_and_statistic():
-    """A resample's value is that of the resampled rows themselves, and equal runs stay equal."""
-    data, statistics = rows(2, count=30), every_statistic()
-    values = bootstrap(statistics, [data, data, rows(3, count=30)], samples=60)
-    weights = np.random.default_rng(0).multinomial(30, np.full(30, 1 / 30), size=50)
-    drawn = np.repeat(np.arange(30), weights[0])
-    resampled = PredictedRows(data.labels[drawn], data.logits[drawn], data.human[drawn])
-    for name, statistic in statistics.items():
-        assert values[name].shape == (60, 3)
-        assert values[name][0, 0] == pytest.approx(statistic.of(resampled), rel=1e-9)
-        assert np.array_equal(values[name][:, 0], values[name][:, 1])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_row_values_are_what_each_row_adds(classes):
+    """Their mean is the statistic; without a row the statistic changes by its influence / N, to first order."""
+    data = rows(2, count=400, classes=classes)
+    for name, statistic in every_statistic().items():
+        whole, values = statistic(data)
+        assert values.mean() == pytest.approx(whole, abs=1e-9)
+        for row in range(5):
+            left = np.delete(np.arange(400), row)
+            without = statistic(PredictedRows(data.labels[left], data.logits[left], data.human[left])).value
+            assert whole - without == pytest.approx((values[row] - whole) / 399, abs=1e-4), name
 
 
-def test_interval_has_the_width_of_the_binomial():
-    """Accuracy 0.8 on 400 rows: a 95 % interval of 0.8 +- 1.96 * 0.02."""
-    labels = np.zeros(400, dtype=int)
-    logits = np.tile([1.0, 0.0], (400, 1))
-    logits[:80] = [0.0, 1.0]
-    values = bootstrap(statistics_of(["accuracy"], 2, False, 15), [PredictedRows(labels, logits, None)], samples=4000)
-    low, high = interval(values["accuracy"], 0.95)
-    assert (low, high) == pytest.approx((0.8 - 0.0392, 0.8 + 0.0392), abs=0.004)
+def test_row_values_of_means_are_the_rows_own():
+    data = rows(3)
+    found = every_statistic()
+    right = (data.logits.argmax(axis=1) == data.labels).astype(float)
+    assert found["accuracy"](data).of_rows == pytest.approx(right, abs=1e-9)
+    nll = -np.log(softmax(data.logits, axis=1)[np.arange(80), data.labels])
+    assert found["nll"](data).of_rows == pytest.approx(nll, abs=1e-9)
 
 
-def test_interval_widens_with_the_spread_over_seeds():
-    fixed = np.tile([0.70, 0.90], (2000, 1))
-    assert interval(fixed, 0.95) == (0.70, 0.90)
+def test_row_values_of_constant_predictions_are_defined():
+    """Matthews and F1 are 0 there by convention, and no row can change that."""
+    data = PredictedRows(np.array([0, 1, 0, 1]), np.tile([1.0, 0.0], (4, 1)), None)
+    for name in ("matthews", "f1"):
+        assert statistics_of([name], False, 15)[name](data).of_rows.tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(("seeds", "smallest"), [(2, 0.5), (5, 0.0625), (10, 2 / 2**10)])
@@ -161,19 +162,24 @@ def test_the_best_temperature_undoes_a_scaling():
     data = PredictedRows(human.argmax(axis=1), 3 * np.log(human), human)
     assert best_temperature(data) == pytest.approx(3, rel=1e-3)
     tempered = every_statistic()["kl_to_human_tempered"]
-    assert tempered.of(replace(data, best_temperature=3.0)) == pytest.approx(0, abs=1e-9)
-    assert tempered.of(data) == pytest.approx(every_statistic()["kl_to_human"].of(data))
+    assert tempered(replace(data, best_temperature=3.0)).value == pytest.approx(0, abs=1e-9)
+    assert tempered(data).value == pytest.approx(every_statistic()["kl_to_human"](data).value)
 
 
 def test_six_wins_of_eight_have_probability_0_145():
     differences = [0.1] * 6 + [-0.1] * 2
     rows = [
         {"task": f"t{number}", "role": "teacher", "arm": "a", "against": "b", "metric": "accuracy", "difference": value}
+        | {"standard_error": 0.08, "freedom": 10.0}
         for number, value in enumerate(differences)
     ]
-    wins = wins_table(pd.DataFrame(rows), {row["task"]: "accuracy" for row in rows}).iloc[0]
-    assert (wins["wins"], wins["ties"], wins["tasks"]) == (6, 0, 8)
-    assert wins["p"] == pytest.approx(0.145, abs=5e-4)
+    found = over_tasks_table(pd.DataFrame(rows), {row["task"]: "accuracy" for row in rows}, 0.95).iloc[0]
+    assert (found["wins"], found["ties"], found["tasks"]) == (6, 0, 8)
+    assert found["p_wins"] == pytest.approx(0.145, abs=5e-4)
+    half = 1.9901 * 0.08 / 8**0.5  # Student's t with 80 degrees of freedom
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx(
+        (0.05, 0.05 - half, 0.05 + half), abs=1e-4
+    )
 
 
 def test_arms_are_compared_with_their_controls(params):

@@ -42,7 +42,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 def test_many_classes_are_evaluated_in_little_memory(call, monkeypatch):
     """The classes and test rows of clinc150, and the runs of the default study: below 1 GiB."""
     labels = [f"label {number}" for number in range(150)]
-    sizes = {"rows": {"selection": 200, "test": 5500}, "evaluate": {"bootstrap_samples": 50}}
+    sizes = {"rows": {"selection": 200, "test": 5500}}
     make_study(labels, ["ce", "cmi_min", "cmi_max"], **sizes)
     call(stages.collect, "--task", "tiny")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
@@ -70,7 +70,7 @@ def test_names_that_look_like_values_stay_names(call):
     "settings",
     [
         {"rows": {"selection": 1, "test": 1}, "width": 1, "seeds": 1, "epochs": 1},
-        {"evaluate": {"bootstrap_samples": 1, "confidence": 0.999999, "ece_bins": 10_000}},
+        {"evaluate": {"confidence": 0.999999, "ece_bins": 10_000}},
     ],
     ids=["one row, one feature, one seed, one epoch", "extreme settings"],
 )

@@ -1,48 +1,58 @@
-"""Scores of predictions against labels, in the forms that the paired bootstrap needs.
+"""Scores of predictions against labels.
 
-Every task score is a function of the confusion matrix, and works on any number of them at once: (..., C, C),
-rows are labels, columns predictions. Every probabilistic score is a mean of per-row values. All scores are shares
-between 0 and 1 (Matthews: -1 to 1); NLL and KL are in nats.
+Every task score is a function of three counts per class, `ClassCounts`; every probabilistic score is a mean of per-row
+values. All scores are shares between 0 and 1 (Matthews: -1 to 1); NLL and KL are in nats.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax
 
-ConfusionScore = Callable[[np.ndarray], np.ndarray]
+
+class ClassCounts(NamedTuple):
+    """Rows of each class, (..., C): predicted rightly, with that label, and with that prediction."""
+
+    right: np.ndarray
+    labelled: np.ndarray
+    predicted: np.ndarray
 
 
-def accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Share of rows on the diagonal."""
-    return _diagonal(confusion).sum(axis=-1) / confusion.sum(axis=(-2, -1))
+ClassScore = Callable[[ClassCounts], np.ndarray]
 
 
-def f1(confusion: np.ndarray) -> np.ndarray:
+def accuracy(counts: ClassCounts) -> np.ndarray:
+    """Share of rows predicted rightly."""
+    return counts.right.sum(axis=-1) / counts.labelled.sum(axis=-1)
+
+
+def f1(counts: ClassCounts) -> np.ndarray:
     """F1 of class 1, as GLUE reports it for MRPC and QQP; 0 where class 1 is neither present nor predicted."""
-    return _f1_per_class(confusion)[..., 1]
+    return _f1_per_class(counts)[..., 1]
 
 
-def macro_f1(confusion: np.ndarray) -> np.ndarray:
+def macro_f1(counts: ClassCounts) -> np.ndarray:
     """Mean F1 over classes."""
-    return _f1_per_class(confusion).mean(axis=-1)
+    return _f1_per_class(counts).mean(axis=-1)
 
 
-def matthews(confusion: np.ndarray) -> np.ndarray:
+def matthews(counts: ClassCounts) -> np.ndarray:
     """Matthews correlation for any number of classes (Gorodkin 2004); 0 where it is undefined."""
-    total = confusion.sum(axis=(-2, -1))
-    labels, predictions = confusion.sum(axis=-1), confusion.sum(axis=-2)
-    covariance = _diagonal(confusion).sum(axis=-1) * total - (labels * predictions).sum(axis=-1)
-    variances = (total**2 - (labels**2).sum(axis=-1)) * (total**2 - (predictions**2).sum(axis=-1))
+    right, labelled, predicted = counts
+    total = labelled.sum(axis=-1)
+    covariance = right.sum(axis=-1) * total - (labelled * predicted).sum(axis=-1)
+    variances = (total**2 - (labelled**2).sum(axis=-1)) * (total**2 - (predicted**2).sum(axis=-1))
     return _ratio(covariance, np.sqrt(variances))
 
 
-CONFUSION_SCORES: dict[str, ConfusionScore] = {
-    "accuracy": accuracy,
-    "f1": f1,
-    "macro_f1": macro_f1,
-    "matthews": matthews,
-}
+CLASS_SCORES: dict[str, ClassScore] = {"accuracy": accuracy, "f1": f1, "macro_f1": macro_f1, "matthews": matthews}
+
+
+def class_counts(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> ClassCounts:
+    """The counts (C,) of labels (N,) and predictions (N,)."""
+    counted = (labels[labels == predictions], labels, predictions)
+    return ClassCounts(*(np.bincount(rows, minlength=num_classes).astype(float) for rows in counted))
 
 
 def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: int) -> np.ndarray:
@@ -53,8 +63,8 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
 
 def task_scores(names: list[str], labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     """The named scores of logits (N, C) against labels (N,)."""
-    confusion = confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
-    return {name: float(CONFUSION_SCORES[name](confusion)) for name in names}
+    counts = class_counts(labels, logits.argmax(axis=1), logits.shape[1])
+    return {name: float(CLASS_SCORES[name](counts)) for name in names}
 
 
 def nll_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -96,12 +106,8 @@ def _log_probabilities(logits: np.ndarray) -> np.ndarray:
     return log_softmax(logits.astype(float), axis=1)
 
 
-def _diagonal(confusion: np.ndarray) -> np.ndarray:
-    return np.diagonal(confusion, axis1=-2, axis2=-1)
-
-
-def _f1_per_class(confusion: np.ndarray) -> np.ndarray:
-    return _ratio(2 * _diagonal(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
+def _f1_per_class(counts: ClassCounts) -> np.ndarray:
+    return _ratio(2 * counts.right, counts.labelled + counts.predicted)
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

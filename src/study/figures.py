@@ -49,7 +49,7 @@ def draw_task(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_
     """
     task = records.task["task"]
     figures = {
-        "scores": lambda: draw_scores(arms, records.primary),
+        "scores": lambda: draw_scores(arms, runs, records.primary),
         "epochs": lambda: draw_epochs(records),
         "cmi_and_score": lambda: draw_cmi_and_score(runs, records.primary),
         "clusters_class": lambda: draw_class_clusters(records),
@@ -65,7 +65,7 @@ def draw_task(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_
 
 
 TITLES = {
-    "scores": "test scores with intervals over seeds and examples",
+    "scores": "test scores, mean and seeds; intervals over seeds and examples from five seeds on",
     "epochs": "selection score and CMI per epoch, mean and range over seeds",
     "cmi_and_score": "CMI against score on test, one point a run",
     "clusters_class": "probability of the true class on test, all seeds",
@@ -75,8 +75,8 @@ TITLES = {
 }
 
 
-def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
-    """Primary metric, NLL and (where there are raters) KL to the human distribution, an arm a line."""
+def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
+    """Primary metric, NLL and (where there are raters) KL to the human distribution, an arm a line, a ring a seed."""
     names = {primary: NAMES[primary], "nll": "NLL (nats)", "kl_to_human": "KL(human || model) (nats)"}
     metrics = [name for name in names if name in set(arms["metric"])]
     labels = _arms(arms)
@@ -88,6 +88,9 @@ def draw_scores(arms: pd.DataFrame, primary: str) -> Figure:
         heights = np.arange(len(rows))[::-1]
         axis.hlines(heights, rows["low"], rows["high"], colors=colours, linewidth=2)
         axis.scatter(rows["mean"], heights, c=colours, zorder=3)
+        for height, (role, arm) in zip(heights, labels, strict=True):
+            seeds = runs.loc[(runs["role"] == role) & (runs["arm"] == arm), metric]
+            axis.scatter(seeds, np.full(len(seeds), height), s=50, facecolors="none", edgecolors=by_arm[role, arm])
         axis.set_yticks(heights, [f"{role} {_short(arm)}" for role, arm in labels])
         axis.set_xlabel(names[metric])
         axis.grid(axis="x", alpha=0.3)

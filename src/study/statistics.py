@@ -1,13 +1,14 @@
-"""Test statistics of a run, and the paired bootstrap over seeds and examples.
+"""Test statistics of a run, the value that each has in each row, and tests over seeds.
 
-Each statistic is a function of sums over test rows. A resample of the rows is a vector of counts, so its sums
-are one product of counts with per-row moments, and every run and every statistic can share the same resamples:
-that is what makes the differences paired. Moments are sparse: a row adds to the few sums of its own label, bin or
-cell, so that 150 classes, whose statistics need 45,000 sums, cost little more than two.
+A statistic that is no mean over rows, such as F1 or Gamma, has a value per row all the same: itself plus the row's
+influence, N times its derivative by the row's weight. Such values have the statistic as their mean, and their spread is
+what an interval over rows is made of (the infinitesimal jackknife; Efron 1982).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -15,8 +16,9 @@ from scipy.sparse import csr_array
 from scipy.special import log_softmax
 
 from src.core import metrics
+from src.core.metrics import ClassCounts, ClassScore
 
-RESAMPLES_AT_ONCE = 50
+STEP = 0.01  # of a row's weight, either way: its square over that of N is the relative error of a derivative
 MOST_EXACT_SEEDS = 32  # whose 2^32 sign flips are counted in 5 ms; eight more take 80 ms
 RANDOM_FLIPS = 9999
 # Sums no farther apart than this share of all the differences are ties: scores of about 1, such as accuracies, leave
@@ -48,29 +50,27 @@ class PredictedRows:
         return log_softmax(self.logits.astype(float), axis=1)
 
 
-@dataclass(frozen=True)
-class Statistic:
-    """`moments`: per-row terms (N, M), sparse; `value`: from their sums (..., M) to the statistic (...)."""
+class Measured(NamedTuple):
+    """A statistic of a run, and its value in each row (N,), of which it is the mean up to rounding."""
 
-    moments: Callable[[PredictedRows], csr_array]
-    value: Callable[[np.ndarray], np.ndarray]
-
-    def of(self, rows: PredictedRows) -> float:
-        """The statistic of all rows."""
-        return float(self.value(self.moments(rows).sum(axis=0)))
+    value: float
+    of_rows: np.ndarray
 
 
-def statistics_of(task_metrics: list[str], num_classes: int, has_humans: bool, ece_bins: int) -> dict[str, Statistic]:
+Statistic = Callable[[PredictedRows], Measured]
+
+
+def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> dict[str, Statistic]:
     """The statistics that a task is reported in: its own metrics, calibration, information, human distributions."""
-    chosen = {name: _confusion_statistic(metrics.CONFUSION_SCORES[name], num_classes) for name in task_metrics}
-    chosen["nll"] = _mean_statistic(lambda rows: metrics.nll_rows(rows.labels, rows.logits))
-    chosen["brier"] = _mean_statistic(lambda rows: metrics.brier_rows(rows.labels, rows.logits))
-    chosen["ece"] = _ece_statistic(ece_bins)
-    chosen |= _information_statistics(num_classes)
+    chosen: dict[str, Statistic] = {name: partial(_score, metrics.CLASS_SCORES[name]) for name in task_metrics}
+    chosen["nll"] = lambda rows: _mean(metrics.nll_rows(rows.labels, rows.logits))
+    chosen["brier"] = lambda rows: _mean(metrics.brier_rows(rows.labels, rows.logits))
+    chosen["ece"] = partial(_ece, ece_bins)
+    chosen |= {"class_cmi": _cmi, "class_gamma": _gamma, "class_ncmi": _ncmi}
     if has_humans:
-        chosen["kl_to_human"] = _mean_statistic(lambda rows: metrics.kl_to_human_rows(rows.human, rows.logits))
-        chosen["kl_to_human_tempered"] = _mean_statistic(
-            lambda rows: metrics.kl_to_human_rows(rows.human, rows.logits / rows.best_temperature)
+        chosen["kl_to_human"] = lambda rows: _mean(metrics.kl_to_human_rows(rows.human, rows.logits))
+        chosen["kl_to_human_tempered"] = lambda rows: _mean(
+            metrics.kl_to_human_rows(rows.human, rows.logits / rows.best_temperature)
         )
     return chosen
 
@@ -83,65 +83,6 @@ def best_temperature(rows: PredictedRows) -> float:
 
     # The KL is convex in 1 / t, so it has one minimum.
     return float(np.exp(minimize_scalar(kl, bounds=(np.log(0.05), np.log(50)), method="bounded").x))
-
-
-def bootstrap(
-    statistics: dict[str, Statistic], runs: list[PredictedRows], samples: int, seed: int = 0
-) -> dict[str, np.ndarray]:
-    """Each statistic of each run under resampled test rows.
-
-    Args:
-        runs: all over the same N test rows, which are drawn with replacement, the same draw for every run.
-
-    Returns:
-        For each statistic (samples, runs).
-    """
-    counts = _row_counts(len(runs[0].labels), samples, seed)
-    by_run = [_resampled(statistics, run, counts) for run in runs]
-    return {name: np.stack([values[name] for values in by_run], axis=1) for name in statistics}
-
-
-def _row_counts(rows: int, samples: int, seed: int) -> np.ndarray:
-    """How often each row is drawn in each resample: (samples, rows).
-
-    A byte holds a count: that one of more than 255 rows is drawn more often has a chance below 1e-500.
-    """
-    generator, counts = np.random.default_rng(seed), np.empty((samples, rows), np.uint8)
-    for first in range(0, samples, RESAMPLES_AT_ONCE):
-        part = counts[first : first + RESAMPLES_AT_ONCE]
-        part[:] = generator.multinomial(rows, np.full(rows, 1 / rows), size=len(part))
-    return counts
-
-
-def _resampled(statistics: dict[str, Statistic], run: PredictedRows, counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Each statistic of one run under resamples (samples, N): (samples,)."""
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
-    # CMI, Gamma and NCMI have their moments in common: each kind is computed and summed once.
-    moments = {kind: kind(run) for kind in {one.moments: None for one in statistics.values()}}
-    for first in range(0, len(counts), RESAMPLES_AT_ONCE):
-        weights = counts[first : first + RESAMPLES_AT_ONCE].astype(float)
-        sums = {kind: weights @ terms for kind, terms in moments.items()}
-        for name, statistic in statistics.items():
-            parts[name].append(statistic.value(sums[statistic.moments]))
-    return {name: np.concatenate(values) for name, values in parts.items()}
-
-
-def interval(resampled: np.ndarray, confidence: float, seed: int = 1) -> tuple[float, float]:
-    """A percentile interval over seeds and examples.
-
-    Args:
-        resampled: (samples, seeds) values under resampled rows; in each sample the seeds are drawn anew too.
-        confidence: such as 0.95.
-
-    Returns:
-        Lower and upper end, for the mean over seeds.
-    """
-    samples, seeds = resampled.shape
-    drawn = np.random.default_rng(seed).integers(seeds, size=(samples, seeds))
-    means = np.take_along_axis(resampled, drawn, axis=1).mean(axis=1)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def sign_flip_p(differences: np.ndarray) -> float:
@@ -187,69 +128,57 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted[np.argsort(order, kind="stable")].tolist()
 
 
-def _moments(values: np.ndarray, columns: np.ndarray, width: int) -> csr_array:
-    """Sparse (N, width): the values (N, K) of each row in its columns (N, K)."""
-    rows, per_row = values.shape
-    return csr_array((values.ravel(), columns.ravel(), np.arange(rows + 1) * per_row), shape=(rows, width))
+def _mean(values: np.ndarray) -> Measured:
+    return Measured(float(values.mean()), values)
 
 
-def _confusion_statistic(score: metrics.ConfusionScore, num_classes: int) -> Statistic:
-    def moments(rows: PredictedRows) -> csr_array:
-        cells = rows.labels * num_classes + rows.logits.argmax(axis=1)
-        return _moments(np.ones((len(cells), 1)), cells[:, None], num_classes**2)
-
-    return Statistic(moments, lambda sums: score(sums.reshape(*sums.shape[:-1], num_classes, num_classes)))
-
-
-def _mean_statistic(values: Callable[[PredictedRows], np.ndarray]) -> Statistic:
-    def moments(rows: PredictedRows) -> csr_array:
-        return csr_array(np.stack([values(rows), np.ones(len(rows.labels))], axis=1))
-
-    return Statistic(moments, lambda sums: sums[..., 0] / sums[..., 1])
+def _score(score: ClassScore, rows: PredictedRows) -> Measured:
+    """A function of the class counts; its derivative by the weight of a row is taken by a small step either way."""
+    predictions, count = rows.logits.argmax(axis=1), len(rows.labels)
+    labelled, predicted = (numbers[:, None] == np.arange(rows.num_classes) for numbers in (rows.labels, predictions))
+    of_rows = np.stack([labelled & predicted, labelled, predicted])  # (3, N, C): ClassCounts of single rows
+    of_all = of_rows.sum(axis=1, keepdims=True)
+    step = STEP * (of_rows - of_all / count)
+    slope = (score(ClassCounts(*(of_all + step))) - score(ClassCounts(*(of_all - step)))) / (2 * STEP)
+    value = float(score(metrics.class_counts(rows.labels, predictions, rows.num_classes)))
+    return Measured(value, value + count * slope)
 
 
-def _ece_statistic(bins: int) -> Statistic:
+def _ece(bins: int, rows: PredictedRows) -> Measured:
     """Expected calibration error: over bins, |correct rows - summed confidence| / rows."""
-
-    def moments(rows: PredictedRows) -> csr_array:
-        confidence, correct = np.exp(rows.log_p).max(axis=1), rows.logits.argmax(axis=1) == rows.labels
-        in_bin = metrics.confidence_bins(confidence, bins)
-        values = np.stack([correct - confidence, np.ones(len(in_bin))], axis=1)
-        return _moments(values, np.stack([in_bin, np.full(len(in_bin), bins)], axis=1), bins + 1)
-
-    return Statistic(moments, lambda sums: np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1])
+    confidence, correct = np.exp(rows.log_p).max(axis=1), rows.logits.argmax(axis=1) == rows.labels
+    number, gaps = metrics.confidence_bins(confidence, bins), correct - confidence
+    return _mean(np.sign(np.bincount(number, gaps, bins))[number] * gaps)
 
 
-def _information_statistics(num_classes: int) -> dict[str, Statistic]:
-    """CMI, Gamma and NCMI in class space, from class sums of p and log p (METHOD sections 2 and 4)."""
-    cells = num_classes**2
+def _cmi(rows: PredictedRows) -> Measured:
+    """CMI in class space: the mean of KL(p || q_y). The centroids' own derivative is 0, since they minimise it."""
+    log_p, p, counts = rows.log_p, np.exp(rows.log_p), np.bincount(rows.labels, minlength=rows.num_classes)
+    centroids = _class_sums(p, rows) / np.maximum(counts, 1)[:, None]
+    log_q = np.log(np.maximum(centroids, np.finfo(float).tiny))
+    return _mean((p * (log_p - log_q[rows.labels])).sum(axis=1))
 
-    def moments(rows: PredictedRows) -> csr_array:
-        log_p, p, labels = rows.log_p, np.exp(rows.log_p), rows.labels[:, None]
-        values = [p, log_p, (p * log_p).sum(axis=1, keepdims=True), np.ones(labels.shape)]
-        of_class = labels * num_classes + np.arange(num_classes)
-        columns = [of_class, cells + of_class, np.full_like(labels, 2 * cells), 2 * cells + 1 + labels]
-        return _moments(np.concatenate(values, axis=1), np.concatenate(columns, axis=1), 2 * cells + 1 + num_classes)
 
-    def parts(sums: np.ndarray) -> tuple[np.ndarray, ...]:
-        shape = (*sums.shape[:-1], num_classes, num_classes)
-        p, log_p = (sums[..., first : first + cells].reshape(shape) for first in (0, cells))
-        return p, log_p, sums[..., 2 * cells], sums[..., 2 * cells + 1 :]
+def _gamma(rows: PredictedRows) -> Measured:
+    """Gamma: over all pairs of rows, H(p_x, p_u) where the labels differ. Each row is first and second of its pairs."""
+    log_p, p = rows.log_p, np.exp(rows.log_p)
+    log_p_of_others, p_of_others = (
+        (values.sum(axis=0) - _class_sums(values, rows))[rows.labels] / len(p) for values in (log_p, p)
+    )
+    as_first, as_second = -(p * log_p_of_others).sum(axis=1), -(p_of_others * log_p).sum(axis=1)
+    value = float(as_first.mean())
+    return Measured(value, as_first + as_second - value)
 
-    def cmi(sums: np.ndarray) -> np.ndarray:
-        # The mean of KL(p || q_y) is H(Z|Y) - H(Z|X): the centroids' entropy less the samples' own.
-        p, _, p_log_p, counts = parts(sums)
-        centroids = p / np.maximum(counts, 1)[..., None]
-        log_q = np.log(np.maximum(centroids, np.finfo(float).tiny))
-        return (p_log_p - (p * log_q).sum(axis=(-2, -1))) / counts.sum(axis=-1)
 
-    def gamma(sums: np.ndarray) -> np.ndarray:
-        p, log_p, _, counts = parts(sums)
-        log_p_of_others = log_p.sum(axis=-2, keepdims=True) - log_p
-        return -(p * log_p_of_others).sum(axis=(-2, -1)) / counts.sum(axis=-1) ** 2
+def _ncmi(rows: PredictedRows) -> Measured:
+    """CMI / Gamma; 0 where Gamma is 0."""
+    (cmi, cmi_of_rows), (gamma, gamma_of_rows) = _cmi(rows), _gamma(rows)
+    if gamma <= 0:
+        return _mean(np.zeros(len(rows.labels)))
+    return Measured(cmi / gamma, cmi / gamma + (cmi_of_rows - cmi / gamma * gamma_of_rows) / gamma)
 
-    def ncmi(sums: np.ndarray) -> np.ndarray:
-        top, bottom = cmi(sums), gamma(sums)
-        return np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
 
-    return {f"class_{value.__name__}": Statistic(moments, value) for value in (cmi, gamma, ncmi)}
+def _class_sums(values: np.ndarray, rows: PredictedRows) -> np.ndarray:
+    """The sums (C, D) of values (N, D) over the rows of each label; unlike products of BLAS the same on any threads."""
+    count = len(rows.labels)
+    return csr_array((np.ones(count), (rows.labels, np.arange(count))), shape=(rows.num_classes, count)) @ values

@@ -1,146 +1,146 @@
-"""The tables of a study: every run's test metrics, the arms' means, and the paired comparisons.
+"""The tables of a study: every run's test metrics, the arms' means, the paired comparisons, and these over tasks.
 
 Nothing here was looked at while a run trained: test labels are read by `collect` and judged here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
 from src.params import EvaluateSection
+from src.study.intervals import Estimate, mean_over_seeds, mean_over_seeds_and_rows, mean_over_tasks
 from src.study.records import TaskRecords
-from src.study.statistics import (
-    PredictedRows,
-    Statistic,
-    best_temperature,
-    bootstrap,
-    holm,
-    interval,
-    sign_flip_p,
-    statistics_of,
-)
+from src.study.statistics import Measured, PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
 
 FEATURE_MEASURES = ("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm")
+ESTIMATE = ("difference", "standard_error", "freedom")
 RunKey = tuple[str, str, int]  # role, arm, seed
+Pair = tuple[str, str, str]  # role, arm, arm that it is compared with
 
 
 @dataclass(frozen=True)
-class TaskEvaluation:
-    """The evaluation of one task.
+class ArmScores:
+    """A metric of an arm, or the difference of two: per seed (S,), and per test row (S, N) where rows have values."""
 
-    `per_run`: one row per run, a column per metric. `resampled`: per statistic and run the values (samples,) under
-    resampled test rows; feature-space measures have none, since their features are not kept.
+    of_seeds: np.ndarray
+    of_rows: np.ndarray | None
+
+    def __sub__(self, other: "ArmScores") -> "ArmScores":
+        of_rows = None if self.of_rows is None else self.of_rows - other.of_rows
+        return ArmScores(self.of_seeds - other.of_seeds, of_rows)
+
+    def estimate(self) -> Estimate:
+        """The mean over seeds, with its error over seeds and rows."""
+        if self.of_rows is None:
+            return mean_over_seeds(self.of_seeds)
+        return replace(mean_over_seeds_and_rows(self.of_rows), mean=float(self.of_seeds.mean()))
+
+
+@dataclass(frozen=True)
+class TaskTables:
+    """The tables of one task: a row per run; per arm and metric; per pair of arms and metric.
+
+    arms: mean, std over seeds, low and high (interval over seeds and test rows), n seeds.
+    comparisons: difference (first minus second, mean over seeds), low, high and p with their standard error and degrees
+    of freedom, n seeds, and p_sign_flip (exact, over seeds alone).
     """
 
-    task: str
+    name: str
     primary: str
-    per_run: pd.DataFrame
-    resampled: dict[str, dict[RunKey, np.ndarray]]
-
-    @property
-    def metric_names(self) -> list[str]:
-        """Every metric of the task: the statistics, then the feature-space measures."""
-        return [*self.resampled, *FEATURE_MEASURES]
+    runs: pd.DataFrame
+    arms: pd.DataFrame
+    comparisons: pd.DataFrame
 
 
-def evaluate_task(records: TaskRecords, settings: EvaluateSection) -> TaskEvaluation:
-    """Measure every run of a task on test, and resample the test rows."""
-    labels, human = records.split_labels("test"), records.human("test")
-    temperatures = _best_temperatures(records)
-    runs = {
-        key: PredictedRows(labels, logits, human, temperatures[key]) for key, logits in records.logits("test").items()
-    }
-    task = records.task
-    statistics = statistics_of(task["metrics"], len(task["label_names"]), human is not None, settings.ece_bins)
-    resampled = bootstrap(statistics, list(runs.values()), settings.bootstrap_samples)
-    by_run = {name: dict(zip(runs, values.T, strict=True)) for name, values in resampled.items()}
-    return TaskEvaluation(task["task"], records.primary, _per_run(records, runs, statistics), by_run)
+def evaluate_task(records: TaskRecords, settings: EvaluateSection, pairs: list[Pair]) -> TaskTables:
+    """Measure every run of a task on test, and compare pairs of arms; runs of equal seeds are paired."""
+    measured = _measured(records, settings.ece_bins)
+    runs = _per_run(records, measured)
+    arms, comparisons = [], []
+    for metric in [*measured, *FEATURE_MEASURES]:
+        scores = _scores_by_arm(metric, runs, measured.get(metric))
+        for (role, arm), own in scores.items():
+            arms.append({"role": role, "arm": arm, "metric": metric} | _arm_row(own, settings.confidence))
+        for role, arm, against in pairs:
+            name = {"role": role, "arm": arm, "against": against, "metric": metric}
+            comparisons.append(name | _comparison_row(scores[role, arm] - scores[role, against], settings.confidence))
+    task = records.task["task"]
+    tables = [pd.DataFrame(table) for table in (arms, comparisons)]
+    for table in tables:
+        table.insert(0, "task", task)
+    return TaskTables(task, records.primary, runs, *tables)
 
 
-def arms_table(evaluations: list[TaskEvaluation], confidence: float) -> pd.DataFrame:
-    """Mean, standard deviation over seeds, n, and interval of each arm and metric (long form)."""
-    rows = []
-    for evaluation in evaluations:
-        for (role, arm), runs in evaluation.per_run.groupby(["role", "arm"], sort=False):
-            for metric in evaluation.metric_names:
-                values = runs[metric].to_numpy()
-                low, high = _interval_of_arm(
-                    evaluation, metric, [(role, arm, seed) for seed in runs["seed"]], confidence
-                )
-                spread = values.std(ddof=1) if len(values) > 1 else None
-                row = {"task": evaluation.task, "role": role, "arm": arm, "metric": metric}
-                rows.append(row | {"mean": values.mean(), "std": spread, "low": low, "high": high, "n": len(values)})
-    return pd.DataFrame(rows)
-
-
-def comparisons_table(
-    evaluations: list[TaskEvaluation], pairs: list[tuple[str, str, str]], confidence: float
-) -> pd.DataFrame:
-    """The paired difference of each pair of arms, per task and metric (long form).
-
-    Args:
-        pairs: (role, arm, arm that it is compared with); arms of equal seeds are paired.
-
-    Returns:
-        difference (first minus second, mean over seeds), low and high (interval over seeds and examples), n seeds,
-        p (exact sign-flip over seeds) and p_holm (Holm over tasks).
-    """
-    rows = [
-        _comparison(evaluation, role, arm, against, metric, confidence)
-        for evaluation in evaluations
-        for role, arm, against in pairs
-        for metric in evaluation.metric_names
-    ]
-    columns = ["task", "role", "arm", "against", "metric", "difference", "low", "high", "n", "p", "p_holm"]
-    table = pd.DataFrame(rows, columns=columns)
+def comparisons_table(tasks: list[TaskTables]) -> pd.DataFrame:
+    """The comparisons of all tasks (long form), with p_holm, Holm's correction of p over tasks."""
+    table = pd.concat([task.comparisons for task in tasks], ignore_index=True)
+    table.insert(table.columns.get_loc("p") + 1, "p_holm", np.nan)
     for _, family in table.groupby(["role", "arm", "against", "metric"], sort=False):
-        table.loc[family.index, "p_holm"] = holm(family["p"].tolist())
+        known = family["p"].dropna()
+        table.loc[known.index, "p_holm"] = holm(known.tolist())
     return table
 
 
-def wins_table(comparisons: pd.DataFrame, primary: dict[str, str]) -> pd.DataFrame:
-    """For each comparison the tasks in which the arm's primary metric is higher, and how likely that many are by luck.
+def over_tasks_table(comparisons: pd.DataFrame, primary: dict[str, str], confidence: float) -> pd.DataFrame:
+    """For each comparison its primary metric over just these tasks: the mean difference, and how many tasks gain.
 
     Args:
         primary: the primary metric of each task.
 
     Returns:
-        wins, ties, tasks and p, the chance of at least as many wins among the tasks without a tie if either arm were
-        as likely to win each. Six of eight has p = 0.145.
+        difference, low, high and p; wins (tasks in which the arm is better), ties, tasks and p_wins, the chance of at
+        least as many wins among the tasks without a tie if either arm were as likely to win each. Six of eight has
+        p_wins = 0.145.
     """
     of_primary = comparisons[comparisons["metric"] == comparisons["task"].map(primary)]
     rows = []
     for (role, arm, against), tasks in of_primary.groupby(["role", "arm", "against"], sort=False):
+        found = mean_over_tasks([Estimate(*row) for row in tasks[list(ESTIMATE)].itertuples(index=False)])
+        low, high = found.interval(confidence)
         wins, ties = int((tasks["difference"] > 0).sum()), int((tasks["difference"] == 0).sum())
-        p = float(binom.sf(wins - 1, len(tasks) - ties, 0.5))
-        row = {"role": role, "arm": arm, "against": against}
-        rows.append(row | {"wins": wins, "ties": ties, "tasks": len(tasks), "p": p})
-    return pd.DataFrame(rows, columns=["role", "arm", "against", "wins", "ties", "tasks", "p"])
+        row = {"role": role, "arm": arm, "against": against, "difference": found.mean}
+        row |= {"low": low, "high": high, "p": found.p, "wins": wins, "ties": ties, "tasks": len(tasks)}
+        rows.append(row | {"p_wins": float(binom.sf(wins - 1, len(tasks) - ties, 0.5))})
+    columns = ["role", "arm", "against", "difference", "low", "high", "p", "wins", "ties", "tasks", "p_wins"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def summary(arms: pd.DataFrame, comparisons: pd.DataFrame, wins: pd.DataFrame) -> dict:
-    """The tables as nested mappings: task, role, arm, metric; task, comparison, metric; and wins over tasks.
+def summary(arms: pd.DataFrame, comparisons: pd.DataFrame, over_tasks: pd.DataFrame) -> dict:
+    """The tables as nested mappings: task, role, arm, metric; task, comparison, metric; and comparisons over tasks.
 
-    DVC flattens the keys with dots, so the result reads `vader-movie.teacher.ce.accuracy.mean`.
+    DVC flattens the keys with dots, so the result reads `vader-movie.teacher.ce.accuracy.mean`. What a table does not
+    know, such as the interval of two seeds, is left out.
     """
     content: dict = {}
     for row in arms.to_dict("records"):
-        measures = {key: row[key] for key in ("mean", "std", "n") if key == "mean" or not pd.isna(row[key])}
-        _put(content, [row["task"], row["role"], row["arm"], row["metric"]], measures)
+        _put(content, [row["task"], row["role"], row["arm"], row["metric"]], _known(row, "mean", "std", "n"))
     for row in comparisons.to_dict("records"):
-        keys = ("difference", "low", "high", "p", "p_holm", "n")
-        # Feature-space measures have no interval; anything else that is missing must not pass unseen.
-        measures = {key: row[key] for key in keys if key not in ("low", "high") or not pd.isna(row[key])}
+        measures = _known(row, "difference", "low", "high", "p", "p_holm", "p_sign_flip", "n")
         _put(content, [row["task"], "comparisons", _versus(row), row["metric"]], measures)
-    for row in wins.to_dict("records"):
-        _put(content, ["wins", _versus(row)], {key: row[key] for key in ("wins", "ties", "tasks", "p")})
+    for row in over_tasks.to_dict("records"):
+        measures = _known(row, "difference", "low", "high", "p", "wins", "ties", "tasks", "p_wins")
+        _put(content, ["over_tasks", _versus(row)], measures)
     return content
+
+
+def _known(row: dict, *keys: str) -> dict:
+    return {key: row[key] for key in keys if not pd.isna(row[key])}
 
 
 def _versus(row: dict) -> str:
     return f"{row['role']}_{row['arm']}_vs_{row['against']}"
+
+
+def _measured(records: TaskRecords, ece_bins: int) -> dict[str, dict[RunKey, Measured]]:
+    """Every statistic of every run on test."""
+    labels, human, temperatures = records.split_labels("test"), records.human("test"), _best_temperatures(records)
+    rows = {
+        key: PredictedRows(labels, logits, human, temperatures[key]) for key, logits in records.logits("test").items()
+    }
+    statistics = statistics_of(records.task["metrics"], human is not None, ece_bins)
+    return {name: {key: statistic(own) for key, own in rows.items()} for name, statistic in statistics.items()}
 
 
 def _best_temperatures(records: TaskRecords) -> dict[RunKey, float]:
@@ -156,36 +156,40 @@ def _best_temperatures(records: TaskRecords) -> dict[RunKey, float]:
     return {key: best_temperature(PredictedRows(labels, logits, human)) for key, logits in runs.items()}
 
 
-def _per_run(records: TaskRecords, runs: dict[RunKey, PredictedRows], statistics: dict[str, Statistic]) -> pd.DataFrame:
-    measured = [
-        dict(zip(("role", "arm", "seed"), key, strict=True))
-        | {name: statistic.of(rows) for name, statistic in statistics.items()}
-        for key, rows in runs.items()
-    ]
-    table = pd.DataFrame(measured).merge(records.runs, on=["role", "arm", "seed"], validate="one_to_one")
+def _per_run(records: TaskRecords, measured: dict[str, dict[RunKey, Measured]]) -> pd.DataFrame:
+    """A row per run, a column per metric."""
+    columns = {name: {key: one.value for key, one in of_runs.items()} for name, of_runs in measured.items()}
+    table = pd.DataFrame(columns).rename_axis(["role", "arm", "seed"]).reset_index()
+    table = table.merge(records.runs, on=["role", "arm", "seed"], validate="one_to_one")
     table.insert(0, "task", records.task["task"])
     return table
 
 
-def _interval_of_arm(
-    evaluation: TaskEvaluation, metric: str, runs: list[RunKey], confidence: float
-) -> tuple[float | None, float | None]:
-    if metric not in evaluation.resampled:
-        return None, None
-    return interval(np.stack([evaluation.resampled[metric][run] for run in runs], axis=1), confidence)
+def _scores_by_arm(
+    metric: str, runs: pd.DataFrame, measured: dict[RunKey, Measured] | None
+) -> dict[tuple[str, str], ArmScores]:
+    """A metric of every arm, seeds in order; feature-space measures have no row values, as features are not kept."""
+    scores = {}
+    for (role, arm), of_arm in runs.groupby(["role", "arm"], sort=False):
+        own = of_arm.sort_values("seed")
+        of_rows = measured and np.stack([measured[role, arm, seed].of_rows for seed in own["seed"]])
+        scores[role, arm] = ArmScores(own[metric].to_numpy(), of_rows)
+    return scores
 
 
-def _comparison(evaluation: TaskEvaluation, role: str, arm: str, against: str, metric: str, confidence: float) -> dict:
-    runs = evaluation.per_run[evaluation.per_run["role"] == role].pivot(index="seed", columns="arm", values=metric)
-    differences = (runs[arm] - runs[against]).to_numpy()
-    low, high = None, None
-    if metric in evaluation.resampled:
-        values = evaluation.resampled[metric]
-        paired = [values[role, arm, seed] - values[role, against, seed] for seed in runs.index]
-        low, high = interval(np.stack(paired, axis=1), confidence)
-    row = {"task": evaluation.task, "role": role, "arm": arm, "against": against, "metric": metric}
-    row |= {"difference": differences.mean(), "low": low, "high": high, "n": len(differences)}
-    return row | {"p": sign_flip_p(differences)}
+def _arm_row(scores: ArmScores, confidence: float) -> dict[str, float | None]:
+    found, count = scores.estimate(), len(scores.of_seeds)
+    low, high = found.interval(confidence)
+    spread = scores.of_seeds.std(ddof=1) if count > 1 else None
+    return {"mean": found.mean, "std": spread, "low": low, "high": high, "n": count}
+
+
+def _comparison_row(differences: ArmScores, confidence: float) -> dict[str, float | None]:
+    found = differences.estimate()
+    low, high = found.interval(confidence)
+    row = {"difference": found.mean, "low": low, "high": high, "standard_error": found.standard_error}
+    row |= {"freedom": found.freedom, "n": len(differences.of_seeds), "p": found.p}
+    return row | {"p_sign_flip": sign_flip_p(differences.of_seeds)}
 
 
 def _put(content: dict, path: list[str], value: dict) -> None:

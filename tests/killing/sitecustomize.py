@@ -1,7 +1,8 @@
 """Put on PYTHONPATH by `tests/test_faults.py`: kills the process group at a named place of the code that runs.
 
 KILL_AT is `COMMAND | FILE:FUNCTION:EVENT:COUNT`: at the COUNT-th call or return of FUNCTION in a file whose name ends
-in FILE, in a process whose command line holds COMMAND. No code of the project knows of it.
+in FILE, in a process whose command line holds COMMAND. KILL_WITH names another signal than SIGKILL. No code of the
+project knows of it.
 """
 
 import os
@@ -19,6 +20,6 @@ if place and command in " ".join(sys.orig_argv):
         if event == event_wanted and code.co_qualname == function and code.co_filename.endswith(file):
             left -= 1
             if left == 0:
-                os.killpg(os.getpgrp(), signal.SIGKILL)
+                os.killpg(os.getpgrp(), signal.Signals[os.environ.get("KILL_WITH", "SIGKILL")])
 
     sys.setprofile(watch)

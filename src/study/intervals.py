@@ -1,0 +1,87 @@
+"""Intervals and p-values for the mean of a seeds x rows table, and for the mean over tasks.
+
+Seeds and test rows are both samples, and they cross: every seed's model is asked every row. A cell of the table is
+
+    value = mean + seed effect + row effect + what belongs to this seed and row alone,
+
+three random effects whose variances an analysis of variance estimates. Their mean squares say how far the table's mean
+may be from the truth, and Student's t with Satterthwaite's degrees of freedom how far that estimate can be trusted.
+Drawing seeds and rows anew together, as one bootstrap, would count the last effect three times (Owen 2007, "The
+pigeonhole bootstrap"). docs/statistics.md shows how often these intervals hold the truth in simulated studies.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student_t
+
+FEWEST_SEEDS = 5  # with fewer, the spread over seeds is a guess: see docs/statistics.md
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, its standard error, and the degrees of freedom of that; both None where they are unknown."""
+
+    mean: float
+    standard_error: float | None = None
+    freedom: float | None = None
+
+    def interval(self, confidence: float) -> tuple[float | None, float | None]:
+        """Lower and upper end of Student's interval."""
+        if self.standard_error is None:
+            return None, None
+        half = float(student_t.ppf((1 + confidence) / 2, self.freedom)) * self.standard_error
+        return self.mean - half, self.mean + half
+
+    @property
+    def p(self) -> float | None:
+        """The two-sided p-value of a mean of 0, of the same t as the interval."""
+        if self.standard_error is None:
+            return None
+        if self.standard_error == 0:
+            return float(self.mean == 0)
+        return float(2 * student_t.sf(abs(self.mean) / self.standard_error, self.freedom))
+
+
+def mean_over_seeds_and_rows(table: np.ndarray, fewest: int = FEWEST_SEEDS) -> Estimate:
+    """The mean of a table (seeds, rows) with crossed random effects; without an error below `fewest` seeds.
+
+    The variance is the largest of three estimates: from both effects and their interaction, from the seeds alone, and
+    from the rows alone. The last two stand where the analysis would find a negative variance of the other effect.
+    """
+    seeds, rows = table.shape
+    mean = float(table.mean())
+    if seeds < fewest or rows < 2:
+        return Estimate(mean)
+    of_seeds, of_rows = table.mean(axis=1) - mean, table.mean(axis=0) - mean
+    rest = table - mean - of_seeds[:, None] - of_rows
+    freedom = np.array([seeds - 1, rows - 1, (seeds - 1) * (rows - 1)])
+    squares = np.array([rows * (of_seeds**2).sum(), seeds * (of_rows**2).sum(), (rest**2).sum()])
+    terms = squares / freedom / table.size * [1, 1, -1]
+    candidates = [slice(0, 3), slice(0, 1), slice(1, 2)]
+    return max(
+        (_summed(mean, terms[part], freedom[part]) for part in candidates), key=lambda found: found.standard_error
+    )
+
+
+def mean_over_seeds(values: np.ndarray) -> Estimate:
+    """The mean of one value per seed (n,), for measures without rows: Student's t with n - 1 degrees of freedom."""
+    mean = float(values.mean())
+    if len(values) < FEWEST_SEEDS:
+        return Estimate(mean)
+    return Estimate(mean, float(values.std(ddof=1)) / len(values) ** 0.5, len(values) - 1)
+
+
+def mean_over_tasks(estimates: list[Estimate]) -> Estimate:
+    """The mean of independent estimates, for just these tasks; without an error where one of them has none."""
+    mean = float(np.mean([estimate.mean for estimate in estimates]))
+    if any(estimate.standard_error is None for estimate in estimates):
+        return Estimate(mean)
+    terms = (np.array([estimate.standard_error for estimate in estimates]) / len(estimates)) ** 2
+    return _summed(mean, terms, np.array([estimate.freedom for estimate in estimates]))
+
+
+def _summed(mean: float, terms: np.ndarray, freedom: np.ndarray) -> Estimate:
+    """A variance that is a sum of independent terms, with Satterthwaite's degrees of freedom."""
+    variance, spread = float(terms.sum()), float((terms**2 / freedom).sum())
+    return Estimate(mean, max(variance, 0.0) ** 0.5, variance**2 / spread if spread else float(freedom.min()))
