@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 
+from src.dvc_state import mend
 from src.errors import stage
 from src.study.overrides import study_arguments
 
@@ -20,6 +21,7 @@ def main() -> None:
 
     print(shlex.join(command), flush=True)
     if not arguments.dry:
+        mend()
         sys.exit(subprocess.run(command, check=False).returncode)
 
 
