@@ -35,7 +35,7 @@ repro: setup ## run the pipeline of params.yaml: data, teachers, students, evalu
 	@$(RUN) python -m stages.check && exec dvc repro
 
 statistics: setup ## redo tables and figures from the predictions in git, without training
-	@$(RUN) dvc repro --single-item --force evaluate plot
+	@$(RUN) python -m stages.check && exec dvc repro --single-item --force evaluate plot
 
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/)
 	@$(RUN) python -m stages.study --name $(NAME)

@@ -6,19 +6,22 @@ also name a process that is long gone and whose number another one has taken.
 """
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
-from dvc.lock import make_lock
+from dvc.lock import LockError, make_lock
 from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 from voluptuous import Invalid
 
 from src.errors import UserError
+from src.files import faults_named
 
 LOCK_FILE = "dvc.lock"
 CONFLICT = "<<<<<<< "
@@ -30,39 +33,51 @@ def mend(root: Path = Path()) -> None:
     While another DVC works there nothing is touched. DVC and this function know of those on this machine only.
 
     Raises:
-        UserError: dvc.lock cannot be read and another DVC is at work, or it holds a merge conflict.
+        UserError: dvc.lock cannot be read and another DVC is at work, or it holds a merge conflict; or DVC's files
+            cannot be written.
     """
     state = root / ".dvc" / "tmp"
     if not state.is_dir():
         return  # DVC has never run here
-    # Under this lock no DVC that starts meanwhile can have written to rwlock unseen.
-    with make_lock(str(state / RWLOCK_LOCK), tmp_dir=str(state)):
-        others = list(_dvc_processes(root.resolve()))
-        if not _is_readable(root / LOCK_FILE):
-            _restore_lock_file(root, others)
-        if not others:
-            _remove_rwlock(state / RWLOCK_FILE)
+    try:
+        # Under this lock no DVC that starts meanwhile can have written to rwlock unseen.
+        with faults_named(state / RWLOCK_FILE), make_lock(str(state / RWLOCK_LOCK), tmp_dir=str(state)):
+            others = list(_dvc_processes(root.resolve()))
+            if not _is_whole(root / LOCK_FILE):
+                _restore_lock_file(root, others)
+            if not others:
+                _remove_rwlock(state / RWLOCK_FILE)
+    except LockError:
+        problem, allowed = "is held by another DVC", "wait for it, or stop it, and run again"
+        raise UserError(state / RWLOCK_LOCK, problem, allowed) from None
 
 
 def _dvc_processes(root: Path) -> Iterator[psutil.Process]:
-    """The living processes that run DVC in this repository, this one's parents left out."""
+    """The living processes that run DVC in this repository, or where one may not see where; no parents of this one."""
     own = {process.pid for process in psutil.Process().parents()}
     for process in psutil.process_iter(["cmdline", "cwd"]):
         command, folder = process.info["cmdline"] or [], process.info["cwd"]
-        is_dvc = "dvc" in (Path(part).name for part in command[:4])  # dvc, python .../dvc, python -m dvc
-        if is_dvc and folder and Path(folder).is_relative_to(root) and process.pid not in own:
+        is_dvc = "dvc" in (Path(part).name for part in command)  # dvc, python .../dvc, python -m dvc
+        if is_dvc and process.pid not in own and (not folder or Path(folder).is_relative_to(root)):
             yield process
 
 
-def _is_readable(path: Path) -> bool:
-    """Whether DVC can read a dvc.lock; it can do without one."""
+def _is_whole(path: Path) -> bool:
+    """Whether a dvc.lock is one that DVC has written to its end; DVC can do without one."""
     if not path.exists():
         return True
     try:
-        COMPILED_LOCKFILE_SCHEMA(parse_yaml(path.read_text(encoding="utf-8"), str(path)))
+        text = path.read_text(encoding="utf-8")
+        stages = COMPILED_LOCKFILE_SCHEMA(parse_yaml(text, str(path))).get("stages") or {}
     except (YAMLFileCorruptedError, Invalid, UnicodeDecodeError):
         return False
-    return True
+    entries = [entry for stage in stages.values() for part in ("deps", "outs") for entry in stage.get(part, [])]
+    return bool(entries) and text.endswith("\n") and all(map(_is_complete, entries))
+
+
+def _is_complete(entry: dict[str, Any]) -> bool:
+    """DVC reads an entry that was cut after its hash, and would keep it so for ever."""
+    return "size" in entry and ("nfiles" in entry or not str(entry.get("md5")).endswith(".dir"))
 
 
 def _restore_lock_file(root: Path, others: list[psutil.Process]) -> None:
@@ -74,16 +89,24 @@ def _restore_lock_file(root: Path, others: list[psutil.Process]) -> None:
     if others:
         problem = f"cannot be read while DVC is at work here (process {others[0].pid})"
         raise UserError(path, problem, "wait for that process or stop it, and run again")
+    committed = _committed(root)
     path.replace(aside)
-    committed = subprocess.run(["git", "show", f"HEAD:./{LOCK_FILE}"], cwd=root, capture_output=True, check=False)
-    if committed.returncode == 0:
-        path.write_bytes(committed.stdout)
-    instead = "the committed one serves" if committed.returncode == 0 else "none is committed"
+    if committed is not None:
+        path.write_bytes(committed)
+    instead = "none is committed" if committed is None else "the committed one serves"
     print(
         f"warning: {path} was damaged, as by a DVC killed while it wrote it: {instead}, and finished stages come from "
         f"DVC's run cache; what was left of it is in {aside}",
         file=sys.stderr,
     )
+
+
+def _committed(root: Path) -> bytes | None:
+    """The dvc.lock of the last commit; None without one, or without git."""
+    if shutil.which("git") is None:
+        return None
+    found = subprocess.run(["git", "show", f"HEAD:./{LOCK_FILE}"], cwd=root, capture_output=True, check=False)
+    return found.stdout if found.returncode == 0 else None
 
 
 def _remove_rwlock(path: Path) -> None:

@@ -3,11 +3,14 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
+from dvc.lock import make_lock
 
 from src.dvc_state import mend
 from src.errors import UserError
@@ -61,18 +64,25 @@ def test_an_rwlock_that_is_left_over(repository, capsys, rwlock, words):
 
 
 def test_a_lock_file_cut_anywhere(repository, capsys):
-    """DVC writes it from the top: half of it may be no YAML, or YAML of another form, or less than it was."""
+    """DVC writes it from the top: half of it may be no YAML, of another form, or an entry that DVC would keep for ever.
+
+    What is not noticed lacks whole entries, and DVC notices that.
+    """
     path = repository / "dvc.lock"
     whole = path.read_bytes()
-    unreadable = []
+    unreadable, unnoticed = [], []
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
         mend(repository)
         said = capsys.readouterr().err
         assert bool(said) == (path.read_bytes() == whole)
-        unreadable += [size] if said else []
-    assert len(unreadable) > 50
-    half = whole[: unreadable[-1]]
+        (unreadable if said else unnoticed).append(size)
+    assert len(unreadable) > 0.9 * len(whole)
+    for size in unnoticed:
+        path.write_bytes(whole[:size])
+        assert "is cached" in run(repository, "dvc", "repro", "quick")
+        assert path.read_bytes() == whole
+    half = whole[: whole.index(b"outs") + 2]
     path.write_bytes(half)
     assert "dvc.lock" in run(repository, "dvc", "repro", "quick", ok=False)
     mend(repository)
@@ -102,10 +112,16 @@ def test_a_merge_conflict_is_left_to_the_user(repository):
     assert path.read_text() == conflict
 
 
+def begun(repository: Path, process: subprocess.Popen) -> None:
+    """Wait until the slow stage runs."""
+    while not (repository / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+
+
 def test_nothing_is_touched_while_another_dvc_is_at_work(repository, capsys):
     with start(repository, "dvc", "repro", "slow") as process:
-        while not (repository / "begun").exists():
-            time.sleep(0.1)
+        begun(repository, process)
         in_use = (repository / ".dvc/tmp/rwlock").read_text()
         mend(repository)
         assert (repository / ".dvc/tmp/rwlock").read_text() == in_use
@@ -117,3 +133,26 @@ def test_nothing_is_touched_while_another_dvc_is_at_work(repository, capsys):
     mend(repository)
     assert "the committed one serves" in capsys.readouterr().err
     assert "up to date" in run(repository, "dvc", "repro", "quick")
+
+
+def test_a_dvc_whose_folder_may_not_be_seen_may_be_at_work_here(repository, capsys, monkeypatch):
+    """As that of another user."""
+    with start(repository, "dvc", "repro", "slow") as process:
+        begun(repository, process)
+        as_seen = [other for other in psutil.process_iter(["cmdline", "cwd"]) if other.pid == process.pid]
+        as_seen[0].info["cwd"] = None
+        monkeypatch.setattr(psutil, "process_iter", lambda _: as_seen)
+        in_use = (repository / ".dvc/tmp/rwlock").read_text()
+        mend(repository)
+        assert (repository / ".dvc/tmp/rwlock").read_text() == in_use
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_lock_that_is_held_is_one_line(repository):
+    state = repository / ".dvc" / "tmp"
+    with (
+        make_lock(str(state / "rwlock.lock"), tmp_dir=str(state)),
+        pytest.raises(UserError, match=r"rwlock\.lock: is held by another DVC; wait for it"),
+    ):
+        mend(repository)
