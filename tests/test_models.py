@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
 from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
     ModernBertConfig,
     ModernBertForSequenceClassification,
     RobertaConfig,
@@ -126,6 +128,28 @@ def roberta(tiny_encoder: ModelSource, folder: Path) -> ModelSource:
     config = RobertaConfig(vocab_size=64, max_position_embeddings=18, type_vocab_size=1, pad_token_id=1, **sizes)
     RobertaForSequenceClassification(config).save_pretrained(folder)
     return source
+
+
+@pytest.mark.parametrize("words", [2, 3, 5, 9, 17, 25])
+def test_a_small_vocabulary_is_no_fault(tiny_encoder, tmp_path, words):
+    """Nine tokens are the letters of DNA and BERT's own."""
+    source = copy_of(tiny_encoder, tmp_path / "small")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    BertForSequenceClassification(BertConfig(vocab_size=words, pad_token_id=0, **sizes)).save_pretrained(source.name)
+    assert load_classifier(source, LABELS, 0, 0).head_input.source == "pooler_output"
+
+
+def test_tokens_that_were_never_trained_are_no_fault(tiny_decoder, tmp_path):
+    source = copy_of(tiny_decoder, tmp_path / "untrained")
+    path = tmp_path / "untrained" / "model.safetensors"
+    weights = load_file(path)
+    weights["transformer.wte.weight"][:40] = 0
+    save_file(weights, path, metadata={"format": "pt"})
+    load_classifier(source, LABELS, 3, 0)
+    weights["transformer.wte.weight"][:] = 0
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(UserError, match="its outputs are the same for other texts"):
+        load_classifier(source, LABELS, 3, 0)
 
 
 def test_positions_that_a_model_does_not_use_are_no_room(tiny_encoder, tmp_path):

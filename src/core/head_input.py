@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from itertools import cycle, islice
 from typing import NamedTuple
 
 import torch
@@ -144,7 +143,7 @@ def try_model(model: PreTrainedModel, pad_id: int) -> HeadInput:
 def _check_vector(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_id: int) -> None:
     """The shorter text must give the same vector without padding, and another with a word in the middle changed."""
     alone = {name: values[[1, 1], :SHORT] for name, values in inputs.items()}
-    alone["input_ids"][1, SHORT // 2] = inputs["input_ids"][0, 0]
+    alone["input_ids"][1, SHORT // 2] = _other_token(model, inputs["input_ids"], int(alone["input_ids"][1, SHORT // 2]))
     _, padded = _vectors(model, found, inputs, pad_id)
     bare, changed = _vectors(model, found, alone, pad_id)
     if not bare.isfinite().all():
@@ -153,6 +152,12 @@ def _check_vector(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_
         raise Unreadable("its outputs for a text change with the padding beside it")
     if torch.equal(bare, changed):
         raise Unreadable("its outputs are the same for other texts")
+
+
+def _other_token(model: PreTrainedModel, tokens: Tensor, old: int) -> Tensor:
+    """One of the tokens with another vector than the old one's, if there is any."""
+    table = token_embeddings(model)
+    return max(tokens.flatten(), key=lambda token: float((table[token] - table[old]).abs().max()))
 
 
 def _vectors(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_id: int) -> Tensor:
@@ -168,9 +173,11 @@ def trial_inputs(model: PreTrainedModel, pad_id: int) -> Inputs:
     """
     configs = (model.config, model.config.get_text_config())
     named = [value for config in configs for key, value in vars(config).items() if "_token_i" in key]
-    plain = (token for token in range(len(token_embeddings(model))) if token not in [*named, pad_id])
-    tokens = list(islice(plain, 2 * LONG)) or [0]
-    ids = torch.tensor(list(islice(cycle(tokens), 2 * LONG))).view(2, LONG)
+    known = torch.arange(len(token_embeddings(model)))
+    plain = known[~torch.isin(known, torch.tensor([pad_id, *(value for value in named if isinstance(value, int))]))]
+    # From all of the vocabulary: the first tokens of many are bytes or reserved, and were never trained.
+    tokens = plain if len(plain) else known[:1]
+    ids = tokens[torch.linspace(0, len(tokens) - 1, 2 * LONG).long()].view(2, LONG)
     mask = torch.arange(LONG) < torch.tensor([[LONG], [SHORT]])
     ids = ids.masked_fill(~mask, pad_id)
     ids[0, -1] = pad_id
