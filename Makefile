@@ -55,7 +55,7 @@ models: setup ## try every kind of model that transformers classifies with, and 
 bench: setup ## time training against its peers and the machine; writes benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)
 
-intervals: setup ## simulate studies: how often the intervals hold the truth, the table of docs/statistics.md
+intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md
 	@$(RUN) python -m src.study.simulation $(INTERVALS)
 
 lint: setup ## check style

@@ -11,7 +11,7 @@ from dvc.utils.serialize import dump_yaml
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.files import write_json, write_parquet
 from src.params import Params
-from src.runs import RunName, RunResult, logits_table, runs_of_task, save_run
+from src.runs import RunResult, logits_table, runs_of_task, save_run
 from tests.conftest import params_content
 
 ROWS = {"selection": 40, "test": 60}
@@ -47,7 +47,7 @@ def make_study(
     truth = {split: generator.integers(len(labels), size=count) for split, count in rows.items()}
     _prepare(DATA_FOLDER / task, task, labels, truth)
     for name in runs_of_task(params, task):
-        save_run(name.folder(), _run(name, len(labels), truth, epochs, width, generator))
+        save_run(name.folder(), _run(len(labels), truth, epochs, width, generator))
     return params
 
 
@@ -59,7 +59,7 @@ def _prepare(folder: Path, task: str, labels: list[str], truth: dict[str, np.nda
 
 
 def _run(
-    name: RunName, classes: int, truth: dict[str, np.ndarray], epochs: int, width: int, generator: np.random.Generator
+    classes: int, truth: dict[str, np.ndarray], epochs: int, width: int, generator: np.random.Generator
 ) -> RunResult:
     logits, features = {}, {}
     for split, labels in truth.items():

@@ -33,7 +33,7 @@ REFUSED = {
     ),
     "eurobert": "it cannot be told which vector enters its head",
     "layoutlmv2": "requires the detectron2 library",
-    "mra": "its outputs are the same for other texts",  # without a GPU: its kernel is for CUDA
+    "mra": "its outputs are the same for other texts",  # its kernel is for CUDA, and models are tried on the CPU
     "reformer": "make sure that config.axial_pos_shape factors: (64, 64) multiply to sequence length",
     "tapas": "too many indices for tensor of dimension 2",
     "xlnet": "its head reads what is on the right of a text, where padding is: it pads on the left, or not at all",

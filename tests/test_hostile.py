@@ -719,12 +719,12 @@ ROWS = {
     "label too high": (
         "a label above the last",
         ("train.jsonl", '{"sentence": "a", "label": 2}'),
-        "train.jsonl, row 0: label 2 is out of range; allowed: 0 to 1, or a name of negative, positive",
+        "train.jsonl, row 0: label 2 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive",
     ),
     "label below 0": (
         "a label below 0, as GLUE's test splits have",
         ("train.jsonl", '{"sentence": "a", "label": -1}'),
-        "row 0: label -1 is out of range; allowed: 0 to 1, or a name of negative, positive; drop_labels leaves out",
+        "row 0: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; drop_labels leaves out",
     ),
     "name among numbers": (
         "a name among numbers",
@@ -771,7 +771,7 @@ ROWS = {
     "unknown name": (
         "a name that no label has",
         ("train.jsonl", '{"sentence": "a", "label": "positive"}\n{"sentence": "b", "label": "good"}'),
-        "row 1: label 'good' is out of range; allowed: 0 to 1, or a name of negative, positive",
+        "row 1: label 'good' is out of range; allowed: 0 to 1 as a number, or a name of negative, positive",
     ),
     "list for a label": (
         "a list for a label",
@@ -1474,7 +1474,7 @@ MODELS = {
     "SentencePiece": (
         "a SentencePiece vocabulary and no tokenizer.json",
         sentencepiece,
-        "the tokenizer of model is SentencePiece's; to read it takes sentencepiece and protobuf; a tokenizer.json",
+        "the tokenizer of model has no tokenizer.json, only a file of SentencePiece or tiktoken; a tokenizer.json",
     ),
     "small vocabulary": ("an embedding of eight tokens", small_vocabulary, "its weights know 8 tokens"),
     "labels in another order": (
@@ -1515,7 +1515,7 @@ def prepared(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def model(workplace, prepared, tiny_encoder, monkeypatch) -> Path:
+def model(workplace, prepared, tiny_encoder) -> Path:
     """A folder of a sound model beside the prepared data, named in params.yaml. Determinism is switched off after."""
     shutil.copytree(prepared, "data")
     shutil.copytree(tiny_encoder.name, "model")

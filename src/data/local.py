@@ -116,10 +116,10 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _quotes_enclose_fields(path: Path, text: str, columns: list[str]) -> bool:
-    """Whether quotes of a .tsv file enclose fields, as pandas and R write them, or are the texts' own, as in GLUE's.
+    """Whether quotes of a .tsv file enclose fields, as pandas writes them, or are the texts' own, as in GLUE's.
 
-    They are the texts' own where any does not enclose a field, which no program that encloses fields would write. They
-    enclose fields where without them there would be other columns, or rows of another number of fields.
+    If a quote stands anywhere but around a whole field, all quotes are the texts' own. If the file has other columns or
+    uneven rows when quotes are taken as text, they enclose fields.
 
     Raises:
         UserError: both may be.

@@ -43,11 +43,17 @@ class Estimate:
         return float(2 * student_t.sf(abs(self.mean) / self.standard_error, self.freedom))
 
 
+def estimated(values: np.ndarray) -> Estimate:
+    """The mean of values (seeds, rows), or (seeds,) of a measure that is known per seed only."""
+    return mean_over_seeds(values) if values.ndim == 1 else mean_over_seeds_and_rows(values)
+
+
 def mean_over_seeds_and_rows(table: np.ndarray, fewest: int = FEWEST_SEEDS) -> Estimate:
     """The mean of a table (seeds, rows) with crossed random effects; without an error below `fewest` seeds.
 
     The variance is the largest of three estimates: from both effects and their interaction, from the seeds alone, and
-    from the rows alone. The last two stand where the analysis would find a negative variance of the other effect.
+    from the rows alone. If the estimated variance of one effect is negative, it counts as 0: the mean square of the
+    other effect is used alone.
     """
     seeds, rows = table.shape
     mean = float(table.mean())

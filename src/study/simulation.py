@@ -1,45 +1,56 @@
-"""How often the intervals hold the truth, in simulated studies without an effect: `make intervals` writes the table.
+"""How often the intervals hold the truth, in simulated studies without an effect: `make intervals` prints the tables.
 
-A row is right with logit 1 + its difficulty + a seed effect; the seed effects of the two arms, which are paired, share
-half of their variance. The true difference of the arms is 0. A spread of the seed effects of 0.15 is about 2.5 points
-of accuracy, 0.4 about 7.
+A row is right with logit 1 + its difficulty + a seed effect. The seed effects of the two arms, which are paired, share
+half of their variance: a spread of 0.15 of them is about 2.5 points of accuracy, 0.4 about 7. Difficulties have a
+spread of 1 and are the same for both arms, but for a spread of their own in the second table, where an arm is better in
+some rows and worse in others. The true difference of the arms is 0.
 """
 
 import argparse
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from src.study.intervals import Estimate, mean_over_seeds_and_rows
 from src.study.statistics import PredictedRows, statistics_of
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]
-ROWS, SEEDS, SPREADS = (71, 300, 1000, 5000), (2, 3, 4, 5, 10), (0.0, 0.15, 0.4)
+ONE_ARM = "accuracy of one arm"
+ROWS, SPREADS = (71, 300, 1000, 5000), (0.0, 0.15, 0.4)
 FEWEST = 2  # also those that a study does not report: the table shows why
 EXACT_WIDTH = 3.92  # standard errors: that of a 95 % interval from a variance that is known
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The size of a study, and the spread of its seed effects in units of the logit."""
+    """The size of a study, and the spreads of its effects of seeds, and of rows in one arm alone, in the logit."""
 
     rows: int
     seeds: int
     spread: float
+    row_spread: float = 0.0
+
+    @property
+    def accuracy(self) -> float:
+        """The true accuracy of both arms: the mean of the logistic function of a normal logit."""
+        places, weights = np.polynomial.hermite_e.hermegauss(60)
+        deviation = (1 + self.spread**2 + self.row_spread**2) ** 0.5
+        return float(expit(1 + deviation * places) @ weights / weights.sum())
 
 
 def simulated_arms(setting: Setting, generator: np.random.Generator, effect: float = 0.0) -> list[list[PredictedRows]]:
     """The test predictions of two arms, a run per seed; `effect` is added to the logits of the second arm's rows."""
-    difficulty, labels = generator.normal(size=setting.rows), generator.integers(2, size=setting.rows)
-    shared = generator.normal(size=setting.seeds)
+    rows, seeds = setting.rows, setting.seeds
+    difficulty, labels = generator.normal(size=rows), generator.integers(2, size=rows)
+    shared = generator.normal(size=seeds)
     arms = []
     for gain in (0.0, effect):
-        own = generator.normal(size=setting.seeds)
-        of_seed = gain + setting.spread * np.sqrt(0.5) * (shared + own)
-        margins = 1 + difficulty + of_seed[:, None] + generator.logistic(size=(setting.seeds, setting.rows))
+        of_seed = setting.spread * np.sqrt(0.5) * (shared + generator.normal(size=seeds))
+        of_row = difficulty + setting.row_spread * generator.normal(size=rows)
+        margins = 1 + gain + of_seed[:, None] + of_row + generator.logistic(size=(seeds, rows))
         arms.append([_predicted(labels, margin) for margin in margins])
     return arms
 
@@ -50,52 +61,52 @@ def _predicted(labels: np.ndarray, margins: np.ndarray) -> PredictedRows:
     return PredictedRows(labels, np.where(labels[:, None] == 0, logits, logits[:, ::-1]), None)
 
 
-def differences(setting: Setting, generator: np.random.Generator, effect: float = 0.0) -> dict[str, Estimate]:
-    """The estimated difference of two simulated arms, second minus first, in each metric."""
-    first, second = simulated_arms(setting, generator, effect)
+def estimates(setting: Setting, generator: np.random.Generator, effect: float = 0.0) -> dict[str, Estimate]:
+    """The difference of two simulated arms in each metric, second minus first; and the accuracy of the first."""
     statistics = statistics_of(METRICS[:-1], has_humans=False, ece_bins=15)
-    found = {}
-    for name in METRICS:
-        pairs = zip(first, second, strict=True)
-        table = np.stack([statistics[name](b).of_rows - statistics[name](a).of_rows for a, b in pairs])
-        found[name] = mean_over_seeds_and_rows(table, FEWEST)
-    return found
+    arms = simulated_arms(setting, generator, effect)
+    tables = {name: [np.stack([statistics[name](run).of_rows for run in arm]) for arm in arms] for name in METRICS}
+    found = {name: mean_over_seeds_and_rows(second - first, FEWEST) for name, (first, second) in tables.items()}
+    return found | {ONE_ARM: mean_over_seeds_and_rows(tables["accuracy"][0], FEWEST)}
 
 
 def coverage(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:
-    """Per metric the share of 95 % intervals that hold the true difference, 0, and their mean width.
+    """How often 95 % intervals hold the truth, and their mean width as a multiple of what an exact interval needs.
 
     Returns:
-        metric, rows, seeds, spread, coverage, and width, as a multiple of the width that an exact interval needs.
+        metric, coverage and width of each metric's difference, and of the accuracy of one arm.
     """
     generator = np.random.default_rng([seed, setting.rows, setting.seeds, round(100 * setting.spread)])
-    found = [differences(setting, generator) for _ in range(replicates)]
-    return pd.DataFrame([vars(setting) | _summary(name, [one[name] for one in found]) for name in METRICS])
+    found = [estimates(setting, generator) for _ in range(replicates)]
+    truths = dict.fromkeys(METRICS, 0.0) | {ONE_ARM: setting.accuracy}
+    return pd.DataFrame([_summary(name, truth, [one[name] for one in found]) for name, truth in truths.items()])
 
 
-def _summary(name: str, estimates: list[Estimate]) -> dict[str, str | float]:
-    low, high = np.array([estimate.interval(0.95) for estimate in estimates]).T
-    needed = EXACT_WIDTH * np.sqrt(np.mean([estimate.mean**2 for estimate in estimates]))
-    held = np.mean((low <= 0) & (high >= 0))
+def _summary(name: str, truth: float, found: list[Estimate]) -> dict[str, str | float]:
+    low, high = np.array([estimate.interval(0.95) for estimate in found]).T
+    needed = EXACT_WIDTH * np.sqrt(np.mean([(estimate.mean - truth) ** 2 for estimate in found]))
+    held = np.mean((low <= truth) & (truth <= high))
     return {"metric": name, "coverage": float(held), "width": float(np.mean(high - low) / needed)}
 
 
-def settings() -> Iterator[Setting]:
-    """Every size of a study that the table has."""
-    yield from itertools.starmap(Setting, itertools.product(ROWS, SEEDS, SPREADS))
+def print_table(seeds: tuple[int, ...], row_spread: float, replicates: int) -> None:
+    """Print a table in Markdown, a line as soon as it is known."""
+    names = [*METRICS, ONE_ARM]
+    print("| rows | seeds | spread | " + " | ".join(names) + " |\n|" + "---|" * (3 + len(names)), flush=True)
+    for size in itertools.product(ROWS, seeds, SPREADS):
+        table = coverage(Setting(*size, row_spread), replicates)
+        cells = [*map(str, size), *(f"{row.coverage:.3f}, {row.width:.2f}" for row in table.itertuples())]
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
-    """Print the table for docs/statistics.md."""
+    """Print the tables of docs/statistics.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--replicates", type=int, default=400, help="simulated studies of each size")
+    parser.add_argument("--replicates", type=int, default=1000, help="simulated studies of each size")
     replicates = parser.parse_args().replicates
-    print(f"95 % intervals, {replicates} simulated studies of each size: coverage, and mean width / width needed\n")
-    print("| rows | seeds | spread | " + " | ".join(METRICS) + " |\n|" + "---|" * (3 + len(METRICS)))
-    for setting in settings():
-        table = coverage(setting, replicates)
-        cells = [f"{row.coverage:.3f}, {row.width:.2f}" for row in table.itertuples()]
-        print(f"| {setting.rows} | {setting.seeds} | {setting.spread} | " + " | ".join(cells) + " |", flush=True)
+    print_table((2, 3, 4, 5, 10), 0.0, replicates)
+    print("\nThe same, where difficulties differ between the arms by a spread of 1:\n")
+    print_table((5, 10), 1.0, replicates)
 
 
 if __name__ == "__main__":

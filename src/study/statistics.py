@@ -7,7 +7,7 @@ what an interval over rows is made of (the infinitesimal jackknife; Efron 1982).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -44,17 +44,17 @@ class PredictedRows:
         """C."""
         return self.logits.shape[1]
 
-    @property
+    @cached_property
     def log_p(self) -> np.ndarray:
         """log softmax(logits), (N, C)."""
         return log_softmax(self.logits.astype(float), axis=1)
 
 
 class Measured(NamedTuple):
-    """A statistic of a run, and its value in each row (N,), of which it is the mean up to rounding."""
+    """A statistic of a run, and its value in each row (N,), of which it is the mean up to rounding; None without."""
 
     value: float
-    of_rows: np.ndarray
+    of_rows: np.ndarray | None
 
 
 Statistic = Callable[[PredictedRows], Measured]
@@ -145,10 +145,14 @@ def _score(score: ClassScore, rows: PredictedRows) -> Measured:
 
 
 def _ece(bins: int, rows: PredictedRows) -> Measured:
-    """Expected calibration error: over bins, |correct rows - summed confidence| / rows."""
+    """Expected calibration error: over bins, |correct rows - summed confidence| / rows.
+
+    It has no values per row. Chance alone gives every bin a gap, so that the error of few rows is too large by far more
+    than its spread shows: 0.06 for a calibrated model on 277 rows.
+    """
     confidence, correct = np.exp(rows.log_p).max(axis=1), rows.logits.argmax(axis=1) == rows.labels
-    number, gaps = metrics.confidence_bins(confidence, bins), correct - confidence
-    return _mean(np.sign(np.bincount(number, gaps, bins))[number] * gaps)
+    gaps = np.bincount(metrics.confidence_bins(confidence, bins), correct - confidence, bins)
+    return Measured(float(np.abs(gaps).sum()) / len(confidence), None)
 
 
 def _cmi(rows: PredictedRows) -> Measured:

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from src.params import EvaluateSection
-from src.study.intervals import Estimate, mean_over_seeds, mean_over_seeds_and_rows, mean_over_tasks
+from src.study.intervals import Estimate, estimated, mean_over_tasks
 from src.study.records import TaskRecords
 from src.study.statistics import Measured, PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
 
@@ -22,20 +22,23 @@ Pair = tuple[str, str, str]  # role, arm, arm that it is compared with
 
 @dataclass(frozen=True)
 class ArmScores:
-    """A metric of an arm, or the difference of two: per seed (S,), and per test row (S, N) where rows have values."""
+    """A metric of an arm, or the difference of two.
+
+    `of_seeds` (S,); `sampled`, whose spread says how far its mean may be off: (S, N) values per seed and test row, (S,)
+    where rows have none, or None where no spread says it.
+    """
 
     of_seeds: np.ndarray
-    of_rows: np.ndarray | None
+    sampled: np.ndarray | None
 
     def __sub__(self, other: "ArmScores") -> "ArmScores":
-        of_rows = None if self.of_rows is None else self.of_rows - other.of_rows
-        return ArmScores(self.of_seeds - other.of_seeds, of_rows)
+        sampled = None if self.sampled is None else self.sampled - other.sampled
+        return ArmScores(self.of_seeds - other.of_seeds, sampled)
 
     def estimate(self) -> Estimate:
         """The mean over seeds, with its error over seeds and rows."""
-        if self.of_rows is None:
-            return mean_over_seeds(self.of_seeds)
-        return replace(mean_over_seeds_and_rows(self.of_rows), mean=float(self.of_seeds.mean()))
+        mean = float(self.of_seeds.mean())
+        return Estimate(mean) if self.sampled is None else replace(estimated(self.sampled), mean=mean)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class TaskTables:
 
     arms: mean, std over seeds, low and high (interval over seeds and test rows), n seeds.
     comparisons: difference (first minus second, mean over seeds), low, high and p with their standard error and degrees
-    of freedom, n seeds, and p_sign_flip (exact, over seeds alone).
+    of freedom, n seeds, and p_sign_flip (over seeds alone; exact up to 32).
     """
 
     name: str
@@ -97,7 +100,7 @@ def over_tasks_table(comparisons: pd.DataFrame, primary: dict[str, str], confide
     of_primary = comparisons[comparisons["metric"] == comparisons["task"].map(primary)]
     rows = []
     for (role, arm, against), tasks in of_primary.groupby(["role", "arm", "against"], sort=False):
-        found = mean_over_tasks([Estimate(*row) for row in tasks[list(ESTIMATE)].itertuples(index=False)])
+        found = mean_over_tasks([_estimate(*row) for row in tasks[list(ESTIMATE)].itertuples(index=False)])
         low, high = found.interval(confidence)
         wins, ties = int((tasks["difference"] > 0).sum()), int((tasks["difference"] == 0).sum())
         row = {"role": role, "arm": arm, "against": against, "difference": found.mean}
@@ -105,6 +108,11 @@ def over_tasks_table(comparisons: pd.DataFrame, primary: dict[str, str], confide
         rows.append(row | {"p_wins": float(binom.sf(wins - 1, len(tasks) - ties, 0.5))})
     columns = ["role", "arm", "against", "difference", "low", "high", "p", "wins", "ties", "tasks", "p_wins"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def _estimate(mean: float, error: float | None, freedom: float | None) -> Estimate:
+    """As it was before a table made NaN of its missing error."""
+    return Estimate(mean) if pd.isna(error) else Estimate(mean, error, freedom)
 
 
 def summary(arms: pd.DataFrame, comparisons: pd.DataFrame, over_tasks: pd.DataFrame) -> dict:
@@ -168,12 +176,15 @@ def _per_run(records: TaskRecords, measured: dict[str, dict[RunKey, Measured]]) 
 def _scores_by_arm(
     metric: str, runs: pd.DataFrame, measured: dict[RunKey, Measured] | None
 ) -> dict[tuple[str, str], ArmScores]:
-    """A metric of every arm, seeds in order; feature-space measures have no row values, as features are not kept."""
+    """A metric of every arm, seeds in order; feature-space measures are known per seed, as features are not kept."""
     scores = {}
     for (role, arm), of_arm in runs.groupby(["role", "arm"], sort=False):
         own = of_arm.sort_values("seed")
-        of_rows = measured and np.stack([measured[role, arm, seed].of_rows for seed in own["seed"]])
-        scores[role, arm] = ArmScores(own[metric].to_numpy(), of_rows)
+        of_seeds = sampled = own[metric].to_numpy()
+        if measured is not None:
+            of_rows = [measured[role, arm, seed].of_rows for seed in own["seed"]]
+            sampled = None if of_rows[0] is None else np.stack(of_rows)
+        scores[role, arm] = ArmScores(of_seeds, sampled)
     return scores
 
 
