@@ -724,7 +724,7 @@ ROWS = {
     "label below 0": (
         "a label below 0, as GLUE's test splits have",
         ("train.jsonl", '{"sentence": "a", "label": -1}'),
-        "row 0: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; drop_labels leaves out",
+        "row 0: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; drop_labels",
     ),
     "name among numbers": (
         "a name among numbers",
