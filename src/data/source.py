@@ -65,7 +65,8 @@ def _without_overlap(name: str, rows: LabelledText, test: LabelledText) -> Sourc
 
 def _check_labels(where: str, what: str, data: LabelledText, allowed: str) -> None:
     """All that is learnt and measured is defined over all labels."""
-    absent = [label for number, label in enumerate(data.label_names) if number not in set(data.rows["label"])]
+    present = set(data.rows["label"])
+    absent = [label for number, label in enumerate(data.label_names) if number not in present]
     if absent:
         raise UserError(where, f"{what} has no row of label '{absent[0]}'", allowed)
 
