@@ -5,10 +5,9 @@ import shlex
 import subprocess
 import sys
 
-from src.arms import pairs_to_compare
 from src.dvc_state import mend
 from src.errors import stage
-from src.study.overrides import study_arguments, study_params
+from src.study.overrides import study_arguments
 
 
 @stage
@@ -18,7 +17,6 @@ def main() -> None:
     parser.add_argument("--dry", action="store_true", help="print the command and stop")
     arguments = parser.parse_args()
 
-    pairs_to_compare(study_params(arguments.name))
     command = study_arguments(arguments.name)
 
     print(shlex.join(command), flush=True)

@@ -2,7 +2,6 @@
 
 import copy
 import difflib
-import os
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from src.errors import UserError
 from src.params import Params, load_params, read_yaml
 from src.study.overrides import study_arguments, study_params
 from tests.conftest import REPOSITORY, params_content
+from tests.repository import run, start
 
 
 def changed(key: str, value: object) -> dict:
@@ -180,10 +180,10 @@ def test_dvc_runs_what_a_study_says(tmp_path):
     )
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     for command in ("git init -q", "dvc init -q", "git add -A", "git -c user.name=a -c user.email=a@b commit -qm all"):
-        subprocess.run(command.split(), cwd=tmp_path, check=True)
-    command = [sys.executable, "-m", "stages.study", "--name", "hard"]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        run(tmp_path, *command.split())
+    with start(tmp_path, sys.executable, "-m", "stages.study", "--name", "hard", PYTHONPATH=str(REPOSITORY)) as study:
+        told = study.stdout.read()
+    assert study.returncode == 0, told
     expected = study_params("hard", REPOSITORY / "params.yaml", tmp_path / "studies")
     assert load_params(tmp_path / "seen.yaml") == expected
     assert "plain_b" in expected.student.arms
@@ -197,6 +197,14 @@ def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, ex
     (tmp_path / "wrong.yaml").write_text(text or "seeds: [0]")
     with pytest.raises(UserError, match=expected):
         study_arguments(name, REPOSITORY / "params.yaml", tmp_path)
+
+
+def test_a_misspelt_arm_in_the_pairs_of_a_study_is_found_before_it_runs(tmp_path):
+    pairs = {"evaluate": {"pairs": [{"role": "teacher", "arm": "cmi_mni", "against": "ce"}]}}
+    with pytest.raises(
+        UserError, match=r"evaluate\.pairs: unknown teacher arm 'cmi_mni'; allowed: ce, cmi_min, cmi_max"
+    ):
+        arguments_of(tmp_path, pairs)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
+from src.arms import pairs_to_compare
 from src.errors import UserError
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
 
@@ -32,13 +33,14 @@ def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = S
     Raises:
         UserError: no such study, params.yaml with its overrides is not valid, or DVC cannot be told of one of them.
     """
-    study = study_params(name, params_file, folder).study
     base, overrides = read_yaml(params_file), _overrides(name, folder)
+    file, merged = folder / f"{name}.yaml", _merged(base, overrides)
+    study = _checked(file, merged).study
     settings = {_setting(path, value, base): _nested(path, value) for path, value in _leaves(overrides)}
-    if _set_by_dvc(settings, params_file) != _merged(base, overrides):
+    if _set_by_dvc(settings, params_file) != merged:
         wrong = [text for text, own in settings.items() if _set_by_dvc([text], params_file) != _merged(base, own)]
         problem = f"DVC cannot be told of {', '.join(wrong or settings)}"
-        raise UserError(folder / f"{name}.yaml", problem, "write it into params.yaml, and use `dvc exp run`")
+        raise UserError(file, problem, "write it into params.yaml, and use `dvc exp run`")
     return ["dvc", "exp", "run", "--name", study, *(part for setting in settings for part in ("-S", setting))]
 
 
@@ -48,8 +50,14 @@ def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUD
     Raises:
         UserError: no such study, or the two together are not valid.
     """
-    merged = _merged(read_yaml(params_file), _overrides(name, folder))
-    return check_params(folder / f"{name}.yaml", merged)
+    return _checked(folder / f"{name}.yaml", _merged(read_yaml(params_file), _overrides(name, folder)))
+
+
+def _checked(path: Path, merged: Any) -> Params:
+    """Valid params; a misspelt arm in evaluate.pairs would else be found after all the training."""
+    params = check_params(path, merged)
+    pairs_to_compare(params)
+    return params
 
 
 def _overrides(name: str, folder: Path) -> dict[str, Any]:
