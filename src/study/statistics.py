@@ -137,22 +137,22 @@ def _score(score: ClassScore, rows: PredictedRows) -> Measured:
     predictions, count = rows.logits.argmax(axis=1), len(rows.labels)
     labelled, predicted = (numbers[:, None] == np.arange(rows.num_classes) for numbers in (rows.labels, predictions))
     of_rows = np.stack([labelled & predicted, labelled, predicted])  # (3, N, C): ClassCounts of single rows
-    of_all = of_rows.sum(axis=1, keepdims=True)
+    of_all = of_rows.sum(axis=1, keepdims=True, dtype=float)
     step = STEP * (of_rows - of_all / count)
     slope = (score(ClassCounts(*(of_all + step))) - score(ClassCounts(*(of_all - step)))) / (2 * STEP)
-    value = float(score(metrics.class_counts(rows.labels, predictions, rows.num_classes)))
+    value = float(score(ClassCounts(*of_all[:, 0])))
     return Measured(value, value + count * slope)
 
 
 def _ece(bins: int, rows: PredictedRows) -> Measured:
-    """Expected calibration error: over bins, |correct rows - summed confidence| / rows.
+    """Expected calibration error: the mean over rows of their bin's |accuracy - confidence|.
 
     It has no values per row. Chance alone gives every bin a gap, so that the error of few rows is too large by far more
     than its spread shows: 0.06 for a calibrated model on 277 rows.
     """
-    confidence, correct = np.exp(rows.log_p).max(axis=1), rows.logits.argmax(axis=1) == rows.labels
-    gaps = np.bincount(metrics.confidence_bins(confidence, bins), correct - confidence, bins)
-    return Measured(float(np.abs(gaps).sum()) / len(confidence), None)
+    in_bins = metrics.reliability(rows.labels, rows.logits, bins)
+    gaps = np.abs(in_bins["accuracy"] - in_bins["confidence"])
+    return Measured(float((in_bins["count"] * gaps).sum()) / len(rows.labels), None)
 
 
 def _cmi(rows: PredictedRows) -> Measured:
