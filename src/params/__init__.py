@@ -1,0 +1,43 @@
+"""params.yaml as typed, validated values.
+
+A stage calls `load_params` once; everything behind it works with these plain values. Unknown keys, wrong
+types and values out of range end in a `UserError` that names the key.
+
+The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is made to fit: DVC puts seeds, tasks and
+arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
+"""
+
+from src.params.reading import check_params, load_params, read_yaml
+from src.params.runs import (
+    CheckpointSettings,
+    ModelSource,
+    Objective,
+    RunSettings,
+    Runtime,
+    Training,
+)
+from src.params.study import PARAMS_FILE, EvaluateSection, Params
+from src.params.tasks import Glue, MaxRows, TaskSettings, check_metrics
+from src.params.types import HOTTEST, Centroid, KdLoss
+
+__all__ = [
+    "HOTTEST",
+    "PARAMS_FILE",
+    "Centroid",
+    "CheckpointSettings",
+    "EvaluateSection",
+    "Glue",
+    "KdLoss",
+    "MaxRows",
+    "ModelSource",
+    "Objective",
+    "Params",
+    "RunSettings",
+    "Runtime",
+    "TaskSettings",
+    "Training",
+    "check_metrics",
+    "check_params",
+    "load_params",
+    "read_yaml",
+]

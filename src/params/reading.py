@@ -1,0 +1,130 @@
+"""Reading params.yaml, and saying in one line what is wrong with it."""
+
+import difflib
+import re
+import reprlib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
+
+from src.errors import UserError, first_line
+from src.params.study import PARAMS_FILE, Params, entry
+from src.params.types import Section
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and validate a params file.
+
+    Raises:
+        UserError: the file is missing or not YAML, a key is unknown, or a value has the wrong type or range.
+    """
+    return check_params(path, read_yaml(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, as `dvc.utils.serialize` reads it.
+
+    Raises:
+        UserError: it is missing, not YAML, or gives a key twice.
+    """
+    allowed = "see the params table in README.md"
+    try:
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(path, "not found", "run from the repository root") from None
+    except MarkedYAMLError as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise UserError(path, f"not readable as YAML: {error.problem}{line}", allowed) from None
+    except (OSError, YAMLError, ValueError, RecursionError) as error:
+        # Besides text that is not UTF-8, ValueError is of dates and numbers that Python cannot hold.
+        raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
+
+
+def check_params(path: Path, content: Any) -> Params:
+    """Validate the content of a params file; `path` is for the message of the `UserError`."""
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        raise _readable(path, error) from None
+    _check_references(path, params)
+    _check_objectives(path, params)
+    return params
+
+
+def _check_references(path: Path, params: Params) -> None:
+    """Names in one section that must exist in another."""
+    for name in params.tasks:
+        if name not in params.task_settings:
+            raise UserError(f"{path}: tasks", f"unknown task '{name}'", f"allowed: {', '.join(params.task_settings)}")
+    if params.evaluate.baseline not in params.finetune.arms:
+        raise UserError(
+            f"{path}: evaluate.baseline",
+            f"unknown arm '{params.evaluate.baseline}'",
+            f"allowed: {', '.join(params.finetune.arms)}",
+        )
+    for pair in params.distill.matched:
+        for arm in (pair.teacher, pair.like):
+            entry(params.finetune.arms, "finetune.arms (for distill.matched)", arm)
+    for key, values in (("tasks", params.tasks), ("seeds", params.seeds), ("distill.matched", params.distill.matched)):
+        if len(set(values)) < len(values):
+            raise UserError(f"{path}: {key}", "holds a value twice", "each may be named once")
+
+
+def _check_objectives(path: Path, params: Params) -> None:
+    """What an arm sets must fit the defaults that it leaves."""
+    groups = {
+        "finetune.arms": (params.teacher, params.finetune.arms),
+        "student.arms": (params.plain_student, params.student.arms),
+        "distill.recipes": (params.distilled_student, params.distill.recipes),
+    }
+    for key, (settings, arms) in groups.items():
+        for arm in arms:
+            try:
+                settings(arm)
+            except ValidationError as error:
+                problem = error.errors()[0]["msg"].removeprefix("Value error, ")
+                raise UserError(f"{path}: {key}.{arm}", problem, "see objective in params.yaml") from None
+
+
+def _readable(path: Path, error: ValidationError) -> UserError:
+    """One fault as one line, with the count of the others: unknown keys first, which may be why another is missing."""
+    faults = error.errors(include_url=False, include_context=False)
+    first, *others = sorted(faults, key=lambda fault: fault["type"] != "extra_forbidden")
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]") or "(top level)"
+    more = f" ({len(others)} more after this one)" if others else ""
+    if first["type"] == "extra_forbidden":
+        return UserError(f"{path}: {key}", "unknown key", f"allowed: {_siblings(first['loc'])}{more}")
+    if first["type"] == "missing":
+        return UserError(f"{path}: {key}", "missing", f"add it; README.md lists every key{more}")
+    message = re.sub("^(Input|String) should", "it should", first["msg"].removeprefix("Value error, "))
+    return UserError(f"{path}: {key}", f"not acceptable (got {_shown(first['input'])})", f"{message}{more}")
+
+
+def _shown(value: Any) -> str:
+    """A value in at most 60 characters, and in little time: aliases of YAML can make a small file a huge value."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 60
+    try:
+        return f"{short.repr(value):.60}"
+    except ValueError:  # Python writes no number of more than 4300 digits
+        return "a number of too many digits"
+
+
+def _siblings(location: tuple[int | str, ...]) -> str:
+    """The keys allowed beside an unknown one, the nearest spelling first."""
+    section: Any = Params
+    for part in location[:-1]:
+        section = _section_below(section, part)
+    names = list(section.model_fields)
+    near = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return ", ".join(near + [name for name in names if name not in near])
+
+
+def _section_below(section: Any, part: int | str) -> Any:
+    """The type that sits under one step of a key path: a field of a section, or an entry of a mapping."""
+    if isinstance(section, type) and issubclass(section, Section):
+        return section.model_fields[str(part)].annotation
+    return get_args(section)[-1]

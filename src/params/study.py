@@ -1,0 +1,98 @@
+"""The whole of params.yaml, and what it says of the evaluation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from src.errors import UserError
+from src.params.runs import (
+    Arm,
+    ArmsSection,
+    CheckpointSettings,
+    DistillSection,
+    Models,
+    ModelSource,
+    Objective,
+    ObjectiveDefaults,
+    RunSettings,
+    Runtime,
+    Training,
+)
+from src.params.tasks import Glue, Splits, TaskSettings
+from src.params.types import LONGEST_NAME, MOST_BINS, ArmName, Section, Seed, Share, TaskName, Whole
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Pair(Section):
+    """Two arms to compare besides those that are compared anyway."""
+
+    role: Literal["teacher", "student"]
+    arm: str
+    against: str
+
+    @model_validator(mode="after")
+    def _are_two(self) -> "Pair":
+        if self.arm == self.against:
+            raise ValueError("arm and against should be two arms")
+        return self
+
+
+class EvaluateSection(Section):
+    """How arms are measured and compared."""
+
+    baseline: ArmName
+    pairs: list[Pair] = Field(default_factory=list)
+    ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]
+    confidence: Share
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST_NAME)]
+    tasks: Annotated[list[TaskName], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
+    models: Models
+    runtime: Runtime
+    checkpoints: CheckpointSettings
+    objective: ObjectiveDefaults
+    finetune: ArmsSection
+    student: ArmsSection
+    distill: DistillSection
+    evaluate: EvaluateSection
+    splits: Splits
+    glue: Glue
+    task_settings: dict[TaskName, TaskSettings]
+
+    def task(self, name: str) -> TaskSettings:
+        """The settings of one task."""
+        return entry(self.task_settings, "task_settings", name)
+
+    def teacher(self, arm: str) -> RunSettings:
+        """The settings of a teacher arm's runs."""
+        return self._run(self.models.teacher, self.finetune.training, self.finetune.arms, "finetune.arms", arm)
+
+    def plain_student(self, arm: str) -> RunSettings:
+        """The settings of the runs of a student that has no teacher."""
+        return self._run(self.models.student, self.student.training, self.student.arms, "student.arms", arm)
+
+    def distilled_student(self, recipe: str) -> RunSettings:
+        """The settings of the runs of a student that learns by a recipe."""
+        return self._run(self.models.student, self.student.training, self.distill.recipes, "distill.recipes", recipe)
+
+    def _run(self, model: ModelSource, training: Training, arms: Mapping[str, Arm], key: str, name: str) -> RunSettings:
+        arm = entry(arms, key, name)
+        own = arm.model_dump(exclude_none=True, exclude={"training"})
+        objective = Objective(**{**self.objective.model_dump(), **own})
+        training = training.model_copy(update=arm.training.model_dump(exclude_none=True))
+        return RunSettings(model, objective, training, self.runtime, self.checkpoints)
+
+
+def entry(entries: Mapping[str, Any], key: str, name: str) -> Any:
+    """A named entry of a section; a `UserError` where there is none."""
+    if name not in entries:
+        raise UserError(f"{PARAMS_FILE}: {key}", f"has no entry '{name}'", f"allowed: {', '.join(entries)}")
+    return entries[name]

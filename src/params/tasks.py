@@ -1,0 +1,118 @@
+"""What params.yaml says of the data: tasks, their sources, and how rows are split."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from src.params.types import Commit, Count, CountOrZero, DroppedLabel, LabelName, Metric, Section, Seed, Share
+
+
+class Splits(Section):
+    """The seed and the shares of the cuts."""
+
+    seed: Seed
+    selection: Share
+    test: Share
+
+
+class Glue(Section):
+    """Where the glue-* tasks come from: a hub data set at a revision, or a local folder."""
+
+    repository: str
+    revision: Commit
+    folder: str | None = None
+
+
+class MaxRows(Section):
+    """The most rows that each split may have; None is all of them.
+
+    `transfer` rows are taken from those that `train` leaves; their labels are thrown away.
+    """
+
+    train: Count | None = None
+    selection: Count | None = None
+    test: Count | None = None
+    transfer: CountOrZero = 0
+
+
+class TaskSettings(Section):
+    """One classification task.
+
+    `source` says who reads it: `vader` and `glue` know their data sets, `hub` and `folder` take any with one
+    or two text columns: `path` is then the hub id (with `revision`) or the folder. `test_split` names the
+    labelled split that serves as test; without one (null) the test rows are cut from train. `transfer_file` is
+    a local file of more texts without labels, in the columns of `text` (vader: a column text).
+
+    Rows whose label is in `drop_labels` are left out (None: rows without a label). `quoting` says whether quotes of
+    a .tsv or .csv file enclose fields (None: always in .csv, and where nothing else is possible in .tsv).
+    `test_overlap` says what becomes of train rows with a text of `test_split`.
+    """
+
+    source: Literal["vader", "glue", "hub", "folder"]
+    metrics: Annotated[list[Metric], Field(min_length=1)]
+    max_rows: MaxRows = MaxRows()
+    part: str | None = None
+    path: str | None = None
+    revision: Commit | None = None
+    text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
+    label: str = "label"
+    labels: Annotated[list[LabelName], Field(min_length=2)] | None = None
+    train_split: str = "train"
+    test_split: str | None = "validation"
+    transfer_file: str | None = None
+    drop_labels: list[DroppedLabel] = Field(default_factory=list)
+    quoting: Annotated[bool, Field(strict=True)] | None = None
+    test_overlap: Literal["keep", "drop"] = "keep"
+
+    @field_validator("metrics", "text")
+    @classmethod
+    def _named_once(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and len(set(names)) < len(names):
+            raise ValueError("each may be named once")
+        return names
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_differ(cls, labels: list[str] | None) -> list[str] | None:
+        if labels is not None and len({name.casefold() for name in labels}) < len(labels):
+            raise ValueError("label names should differ by more than case")
+        return labels
+
+    @model_validator(mode="after")
+    def _no_answer_is_shown(self) -> "TaskSettings":
+        if self.text is not None and self.label in self.text:
+            raise ValueError(f"column '{self.label}' cannot be both text and label")
+        if self.test_split == self.train_split:
+            raise ValueError(f"test_split and train_split are both '{self.train_split}'")
+        if self.labels is not None:
+            check_metrics(self.metrics, self.labels)
+        return self
+
+    @model_validator(mode="after")
+    def _no_label_is_dropped(self) -> "TaskSettings":
+        if both := [label for label in self.drop_labels if str(label) in (self.labels or [])]:
+            raise ValueError(f"drop_labels holds {both[0]!r}, which is one of labels")
+        return self
+
+    @model_validator(mode="after")
+    def _keys_fit_the_source(self) -> "TaskSettings":
+        needed = {
+            "vader": ["part"],
+            "glue": ["part", "text", "labels"],
+            "hub": ["path", "revision", "text", "labels"],
+            "folder": ["path", "text", "labels"],
+        }[self.source]
+        if self.transfer_file is not None and not self.max_rows.transfer:
+            raise ValueError("transfer_file needs max_rows.transfer above 0")
+        if self.source == "vader" and self.drop_labels:
+            raise ValueError("drop_labels is of the other sources: every row of vader has its label from its ratings")
+        missing = [key for key in needed if getattr(self, key) is None]
+        if missing:
+            raise ValueError(f"source {self.source} needs {', '.join(missing)}")
+        return self
+
+
+def check_metrics(metrics: list[str], label_names: list[str]) -> None:
+    """Raise a `ValueError` where a metric is not defined for so many labels."""
+    if "f1" in metrics and len(label_names) > 2:
+        raise ValueError(f"f1 is of two labels, not of {len(label_names)}: use macro_f1")
