@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from src.arms import Role, arms_of
+from src.arms import arms_of
 from src.errors import UserError
 from src.files import new_folder, read_csv, read_json, read_parquet, read_tensors, write_csv, write_json, write_parquet
-from src.params import Params
+from src.params import Params, Role
 
 RUNS_FOLDER = Path("runs")
 TIMING_FOLDER = Path("timing")

@@ -1,4 +1,4 @@
-"""Evaluate the study: every run on test, every arm's mean, and the paired comparisons of arms."""
+"""Evaluate the study: every run on test, the arms' means, their paired comparisons, and the verdicts on the claims."""
 
 import pandas as pd
 
@@ -6,33 +6,54 @@ from src.arms import pairs_to_compare
 from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import load_params
+from src.study.claims import claims_content, judged, sentence
+from src.study.families import chosen_trials, selection_scores
+from src.study.measuring import measured_task
 from src.study.records import METRICS_FOLDER, load_records
-from src.study.summary import comparisons_table, evaluate_task, over_tasks_table, summary
+from src.study.summary import (
+    arms_table,
+    compared_task,
+    comparisons_table,
+    headline,
+    over_tasks_table,
+    trials_table,
+)
 
 
 @stage
 def main() -> None:
     params = load_params()
     settings = params.evaluate
+    families, confidence = settings.families, settings.confidence
 
-    pairs = pairs_to_compare(params)
-    tasks = [evaluate_task(load_records(params.study, task), settings, pairs) for task in params.tasks]
-    runs, arms = (pd.concat([getattr(task, table) for task in tasks]) for table in ("runs", "arms"))
-    comparisons = comparisons_table(tasks)
-    over_tasks = over_tasks_table(comparisons, {task.name: task.primary for task in tasks}, settings.confidence)
+    tasks, trials = [], []
+    for name in params.tasks:
+        records = load_records(params.study, name)
+        scores = selection_scores(records)
+        chosen = chosen_trials(families, scores)
+        trials.append(trials_table(name, families, scores, chosen))
+        tasks.append(compared_task(measured_task(records, settings.ece_bins), chosen))
+
+    primary = {task.measured.name: task.measured.primary for task in tasks}
+    arms = pd.concat([arms_table(task, confidence) for task in tasks])
+    comparisons = comparisons_table(tasks, pairs_to_compare(params), confidence)
+    claims = [judged(*claim, comparisons, primary, confidence) for claim in settings.claims.items()]
 
     folder = METRICS_FOLDER / params.study
     with new_folder(folder / "tables") as tables:
-        write_csv(tables / "runs.csv", runs)
+        write_csv(tables / "runs.csv", pd.concat([task.measured.table() for task in tasks]))
         write_csv(tables / "arms.csv", arms)
+        write_csv(tables / "trials.csv", pd.concat(trials))
         write_csv(tables / "comparisons.csv", comparisons)
-        write_csv(tables / "over_tasks.csv", over_tasks)
-    write_json(folder / "summary.json", summary(arms, comparisons, over_tasks))
+        write_csv(tables / "over_tasks.csv", over_tasks_table(comparisons, primary, confidence))
+    write_json(folder / "summary.json", headline(arms, primary, families))
+    write_json(folder / "claims.json", claims_content(claims))
 
-    for task in tasks:
-        shown = task.arms[task.arms["metric"] == task.primary]
-        print(f"\n{task.name}: {task.primary} on test")
+    for name, metric in primary.items():
+        shown = arms[(arms["task"] == name) & (arms["metric"] == metric)]
+        print(f"\n{name}: {metric} on test")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
+    print("", *map(sentence, claims), sep="\n")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def make_study(
     content = params_content()
     content |= {"study": "made", "tasks": [task], "seeds": list(range(seeds))}
     content["finetune"]["arms"] = {arm: {} for arm in teachers}
-    content["evaluate"] |= {"baseline": teachers[0], **evaluate}
+    content["evaluate"] |= {"baseline": teachers[0], "claims": {}, **evaluate}
     content["task_settings"][task] = {
         "source": "folder", "path": "source", "text": ["text"], "labels": labels, "metrics": ["accuracy"]
     }  # fmt: skip

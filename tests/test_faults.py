@@ -152,7 +152,7 @@ POINTS = [
     Point("a distilled student's second epoch", DISTILL, "stages.distill", f"{TRAINING}:Phase._step:return:6"),
     Point("a distilled student's predictions made", DISTILL, "stages.distill", "runs.py:logits_table:return:1", 5),
     Point("records half-written", COLLECT, "stages.collect", "src/files.py:write_parquet:return:2", 8),
-    Point("a task evaluated", "evaluate", "stages.evaluate", "src/study/summary.py:evaluate_task:return:1"),
+    Point("a task evaluated", "evaluate", "stages.evaluate", "src/study/measuring.py:measured_task:return:1"),
     Point("tables half-written", "evaluate", "stages.evaluate", "src/files.py:write_csv:return:2"),
     Point("tables written, summary not", "evaluate", "stages.evaluate", "src/files.py:write_json:call:1"),
     Point("figures half-drawn", "plot", "stages.plot", "src/study/figures.py:draw_task:return:1"),
@@ -379,7 +379,7 @@ def test_ctrl_c_while_libraries_are_imported(finished, report):
 
 def test_ctrl_c_outside_of_training(finished, report):
     watch = {"PYTHONPATH": str(REPOSITORY / "tests" / "killing"), "KILL_WITH": "SIGINT"}
-    watch["KILL_AT"] = "stages.evaluate | src/study/summary.py:evaluate_task:call:1"
+    watch["KILL_AT"] = "stages.evaluate | src/study/measuring.py:measured_task:call:1"
     process = start(finished, "python", "-m", "stages.evaluate", **watch)
     interrupted(finished, process, "while it works", report)
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t as student_t
 from scipy.stats import ttest_1samp
 
-from src.study.intervals import Estimate, mean_over_seeds, mean_over_seeds_and_rows, mean_over_tasks
+from src.study.intervals import Estimate, RunValues, mean_over_seeds, mean_over_tasks, products_of
 from src.study.simulation import METRICS, ONE_ARM, Setting, coverage, estimates, simulated_arms
 from src.study.statistics import statistics_of
 
@@ -24,8 +24,14 @@ def table(seeds: int, rows: int, of_seeds: float = 0.0, of_rows: float = 0.0, re
     return 3 + effects(seeds, of_seeds)[:, None] + effects(rows, of_rows) + noise
 
 
+def over_seeds_and_rows(values: np.ndarray) -> Estimate:
+    """The mean of a table (S, N) through all that is kept of it."""
+    kept = RunValues(values.mean(axis=1), products_of(values), values.shape[1])
+    return kept.estimate(list(range(len(values))))
+
+
 def test_where_only_seeds_differ_it_is_the_t_interval_over_seeds():
-    found = mean_over_seeds_and_rows(table(6, 40, of_seeds=2.0))
+    found = over_seeds_and_rows(table(6, 40, of_seeds=2.0))
     assert found.mean == pytest.approx(3)
     assert found.standard_error == pytest.approx(2 / 6**0.5)
     assert found.freedom == pytest.approx(5)
@@ -34,7 +40,7 @@ def test_where_only_seeds_differ_it_is_the_t_interval_over_seeds():
 
 
 def test_where_only_rows_differ_it_is_the_t_interval_over_rows():
-    found = mean_over_seeds_and_rows(table(6, 40, of_rows=2.0))
+    found = over_seeds_and_rows(table(6, 40, of_rows=2.0))
     assert found.standard_error == pytest.approx(2 / 40**0.5)
     assert found.freedom == pytest.approx(39)
 
@@ -42,7 +48,7 @@ def test_where_only_rows_differ_it_is_the_t_interval_over_rows():
 def test_crossed_variances_add_and_what_belongs_to_neither_counts_once():
     """The mean squares are 40 * 4 + 1 and 6 * 9 + 1 and 1: their sum less 2 is (160 + 54 + 1) / 240."""
     squares = np.array([40 * 2.0**2, 6 * 3.0**2, 1.0])
-    found = mean_over_seeds_and_rows(table(6, 40, of_seeds=2.0, of_rows=3.0, rest=1.0))
+    found = over_seeds_and_rows(table(6, 40, of_seeds=2.0, of_rows=3.0, rest=1.0))
     assert found.standard_error**2 == pytest.approx((squares[0] + squares[1] - squares[2]) / 240)
     assert found.freedom == pytest.approx((160 + 54 - 1) ** 2 / (160**2 / 5 + 54**2 / 39 + 1 / 195))
 
@@ -50,8 +56,33 @@ def test_crossed_variances_add_and_what_belongs_to_neither_counts_once():
 def test_a_negative_component_shrinks_nothing():
     """Seeds that agree better than chance would have a negative variance: the rows' own mean square stays."""
     rest_alone = table(6, 40, rest=1.0)
-    found = mean_over_seeds_and_rows(rest_alone + table(6, 40, of_rows=1.0) - 3)
+    found = over_seeds_and_rows(rest_alone + table(6, 40, of_rows=1.0) - 3)
     assert found.standard_error**2 == pytest.approx(1 / 40)
+
+
+def test_paired_runs_give_the_interval_of_their_differences():
+    """The runs' products hold those of any differences, so no value of a row has to be kept."""
+    first, second = table(6, 40, 2.0, 3.0, 1.0), table(6, 40, 1.0, 2.0, 2.0)[::-1] + 0.5
+    values = np.concatenate([first, second])
+    kept = RunValues(values.mean(axis=1), products_of(values), 40)
+    found, expected = kept.estimate([0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]), over_seeds_and_rows(first - second)
+    assert (found.mean, found.standard_error, found.freedom) == pytest.approx(
+        (expected.mean, expected.standard_error, expected.freedom)
+    )
+    assert found.mean == pytest.approx(-0.5)
+
+
+def test_a_run_differs_from_itself_by_nothing():
+    values = table(6, 40, 2.0, 3.0, 1.0)
+    found = RunValues(values.mean(axis=1), products_of(values), 40).estimate([*range(6)], [*range(6)])
+    assert (found.mean, found.standard_error, found.p) == (0.0, 0.0, 1.0)
+
+
+def test_the_smallest_visible_effect_is_seen_four_times_in_five():
+    """With a known error it is 1.96 + 0.84 standard errors; with 4 degrees of freedom 2.776 + 0.941."""
+    assert Estimate(0.0, 1.0, 1e9).smallest_visible(0.95) == pytest.approx(2.8016, abs=1e-3)
+    assert Estimate(0.0, 2.0, 4.0).smallest_visible(0.95) == pytest.approx(2 * (2.7764 + 0.9410), abs=1e-3)
+    assert Estimate(0.0).smallest_visible(0.95) is None
 
 
 def test_the_p_value_is_of_the_same_t_as_the_interval():
@@ -74,7 +105,7 @@ def test_one_value_a_seed_gives_the_one_sample_t_test():
 
 @pytest.mark.parametrize("seeds", [1, 2, 4])
 def test_few_seeds_give_no_interval(seeds):
-    for found in (mean_over_seeds_and_rows(np.ones((seeds, 9))), mean_over_seeds(np.ones(seeds))):
+    for found in (over_seeds_and_rows(np.ones((seeds, 9))), mean_over_seeds(np.ones(seeds))):
         assert found == Estimate(1.0, None, None)
         assert found.interval(0.95) == (None, None)
         assert found.p is None
@@ -105,7 +136,7 @@ def test_where_rows_differ_between_arms_seeds_alone_would_not_do():
     first, second = (np.stack([accuracy(run).of_rows for run in arm]) for arm in arms)
     of_rows = (second - first).mean(axis=0)
     expected = of_rows.std(ddof=1) / 300**0.5
-    assert mean_over_seeds_and_rows(second - first).standard_error == pytest.approx(expected, rel=0.3)
+    assert over_seeds_and_rows(second - first).standard_error == pytest.approx(expected, rel=0.3)
     assert mean_over_seeds((second - first).mean(axis=1)).standard_error < 0.8 * expected
 
 

@@ -209,6 +209,6 @@ def test_arms_are_compared_with_their_controls(params):
     assert ("teacher", "cmi_min", "cmi_max") in more
     content["evaluate"]["pairs"][0]["arm"] = "nosuch"
     with pytest.raises(
-        UserError, match=r"evaluate\.pairs: unknown teacher arm 'nosuch'; allowed: ce, cmi_min, cmi_max"
+        UserError, match=r"evaluate\.pairs: unknown teacher arm or family 'nosuch'; allowed: ce, cmi_min, cmi_max"
     ):
         pairs_to_compare(Params.model_validate(content))

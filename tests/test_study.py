@@ -62,7 +62,7 @@ def test_names_that_look_like_values_stay_names(call):
     runs = read_csv(Path("metrics/made/tables/runs.csv"), text=["task", "role", "arm"])
     assert runs["arm"].tolist() == [*ODD_NAMES, "plain", *(f"kd-{arm}" for arm in ODD_NAMES)]
     assert set(runs["task"]) == {"nan"}
-    assert list(read_json(Path("metrics/made/summary.json"))["nan"]["teacher"]) == ODD_NAMES
+    assert list(read_json(Path("metrics/made/summary.json"))["nan"])[:4] == ODD_NAMES
     assert Path("plots/made/data/epochs/nan-teacher-null.csv").is_file()
 
 

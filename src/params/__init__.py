@@ -16,22 +16,25 @@ from src.params.runs import (
     Runtime,
     Training,
 )
-from src.params.study import PARAMS_FILE, EvaluateSection, Params
+from src.params.study import PARAMS_FILE, Claim, EvaluateSection, Families, Params
 from src.params.tasks import Glue, MaxRows, TaskSettings, check_metrics
-from src.params.types import HOTTEST, Centroid, KdLoss
+from src.params.types import HOTTEST, Centroid, KdLoss, Role
 
 __all__ = [
     "HOTTEST",
     "PARAMS_FILE",
     "Centroid",
     "CheckpointSettings",
+    "Claim",
     "EvaluateSection",
+    "Families",
     "Glue",
     "KdLoss",
     "MaxRows",
     "ModelSource",
     "Objective",
     "Params",
+    "Role",
     "RunSettings",
     "Runtime",
     "TaskSettings",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -21,15 +21,29 @@ from src.params.runs import (
     Training,
 )
 from src.params.tasks import Glue, Splits, TaskSettings
-from src.params.types import LONGEST_NAME, MOST_BINS, ArmName, Section, Seed, Share, TaskName, Whole
+from src.params.types import (
+    LONGEST_NAME,
+    MOST_BINS,
+    ArmName,
+    ClaimMetric,
+    FamilyName,
+    Positive,
+    Role,
+    Section,
+    Seed,
+    Share,
+    TaskName,
+    Whole,
+)
 
 PARAMS_FILE = Path("params.yaml")
+Trials = Annotated[list[str], Field(min_length=1)]
 
 
 class Pair(Section):
-    """Two arms to compare besides those that are compared anyway."""
+    """Two arms or families to compare besides the arms that are compared anyway."""
 
-    role: Literal["teacher", "student"]
+    role: Role
     arm: str
     against: str
 
@@ -40,11 +54,49 @@ class Pair(Section):
         return self
 
 
+class Families(Section):
+    """Arms that are trials of one idea, by role; on each task one of them stands for the family."""
+
+    teacher: dict[FamilyName, Trials] = Field(default_factory=dict)
+    student: dict[FamilyName, Trials] = Field(default_factory=dict)
+
+    def of(self, role: Role) -> dict[str, list[str]]:
+        """The families of a role: the trials of each."""
+        return getattr(self, role)
+
+    def listed(self) -> list[tuple[Role, str, list[str]]]:
+        """Every family with its role and its trials."""
+        return [(role, family, trials) for role in get_args(Role) for family, trials in self.of(role).items()]
+
+
+class Claim(Section):
+    """That a family, or an arm, differs from another in a direction; docs/protocol.md says how it is judged.
+
+    `metric` None is each task's first one. `worthwhile` is the smallest difference worth having, in the metric's unit.
+    """
+
+    statement: Annotated[str, Field(min_length=1)]
+    role: Role
+    family: str
+    against: str
+    direction: Literal["higher", "lower"]
+    metric: ClaimMetric | None = None
+    worthwhile: Positive
+
+    @model_validator(mode="after")
+    def _are_two(self) -> "Claim":
+        if self.family == self.against:
+            raise ValueError("family and against should be two")
+        return self
+
+
 class EvaluateSection(Section):
     """How arms are measured and compared."""
 
     baseline: ArmName
+    families: Families = Field(default_factory=Families)
     pairs: list[Pair] = Field(default_factory=list)
+    claims: dict[ArmName, Claim] = Field(default_factory=dict)
     ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]
     confidence: Share
 

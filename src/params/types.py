@@ -50,6 +50,7 @@ def _dropped_label(label: Any) -> Any:
 # Task names may hold dashes; arm and recipe names may not, because a dash joins the two in a student's name.
 TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=LONGEST_NAME)]
 ArmName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)]
+FamilyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST_NAME)]
 LabelName = Annotated[str, Field(max_length=LONGEST_NAME), BeforeValidator(_text), AfterValidator(_label_name)]
 DroppedLabel = Annotated[str | int | None, BeforeValidator(_dropped_label)]
 Commit = Annotated[str, AfterValidator(_commit)]
@@ -66,9 +67,12 @@ CountOrZero = Annotated[Whole, Field(ge=0, le=LARGEST_COUNT)]
 Seed = Annotated[Whole, Field(ge=0, le=LARGEST_SEED)]
 Tokens = Annotated[Whole, Field(ge=4, le=LARGEST_COUNT)]  # room for [CLS], one token of each text and [SEP]
 
+Role = Literal["teacher", "student"]
 Space = Literal["feature", "class"]
 Centroid = Literal["batch", "ema", "epoch", "frozen"]
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews"]
+# What a claim may be about; ECE has no interval.
+ClaimMetric = Literal[Metric, "nll", "brier", "class_cmi", "feature_cmi", "kl_to_human", "kl_to_human_tempered"]
 LabelLoss = Literal["ce", "mse"]
 KdLoss = Literal["kl", "logit_std", "dist"]
 

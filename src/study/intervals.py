@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student_t
 
+POWER = 0.8
 FEWEST_SEEDS = 5  # with fewer, the spread over seeds is a guess: see docs/statistics.md
 
 
@@ -42,28 +43,76 @@ class Estimate:
             return float(self.mean == 0)
         return float(2 * student_t.sf(abs(self.mean) / self.standard_error, self.freedom))
 
+    def smallest_visible(self, confidence: float) -> float | None:
+        """The least mean that an interval of so much confidence would tell from 0 in 80 % of studies like this one."""
+        if self.standard_error is None:
+            return None
+        quantiles = student_t.ppf([(1 + confidence) / 2, POWER], self.freedom)
+        return float(quantiles.sum()) * self.standard_error
 
-def estimated(values: np.ndarray) -> Estimate:
-    """The mean of values (seeds, rows), or (seeds,) of a measure that is known per seed only."""
-    return mean_over_seeds(values) if values.ndim == 1 else mean_over_seeds_and_rows(values)
+    def __neg__(self) -> "Estimate":
+        return Estimate(-self.mean, self.standard_error, self.freedom)
 
 
-def mean_over_seeds_and_rows(table: np.ndarray, fewest: int = FEWEST_SEEDS) -> Estimate:
-    """The mean of a table (seeds, rows) with crossed random effects; without an error below `fewest` seeds.
+@dataclass(frozen=True)
+class RunValues:
+    """A metric of all R runs of a task, and all that intervals need to know of its values per row.
+
+    `of_runs` (R,). `products` (R, R): for two runs the sum over the N rows of the product of their values there, each
+    less its run's mean; None for a measure that is known per run only. Without `has_error` no spread says how far a
+    mean may be off.
+    """
+
+    of_runs: np.ndarray
+    products: np.ndarray | None = None
+    rows: int = 0
+    has_error: bool = True
+
+    def of_seeds(self, runs: list[int], against: list[int] | None = None) -> np.ndarray:
+        """The values (S,) of some runs, one a seed, or their differences from others of the same seeds."""
+        own = self.of_runs[runs]
+        return own if against is None else own - self.of_runs[against]
+
+    def estimate(self, runs: list[int], against: list[int] | None = None) -> Estimate:
+        """The mean over some runs, one a seed, or that of their differences from others, with its error."""
+        values = self.of_seeds(runs, against)
+        if not self.has_error:
+            return Estimate(float(values.mean()))
+        if self.products is None:
+            return mean_over_seeds(values)
+        products = self.products[np.ix_(runs, runs)]
+        if against is not None:
+            mixed = self.products[np.ix_(runs, against)]
+            products = products - mixed - mixed.T + self.products[np.ix_(against, against)]
+        return mean_over_seeds_and_rows(values, products, self.rows)
+
+
+def products_of(table: np.ndarray) -> np.ndarray:
+    """The products (S, S) of `RunValues` for values (S, N); unlike those of BLAS the same on any threads."""
+    deviations = table - table.mean(axis=1, keepdims=True)
+    return np.einsum("ri,si->rs", deviations, deviations)
+
+
+def mean_over_seeds_and_rows(
+    means: np.ndarray, products: np.ndarray, rows: int, fewest: int = FEWEST_SEEDS
+) -> Estimate:
+    """The mean of a table (S, N) with crossed random effects; without an error below `fewest` seeds.
 
     The variance is the largest of three estimates: from both effects and their interaction, from the seeds alone, and
     from the rows alone. If the estimated variance of one effect is negative, it counts as 0: the mean square of the
     other effect is used alone.
+
+    Args:
+        means: (S,) of the table's lines, one a seed.
+        products: (S, S) as `products_of` gives them.
     """
-    seeds, rows = table.shape
-    mean = float(table.mean())
+    seeds, mean = len(means), float(means.mean())
     if seeds < fewest or rows < 2:
         return Estimate(mean)
-    of_seeds, of_rows = table.mean(axis=1) - mean, table.mean(axis=0) - mean
-    rest = table - mean - of_seeds[:, None] - of_rows
+    of_rows = products.sum() / seeds
+    squares = np.array([rows * ((means - mean) ** 2).sum(), of_rows, np.trace(products) - of_rows])
     freedom = np.array([seeds - 1, rows - 1, (seeds - 1) * (rows - 1)])
-    squares = np.array([rows * (of_seeds**2).sum(), seeds * (of_rows**2).sum(), (rest**2).sum()])
-    terms = squares / freedom / table.size * [1, 1, -1]
+    terms = squares / freedom / (seeds * rows) * [1, 1, -1]
     candidates = [slice(0, 3), slice(0, 1), slice(1, 2)]
     return max(
         (_summed(mean, terms[part], freedom[part]) for part in candidates), key=lambda found: found.standard_error

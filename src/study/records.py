@@ -4,7 +4,8 @@
                                    environment.json     the distinct environments of the runs
                                    runs.csv             role, arm, seed, best epoch, feature-space measures on test
                                    history.csv          role, arm, seed and one row per epoch
-                                   labels.parquet       split, row_id, label[, human_<label>]
+                                   selection_labels.parquet, test_labels.parquet
+                                                        row_id, label[, human_<label>]
                                    predictions.parquet  role, arm, seed, split, row_id, logit_0 ... logit_C-1
                                    clusters.parquet     2-D projection of test features, first seed
 
@@ -13,6 +14,7 @@ same order.
 """
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +41,7 @@ class TaskRecords:
     task: dict
     runs: pd.DataFrame
     history: pd.DataFrame
-    labels: pd.DataFrame
+    labels: dict[str, pd.DataFrame]
     predictions: pd.DataFrame
     clusters: pd.DataFrame
 
@@ -55,13 +57,12 @@ class TaskRecords:
 
     def split_labels(self, split: str) -> np.ndarray:
         """Labels (N,) of a split."""
-        return self.labels.loc[self.labels["split"] == split, "label"].to_numpy()
+        return self.labels[split]["label"].to_numpy()
 
     def human(self, split: str) -> np.ndarray | None:
-        """The raters' shares (N, C) of a split, or None where nobody rated the task."""
-        if not self.task["human_ratings"]:
-            return None
-        return self.labels.loc[self.labels["split"] == split].filter(regex=f"^{HUMAN_PREFIX}").to_numpy()
+        """The raters' shares (N, C) of a split, or None where nobody rated it."""
+        shares = self.labels[split].filter(regex=f"^{HUMAN_PREFIX}")
+        return shares.to_numpy() if len(shares.columns) else None
 
     def logits(self, split: str) -> dict[tuple[str, str, int], np.ndarray]:
         """Logits (N, C) of a split by (role, arm, seed)."""
@@ -83,19 +84,20 @@ def collect_task(task: str, names: list[RunName], folder: Path) -> None:
     """
     _warn_of_strays(task, names)
     runs = {name: load_run(name.folder()) for name in names}
-    labels = _labels(task)
+    labels = {"selection": load_selection_labels(task), "test": load_test_labels(task)}
     with new_folder(folder) as draft:
         write_json(draft / "task.json", load_description(task))
         write_json(draft / "environment.json", _environments(runs))
         write_csv(draft / "runs.csv", _run_table(runs, labels))
         write_csv(draft / "history.csv", _with_names({name: run.history for name, run in runs.items()}))
-        write_parquet(draft / "labels.parquet", labels)
+        for split, own in labels.items():
+            write_parquet(draft / f"{split}_labels.parquet", own)
         write_parquet(draft / "predictions.parquet", _predictions(runs, labels))
         write_parquet(draft / "clusters.parquet", _clusters(runs, labels))
 
 
-def load_records(study: str, task: str) -> TaskRecords:
-    """Read the records of a task.
+def load_records(study: str, task: str, splits: Iterable[str] = MEASURED_SPLITS) -> TaskRecords:
+    """Read the records of a task; of labels just those of `splits`: who chooses reads no test label.
 
     Raises:
         UserError: they have not been collected, or a file of them is damaged.
@@ -107,7 +109,7 @@ def load_records(study: str, task: str) -> TaskRecords:
         task=read_json(folder / "task.json"),
         runs=read_csv(folder / "runs.csv", text=["role", "arm"]),
         history=read_csv(folder / "history.csv", text=["role", "arm"]),
-        labels=read_parquet(folder / "labels.parquet"),
+        labels={split: read_parquet(folder / f"{split}_labels.parquet") for split in splits},
         predictions=read_parquet(folder / "predictions.parquet"),
         clusters=read_parquet(folder / "clusters.parquet"),
     )
@@ -121,28 +123,20 @@ def _warn_of_strays(task: str, names: list[RunName]) -> None:
         print(f"warning: {stray} is not among the arms and seeds of params.yaml and is left out", file=sys.stderr)
 
 
-def _labels(task: str) -> pd.DataFrame:
-    selected = load_selection_labels(task)
-    selected.insert(0, "split", "selection")
-    tested = load_test_labels(task)
-    tested.insert(0, "split", "test")
-    return pd.concat([selected, tested], ignore_index=True)
-
-
 def _environments(runs: dict[RunName, RunResult]) -> list[dict]:
     distinct = {tuple(run.record["environment"].items()) for run in runs.values()}
     return [dict(environment) for environment in sorted(distinct, key=str)]
 
 
-def _run_table(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFrame:
+def _run_table(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame([_run_row(name, run, labels) for name, run in runs.items()])
 
 
-def _run_row(name: RunName, run: RunResult, labels: pd.DataFrame) -> dict:
+def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> dict:
     """How far a run went, and its feature-space measures (tau = 1, nats) on the test rows it kept features of."""
     features = torch.from_numpy(run.features["test"])
-    test_labels = torch.tensor(labels.loc[labels["split"] == "test", "label"].to_numpy()[: len(features)])
-    num_classes = int(labels["label"].max()) + 1
+    test_labels = torch.tensor(labels["test"]["label"].to_numpy()[: len(features)])
+    num_classes = max(int(own["label"].max()) for own in labels.values()) + 1
     row = {"role": name.role, "arm": name.arm, "seed": name.seed}
     row |= {key: run.record[key] for key in ("best_epoch", "epochs", "steps")}
     row |= {f"feature_{key}": value for key, value in measure(features, test_labels, num_classes)._asdict().items()}
@@ -158,20 +152,21 @@ def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _predictions(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFrame:
+def _predictions(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
     tables = {}
-    row_ids = {split: labels.loc[labels["split"] == split, "row_id"].tolist() for split in MEASURED_SPLITS}
     for name, run in runs.items():
-        for split, expected in row_ids.items():
-            split_logits(run.logits, split, expected, name.folder())  # for its check of the rows
+        for split in MEASURED_SPLITS:
+            split_logits(
+                run.logits, split, labels[split]["row_id"].tolist(), name.folder()
+            )  # for its check of the rows
         tables[name] = run.logits[run.logits["split"].isin(MEASURED_SPLITS)].reset_index(drop=True)
     return _with_names(tables)
 
 
-def _clusters(runs: dict[RunName, RunResult], labels: pd.DataFrame) -> pd.DataFrame:
+def _clusters(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The two directions of largest variance of each arm's test features, for the first seed."""
     first_seed = min(name.seed for name in runs)
-    test_labels = labels.loc[labels["split"] == "test", "label"].to_numpy()
+    test_labels = labels["test"]["label"].to_numpy()
     tables = {}
     for name, run in runs.items():
         if name.seed == first_seed:

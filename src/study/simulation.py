@@ -8,18 +8,24 @@ some rows and worse in others. The true difference of the arms is 0.
 
 import argparse
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from src.study.intervals import Estimate, mean_over_seeds_and_rows
+from src.params import Claim
+from src.study.claims import VERDICTS, judged
+from src.study.intervals import Estimate, mean_over_seeds_and_rows, products_of
+from src.study.measuring import MeasuredTask, run_values
 from src.study.statistics import PredictedRows, statistics_of
+from src.study.summary import compared_task, comparisons_table
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]
 ONE_ARM = "accuracy of one arm"
 ROWS, SPREADS = (71, 300, 1000, 5000), (0.0, 0.15, 0.4)
+EFFECTS = (0.0, 0.05, 0.1, 0.2, 0.4)
 FEWEST = 2  # also those that a study does not report: the table shows why
 EXACT_WIDTH = 3.92  # standard errors: that of a 95 % interval from a variance that is known
 
@@ -32,13 +38,14 @@ class Setting:
     seeds: int
     spread: float
     row_spread: float = 0.0
+    margin: float = 1.0
 
     @property
     def accuracy(self) -> float:
-        """The true accuracy of both arms: the mean of the logistic function of a normal logit."""
+        """The true accuracy of the first arm: the mean of the logistic function of a normal logit."""
         places, weights = np.polynomial.hermite_e.hermegauss(60)
         deviation = (1 + self.spread**2 + self.row_spread**2) ** 0.5
-        return float(expit(1 + deviation * places) @ weights / weights.sum())
+        return float(expit(self.margin + deviation * places) @ weights / weights.sum())
 
 
 def simulated_arms(setting: Setting, generator: np.random.Generator, effect: float = 0.0) -> list[list[PredictedRows]]:
@@ -50,7 +57,7 @@ def simulated_arms(setting: Setting, generator: np.random.Generator, effect: flo
     for gain in (0.0, effect):
         of_seed = setting.spread * np.sqrt(0.5) * (shared + generator.normal(size=seeds))
         of_row = difficulty + setting.row_spread * generator.normal(size=rows)
-        margins = 1 + gain + of_seed[:, None] + of_row + generator.logistic(size=(seeds, rows))
+        margins = setting.margin + gain + of_seed[:, None] + of_row + generator.logistic(size=(seeds, rows))
         arms.append([_predicted(labels, margin) for margin in margins])
     return arms
 
@@ -66,8 +73,37 @@ def estimates(setting: Setting, generator: np.random.Generator, effect: float = 
     statistics = statistics_of(METRICS[:-1], has_humans=False, ece_bins=15)
     arms = simulated_arms(setting, generator, effect)
     tables = {name: [np.stack([statistics[name](run).of_rows for run in arm]) for arm in arms] for name in METRICS}
-    found = {name: mean_over_seeds_and_rows(second - first, FEWEST) for name, (first, second) in tables.items()}
-    return found | {ONE_ARM: mean_over_seeds_and_rows(tables["accuracy"][0], FEWEST)}
+    found = {name: _estimate(second - first) for name, (first, second) in tables.items()}
+    return found | {ONE_ARM: _estimate(tables["accuracy"][0])}
+
+
+def _estimate(table: np.ndarray) -> Estimate:
+    return mean_over_seeds_and_rows(table.mean(axis=1), products_of(table), table.shape[1], FEWEST)
+
+
+def verdicts(setting: Setting, tasks: int, effect: float, studies: int, seed: int = 0) -> pd.Series:
+    """The share of simulated studies of several tasks in which a claim gets each verdict, 0.01 being worthwhile."""
+    generator = np.random.default_rng([seed, tasks, round(100 * effect)])
+    claim = Claim(statement="simulated", role="teacher", family="b", against="a", direction="higher", worthwhile=0.01)
+    primary = {f"task {number}": "accuracy" for number in range(tasks)}
+    found = [
+        judged("simulated", claim, _comparisons(primary, setting, generator, effect), primary, 0.95)["verdict"]
+        for _ in range(studies)
+    ]
+    return pd.Series(found).value_counts(normalize=True).reindex(VERDICTS, fill_value=0.0)
+
+
+def _comparisons(tasks: Iterable[str], setting: Setting, generator: np.random.Generator, effect: float) -> pd.DataFrame:
+    """What `evaluate` would find of two arms in accuracy, by its own code."""
+    accuracy = statistics_of(["accuracy"], has_humans=False, ece_bins=15)["accuracy"]
+    lines = [("teacher", arm, seed) for arm in "ab" for seed in range(setting.seeds)]
+    found = []
+    for task in tasks:
+        runs = [run for arm in simulated_arms(setting, generator, effect) for run in arm]
+        metrics = {"accuracy": run_values([accuracy(run) for run in runs])}
+        measured = MeasuredTask(task, "accuracy", pd.DataFrame(lines, columns=["role", "arm", "seed"]), metrics)
+        found.append(compared_task(measured, {}))
+    return comparisons_table(found, [("teacher", "b", "a")], 0.95)
 
 
 def coverage(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:
@@ -99,14 +135,28 @@ def print_table(seeds: tuple[int, ...], row_spread: float, replicates: int) -> N
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
+def print_verdicts(studies: int) -> None:
+    """Print the table of docs/protocol.md: eight tasks of 300 rows and five seeds."""
+    print(
+        "| effect, in the logit | points of accuracy | " + " | ".join(VERDICTS) + " |\n|" + "---|" * (2 + len(VERDICTS))
+    )
+    setting = Setting(300, 5, 0.15)
+    for effect in EFFECTS:
+        gain = Setting(300, 5, 0.15, margin=1 + effect).accuracy - setting.accuracy
+        shares = " | ".join(f"{share:.3f}" for share in verdicts(setting, 8, effect, studies))
+        print(f"| {effect} | {100 * gain:.1f} | {shares} |", flush=True)
+
+
 def main() -> None:
-    """Print the tables of docs/statistics.md."""
+    """Print the tables of docs/statistics.md and docs/protocol.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000, help="simulated studies of each size")
     replicates = parser.parse_args().replicates
     print_table((2, 3, 4, 5, 10), 0.0, replicates)
     print("\nThe same, where difficulties differ between the arms by a spread of 1:\n")
     print_table((5, 10), 1.0, replicates)
+    print("\nVerdicts on a claim:\n")
+    print_verdicts(replicates)
 
 
 if __name__ == "__main__":

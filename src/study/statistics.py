@@ -76,10 +76,14 @@ def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> d
 
 
 def best_temperature(rows: PredictedRows) -> float:
-    """The temperature t at which softmax(logits / t) has the least mean KL(human || model)."""
+    """The temperature t at which softmax(logits / t) has the least mean KL(human || model).
+
+    Where nobody rated the rows, their labels are taken for what all raters said: KL is the NLL then.
+    """
+    shares = np.eye(rows.num_classes)[rows.labels] if rows.human is None else rows.human
 
     def kl(log_t: float) -> float:
-        return float(metrics.kl_to_human_rows(rows.human, rows.logits / np.exp(log_t)).mean())
+        return float(metrics.kl_to_human_rows(shares, rows.logits / np.exp(log_t)).mean())
 
     # The KL is convex in 1 / t, so it has one minimum.
     return float(np.exp(minimize_scalar(kl, bounds=(np.log(0.05), np.log(50)), method="bounded").x))

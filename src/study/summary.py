@@ -1,113 +1,120 @@
-"""The tables of a study: every run's test metrics, the arms' means, the paired comparisons, and these over tasks.
+"""The tables of a study: its runs and arms on test, the paired comparisons, these over tasks, and the trials.
 
 Nothing here was looked at while a run trained: test labels are read by `collect` and judged here.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from src.params import EvaluateSection
-from src.study.intervals import Estimate, estimated, mean_over_tasks
-from src.study.records import TaskRecords
-from src.study.statistics import Measured, PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
+from src.arms import Pair
+from src.params import Families, Role
+from src.study.families import Chosen, Scores
+from src.study.intervals import Estimate, RunValues, mean_over_tasks
+from src.study.measuring import MeasuredTask
+from src.study.statistics import holm, sign_flip_p
 
-FEATURE_MEASURES = ("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm")
-ESTIMATE = ("difference", "standard_error", "freedom")
-RunKey = tuple[str, str, int]  # role, arm, seed
-Pair = tuple[str, str, str]  # role, arm, arm that it is compared with
-
-
-@dataclass(frozen=True)
-class ArmScores:
-    """A metric of an arm, or the difference of two.
-
-    `of_seeds` (S,); `sampled`, whose spread says how far its mean may be off: (S, N) values per seed and test row, (S,)
-    where rows have none, or None where no spread says it.
-    """
-
-    of_seeds: np.ndarray
-    sampled: np.ndarray | None
-
-    def __sub__(self, other: "ArmScores") -> "ArmScores":
-        sampled = None if self.sampled is None else self.sampled - other.sampled
-        return ArmScores(self.of_seeds - other.of_seeds, sampled)
-
-    def estimate(self) -> Estimate:
-        """The mean over seeds, with its error over seeds and rows."""
-        mean = float(self.of_seeds.mean())
-        return Estimate(mean) if self.sampled is None else replace(estimated(self.sampled), mean=mean)
+ESTIMATE = ["difference", "standard_error", "freedom"]
+COMPARISON = ["task", "role", "arm", "against", "metric", "difference", "low", "high", "standard_error", "freedom"]
+COMPARISON += ["n", "p", "p_holm", "p_sign_flip"]
 
 
 @dataclass(frozen=True)
-class TaskTables:
-    """The tables of one task: a row per run; per arm and metric; per pair of arms and metric.
+class ComparedTask:
+    """A task, and for every arm and family of a role the lines of the runs that stand for it."""
 
-    arms: mean, std over seeds, low and high (interval over seeds and test rows), n seeds.
-    comparisons: difference (first minus second, mean over seeds), low, high and p with their standard error and degrees
-    of freedom, n seeds, and p_sign_flip (over seeds alone; exact up to 32).
+    measured: MeasuredTask
+    lines: Mapping[tuple[Role, str], list[int]]
+
+
+def compared_task(measured: MeasuredTask, chosen: Chosen) -> ComparedTask:
+    """A task with every arm standing for itself, and for each family its chosen trial."""
+    of_families = {(role, family): measured.lines[role, arm] for (role, family), arm in chosen.items()}
+    return ComparedTask(measured, measured.lines | of_families)
+
+
+def arms_table(task: ComparedTask, confidence: float) -> pd.DataFrame:
+    """For each metric, arm and family: mean, std over seeds, low and high (see `intervals`), n seeds."""
+    rows = []
+    for metric, values in task.measured.metrics.items():
+        for (role, name), runs in task.lines.items():
+            of_seeds, (low, high) = values.of_seeds(runs), values.estimate(runs).interval(confidence)
+            row = {"task": task.measured.name, "role": role, "arm": name, "metric": metric}
+            row |= {"mean": float(of_seeds.mean()), "std": of_seeds.std(ddof=1) if len(runs) > 1 else None}
+            rows.append(row | {"low": low, "high": high, "n": len(runs)})
+    return pd.DataFrame(rows)
+
+
+def comparisons_table(tasks: Iterable[ComparedTask], pairs: list[Pair], confidence: float) -> pd.DataFrame:
+    """For each task, pair and metric: the difference of the two, first minus second, runs of equal seeds paired.
+
+    low, high and p come with their standard error and degrees of freedom; p_holm is Holm's correction of p over tasks,
+    and p_sign_flip a test over seeds alone (exact up to 32).
     """
-
-    name: str
-    primary: str
-    runs: pd.DataFrame
-    arms: pd.DataFrame
-    comparisons: pd.DataFrame
-
-
-def evaluate_task(records: TaskRecords, settings: EvaluateSection, pairs: list[Pair]) -> TaskTables:
-    """Measure every run of a task on test, and compare pairs of arms; runs of equal seeds are paired."""
-    measured = _measured(records, settings.ece_bins)
-    runs = _per_run(records, measured)
-    arms, comparisons = [], []
-    for metric in [*measured, *FEATURE_MEASURES]:
-        scores = _scores_by_arm(metric, runs, measured.get(metric))
-        for (role, arm), own in scores.items():
-            arms.append({"role": role, "arm": arm, "metric": metric} | _arm_row(own, settings.confidence))
-        for role, arm, against in pairs:
-            name = {"role": role, "arm": arm, "against": against, "metric": metric}
-            comparisons.append(name | _comparison_row(scores[role, arm] - scores[role, against], settings.confidence))
-    task = records.task["task"]
-    tables = [pd.DataFrame(table) for table in (arms, comparisons)]
-    for table in tables:
-        table.insert(0, "task", task)
-    return TaskTables(task, records.primary, runs, *tables)
-
-
-def comparisons_table(tasks: list[TaskTables]) -> pd.DataFrame:
-    """The comparisons of all tasks (long form), with p_holm, Holm's correction of p over tasks."""
-    table = pd.concat([task.comparisons for task in tasks], ignore_index=True)
-    table.insert(table.columns.get_loc("p") + 1, "p_holm", np.nan)
-    for _, family in table.groupby(["role", "arm", "against", "metric"], sort=False):
-        known = family["p"].dropna()
-        table.loc[known.index, "p_holm"] = holm(known.tolist())
+    rows = [
+        {"task": task.measured.name, "role": role, "arm": arm, "against": against, "metric": metric}
+        | _comparison(values, task.lines[role, arm], task.lines[role, against], confidence)
+        for task in tasks
+        for metric, values in task.measured.metrics.items()
+        for role, arm, against in pairs
+    ]
+    table = pd.DataFrame(rows, columns=COMPARISON)
+    for _, same in table.groupby(["role", "arm", "against", "metric"], sort=False):
+        table.loc[same.index, "p_holm"] = holm_of_known(same["p"])
     return table
 
 
-def over_tasks_table(comparisons: pd.DataFrame, primary: dict[str, str], confidence: float) -> pd.DataFrame:
-    """For each comparison its primary metric over just these tasks: the mean difference, and how many tasks gain.
+def _comparison(values: RunValues, runs: list[int], against: list[int], confidence: float) -> dict[str, float | None]:
+    found, of_seeds = values.estimate(runs, against), values.of_seeds(runs, against)
+    low, high = found.interval(confidence)
+    row = {"difference": found.mean, "low": low, "high": high, "standard_error": found.standard_error}
+    row |= {"freedom": found.freedom, "n": len(of_seeds), "p": found.p}
+    return row | {"p_sign_flip": sign_flip_p(of_seeds)}
+
+
+def holm_of_known(p: pd.Series) -> pd.Series:
+    """Holm's correction of the p-values that are known; those that are not stay so."""
+    known = p.dropna()
+    return pd.Series(holm(known.tolist()), known.index, dtype=float).reindex(p.index)
+
+
+def over_tasks_table(comparisons: pd.DataFrame, primary: Mapping[str, str], confidence: float) -> pd.DataFrame:
+    """For each comparison its primary metric over just these tasks, as `over_tasks` gives it.
 
     Args:
         primary: the primary metric of each task.
-
-    Returns:
-        difference, low, high and p; wins (tasks in which the arm is better), ties, tasks and p_wins, the chance of at
-        least as many wins among the tasks without a tie if either arm were as likely to win each. Six of eight has
-        p_wins = 0.145.
     """
     of_primary = comparisons[comparisons["metric"] == comparisons["task"].map(primary)]
-    rows = []
-    for (role, arm, against), tasks in of_primary.groupby(["role", "arm", "against"], sort=False):
-        found = mean_over_tasks([_estimate(*row) for row in tasks[list(ESTIMATE)].itertuples(index=False)])
-        low, high = found.interval(confidence)
-        wins, ties = int((tasks["difference"] > 0).sum()), int((tasks["difference"] == 0).sum())
-        row = {"role": role, "arm": arm, "against": against, "difference": found.mean}
-        row |= {"low": low, "high": high, "p": found.p, "wins": wins, "ties": ties, "tasks": len(tasks)}
-        rows.append(row | {"p_wins": float(binom.sf(wins - 1, len(tasks) - ties, 0.5))})
-    columns = ["role", "arm", "against", "difference", "low", "high", "p", "wins", "ties", "tasks", "p_wins"]
-    return pd.DataFrame(rows, columns=columns)
+    pairs = of_primary.groupby(["role", "arm", "against"], sort=False)
+    rows = [
+        dict(zip(["role", "arm", "against"], pair, strict=True)) | over_tasks(tasks, confidence)
+        for pair, tasks in pairs
+    ]
+    columns = ["role", "arm", "against", "difference", "low", "high", "p", "smallest_visible"]
+    return pd.DataFrame(rows, columns=[*columns, "wins", "ties", "tasks", "p_wins"])
+
+
+def over_tasks(tasks: pd.DataFrame, confidence: float, sign: int = 1) -> dict[str, float | int | None]:
+    """The mean difference over tasks, and how many of them gain.
+
+    Args:
+        tasks: a line of the comparisons a task.
+        sign: 1 where a higher value is a gain, -1 where a lower one is.
+
+    Returns:
+        difference, low, high and p; smallest_visible, the effect that such a study tells from 0 four times in five;
+        wins (tasks with a gain), ties, tasks and p_wins, the chance of at least as many wins among the tasks without a
+        tie if gain and loss were equally likely. Six of eight has p_wins = 0.145.
+    """
+    found = mean_over_tasks([_estimate(*row) for row in tasks[ESTIMATE].itertuples(index=False)])
+    low, high = found.interval(confidence)
+    gains = sign * tasks["difference"]
+    wins, ties = int((gains > 0).sum()), int((gains == 0).sum())
+    row = {"difference": found.mean, "low": low, "high": high, "p": found.p}
+    row |= {"smallest_visible": found.smallest_visible(confidence), "wins": wins, "ties": ties, "tasks": len(tasks)}
+    return row | {"p_wins": float(binom.sf(wins - 1, len(tasks) - ties, 0.5))}
 
 
 def _estimate(mean: float, error: float | None, freedom: float | None) -> Estimate:
@@ -115,95 +122,25 @@ def _estimate(mean: float, error: float | None, freedom: float | None) -> Estima
     return Estimate(mean) if pd.isna(error) else Estimate(mean, error, freedom)
 
 
-def summary(arms: pd.DataFrame, comparisons: pd.DataFrame, over_tasks: pd.DataFrame) -> dict:
-    """The tables as nested mappings: task, role, arm, metric; task, comparison, metric; and comparisons over tasks.
+def trials_table(task: str, families: Families, scores: Scores, chosen: Chosen) -> pd.DataFrame:
+    """For each trial of each family: its mean selection score, and whether it stands for the family."""
+    rows = [
+        (task, role, family, arm, scores[role, arm], chosen[role, family] == arm)
+        for role, family, trials in families.listed()
+        for arm in trials
+    ]
+    return pd.DataFrame(rows, columns=["task", "role", "family", "arm", "selection", "chosen"])
 
-    DVC flattens the keys with dots, so the result reads `vader-movie.teacher.ce.accuracy.mean`. What a table does not
-    know, such as the interval of two seeds, is left out.
+
+def headline(arms: pd.DataFrame, primary: Mapping[str, str], families: Families) -> dict[str, dict[str, float]]:
+    """The mean of each task's primary metric for every family, and for every arm that is in none.
+
+    DVC shows it as `<task>.<arm>`. A student that is called as a teacher is has `(student)` behind its name.
     """
-    content: dict = {}
-    for row in arms.to_dict("records"):
-        _put(content, [row["task"], row["role"], row["arm"], row["metric"]], _known(row, "mean", "std", "n"))
-    for row in comparisons.to_dict("records"):
-        measures = _known(row, "difference", "low", "high", "p", "p_holm", "p_sign_flip", "n")
-        _put(content, [row["task"], "comparisons", _versus(row), row["metric"]], measures)
-    for row in over_tasks.to_dict("records"):
-        measures = _known(row, "difference", "low", "high", "p", "wins", "ties", "tasks", "p_wins")
-        _put(content, ["over_tasks", _versus(row)], measures)
-    return content
-
-
-def _known(row: dict, *keys: str) -> dict:
-    return {key: row[key] for key in keys if not pd.isna(row[key])}
-
-
-def _versus(row: dict) -> str:
-    return f"{row['role']}_{row['arm']}_vs_{row['against']}"
-
-
-def _measured(records: TaskRecords, ece_bins: int) -> dict[str, dict[RunKey, Measured]]:
-    """Every statistic of every run on test."""
-    labels, human, temperatures = records.split_labels("test"), records.human("test"), _best_temperatures(records)
-    rows = {
-        key: PredictedRows(labels, logits, human, temperatures[key]) for key, logits in records.logits("test").items()
-    }
-    statistics = statistics_of(records.task["metrics"], human is not None, ece_bins)
-    return {name: {key: statistic(own) for key, own in rows.items()} for name, statistic in statistics.items()}
-
-
-def _best_temperatures(records: TaskRecords) -> dict[RunKey, float]:
-    """For each run the temperature at which it is nearest to the raters on selection; 1 where nobody rated.
-
-    Fitted on selection, so that the KL to the raters on test at this temperature is an honest figure: what is left of
-    a difference between two models when either may be softened or sharpened at will.
-    """
-    labels, human = records.split_labels("selection"), records.human("selection")
-    runs = records.logits("selection")
-    if human is None:
-        return dict.fromkeys(runs, 1.0)
-    return {key: best_temperature(PredictedRows(labels, logits, human)) for key, logits in runs.items()}
-
-
-def _per_run(records: TaskRecords, measured: dict[str, dict[RunKey, Measured]]) -> pd.DataFrame:
-    """A row per run, a column per metric."""
-    columns = {name: {key: one.value for key, one in of_runs.items()} for name, of_runs in measured.items()}
-    table = pd.DataFrame(columns).rename_axis(["role", "arm", "seed"]).reset_index()
-    table = table.merge(records.runs, on=["role", "arm", "seed"], validate="one_to_one")
-    table.insert(0, "task", records.task["task"])
-    return table
-
-
-def _scores_by_arm(
-    metric: str, runs: pd.DataFrame, measured: dict[RunKey, Measured] | None
-) -> dict[tuple[str, str], ArmScores]:
-    """A metric of every arm, seeds in order; feature-space measures are known per seed, as features are not kept."""
-    scores = {}
-    for (role, arm), of_arm in runs.groupby(["role", "arm"], sort=False):
-        own = of_arm.sort_values("seed")
-        of_seeds = sampled = own[metric].to_numpy()
-        if measured is not None:
-            of_rows = [measured[role, arm, seed].of_rows for seed in own["seed"]]
-            sampled = None if of_rows[0] is None else np.stack(of_rows)
-        scores[role, arm] = ArmScores(of_seeds, sampled)
-    return scores
-
-
-def _arm_row(scores: ArmScores, confidence: float) -> dict[str, float | None]:
-    found, count = scores.estimate(), len(scores.of_seeds)
-    low, high = found.interval(confidence)
-    spread = scores.of_seeds.std(ddof=1) if count > 1 else None
-    return {"mean": found.mean, "std": spread, "low": low, "high": high, "n": count}
-
-
-def _comparison_row(differences: ArmScores, confidence: float) -> dict[str, float | None]:
-    found = differences.estimate()
-    low, high = found.interval(confidence)
-    row = {"difference": found.mean, "low": low, "high": high, "standard_error": found.standard_error}
-    row |= {"freedom": found.freedom, "n": len(differences.of_seeds), "p": found.p}
-    return row | {"p_sign_flip": sign_flip_p(differences.of_seeds)}
-
-
-def _put(content: dict, path: list[str], value: dict) -> None:
-    for key in path[:-1]:
-        content = content.setdefault(key, {})
-    content[path[-1]] = value
+    trials = {(role, arm) for role, _, own in families.listed() for arm in own}
+    shown: dict[str, dict[str, float]] = {}
+    for row in arms[arms["metric"] == arms["task"].map(primary)].itertuples():
+        if (row.role, row.arm) not in trials:
+            of_task = shown.setdefault(row.task, {})
+            of_task[f"{row.arm} (student)" if row.arm in of_task else row.arm] = round(row.mean, 4)
+    return shown

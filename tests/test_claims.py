@@ -1,0 +1,159 @@
+"""Families and claims: which trial stands, the verdicts by their rule, and how often the rule errs."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.arms import pairs_to_compare, trials_of
+from src.errors import UserError
+from src.params import Claim, Families, Params
+from src.study.claims import claims_content, judged, sentence
+from src.study.families import chosen_trials
+from src.study.intervals import Estimate
+from src.study.simulation import Setting, verdicts
+
+COMPARED = {"role": "teacher", "arm": "b", "against": "a", "metric": "accuracy", "n": 5}
+
+
+def claim(direction: str = "higher", metric: str | None = None) -> Claim:
+    values = {"statement": "b is better", "role": "teacher", "family": "b", "against": "a", "worthwhile": 0.01}
+    return Claim(direction=direction, metric=metric, **values)
+
+
+def comparisons(*differences: float, error: float | None = 0.001, metric: str = "accuracy") -> pd.DataFrame:
+    """A line per task, each with the same standard error on 20 degrees of freedom."""
+    lines = []
+    for number, difference in enumerate(differences):
+        found = Estimate(difference, error, None if error is None else 20.0)
+        low, high = found.interval(0.95)
+        line = COMPARED | {"task": f"t{number}", "metric": metric, "difference": difference, "low": low, "high": high}
+        lines.append(line | {"standard_error": error, "freedom": found.freedom, "p": found.p})
+    return pd.DataFrame(lines)
+
+
+def judge(table: pd.DataFrame, of: Claim | None = None) -> dict:
+    primary = dict.fromkeys(table["task"], "accuracy")
+    return judged("some", of or claim(), table, primary, 0.95)
+
+
+@pytest.mark.parametrize(
+    ("differences", "error", "verdict", "reason"),
+    [
+        ([0.02, 0.01, 0.03], 0.004, "holds", "the tasks agree"),
+        ([-0.02, -0.01, -0.03], 0.004, "opposite", "the tasks agree"),
+        ([0.001, -0.001, 0.002], 0.002, "does not hold", "leaves out a gain of 0.01"),
+        ([0.02, -0.02, 0.01], 0.02, "cannot be told at this size", "both 0 and a gain of 0.01"),
+        ([0.09, -0.03, 0.01], 0.004, "does not hold", "a task goes the other way beyond doubt"),
+        ([0.09, -0.001, -0.001], 0.004, "does not hold", "not most tasks go that way"),
+        ([0.02, 0.01, 0.03], None, "cannot be told at this size", "fewer than 5 seeds"),
+    ],
+)
+def test_each_verdict_follows_its_rule(differences, error, verdict, reason):
+    found = judge(comparisons(*differences, error=error))
+    assert found["verdict"] == verdict
+    assert reason in found["reason"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_claim_for_a_lower_value_is_the_mirror_image():
+    table = comparisons(-0.02, -0.01, -0.03, error=0.004, metric="kl_to_human")
+    found = judge(table, claim("lower", "kl_to_human"))
+    assert (found["verdict"], found["wins"], found["count"]) == ("holds", 3, 3)
+    assert found["difference"] == pytest.approx(-0.02)  # of b less a, as everywhere
+    assert judge(table, claim("higher", "kl_to_human"))["verdict"] == "opposite"
+
+
+def test_numbers_of_a_claim_are_those_of_its_tasks():
+    found = judge(comparisons(0.02, -0.01, error=0.004))
+    error = 0.004 / 2**0.5
+    assert found["difference"] == pytest.approx(0.005)
+    assert found["smallest_visible"] == pytest.approx(error * (2.0211 + 0.8507), rel=1e-4)  # t with 40 degrees
+    assert (found["low"], found["high"]) == pytest.approx((0.005 - 2.0211 * error, 0.005 + 2.0211 * error), rel=1e-4)
+    assert (found["wins"], found["ties"], found["p_wins"]) == (1, 0, 0.75)
+    first, second = found["tasks"]
+    assert first["p"] == Estimate(0.02, 0.004, 20.0).p
+    assert first["p_holm"] == pytest.approx(2 * first["p"])
+    assert second["p_holm"] == pytest.approx(second["p"])
+
+
+def test_a_claim_about_raters_looks_at_the_second_test_set_where_the_first_has_none():
+    table = pd.concat([comparisons(0.02, 0.01), comparisons(-0.03, error=0.004, metric="votes_kl_to_human")])
+    found = judge(table, claim("lower", "kl_to_human"))
+    assert [line["metric"] for line in found["tasks"]] == ["votes_kl_to_human"]
+    assert found["verdict"] == "holds"
+    none = judge(table, claim("lower", "nll"))
+    assert (none["verdict"], none["reason"]) == ("cannot be told at this size", "no task is measured in nll")
+    assert sentence(none).endswith("(no task is measured in nll).")
+
+
+def test_what_dvc_shows_of_a_claim_is_its_difference_interval_and_verdict():
+    content = claims_content([judge(comparisons(0.02, 0.01, 0.03, error=0.004))])
+    shown = {key: value for key, value in content.items() if not isinstance(value, list)}
+    assert shown == {"some": 0.02, "some_interval": "0.015 to 0.025", "some_verdict": "holds"}
+
+
+def test_the_best_trial_on_selection_stands_for_its_family_and_the_first_of_equals():
+    families = Families(teacher={"x": ["a", "b", "c"]}, student={"y": ["d", "e"]})
+    scores = {("teacher", "a"): 0.7, ("teacher", "b"): 0.8, ("teacher", "c"): 0.8}
+    scores |= {("student", "d"): 0.5, ("student", "e"): 0.4}
+    assert chosen_trials(families, scores) == {("teacher", "x"): "b", ("student", "y"): "d"}
+
+
+def with_evaluate(params: Params, **evaluate) -> Params:
+    content = params.model_dump()
+    content["evaluate"] |= {"claims": {}} | evaluate
+    return Params.model_validate(content)
+
+
+def test_families_may_be_compared_where_they_have_equally_many_trials(params):
+    families = {"teacher": {"cmi": ["cmi_min", "cmi_max"], "plain": ["ce"]}}
+    pair = [{"role": "teacher", "arm": "cmi", "against": "plain"}]
+    with pytest.raises(UserError, match=r"evaluate\.pairs: cmi has 2 trials and plain has 1; as many trials on both"):
+        pairs_to_compare(with_evaluate(params, families=families, pairs=pair))
+    families["teacher"]["cmi"] = ["cmi_min"]
+    found = with_evaluate(params, families=families, pairs=pair)
+    assert ("teacher", "cmi", "plain") in pairs_to_compare(found)
+    assert trials_of(found)["teacher"]["cmi"] == ["cmi_min"]
+
+
+@pytest.mark.parametrize(
+    ("families", "told"),
+    [
+        ({"ce": ["cmi_min"]}, "families.teacher.ce: is also the name of an arm"),
+        ({"x": ["nosuch"]}, "families.teacher.x: unknown arm 'nosuch'; allowed: ce, cmi_min, cmi_max"),
+        ({"x": ["ce"], "y": ["ce"]}, "families.teacher.y: arm 'ce' is named twice"),
+        ({"x": ["ce", "ce"]}, "families.teacher.x: arm 'ce' is named twice"),
+    ],
+)
+def test_a_faulty_family_is_refused(params, families, told):
+    with pytest.raises(UserError, match=told):
+        pairs_to_compare(with_evaluate(params, families={"teacher": families}))
+
+
+def test_a_claim_about_an_unknown_arm_is_refused(params):
+    content = params.model_dump()
+    content["evaluate"]["claims"]["alone"]["family"] = "cmi_mni"
+    with pytest.raises(UserError, match=r"evaluate\.claims: unknown teacher arm or family 'cmi_mni'"):
+        pairs_to_compare(Params.model_validate(content))
+
+
+def test_without_an_effect_a_claim_rarely_holds():
+    """400 studies of two tasks, 200 rows and five seeds; 2.5 % are expected, 5 % allowed."""
+    shares = verdicts(Setting(200, 5, 0.15), tasks=2, effect=0.0, studies=400)
+    assert shares["holds"] <= 0.05
+    assert shares["opposite"] <= 0.05
+    assert shares["cannot be told at this size"] > 0.7  # so few rows tell nothing
+
+
+def test_a_large_effect_holds_as_a_rule():
+    """Some 10 points of accuracy."""
+    setting = Setting(200, 5, 0.15)
+    assert Setting(200, 5, 0.15, margin=1.6).accuracy - setting.accuracy == pytest.approx(0.096, abs=0.001)
+    assert verdicts(setting, tasks=2, effect=0.6, studies=100)["holds"] >= 0.8
+
+
+def test_simulated_verdicts_are_the_same_every_time():
+    setting = Setting(50, 5, 0.15)
+    assert np.array_equal(verdicts(setting, 1, 0.2, 20), verdicts(setting, 1, 0.2, 20))
