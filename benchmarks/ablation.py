@@ -52,7 +52,7 @@ REPLACED = {
 
 def figures(setting: Setting) -> list[Figure]:
     """The default teacher on vader-movie."""
-    settings = setting.params.teacher("ce")
+    settings = setting.params.teacher("vader-movie", "ce")
     task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
     with contenders({name: (rate_without, task, settings, name) for name in (ALL, *REPLACED)}) as measures:
         rates = in_turns(measures, setting.repeats)

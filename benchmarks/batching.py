@@ -23,7 +23,7 @@ MOST = 3.0
 
 def figures(setting: Setting) -> list[Figure]:
     """The default teacher on vader-movie, all of its rows."""
-    settings = setting.params.teacher("ce")
+    settings = setting.params.teacher("vader-movie", "ce")
     task = prepared(setting, "vader-movie")
     with contenders({"share": (data_share, task, settings, setting.steps)}) as measures:
         rounds = in_turns(measures, setting.repeats)["share"]

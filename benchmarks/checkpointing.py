@@ -38,7 +38,7 @@ class TimedCheckpoints(Checkpoints):
 
 def figures(setting: Setting) -> list[Figure]:
     """The default teacher on a few rows of vader-movie: the size of a checkpoint does not depend on them."""
-    settings = setting.params.teacher("ce")
+    settings = setting.params.teacher("vader-movie", "ce")
     task = first_rows(prepared(setting, "vader-movie"), 2 * settings.training.batch_size)
     with contenders({"saves": (saving, task, settings, setting.repeats)}) as measures:
         saves = measures["saves"]()

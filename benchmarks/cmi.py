@@ -48,7 +48,7 @@ class BareCrossEntropy:
 
 def figures(setting: Setting) -> list[Figure]:
     """Both spaces with the three kinds of centroids."""
-    settings = setting.params.teacher("cmi_min")
+    settings = setting.params.teacher("vader-movie", "cmi_min")
     task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
     with contenders({"costs": (added_costs, task, settings, setting.repeats)}) as measures:
         costs: Costs = measures["costs"]()

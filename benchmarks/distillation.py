@@ -48,7 +48,10 @@ class TaughtOnline(LabelledSplit):
 
 def figures(setting: Setting) -> list[Figure]:
     """The default study's teacher and student on vader-movie."""
-    teacher, student = setting.params.teacher("ce"), setting.params.distilled_student("kd")
+    teacher, student = (
+        setting.params.teacher("vader-movie", "ce"),
+        setting.params.distilled_student("vader-movie", "kd"),
+    )
     task = first_rows(prepared(setting, "vader-movie"), setting.steps * student.training.batch_size)
     starts = {
         "ours": (cached_rate, task, teacher, student),

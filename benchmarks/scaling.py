@@ -42,7 +42,7 @@ class Measured:
 
 def figures(setting: Setting) -> list[Figure]:
     """Rows per second at each size, the largest loss against the smallest size, and the memory of the rows."""
-    settings, source = setting.params.teacher("ce"), scaling_source(setting)
+    settings, source = setting.params.teacher("vader-movie", "ce"), scaling_source(setting)
     starts = {}
     for size in SIZES:
         name = f"scaling-{size}"

@@ -38,7 +38,7 @@ KINDS = {
 
 def figures(setting: Setting) -> list[Figure]:
     """The default teacher on vader-movie, the largest share first."""
-    settings = setting.params.teacher("ce")
+    settings = setting.params.teacher("vader-movie", "ce")
     task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
     with contenders({"shares": (shares, task, settings)}) as measures:
         found: Counter[str] = measures["shares"]()

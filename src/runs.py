@@ -58,7 +58,7 @@ class RunResult:
 def runs_of_task(params: Params, task: str) -> list[RunName]:
     """Every run that params.yaml asks for on one task, teachers first."""
     arms = [(role, arm) for role, names in arms_of(params).items() for arm in names]
-    return [RunName(task, role, arm, seed) for role, arm in arms for seed in params.seeds]
+    return [RunName(task, role, arm, seed) for role, arm in arms for seed in params.seeds_of(task)]
 
 
 def logits_table(logits: dict[str, np.ndarray], row_ids: dict[str, list[str]]) -> pd.DataFrame:

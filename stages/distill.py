@@ -17,7 +17,7 @@ def main() -> None:
     arguments = run_arguments(__doc__, "teacher", "recipe", optional="like")
     params, task, seed = load_params(), load_task(arguments.task), arguments.seed
     run = RunName(task.name, "student", distilled_arm(arguments.recipe, arguments.teacher, arguments.like), seed)
-    settings = params.distilled_student(arguments.recipe)
+    settings = params.distilled_student(task.name, arguments.recipe)
 
     # The teacher of a seed teaches the student of that seed. Its logits were computed once, after its training.
     logits = teacher_logits(task, arguments.teacher, seed, settings.objective.transfer)

@@ -13,7 +13,7 @@ def main() -> None:
     params = load_params()
     run = RunName(arguments.task, "teacher", arguments.arm, arguments.seed)
 
-    carry_out(run, load_task(run.task), params.teacher(arguments.arm))
+    carry_out(run, load_task(run.task), params.teacher(run.task, run.arm))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ HISTORY = ("selection_accuracy", "selection_class_cmi", "selection_feature_cmi",
 
 def make_study(
     labels: list[str],
-    teachers: Sequence[str] = ("ce", "cmi_min"),
+    teachers: Sequence[str] | Mapping[str, dict] = ("ce", "cmi_min"),
     seeds: int = 2,
     rows: Mapping[str, int] = ROWS,
     epochs: int = 2,
@@ -31,14 +31,15 @@ def make_study(
     """Write params.yaml, data/ and runs/ of a study of one task into the current folder.
 
     Args:
-        teachers: the teacher arms, the first of them the baseline.
+        teachers: the teacher arms, also with their settings, the first of them the baseline.
         rows: of the splits selection and test.
         width: of the features.
     """
     content = params_content()
     content |= {"study": "made", "tasks": [task], "seeds": list(range(seeds))}
-    content["finetune"]["arms"] = {arm: {} for arm in teachers}
-    content["evaluate"] |= {"baseline": teachers[0], "claims": {}, **evaluate}
+    arms = teachers if isinstance(teachers, Mapping) else {arm: {} for arm in teachers}
+    content["finetune"]["arms"] = dict(arms)
+    content["evaluate"] |= {"baseline": next(iter(arms)), "claims": {}, **evaluate}
     content["task_settings"][task] = {
         "source": "folder", "path": "source", "text": ["text"], "labels": labels, "metrics": ["accuracy"]
     }  # fmt: skip

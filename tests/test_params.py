@@ -86,15 +86,75 @@ def test_dvc_changes_no_line_of_params_but_what_it_is_told_to(tmp_path, setting,
 def test_an_arm_overrides_the_defaults_and_nothing_else(tmp_path):
     content = changed("finetune.arms.strong", {"cmi_weight": 2.0, "space": "class", "training": {"lr": 3e-5}})
     params = load_params(written(tmp_path, content))
-    strong, plain = params.teacher("strong"), params.teacher("ce")
+    strong, plain = params.teacher("vader-movie", "strong"), params.teacher("vader-movie", "ce")
     assert strong.objective == plain.objective.model_copy(update={"cmi_weight": 2.0, "space": "class"})
     assert strong.training == plain.training.model_copy(update={"lr": 3e-5})
 
 
+def test_the_more_particular_setting_wins(tmp_path):
+    """A task's over its section's, an arm's over the task's, a task's arm's over the arm's."""
+    content = changed("task_settings.vader-movie.training", {"teacher": {"lr": 2e-5, "epochs": 7, "warmup": 0.3}})
+    content["finetune"]["arms"]["cmi_min"] = {"cmi_weight": 5.0, "tau": 2.0, "training": {"epochs": 8, "warmup": 0.4}}
+    own = {"cmi_weight": 1.0, "training": {"warmup": 0.5}}
+    content["task_settings"]["vader-movie"]["arms"] = {"teacher": {"cmi_min": own}, "recipe": {"kd": {"alpha": 0.5}}}
+    params = load_params(written(tmp_path, content))
+    plain, strong = params.teacher("vader-movie", "ce"), params.teacher("vader-movie", "cmi_min")
+    assert (plain.training.lr, plain.training.epochs, plain.training.warmup) == (2e-5, 7, 0.3)
+    assert (strong.training.lr, strong.training.epochs, strong.training.warmup) == (2e-5, 8, 0.5)
+    assert (strong.objective.cmi_weight, strong.objective.tau) == (1.0, 2.0)
+    assert params.distilled_student("vader-movie", "kd").objective.alpha == 0.5
+    other = params.teacher("vader-nyt", "cmi_min")
+    assert (other.training.epochs, other.training.warmup, other.objective.cmi_weight) == (8, 0.4, 5.0)
+    assert params.distilled_student("vader-nyt", "kd").objective.alpha == 0.9
+
+
+def test_a_task_with_more_seeds(tmp_path):
+    content = changed("tasks", ["vader-movie", "vader-nyt"]) | {"more_seeds": {"tasks": ["vader-nyt"], "seeds": [7]}}
+    params = load_params(written(tmp_path, content))
+    assert (params.seeds_of("vader-movie"), params.seeds_of("vader-nyt")) == ([0, 1], [0, 1, 7])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        (
+            "more_seeds",
+            {"tasks": ["vader-nyt"], "seeds": [7]},
+            r"more_seeds\.tasks: unknown 'vader-nyt'; allowed: vader-m",
+        ),
+        ("more_seeds", {"tasks": ["vader-movie"], "seeds": [1]}, "seeds and more_seeds.seeds: holds a value twice"),
+        ("more_seeds", {"tasks": [], "seeds": [7]}, "tasks and seeds should both be empty, or neither"),
+        (
+            "task_settings.vader-movie.arms",
+            {"teacher": {"cmi_mni": {}}},
+            r"task_settings\.vader-movie\.arms\.teacher: unknown teacher 'cmi_mni'; allowed: ce, cmi_m",
+        ),
+        (
+            "task_settings.vader-movie.arms",
+            {"recipe": {"kd": {"alpa": 1.0}}},
+            r"recipe\.kd\.alpa: unknown key; allowed: alpha",
+        ),
+        (
+            "task_settings.vader-movie.training",
+            {"teacher": {"lr": 0}},
+            r"training\.teacher\.lr: not acceptable \(got 0\)",
+        ),
+        (
+            "task_settings.vader-movie.arms",
+            {"teacher": {"ce": {"label_loss": "mse", "label_smoothing": 0.1}}},
+            r"task_settings\.vader-movie\.arms\.teacher\.ce: label_smoothing belongs to label_loss ce",
+        ),
+    ],
+)
+def test_faulty_settings_of_a_task_are_refused(tmp_path, key, value, told):
+    with pytest.raises(UserError, match=told):
+        load_params(written(tmp_path, changed(key, value)))
+
+
 def test_a_recipe_gives_alpha_and_temperature(params: Params):
-    objective = params.distilled_student("kd").objective
+    objective = params.distilled_student("vader-movie", "kd").objective
     assert (objective.alpha, objective.temperature) == (0.9, 2.0)
-    assert params.plain_student("plain").objective.alpha == 0
+    assert params.plain_student("vader-movie", "plain").objective.alpha == 0
 
 
 def arguments_of(folder: Path, overrides: dict) -> list[str]:
@@ -120,6 +180,15 @@ def test_a_study_may_add_arms(tmp_path):
     assert "+finetune.arms.strong.cmi_weight=2.0" in settings
     assert "+finetune.arms.as_it_is={}" in settings
     assert "+student.arms.plain_b={}" in settings
+
+
+def test_a_study_may_leave_arms_and_claims_out(tmp_path):
+    claims = dict.fromkeys(["kd", "kd_max", "raters", "shape"])
+    overrides = {"finetune": {"arms": {"cmi_max": None}}, "evaluate": {"claims": claims}}
+    settings = arguments_of(tmp_path, overrides)
+    assert "~finetune.arms.cmi_max" in settings
+    found = study_params("some", REPOSITORY / "params.yaml", tmp_path)
+    assert (list(found.finetune.arms), list(found.evaluate.claims)) == (["ce", "cmi_min"], ["alone"])
 
 
 def test_a_name_that_begins_with_a_number_is_set_in_its_mapping(tmp_path):
@@ -172,7 +241,8 @@ def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):
 
 def test_dvc_runs_what_a_study_says(tmp_path):
     """`dvc exp run` itself, with one stage that keeps the params that it sees."""
-    study = 'student: {arms: {plain_b: {}}}\nglue: {folder: "/data/it\'s here (copy), final"}\n'
+    study = "student: {arms: {plain: null, plain_b: {}}}\nevaluate: {claims: {kd: null}}\n"
+    study += 'glue: {folder: "/data/it\'s here (copy), final"}\n'
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "hard.yaml").write_text(study)
     (tmp_path / "dvc.yaml").write_text(
@@ -186,7 +256,7 @@ def test_dvc_runs_what_a_study_says(tmp_path):
     assert study.returncode == 0, told
     expected = study_params("hard", REPOSITORY / "params.yaml", tmp_path / "studies")
     assert load_params(tmp_path / "seen.yaml") == expected
-    assert "plain_b" in expected.student.arms
+    assert list(expected.student.arms) == ["plain_b"]
 
 
 @pytest.mark.parametrize(

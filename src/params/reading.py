@@ -1,6 +1,7 @@
 """Reading params.yaml, and saying in one line what is wrong with it."""
 
 import difflib
+import itertools
 import re
 import reprlib
 from pathlib import Path
@@ -68,25 +69,48 @@ def _check_references(path: Path, params: Params) -> None:
     for pair in params.distill.matched:
         for arm in (pair.teacher, pair.like):
             entry(params.finetune.arms, "finetune.arms (for distill.matched)", arm)
-    for key, values in (("tasks", params.tasks), ("seeds", params.seeds), ("distill.matched", params.distill.matched)):
+    for name in params.more_seeds.tasks:
+        if name not in params.tasks:
+            raise UserError(f"{path}: more_seeds.tasks", f"unknown '{name}'", f"allowed: {', '.join(params.tasks)}")
+    lists = {
+        "tasks": params.tasks,
+        "distill.matched": params.distill.matched,
+        "more_seeds.tasks": params.more_seeds.tasks,
+    }
+    lists |= {"seeds": params.seeds, "seeds and more_seeds.seeds": params.seeds + params.more_seeds.seeds}
+    for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{path}: {key}", "holds a value twice", "each may be named once")
+    _check_task_arms(path, params)
+
+
+def _check_task_arms(path: Path, params: Params) -> None:
+    """What a task overrides must exist."""
+    known = {"teacher": params.finetune.arms, "student": params.student.arms, "recipe": params.distill.recipes}
+    for task, settings in params.task_settings.items():
+        for kind, entries in known.items():
+            for name in getattr(settings.arms, kind):
+                if name not in entries:
+                    where = f"{path}: task_settings.{task}.arms.{kind}"
+                    raise UserError(where, f"unknown {kind} '{name}'", f"allowed: {', '.join(entries)}")
 
 
 def _check_objectives(path: Path, params: Params) -> None:
-    """What an arm sets must fit the defaults that it leaves."""
+    """What an arm sets, or a task for it, must fit the defaults that it leaves."""
     groups = {
-        "finetune.arms": (params.teacher, params.finetune.arms),
-        "student.arms": (params.plain_student, params.student.arms),
-        "distill.recipes": (params.distilled_student, params.distill.recipes),
+        ("finetune.arms", "teacher"): (params.teacher, params.finetune.arms),
+        ("student.arms", "student"): (params.plain_student, params.student.arms),
+        ("distill.recipes", "recipe"): (params.distilled_student, params.distill.recipes),
     }
-    for key, (settings, arms) in groups.items():
-        for arm in arms:
+    for (key, kind), (settings, arms) in groups.items():
+        for task, arm in itertools.product(params.tasks, arms):
             try:
-                settings(arm)
+                settings(task, arm)
             except ValidationError as error:
+                of_task = arm in getattr(params.task(task).arms, kind)
+                place = f"task_settings.{task}.arms.{kind}.{arm}" if of_task else f"{key}.{arm}"
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-                raise UserError(f"{path}: {key}.{arm}", problem, "see objective in params.yaml") from None
+                raise UserError(f"{path}: {place}", problem, "see objective in params.yaml") from None
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:

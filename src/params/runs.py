@@ -150,6 +150,30 @@ class Recipe(Arm):
     transfer: bool = False
 
 
+class RecipeOverrides(Arm):
+    """What a task sets differently from a recipe; every key may be left out."""
+
+    alpha: Annotated[Real, Field(gt=0, le=1)] | None = None
+    temperature: Temperature | None = None
+    kd_loss: KdLoss | None = None
+    transfer: bool | None = None
+
+
+class TaskTraining(Section):
+    """What a task sets differently from the `training` of `finetune` and of `student`."""
+
+    teacher: TrainingOverrides = TrainingOverrides()
+    student: TrainingOverrides = TrainingOverrides()
+
+
+class TaskArms(Section):
+    """What a task sets differently from `finetune.arms`, `student.arms` and `distill.recipes`."""
+
+    teacher: dict[ArmName, Arm] = Field(default_factory=dict)
+    student: dict[ArmName, Arm] = Field(default_factory=dict)
+    recipe: dict[ArmName, RecipeOverrides] = Field(default_factory=dict)
+
+
 class Matched(Section):
     """A control: distil teacher arm `teacher` at the temperature that gives it the CMI of teacher arm `like`."""
 

@@ -19,6 +19,7 @@ from src.params.runs import (
     RunSettings,
     Runtime,
     Training,
+    TrainingOverrides,
 )
 from src.params.tasks import Glue, Splits, TaskSettings
 from src.params.types import (
@@ -101,12 +102,26 @@ class EvaluateSection(Section):
     confidence: Share
 
 
+class MoreSeeds(Section):
+    """Tasks that run more seeds, and which; both are empty or neither is."""
+
+    tasks: list[TaskName]
+    seeds: list[Seed]
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "MoreSeeds":
+        if bool(self.tasks) != bool(self.seeds):
+            raise ValueError("tasks and seeds should both be empty, or neither")
+        return self
+
+
 class Params(Section):
     """The whole of params.yaml."""
 
     study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST_NAME)]
     tasks: Annotated[list[TaskName], Field(min_length=1)]
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    more_seeds: MoreSeeds
     models: Models
     runtime: Runtime
     checkpoints: CheckpointSettings
@@ -123,24 +138,39 @@ class Params(Section):
         """The settings of one task."""
         return entry(self.task_settings, "task_settings", name)
 
-    def teacher(self, arm: str) -> RunSettings:
-        """The settings of a teacher arm's runs."""
-        return self._run(self.models.teacher, self.finetune.training, self.finetune.arms, "finetune.arms", arm)
+    def seeds_of(self, task: str) -> list[int]:
+        """The seeds of a task's runs."""
+        return self.seeds + (self.more_seeds.seeds if task in self.more_seeds.tasks else [])
 
-    def plain_student(self, arm: str) -> RunSettings:
-        """The settings of the runs of a student that has no teacher."""
-        return self._run(self.models.student, self.student.training, self.student.arms, "student.arms", arm)
+    def teacher(self, task: str, arm: str) -> RunSettings:
+        """The settings of a teacher arm's runs on a task."""
+        of_task, arms = self.task(task), entry(self.finetune.arms, "finetune.arms", arm)
+        training = (self.finetune.training, of_task.training.teacher)
+        return self._run(self.models.teacher, training, arms, of_task.arms.teacher.get(arm))
 
-    def distilled_student(self, recipe: str) -> RunSettings:
-        """The settings of the runs of a student that learns by a recipe."""
-        return self._run(self.models.student, self.student.training, self.distill.recipes, "distill.recipes", recipe)
+    def plain_student(self, task: str, arm: str) -> RunSettings:
+        """The settings on a task of the runs of a student that has no teacher."""
+        of_task, arms = self.task(task), entry(self.student.arms, "student.arms", arm)
+        training = (self.student.training, of_task.training.student)
+        return self._run(self.models.student, training, arms, of_task.arms.student.get(arm))
 
-    def _run(self, model: ModelSource, training: Training, arms: Mapping[str, Arm], key: str, name: str) -> RunSettings:
-        arm = entry(arms, key, name)
-        own = arm.model_dump(exclude_none=True, exclude={"training"})
-        objective = Objective(**{**self.objective.model_dump(), **own})
-        training = training.model_copy(update=arm.training.model_dump(exclude_none=True))
-        return RunSettings(model, objective, training, self.runtime, self.checkpoints)
+    def distilled_student(self, task: str, recipe: str) -> RunSettings:
+        """The settings on a task of the runs of a student that learns by a recipe."""
+        of_task, recipes = self.task(task), entry(self.distill.recipes, "distill.recipes", recipe)
+        training = (self.student.training, of_task.training.student)
+        return self._run(self.models.student, training, recipes, of_task.arms.recipe.get(recipe))
+
+    def _run(
+        self, model: ModelSource, training: tuple[Training, TrainingOverrides], arm: Arm, of_task: Arm | None
+    ) -> RunSettings:
+        """The more particular overrides the more general: a task the section, an arm the task, a task's arm the arm."""
+        objective, (base, changes) = self.objective.model_dump(), training
+        overrides = changes.model_dump(exclude_none=True)
+        for own in (arm, of_task or Arm()):
+            objective |= own.model_dump(exclude_none=True, exclude={"training"})
+            overrides |= own.training.model_dump(exclude_none=True)
+        training = base.model_copy(update=overrides)
+        return RunSettings(model, Objective(**objective), training, self.runtime, self.checkpoints)
 
 
 def entry(entries: Mapping[str, Any], key: str, name: str) -> Any:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from src.params.runs import TaskArms, TaskTraining
 from src.params.types import Commit, Count, CountOrZero, DroppedLabel, LabelName, Metric, Section, Seed, Share
 
 
@@ -45,7 +46,8 @@ class TaskSettings(Section):
 
     Rows whose label is in `drop_labels` are left out (None: rows without a label). `quoting` says whether quotes of
     a .tsv or .csv file enclose fields (None: always in .csv, and where nothing else is possible in .tsv).
-    `test_overlap` says what becomes of train rows with a text of `test_split`.
+    `test_overlap` says what becomes of train rows with a text of `test_split`. `training` and `arms` override, for this
+    task, what runs are made with.
     """
 
     source: Literal["vader", "glue", "hub", "folder"]
@@ -63,6 +65,8 @@ class TaskSettings(Section):
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
     quoting: Annotated[bool, Field(strict=True)] | None = None
     test_overlap: Literal["keep", "drop"] = "keep"
+    training: TaskTraining = TaskTraining()
+    arms: TaskArms = TaskArms()
 
     @field_validator("metrics", "text")
     @classmethod

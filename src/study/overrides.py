@@ -1,5 +1,7 @@
 """Named studies: small files of overrides over params.yaml, run as one DVC experiment.
 
+An override sets a value, adds an entry, or with null in its place leaves out an entry such as an arm or a claim.
+
 DVC takes an override as text in Hydra's grammar, where quotes, brackets, `$` and many words have a meaning. So each
 value is written in that grammar, and DVC's own code then says what comes of it: only a command that leads to just what
 the study's file says is given.
@@ -44,6 +46,31 @@ def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = S
     return ["dvc", "exp", "run", "--name", study, *(part for setting in settings for part in ("-S", setting))]
 
 
+def study_content(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> dict[str, Any]:
+    """The content of params.yaml as a named study runs it; params.yaml's own study needs no file.
+
+    Raises:
+        UserError: no such study, or its file and params.yaml together are not valid.
+    """
+    base = read_yaml(params_file)
+    own = {} if base.get("study") == name else _overrides(name, folder)
+    content = _merged(base, own)
+    _checked(folder / f"{name}.yaml", content)
+    return content
+
+
+def difference(base: dict, wanted: dict) -> dict[str, Any]:
+    """The overrides that make `wanted` of `base`: the inverse of `_merged`."""
+    found: dict[str, Any] = dict.fromkeys(key for key in base if key not in wanted)
+    for key, value in wanted.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        if both and (below := difference(base[key], value)):
+            found[key] = below
+        elif not both and (key not in base or value != base[key]):
+            found[key] = value
+    return found
+
+
 def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Params:
     """params.yaml with the overrides of a named study.
 
@@ -72,11 +99,14 @@ def _overrides(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _merged(base: dict, overrides: dict) -> dict:
-    """`base` with the leaves of `overrides` set."""
+    """`base` with the leaves of `overrides` set; null in the place of a mapping, such as an arm, leaves it out."""
     merged = dict(base)
     for key, value in overrides.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = _merged(base[key], value) if both else value
+        if value is None and isinstance(base.get(key), dict):
+            del merged[key]
+        else:
+            both = isinstance(value, dict) and isinstance(base.get(key), dict)
+            merged[key] = _merged(base[key], value) if both else value
     return merged
 
 
@@ -101,6 +131,8 @@ def _setting(path: tuple[str, ...], value: Any, base: dict) -> str:
     known: Any = base
     for key in path:
         known = known.get(key, ...) if isinstance(known, dict) else ...
+    if value is None and isinstance(known, dict):
+        return f"~{'.'.join(path)}"
     plus = "+" if known is ... or isinstance(value, dict) else ""
     return f"{plus}{'.'.join(path)}={_written(value)}"
 

@@ -1,0 +1,212 @@
+"""From a choosing study to the study that confirms: what was chosen, task by task, on fresh seeds (docs/protocol.md).
+
+A family of the choosing study becomes an arm of the confirming one, and what the family's chosen trial sets on a task
+an override of that task. Families of distilled students choose the teacher, or the recipe, that their name says.
+"""
+
+import copy
+import io
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from src.arms import distilled_arm
+from src.errors import UserError
+from src.files import new_file
+from src.params import PARAMS_FILE, Params, Role, check_params, read_yaml
+from src.runs import runs_of_task
+from src.study.families import Chosen, Scores, chosen_trials, selection_scores
+from src.study.overrides import STUDIES_FOLDER, difference, study_arguments, study_content
+from src.study.records import load_records
+
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Entries of one mapping of params.yaml, one of which takes the place of all under a new name.
+
+    `section` is the mapping's path, `kind` its name in a task's `arms`. `entries` says which entry each trial of
+    `family` stands for.
+    """
+
+    role: Role
+    family: str
+    section: tuple[str, str]
+    kind: str
+    name: str
+    entries: dict[str, str]
+
+
+def write_confirming_study(
+    study: str, name: str, seeds: list[int], params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER
+) -> Path:
+    """Write studies/<name>.yaml from the records of a finished study; their test labels are not read.
+
+    Raises:
+        UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
+    """
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        raise UserError(path, "is there already", "another name, or delete it")
+    content = study_content(study, params_file, folder)
+    params = check_params(params_file, content)
+    scores = {task: _selection_scores(params, task) for task in params.tasks}
+    chosen = {task: chosen_trials(params.evaluate.families, of_arms) for task, of_arms in scores.items()}
+    made = confirming_content(content, params, chosen, seeds) | {"study": name}
+    overrides = difference(read_yaml(params_file), made)
+    told = [f"# Made by: python -m stages.confirm --study {study} --name {name} --seeds {' '.join(map(str, seeds))}"]
+    told += ["# Chosen by the mean score on selection rows, task by task:"]
+    told += [
+        f"#   {task}: {role} {family} is {arm} ({scores[task][role, arm]:.4f})"
+        for task, of_task in chosen.items()
+        for (role, family), arm in of_task.items()
+    ]
+    del overrides["study"]  # the file's name
+    _write_checked(path, "\n".join(told) + "\n\n" + _as_yaml(overrides), params_file)
+    return path
+
+
+def _selection_scores(params: Params, task: str) -> Scores:
+    """The scores of a task of which every run is there."""
+    records = load_records(params.study, task, splits=["selection"])
+    found = records.logits("selection")
+    for run in runs_of_task(params, task):
+        if (run.role, run.arm, run.seed) not in found:
+            raise UserError(run, "is not among the study's records", f"finish study {params.study} first")
+    return selection_scores(records)
+
+
+def _as_yaml(content: Content) -> str:
+    stream = io.StringIO()
+    YAML().dump(content, stream)
+    return stream.getvalue()
+
+
+def _write_checked(path: Path, text: str, params_file: Path) -> None:
+    """Write a study once it is known that DVC can run it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / path.name).write_text(text, encoding="utf-8")
+        study_arguments(path.stem, params_file, Path(folder))
+    with new_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def confirming_content(content: Content, params: Params, chosen: Mapping[str, Chosen], seeds: list[int]) -> Content:
+    """The content of params.yaml for the confirming study.
+
+    Args:
+        content: that of the choosing study, and `params`, the same as values.
+        chosen: the trial that stands for each family on each task.
+
+    Raises:
+        UserError: there are no families, a seed is not fresh, or a family's trials differ in more than one way.
+    """
+    _check_fresh(params, seeds)
+    replaced = list(_replaced(params))
+    _check_names(params, replaced)
+    made = copy.deepcopy(content)
+    made |= {"seeds": seeds, "more_seeds": {"tasks": [], "seeds": []}}
+    for one in replaced:
+        for task in params.tasks:
+            _choose(made, content, task, one, chosen[task][one.role, one.family])
+    for one in replaced:
+        _replace(made, content, one)
+    _rename(made, params, replaced)
+    return made
+
+
+def _check_fresh(params: Params, seeds: list[int]) -> None:
+    if used := sorted({*params.seeds, *params.more_seeds.seeds} & {*seeds}):
+        raise UserError("--seeds", f"{used[0]} is a seed of the choosing study", "seeds that have chosen nothing")
+
+
+def _replaced(params: Params) -> Iterator[Replaced]:
+    families = params.evaluate.families
+    if not (families.teacher or families.student):
+        raise UserError(f"study {params.study}", "has no evaluate.families to choose from", "see docs/protocol.md")
+    for family, trials in families.teacher.items():
+        yield Replaced("teacher", family, ("finetune", "arms"), "teacher", family, {arm: arm for arm in trials})
+    for family, trials in families.student.items():
+        yield _replaced_by_students(params, family, trials)
+
+
+def _replaced_by_students(params: Params, family: str, trials: list[str]) -> Replaced:
+    """Students without a teacher are arms of their own; distilled ones differ in their teacher, or in their recipe."""
+    if set(trials) <= params.student.arms.keys():
+        return Replaced("student", family, ("student", "arms"), "student", family, {arm: arm for arm in trials})
+    recipe, _, teacher = family.partition("-")
+    by_teacher = {distilled_arm(recipe, one): one for one in params.finetune.arms}
+    by_recipe = {distilled_arm(one, teacher): one for one in params.distill.recipes}
+    for section, kind, name, known in (
+        (("finetune", "arms"), "teacher", teacher, by_teacher),
+        (("distill", "recipes"), "recipe", recipe, by_recipe),
+    ):
+        if set(trials) <= known.keys():
+            return Replaced("student", family, section, kind, name, {arm: known[arm] for arm in trials})
+    problem = f"its trials are not students of one recipe '{recipe}', nor of one teacher '{teacher}'"
+    allowed = "a family <recipe>-<name> of students of that recipe, or <name>-<teacher> of that teacher"
+    raise UserError(f"evaluate.families.student.{family}", problem, allowed)
+
+
+def _check_names(params: Params, replaced: list[Replaced]) -> None:
+    """Each new entry has a name of its own."""
+    taken = {
+        "teacher": {*params.finetune.arms}, "student": {*params.student.arms}, "recipe": {*params.distill.recipes}
+    }  # fmt: skip
+    for one in replaced:
+        if one.name in taken[one.kind]:
+            problem = f"there would be two {one.kind}s '{one.name}'"
+            raise UserError(f"evaluate.families.{one.role}.{one.family}", problem, "another name for the family")
+        taken[one.kind].add(one.name)
+
+
+def _choose(made: Content, content: Content, task: str, one: Replaced, trial: str) -> None:
+    """Write the settings of the trial that was chosen on a task, its own for the task among them, as the task's."""
+    entry = one.entries[trial]
+    own = content["task_settings"][task].get("arms", {}).get(one.kind, {}).get(entry, {})
+    arms = made["task_settings"][task].setdefault("arms", {}).setdefault(one.kind, {})
+    arms[one.name] = _joined(content[one.section[0]][one.section[1]][entry], own)
+
+
+def _replace(made: Content, content: Content, one: Replaced) -> None:
+    """Take out the trials, and put in the arm that every task now has settings for. A recipe needs some of its own."""
+    entries = made[one.section[0]][one.section[1]]
+    originals = content[one.section[0]][one.section[1]]
+    tasks = [settings.get("arms", {}).get(one.kind, {}) for settings in made["task_settings"].values()]
+    for entry in one.entries.values():
+        for mapping in (entries, *tasks):
+            mapping.pop(entry, None)
+    entries[one.name] = copy.deepcopy(originals[next(iter(one.entries.values()))]) if one.kind == "recipe" else {}
+
+
+def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
+    """Whatever named a trial names its family's arm."""
+    names = {(one.role, trial): one.family for one in replaced for trial in one.entries}
+    entries = {(one.kind, entry): one.name for one in reversed(replaced) for entry in one.entries.values()}
+    for recipe in params.distill.recipes:
+        for teacher in params.finetune.arms:
+            new = distilled_arm(entries.get(("recipe", recipe), recipe), entries.get(("teacher", teacher), teacher))
+            names.setdefault(("student", distilled_arm(recipe, teacher)), new)
+    evaluate = made["evaluate"]
+    baseline = evaluate["baseline"]
+    evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
+    pairs, claims = evaluate.get("pairs", []), evaluate.get("claims", {})
+    for pair, first in [*((pair, "arm") for pair in pairs), *((claim, "family") for claim in claims.values())]:
+        pair |= {end: names.get((pair["role"], pair[end]), pair[end]) for end in (first, "against")}
+    evaluate["pairs"] = [pair for pair in pairs if pair["arm"] != pair["against"]]
+    evaluate["claims"] = {name: claim for name, claim in claims.items() if claim["family"] != claim["against"]}
+    matched = made["distill"].get("matched", [])
+    matched = [{end: entries.get(("teacher", arm), arm) for end, arm in pair.items()} for pair in matched]
+    made["distill"]["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]
+
+
+def _joined(base: Content, own: Content) -> Content:
+    joined = copy.deepcopy(base)
+    for key, value in own.items():
+        joined[key] = _joined(joined.get(key, {}), value) if isinstance(value, dict) else value
+    return joined

@@ -1,0 +1,23 @@
+"""Write the study that confirms a finished choosing study: its chosen trials, task by task, on fresh seeds."""
+
+import argparse
+
+from src.errors import stage
+from src.study.confirming import write_confirming_study
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", required=True, help="the choosing study: a file in studies/, or params.yaml's own")
+    parser.add_argument("--name", required=True, help="the confirming study: studies/<name>.yaml is written")
+    parser.add_argument("--seeds", required=True, type=int, nargs="+", help="its seeds, all of them fresh")
+    arguments = parser.parse_args()
+
+    path = write_confirming_study(arguments.study, arguments.name, arguments.seeds)
+
+    print(f"{path}: run it with `make study NAME={arguments.name}`")
+
+
+if __name__ == "__main__":
+    main()

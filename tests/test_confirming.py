@@ -1,0 +1,141 @@
+"""From a choosing study to the study that confirms, with the test labels deleted."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from dvc.utils.serialize import dump_yaml
+
+import stages.collect
+import stages.confirm
+from src.data.prepared import DATA_FOLDER, LABELS_FOLDER
+from src.errors import UserError
+from src.params import read_yaml
+from src.study.confirming import write_confirming_study
+from src.study.families import selection_scores
+from src.study.overrides import study_arguments, study_content, study_params
+from src.study.records import load_records
+from tests.synthetic_study import make_study
+
+TEACHERS = {
+    "ce": {},
+    "ce_slow": {"training": {"lr": 2e-5}},
+    "min_1": {"cmi_weight": 1.0},
+    "min_5": {"cmi_weight": 5.0, "training": {"epochs": 4}},
+    "max_1": {"cmi_weight": -1.0},
+    "max_2": {"cmi_weight": -2.0},
+}
+FAMILIES = {
+    "teacher": {"plain": ["ce", "ce_slow"], "cmi_min": ["min_1", "min_5"]},
+    "student": {"kd-cmi_max": ["kd-max_1", "kd-max_2"]},
+}
+CLAIMS = {
+    "alone": {
+        "statement": "x", "role": "teacher", "family": "cmi_min", "against": "plain", "direction": "higher",
+        "worthwhile": 0.01,
+    },
+    "kd": {
+        "statement": "y", "role": "student", "family": "kd-max_1", "against": "kd-ce", "direction": "higher",
+        "worthwhile": 0.01,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def choice(tmp_path, monkeypatch) -> None:
+    """A finished choosing study in an empty folder, without its test labels."""
+    monkeypatch.chdir(tmp_path)
+    make_study(["no", "yes"], TEACHERS, evaluate={"families": FAMILIES, "claims": CLAIMS})
+    monkeypatch.setattr(sys, "argv", ["stage", "--task", "tiny"])
+    stages.collect.main()
+    Path("metrics/made/records/tiny/test_labels.parquet").unlink()
+    shutil.rmtree(DATA_FOLDER / "tiny" / LABELS_FOLDER)
+
+
+def params_with(**sections: Any) -> None:
+    dump_yaml("params.yaml", read_yaml(Path("params.yaml")) | sections)
+
+
+def best(*arms: str, role: str = "teacher") -> str:
+    """The arm of the best selection score, counted here by hand."""
+    labels = pd.read_parquet("metrics/made/records/tiny/selection_labels.parquet")["label"].to_numpy()
+    rows = pd.read_parquet("metrics/made/records/tiny/predictions.parquet").query("split == 'selection'")
+
+    def score(arm: str) -> float:
+        runs = rows[(rows["role"] == role) & (rows["arm"] == arm)].groupby("seed", observed=True)
+        return np.mean([(run[["logit_0", "logit_1"]].to_numpy().argmax(axis=1) == labels).mean() for _, run in runs])
+
+    return max(arms, key=score)
+
+
+def test_the_chosen_trials_are_the_arms_of_the_confirming_study(choice, monkeypatch, capsys):
+    arguments = ["stage", "--study", "made", "--name", "sure", "--seeds", "5", "6", "7"]
+    monkeypatch.setattr(sys, "argv", arguments)
+    stages.confirm.main()
+    assert "make study NAME=sure" in capsys.readouterr().out
+    params, content = study_params("sure"), study_content("sure")
+    assert (params.study, params.seeds) == ("sure", [5, 6, 7])
+    assert set(params.finetune.arms) == {"plain", "cmi_min", "cmi_max"}
+    assert params.evaluate.baseline == "plain"
+    assert not params.evaluate.families.listed()
+    own = content["task_settings"]["tiny"]["arms"]["teacher"]
+    assert own["plain"] == TEACHERS[best("ce", "ce_slow")]
+    assert own["cmi_min"] == TEACHERS[best("min_1", "min_5")]
+    assert own["cmi_max"] == TEACHERS[best("kd-max_1", "kd-max_2", role="student").removeprefix("kd-")]
+    claims = params.evaluate.claims
+    assert (claims["alone"].family, claims["alone"].against) == ("cmi_min", "plain")
+    assert (claims["kd"].family, claims["kd"].against) == ("kd-cmi_max", "kd-plain")
+    assert study_arguments("sure")[:5] == ["dvc", "exp", "run", "--name", "sure"]
+    text = Path("studies/sure.yaml").read_text()
+    assert text.startswith("# Made by: python -m stages.confirm --study made --name sure --seeds 5 6 7\n")
+    score = selection_scores(load_records("made", "tiny", ["selection"]))["teacher", best("ce", "ce_slow")]
+    assert f"#   tiny: teacher plain is {best('ce', 'ce_slow')} ({score:.4f})\n" in text
+
+
+def test_a_task_keeps_what_it_set_for_the_chosen_trial(choice):
+    own = {arm: {"tau": 3.0, "training": {"epochs": 9}} for arm in ("min_1", "min_5")}
+    settings = read_yaml(Path("params.yaml"))["task_settings"]["tiny"]
+    params_with(task_settings={"tiny": settings | {"arms": {"teacher": own}}})
+    write_confirming_study("made", "sure", [5])
+    found = study_params("sure").teacher("tiny", "cmi_min")
+    assert (found.objective.tau, found.training.epochs) == (3.0, 9)
+    assert found.objective.cmi_weight == TEACHERS[best("min_1", "min_5")]["cmi_weight"]
+    assert set(study_params("sure").task("tiny").arms.teacher) == {"plain", "cmi_min", "cmi_max"}
+
+
+@pytest.mark.parametrize(
+    ("seeds", "name", "told"),
+    [
+        ([1], "sure", "--seeds: 1 is a seed of the choosing study; seeds that have chosen nothing"),
+        ([5], "Sure", "study: not acceptable"),
+        ([], "sure", "seeds: not acceptable"),
+    ],
+)
+def test_what_would_not_confirm_is_refused(choice, seeds, name, told):
+    with pytest.raises(UserError, match=told):
+        write_confirming_study("made", name, seeds)
+    assert not Path("studies").exists() or not list(Path("studies").iterdir())
+
+
+def test_a_study_file_is_never_written_over(choice):
+    write_confirming_study("made", "sure", [5])
+    with pytest.raises(UserError, match=r"studies/sure\.yaml: is there already"):
+        write_confirming_study("made", "sure", [6])
+
+
+def test_an_unfinished_study_chooses_nothing(choice):
+    params_with(seeds=[0, 1, 2])
+    with pytest.raises(UserError, match="tiny/teacher/ce/2: is not among the study's records; finish study made first"):
+        write_confirming_study("made", "sure", [5])
+
+
+def test_families_need_names_of_their_own(choice):
+    evaluate = read_yaml(Path("params.yaml"))["evaluate"]
+    families = evaluate["families"] | {"student": {"kd-plain": ["kd-max_1", "kd-max_2"]}}
+    params_with(evaluate=evaluate | {"families": families})
+    with pytest.raises(UserError, match=r"student\.kd-plain: there would be two teachers 'plain'"):
+        write_confirming_study("made", "sure", [5])
