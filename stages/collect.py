@@ -16,7 +16,7 @@ def main() -> None:
     params = load_params()
 
     names = runs_of_task(params, task)
-    collect_task(task, names, records_folder(params.study, task))
+    collect_task(task, names, records_folder(params.study, task), params.evaluate.ece_bins)
 
     print(f"{task}: {len(names)} runs collected")
 

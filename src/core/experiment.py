@@ -131,7 +131,8 @@ def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits
 def asked(run: RunName, task: PreparedTask) -> list[str]:
     """The splits that a run predicts: a teacher also those that its students learn from."""
     taught = ["train", *(["transfer"] if len(task.transfer) else [])]
-    return [*(taught if run.role == "teacher" else []), "selection", "test"]
+    tested = ["test", *(["also_test"] if task.also_test is not None else [])]
+    return [*(taught if run.role == "teacher" else []), "selection", *tested]
 
 
 @contextmanager

@@ -10,9 +10,12 @@ from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.data.published import read_texts
 from src.data.source import Source, read_source
 from src.data.splits import cap, cut, share_texts
+from src.data.table import HUMAN_PREFIX, LabelledText
 from src.errors import UserError
 from src.files import new_folder, user_path, write_json, write_parquet
 from src.params import Params
+
+TRANSFER = 3  # its draw, after those of the three splits
 
 
 def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
@@ -23,23 +26,28 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
     """
     settings, source = params.task(name), read_source(name, params)
     splits, transfer = _cut(name, params, source)
-    label_names, human_columns = source.rows.label_names, source.rows.human_columns
+    label_names = source.rows.label_names
     description = {
         "task": name,
         "source": settings.source,
         "licence": source.rows.licence,
         "label_names": label_names,
         "metrics": list(settings.metrics),
-        "human_ratings": bool(human_columns),
+        "human_ratings": bool(_human_columns(splits["test"])),
         "splits": {split: _describe(rows, label_names) for split, rows in splits.items()},
         "transfer_rows": len(transfer),
     }
     if settings.drop_labels:
         description["dropped_rows"] = source.dropped
     if source.test is not None:
-        description["test_overlap"] = _overlap(splits) | {"left_out": source.overlap_left_out}
+        overlap = _overlap(splits, splits["test"])
+        description["test_overlap"] = overlap | {"left_out": source.overlap_left_out}
+    if source.also_test is not None:
+        rows = source.also_test.rows
+        facts = {"name": settings.also_test.name} | _describe(rows, label_names)
+        description["also_test"] = facts | {"overlap": _overlap(splits, rows)}
     with new_folder(root / name) as folder:
-        _write_splits(folder, splits, human_columns)
+        _write_splits(folder, splits, source.also_test)
         write_parquet(folder / SPLITS_FOLDER / "transfer.parquet", transfer[["row_id", *_text_columns(transfer)]])
         write_json(folder / SPLITS_FOLDER / "task.json", description)
     return description
@@ -62,20 +70,21 @@ def _cut(name: str, params: Params, source: Source) -> tuple[dict[str, pd.DataFr
     left = train[~train["row_id"].isin(splits["train"]["row_id"])]
     if settings.transfer_file is not None:
         left = pd.concat([left, read_texts(user_path(settings.transfer_file), settings, list(train.columns))])
-    return splits, _transfer_rows(left, splits, most.transfer, shares.seed)
+    also_tested = [source.also_test.rows] if source.also_test else []
+    return splits, _transfer_rows(left, [*splits.values(), *also_tested], most.transfer, shares.seed)
 
 
-def _overlap(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
-    """How many rows that are trained or chosen on have a text of test."""
-    return {split: int(share_texts(splits[split], splits["test"]).sum()) for split in ("train", "selection")}
+def _overlap(splits: dict[str, pd.DataFrame], tested: pd.DataFrame) -> dict[str, int]:
+    """How many rows that are trained or chosen on have a text of those that are tested on."""
+    return {split: int(share_texts(splits[split], tested).sum()) for split in ("train", "selection")}
 
 
-def _transfer_rows(candidates: pd.DataFrame, splits: dict[str, pd.DataFrame], count: int, seed: int) -> pd.DataFrame:
+def _transfer_rows(candidates: pd.DataFrame, splits: list[pd.DataFrame], count: int, seed: int) -> pd.DataFrame:
     """Up to `count` rows, drawn at random, none of whose texts occurs in a split."""
     texts = _text_columns(candidates)
-    taken = pd.MultiIndex.from_frame(pd.concat(splits.values())[texts])
+    taken = pd.MultiIndex.from_frame(pd.concat(splits)[texts])
     fresh = candidates[~pd.MultiIndex.from_frame(candidates[texts]).isin(taken)].drop_duplicates(texts)
-    return fresh.iloc[np.random.default_rng([seed, len(splits)]).permutation(len(fresh))[:count]]
+    return fresh.iloc[np.random.default_rng([seed, TRANSFER]).permutation(len(fresh))[:count]]
 
 
 def _text_columns(rows: pd.DataFrame) -> list[str]:
@@ -94,9 +103,16 @@ def _describe(rows: pd.DataFrame, label_names: list[str]) -> dict:
     }
 
 
-def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], human_columns: list[str]) -> None:
+def _human_columns(rows: pd.DataFrame) -> list[str]:
+    return [column for column in rows if column.startswith(HUMAN_PREFIX)]
+
+
+def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], also_test: LabelledText | None) -> None:
     texts, seen = _text_columns(splits["train"]), folder / SPLITS_FOLDER
     write_parquet(seen / "train.parquet", splits["train"][["row_id", *texts, "label"]])
-    write_parquet(seen / "selection.parquet", splits["selection"][["row_id", *texts, "label", *human_columns]])
-    write_parquet(seen / "test.parquet", splits["test"][["row_id", *texts]])
-    write_parquet(folder / LABELS_FOLDER / "test.parquet", splits["test"][["row_id", "label", *human_columns]])
+    selection = splits["selection"]
+    write_parquet(seen / "selection.parquet", selection[["row_id", *texts, "label", *_human_columns(selection)]])
+    tested = {"test": splits["test"]} | ({"also_test": also_test.rows} if also_test else {})
+    for name, rows in tested.items():
+        write_parquet(seen / f"{name}.parquet", rows[["row_id", *texts]])
+        write_parquet(folder / LABELS_FOLDER / f"{name}.parquet", rows[["row_id", "label", *_human_columns(rows)]])

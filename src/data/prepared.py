@@ -5,7 +5,8 @@
                        selection.parquet  the same[, human_<label> per class]
                        test.parquet       row_id, text_a[, text_b]
                        transfer.parquet   row_id, text_a[, text_b]: rows for distillation, without labels; may be empty
-    data/<task>/test_labels/test.parquet  row_id, label[, human_<label> per class]
+                       also_test.parquet  the same, where the task has a second test set
+    data/<task>/test_labels/test.parquet  row_id, label[, human_<label> per class]; also_test.parquet likewise
 
 Training depends on splits/ alone; only `collect` reads test_labels/, so no choice can lean on them. Both are outputs of
 their own to DVC, because it can compare a whole output with its hash in dvc.lock where the files are not there.
@@ -41,7 +42,7 @@ class Split:
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """What training may know of a task: `test` and `transfer` have no labels."""
+    """What training may know of a task: only `train` and `selection` have labels."""
 
     name: str
     label_names: list[str]
@@ -50,6 +51,7 @@ class PreparedTask:
     selection: Split
     test: Split
     transfer: Split
+    also_test: Split | None = None
 
 
 def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
@@ -64,7 +66,8 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     description = read_json(folder / "task.json")
     if not isinstance(description, dict) or not {"label_names", "metrics"} <= description.keys():
         raise UserError(folder / "task.json", "names no labels or no metrics", DAMAGED)
-    splits = {split: _read_split(folder / f"{split}.parquet") for split in (*SPLITS, "transfer")}
+    names = (*SPLITS, "transfer", *(["also_test"] if "also_test" in description else []))
+    splits = {split: _read_split(folder / f"{split}.parquet") for split in names}
     return PreparedTask(name, description["label_names"], description["metrics"], **splits)
 
 
@@ -73,9 +76,9 @@ def load_description(name: str, root: Path = DATA_FOLDER) -> dict:
     return read_json(root / name / SPLITS_FOLDER / "task.json")
 
 
-def load_test_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
-    """Read the test labels, and the raters' shares where there are any. For the evaluation alone."""
-    return read_parquet(root / name / LABELS_FOLDER / "test.parquet")
+def load_test_labels(name: str, root: Path = DATA_FOLDER, split: str = "test") -> pd.DataFrame:
+    """Read the labels of test or also_test, and the raters' shares where there are any. For the evaluation alone."""
+    return read_parquet(root / name / LABELS_FOLDER / f"{split}.parquet")
 
 
 def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:

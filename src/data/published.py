@@ -13,6 +13,7 @@ from src.data.hub import read_hub
 from src.data.labels import is_one_of, label_numbers, typed
 from src.data.local import ENDINGS, SUFFIXES, UNTYPED, find_file, read_table
 from src.data.table import LabelledText
+from src.data.votes import raters_shares
 from src.errors import UserError
 from src.files import is_file, user_path
 from src.params import Glue, TaskSettings
@@ -103,4 +104,6 @@ def _labelled(place: str, raw: pd.DataFrame, settings: TaskSettings, split: str,
     rows, labels = rows[kept].reset_index(drop=True), raw[settings.label][kept]
     rows["label"] = label_numbers(place, labels, settings.labels, named_by_source)
     rows["group"] = rows["row_id"]
+    shares = raters_shares(place, raw[kept], settings.human or [], settings.labels)
+    rows = pd.concat([rows, shares.reset_index(drop=True)], axis=1)
     return LabelledText(rows, settings.labels, "see the data set's own page", dropped=int((~kept).sum()))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from src.data.published import read_split
 from src.data.splits import share_texts
 from src.data.table import LabelledText
@@ -12,13 +14,14 @@ from src.params import Params, check_metrics
 
 @dataclass(frozen=True)
 class Source:
-    """The labelled rows to cut splits from, and the data set's own test split where it has one.
+    """The labelled rows to cut splits from, and the task's own test split and second test set where it has them.
 
-    `overlap_left_out` counts the rows that test_overlap left out, because test has their text.
+    `overlap_left_out` counts the rows that test_overlap left out, because one of the two has their text.
     """
 
     rows: LabelledText
     test: LabelledText | None = None
+    also_test: LabelledText | None = None
     overlap_left_out: int = 0
 
     @property
@@ -39,12 +42,12 @@ def read_source(name: str, params: Params) -> Source:
         _check_metrics(name, settings.metrics, rows.label_names)
         return Source(rows)
     rows = _read_whole(name, params, "train_split", "")
-    if settings.test_split is None:
-        return Source(rows)
-    test = _read_whole(name, params, "test_split", ", or null, which cuts test from train")
-    if settings.test_overlap == "keep":
-        return Source(rows, test)
-    return _without_overlap(name, rows, test)
+    test = None
+    if settings.test_split is not None:
+        test = _read_whole(name, params, "test_split", ", or null, which cuts test from train")
+    _check_votes(f"task_settings.{name}.human", settings.human, test or rows)
+    source = Source(rows, test, _read_also_test(name, params))
+    return source if settings.test_overlap == "keep" else _without_overlap(name, source)
 
 
 def _read_whole(name: str, params: Params, key: str, other_way: str) -> LabelledText:
@@ -55,12 +58,32 @@ def _read_whole(name: str, params: Params, key: str, other_way: str) -> Labelled
     return data
 
 
-def _without_overlap(name: str, rows: LabelledText, test: LabelledText) -> Source:
-    shared = share_texts(rows.rows, test.rows)
-    rest = replace(rows, rows=rows.rows[~shared].reset_index(drop=True))
+def _read_also_test(name: str, params: Params) -> LabelledText | None:
+    settings, also = params.task(name), params.task(name).also_test
+    if also is None:
+        return None
+    own = also.model_dump(exclude={"name", "split", "text"}) | {"text": also.text or settings.text}
+    data = read_split(name, settings.model_copy(update=own), params.glue, also.split)
+    where = f"task_settings.{name}.also_test"
+    _check_labels(f"params.yaml: {where}", f"split '{also.split}'", data, "a split with rows of every label")
+    _check_votes(f"{where}.human", also.human, data)
+    return data
+
+
+def _check_votes(key: str, human: list[str] | None, data: LabelledText) -> None:
+    """What is tested on must have the votes that params name."""
+    if human is not None and not data.human_columns:
+        raise UserError(f"params.yaml: {key}", f"test has no columns {', '.join(human)}", "columns of votes, or null")
+
+
+def _without_overlap(name: str, source: Source) -> Source:
+    shared = np.zeros(len(source.rows.rows), dtype=bool)
+    for tested in filter(None, (source.test, source.also_test)):
+        shared |= share_texts(source.rows.rows, tested.rows)
+    rest = replace(source.rows, rows=source.rows.rows[~shared].reset_index(drop=True))
     where = f"params.yaml: task_settings.{name}.test_overlap"
     _check_labels(where, f"train, less the {shared.sum()} rows with a text of test,", rest, "keep them: keep")
-    return Source(rest, test, int(shared.sum()))
+    return replace(source, rows=rest, overlap_left_out=int(shared.sum()))
 
 
 def _check_labels(where: str, what: str, data: LabelledText, allowed: str) -> None:

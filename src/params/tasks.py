@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from src.params.runs import TaskArms, TaskTraining
-from src.params.types import Commit, Count, CountOrZero, DroppedLabel, LabelName, Metric, Section, Seed, Share
+from src.params.types import ArmName, Commit, Count, CountOrZero, DroppedLabel, LabelName, Metric, Section, Seed, Share
 
 
 class Splits(Section):
@@ -36,6 +36,31 @@ class MaxRows(Section):
     transfer: CountOrZero = 0
 
 
+class AlsoTest(Section):
+    """A second labelled test set of a task, which its runs predict too. Only measures of it are kept in git.
+
+    `name` goes before its metrics. Other keys are as in `TaskSettings`; `text` None is the task's own.
+    """
+
+    name: ArmName
+    source: Literal["folder", "hub"]
+    path: str
+    split: str
+    part: str | None = None
+    revision: Commit | None = None
+    text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
+    label: str = "label"
+    human: list[str] | None = None
+    drop_labels: list[DroppedLabel] = Field(default_factory=list)
+    quoting: Annotated[bool, Field(strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _revision_belongs_to_the_hub(self) -> "AlsoTest":
+        if (self.source == "hub") != (self.revision is not None):
+            raise ValueError("source hub needs a revision, source folder takes none (null)")
+        return self
+
+
 class TaskSettings(Section):
     """One classification task.
 
@@ -43,6 +68,8 @@ class TaskSettings(Section):
     or two text columns: `path` is then the hub id (with `revision`) or the folder. `test_split` names the
     labelled split that serves as test; without one (null) the test rows are cut from train. `transfer_file` is
     a local file of more texts without labels, in the columns of `text` (vader: a column text).
+
+    `human` names columns of votes or shares, one per label in their order; train may lack them, test may not.
 
     Rows whose label is in `drop_labels` are left out (None: rows without a label). `quoting` says whether quotes of
     a .tsv or .csv file enclose fields (None: always in .csv, and where nothing else is possible in .tsv).
@@ -58,6 +85,7 @@ class TaskSettings(Section):
     revision: Commit | None = None
     text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
     label: str = "label"
+    human: list[str] | None = None
     labels: Annotated[list[LabelName], Field(min_length=2)] | None = None
     train_split: str = "train"
     test_split: str | None = "validation"
@@ -65,6 +93,7 @@ class TaskSettings(Section):
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
     quoting: Annotated[bool, Field(strict=True)] | None = None
     test_overlap: Literal["keep", "drop"] = "keep"
+    also_test: AlsoTest | None = None
     training: TaskTraining = TaskTraining()
     arms: TaskArms = TaskArms()
 
@@ -93,6 +122,14 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _every_label_has_its_votes(self) -> "TaskSettings":
+        second = self.also_test.human if self.also_test else None
+        for key, columns in (("human", self.human), ("also_test.human", second)):
+            if columns is not None and (len(columns) != len(self.labels or []) or len({*columns}) < len(columns)):
+                raise ValueError(f"{key} needs a column for each label, and each once")
+        return self
+
+    @model_validator(mode="after")
     def _no_label_is_dropped(self) -> "TaskSettings":
         if both := [label for label in self.drop_labels if str(label) in (self.labels or [])]:
             raise ValueError(f"drop_labels holds {both[0]!r}, which is one of labels")
@@ -108,6 +145,8 @@ class TaskSettings(Section):
         }[self.source]
         if self.transfer_file is not None and not self.max_rows.transfer:
             raise ValueError("transfer_file needs max_rows.transfer above 0")
+        if self.source == "vader" and (self.human or self.also_test):
+            raise ValueError("human and also_test are of the other sources: vader has ratings of its own")
         if self.source == "vader" and self.drop_labels:
             raise ValueError("drop_labels is of the other sources: every row of vader has its label from its ratings")
         missing = [key for key in needed if getattr(self, key) is None]

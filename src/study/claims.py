@@ -105,7 +105,7 @@ def claims_content(found: list[dict[str, Any]]) -> dict[str, Any]:
     headline: dict[str, Any] = {}
     for claim in found:
         if "difference" in claim:
-            headline[claim["name"]] = round(claim["difference"], 3)
+            headline[claim["name"]] = round(claim["difference"], 3) + 0.0  # no -0.0
         if "low" in claim:
             headline[f"{claim['name']}_interval"] = f"{claim['low']:.3f} to {claim['high']:.3f}"
         headline[f"{claim['name']}_verdict"] = claim["verdict"]
@@ -119,15 +119,18 @@ def load_claims(path: Path) -> list[dict[str, Any]]:
 
 def sentence(claim: dict[str, Any]) -> str:
     """A claim with its verdict in words."""
-    text = f"{claim['statement']}: {claim['verdict']} ({claim['reason']})."
+    return f"{claim['statement']}: {claim['verdict']} ({claim['reason']}). {in_numbers(claim)}".rstrip()
+
+
+def in_numbers(claim: dict[str, Any]) -> str:
+    """What the verdict is made of; nothing where the claim is about no task."""
     if "difference" not in claim:
-        return text
-    text += f" {claim['family']} less {claim['against']}: {claim['difference']:+.4f}"
+        return ""
+    text = f"{claim['family']} less {claim['against']}: {claim['difference']:+.4f}"
     if "low" in claim:
-        text += (
-            f", interval {claim['low']:+.4f} to {claim['high']:+.4f}, smallest visible {claim['smallest_visible']:.4f}"
-        )
-    return f"{text}; {claim['wins']} of {claim['count']} tasks gain."
+        text += f", interval {claim['low']:+.4f} to {claim['high']:+.4f}"
+        text += f", smallest visible effect {claim['smallest_visible']:.4f}"
+    return f"{text}; {claim['wins']} of {claim['count']} tasks gain (p {claim['p_wins']:.3f})."
 
 
 def _facts(claim: Claim) -> dict[str, Any]:

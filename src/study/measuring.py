@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import pandas as pd
 
-from src.study.intervals import RunValues, products_of
+from src.study.also_test import recorded_metrics
+from src.study.intervals import RunValues
 from src.study.records import TaskRecords
-from src.study.statistics import Measured, PredictedRows, best_temperature, statistics_of
+from src.study.statistics import PredictedRows, best_temperature, metrics_of_runs
 
 FEATURE_MEASURES = ("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm")
 RunKey = tuple[str, str, int]  # role, arm, seed
@@ -37,23 +37,19 @@ class MeasuredTask:
 
 
 def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
-    """Measure every run of a task on test."""
+    """Measure every run of a task on test; what was measured on its second test set joins in."""
     labels, human, logits = records.split_labels("test"), records.human("test"), records.logits("test")
     fitted = temperatures(records) if human is not None else {}
     keys = list(records.runs[["role", "arm", "seed"]].itertuples(index=False, name=None))
     rows = [PredictedRows(labels, logits[key], human, fitted.get(key, 1.0)) for key in keys]
     metrics = metrics_of_runs(rows, records.task["metrics"], ece_bins)
+    if records.also_test is not None:
+        metrics |= recorded_metrics(records.also_test)
     own = records.runs.drop(columns=["role", "arm", "seed"])
     columns = pd.DataFrame({name: values.of_runs for name, values in metrics.items()})
     runs = pd.concat([records.runs[["role", "arm", "seed"]], columns, own], axis=1)
     metrics |= {name: RunValues(own[name].to_numpy()) for name in FEATURE_MEASURES}
     return MeasuredTask(records.task["task"], records.primary, runs, metrics)
-
-
-def metrics_of_runs(runs: list[PredictedRows], task_metrics: list[str], ece_bins: int) -> dict[str, RunValues]:
-    """Every statistic of runs that predict the same rows."""
-    statistics = statistics_of(task_metrics, runs[0].human is not None, ece_bins)
-    return {name: run_values([statistic(run) for run in runs]) for name, statistic in statistics.items()}
 
 
 def temperatures(records: TaskRecords) -> dict[RunKey, float]:
@@ -65,12 +61,3 @@ def temperatures(records: TaskRecords) -> dict[RunKey, float]:
     labels, human = records.split_labels("selection"), records.human("selection")
     runs = records.logits("selection")
     return {key: best_temperature(PredictedRows(labels, logits, human)) for key, logits in runs.items()}
-
-
-def run_values(found: list[Measured]) -> RunValues:
-    """A statistic of runs that predict the same rows."""
-    of_runs = np.array([one.value for one in found])
-    if found[0].of_rows is None:
-        return RunValues(of_runs, has_error=False)
-    table = np.stack([one.of_rows for one in found])
-    return RunValues(of_runs, products_of(table), table.shape[1])

@@ -8,11 +8,14 @@
                                                         row_id, label[, human_<label>]
                                    predictions.parquet  role, arm, seed, split, row_id, logit_0 ... logit_C-1
                                    clusters.parquet     2-D projection of test features, first seed
+                                   also_test.json       measures of a second test set, where the task has one
+                                   code.json            the hash of the code that training depends on
 
 All statistics and figures follow from them without training. Labels and predictions list the same rows in the
 same order.
 """
 
+import hashlib
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,9 +32,21 @@ from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import is_file, new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
 from src.runs import RUNS_FOLDER, RunName, RunResult, load_run, split_logits
+from src.study.also_test import measured_also_test
 
 METRICS_FOLDER = Path("metrics")
 MEASURED_SPLITS = ("selection", "test")
+REPOSITORY = Path(__file__).parent.parent.parent
+TRAINING_CODE = (
+    "src/core/*.py",
+    "src/arms.py",
+    "src/archives.py",
+    "src/runs.py",
+    "src/data/prepared.py",
+    "stages/finetune.py",
+    "stages/student.py",
+    "stages/distill.py",
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class TaskRecords:
     labels: dict[str, pd.DataFrame]
     predictions: pd.DataFrame
     clusters: pd.DataFrame
+    also_test: dict | None
 
     @property
     def label_names(self) -> list[str]:
@@ -76,8 +92,10 @@ def records_folder(study: str, task: str) -> Path:
     return METRICS_FOLDER / study / "records" / task
 
 
-def collect_task(task: str, names: list[RunName], folder: Path) -> None:
+def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int) -> None:
     """Gather the results of the named runs of a task into `folder`.
+
+    A second test set is measured here and now: its rows and votes may not be ours to publish, and are not kept.
 
     Raises:
         UserError: a run is missing, or its rows are not those of the prepared task.
@@ -85,8 +103,13 @@ def collect_task(task: str, names: list[RunName], folder: Path) -> None:
     _warn_of_strays(task, names)
     runs = {name: load_run(name.folder()) for name in names}
     labels = {"selection": load_selection_labels(task), "test": load_test_labels(task)}
+    description = load_description(task)
     with new_folder(folder) as draft:
-        write_json(draft / "task.json", load_description(task))
+        write_json(draft / "task.json", description)
+        write_json(draft / "code.json", {"sha256": training_code()})
+        if "also_test" in description:
+            measures = measured_also_test(description, list(runs.values()), labels["selection"], ece_bins)
+            write_json(draft / "also_test.json", measures)
         write_json(draft / "environment.json", _environments(runs))
         write_csv(draft / "runs.csv", _run_table(runs, labels))
         write_csv(draft / "history.csv", _with_names({name: run.history for name, run in runs.items()}))
@@ -112,7 +135,16 @@ def load_records(study: str, task: str, splits: Iterable[str] = MEASURED_SPLITS)
         labels={split: read_parquet(folder / f"{split}_labels.parquet") for split in splits},
         predictions=read_parquet(folder / "predictions.parquet"),
         clusters=read_parquet(folder / "clusters.parquet"),
+        also_test=read_json(folder / "also_test.json") if is_file(folder / "also_test.json") else None,
     )
+
+
+def training_code() -> str:
+    """The SHA-256 of the names and bytes of the code that training depends on, as dvc.yaml lists it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in TRAINING_CODE for path in REPOSITORY.glob(pattern)):
+        digest.update(path.relative_to(REPOSITORY).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 def _warn_of_strays(task: str, names: list[RunName]) -> None:

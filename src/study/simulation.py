@@ -18,8 +18,8 @@ from scipy.special import expit
 from src.params import Claim
 from src.study.claims import VERDICTS, judged
 from src.study.intervals import Estimate, mean_over_seeds_and_rows, products_of
-from src.study.measuring import MeasuredTask, run_values
-from src.study.statistics import PredictedRows, statistics_of
+from src.study.measuring import MeasuredTask
+from src.study.statistics import PredictedRows, run_values, statistics_of
 from src.study.summary import compared_task, comparisons_table
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]

@@ -17,6 +17,7 @@ from scipy.special import log_softmax
 
 from src.core import metrics
 from src.core.metrics import ClassCounts, ClassScore
+from src.study.intervals import RunValues, products_of
 
 STEP = 0.01  # of a row's weight, either way: its square over that of N is the relative error of a derivative
 MOST_EXACT_SEEDS = 32  # whose 2^32 sign flips are counted in 5 ms; eight more take 80 ms
@@ -73,6 +74,21 @@ def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> d
             metrics.kl_to_human_rows(rows.human, rows.logits / rows.best_temperature)
         )
     return chosen
+
+
+def metrics_of_runs(runs: list[PredictedRows], task_metrics: list[str], ece_bins: int) -> dict[str, RunValues]:
+    """Every statistic of runs that predict the same rows."""
+    statistics = statistics_of(task_metrics, runs[0].human is not None, ece_bins)
+    return {name: run_values([statistic(run) for run in runs]) for name, statistic in statistics.items()}
+
+
+def run_values(found: list[Measured]) -> RunValues:
+    """A statistic of runs that predict the same rows."""
+    of_runs = np.array([one.value for one in found])
+    if found[0].of_rows is None:
+        return RunValues(of_runs, has_error=False)
+    table = np.stack([one.of_rows for one in found])
+    return RunValues(of_runs, products_of(table), table.shape[1])
 
 
 def best_temperature(rows: PredictedRows) -> float:

@@ -1,0 +1,135 @@
+"""The report's charts, as Vega-Lite specifications: hover tells what a mark is, menus choose the task and the metric.
+
+Views and datasets have names of their own, so that equal results give equal bytes.
+"""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from src.study.records import TaskRecords
+
+alt.data_transformers.disable_max_rows()
+
+Spec = dict[str, Any]
+DIGITS = 5  # as many as can be told apart in a chart
+CMI = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
+HEIGHT, LINE = 320, 22  # pixels, of a chart and of a line of names
+MOST_COLOURS = 10  # of the palette
+
+
+def claim_chart(claim: dict[str, Any], name: str) -> Spec:
+    """The difference of a claim on each task and over tasks, with intervals and a line at 0."""
+    keys = ["difference", "low", "high", "p", "p_holm"]
+    over = {key: claim.get(key) for key in keys} | {"task": "mean over tasks"}
+    rows = pd.DataFrame([*claim["tasks"], *([over] if len(claim["tasks"]) > 1 else [])]).reindex(
+        columns=["task", *keys]
+    )
+    base = alt.Chart(rows.round(DIGITS)).encode(y=alt.Y("task:N", sort=None, title=None))
+    title = f"{claim['family']} less {claim['against']} ({claim['metric']})"
+    tooltip = [alt.Tooltip(f"{key}:{'N' if key == 'task' else 'Q'}") for key in rows.columns]
+    points = base.mark_point(filled=True, size=70).encode(x=alt.X("difference:Q", title=title), tooltip=tooltip)
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 3], color="grey").encode(x="zero:Q")
+    return _spec(alt.layer(zero, *_intervals(base, rows), points), name, LINE * (1 + len(rows)))
+
+
+def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str) -> Spec:
+    """Every metric per arm: a ring a seed, a dot their mean, a line its interval.
+
+    Args:
+        runs, arms: the study's tables.
+        primary: the metric to begin with.
+    """
+    metrics = [metric for metric in arms["metric"].unique() if metric in runs]
+    seeds = runs.melt(["task", "role", "arm", "seed"], metrics, "metric", "value").dropna(subset="value")
+    params, shown = _menus({"task": arms["task"].unique().tolist(), "metric": metrics}, {"metric": primary})
+    y = alt.Y("label:N", sort=None, title=None)
+    means = alt.Chart(_labelled(arms.drop(columns=["std", "n"]))).transform_filter(shown).encode(y=y)
+    tooltip = ["task:N", "role:N", "arm:N", "metric:N"]
+    rings = alt.Chart(_labelled(seeds)).transform_filter(shown).mark_point(size=60, opacity=0.7)
+    rings = rings.encode(y=y, x=alt.X("value:Q", scale=alt.Scale(zero=False)), tooltip=[*tooltip, "seed:N", "value:Q"])
+    dots = means.mark_point(filled=True, size=80, color="black")
+    dots = dots.encode(x=alt.X("mean:Q", title="on test"), tooltip=[*tooltip, "mean:Q", "low:Q", "high:Q"])
+    lines = len(arms[["role", "arm"]].drop_duplicates())
+    return _spec(alt.layer(*_intervals(means, arms), rings, dots).add_params(*params), name, LINE * (1 + lines))
+
+
+def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
+    """CMI on test against each task's primary metric, a mark a run."""
+    keys, spaces = ["task", "role", "arm", "seed"], {"class_cmi": "class", "feature_cmi": "feature"}
+    scores = pd.concat([own.assign(score=own[primary[task]]) for task, own in runs.groupby("task", sort=False)])
+    rows = scores.rename(columns=spaces).melt([*keys, "score"], list(spaces.values()), "space", "CMI")
+    params, shown = _menus({"task": list(primary), "space": list(spaces.values())})
+    chart = alt.Chart(_labelled(rows)).transform_filter(shown).mark_point(filled=True, size=70)
+    axis = {"scale": alt.Scale(zero=False)}
+    chart = chart.encode(
+        x=alt.X("CMI:Q", title="CMI on test (nats)", **axis),
+        y=alt.Y("score:Q", title="first metric on test", **axis),
+        color=_colour(rows),
+        shape=alt.Shape("role:N", title=None, legend=alt.Legend(orient="bottom")),
+        tooltip=["role:N", "arm:N", "seed:N", "CMI:Q", "score:Q"],
+    )
+    return _spec(chart.add_params(*params), name, HEIGHT)
+
+
+def epochs_chart(records: list[TaskRecords], name: str) -> Spec:
+    """What was measured on selection after each epoch, means over seeds."""
+    measures = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
+    tables = []
+    for one in records:
+        named = {f"selection_{one.primary}": "first metric"} | measures
+        means = (
+            one.history.rename(columns=named).groupby(["role", "arm", "epoch"], sort=False)[[*named.values()]].mean()
+        )
+        long = means.reset_index().melt(["role", "arm", "epoch"], [*named.values()], "measure", "value")
+        tables.append(long.assign(task=one.task["task"]))
+    rows = pd.concat(tables)
+    menus = {"task": rows["task"].unique().tolist(), "measure": rows["measure"].unique().tolist()}
+    params, shown = _menus(menus | {"role": rows["role"].unique().tolist()})
+    chart = alt.Chart(_labelled(rows)).transform_filter(shown).mark_line(point=True)
+    chart = chart.encode(
+        x=alt.X("epoch:O", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        y=alt.Y("value:Q", title="on selection", scale=alt.Scale(zero=False)),
+        color=_colour(rows),
+        tooltip=["arm:N", "epoch:O", "value:Q"],
+    )
+    return _spec(chart.add_params(*params), name, HEIGHT)
+
+
+def _epochs(records: TaskRecords) -> pd.DataFrame:
+    keys, names = ["role", "arm", "epoch"], {f"selection_{records.primary}": "first metric"} | CMI
+    means = records.history.rename(columns=names).groupby(keys, sort=False)[[*names.values()]].mean()
+    return means.reset_index().melt(keys, [*names.values()], "measure", "value").assign(task=records.task["task"])
+
+
+def _intervals(base: alt.Chart, rows: pd.DataFrame) -> list[alt.Chart]:
+    """A line from low to high; no layer where no row has an interval."""
+    lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    return [lines] if rows["low"].notna().any() else []
+
+
+def _menus(choices: dict[str, list[str]], first: dict[str, str] | None = None) -> tuple[list[alt.Parameter], str]:
+    """A menu a column, and the filter for the rows that they choose."""
+    params = [
+        alt.param(name=f"{key}_menu", bind=alt.binding_select(options=options, name=f"{key} "), value=value)
+        for key, options in choices.items()
+        if (value := (first or {}).get(key, options[0])) is not None
+    ]
+    return params, " && ".join(f"datum.{key} == {key}_menu" for key in choices)
+
+
+def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with role and arm in one column, numbers as short as a chart needs them."""
+    return rows.assign(label=rows["role"] + " " + rows["arm"]).round(DIGITS)
+
+
+def _colour(rows: pd.DataFrame) -> alt.Color:
+    scheme = "tableau10" if rows["arm"].nunique() <= MOST_COLOURS else "tableau20"
+    legend = alt.Legend(orient="bottom", columns=2, labelLimit=150, symbolLimit=0)
+    return alt.Color("arm:N", sort=None, title=None, scale=alt.Scale(scheme=scheme), legend=legend)
+
+
+def _spec(chart: alt.Chart | alt.LayerChart, name: str, height: int) -> Spec:
+    """The specification of a chart as wide as its place."""
+    return chart.properties(width="container", height=height, name=name).configure_view(stroke=None).to_dict()

@@ -1,0 +1,145 @@
+"""The report of a study: one page that holds all it needs, for a reader who runs nothing."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import jinja2
+import numpy as np
+import pandas as pd
+import vl_convert
+from ruamel.yaml import YAML
+
+from src.core.metrics import CLASS_SCORES, ClassCounts
+from src.files import new_file, read_json
+from src.params import Params
+from src.runs import runs_of_task
+from src.study import charts
+from src.study.claims import in_numbers
+from src.study.records import TaskRecords, records_folder
+
+TEMPLATE = Path(__file__).with_suffix(".html.jinja")
+TABLE_METRICS = ("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi")
+NOT_SHOWN = {"checkpoints": True, "task_settings": True}  # of params: of no importance, and of other tasks
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """What `evaluate` and `collect` leave of a study: its tables, its claims, and its records by task."""
+
+    params: Params
+    runs: pd.DataFrame
+    arms: pd.DataFrame
+    trials: pd.DataFrame
+    claims: list[dict[str, Any]]
+    records: dict[str, TaskRecords]
+
+    @property
+    def primary(self) -> dict[str, str]:
+        """The primary metric of each task."""
+        return {task: records.primary for task, records in self.records.items()}
+
+
+def write_report(target: Path, results: StudyResults) -> None:
+    """Write the page; equal results give equal bytes."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    specs = chart_specs(results)
+    page = environment.get_template(TEMPLATE.name).render(
+        study=results.params.study,
+        command=_command(results.params.study),
+        claims=[claim | {"in_numbers": in_numbers(claim)} for claim in results.claims],
+        tasks=[_task(results, task) for task in results.records],
+        runs=_run_counts(results),
+        params=_as_yaml(results.params),
+        charts=list(specs),
+        specs=json.dumps(specs, allow_nan=False).replace("<", "\\u003c"),
+        library=chart_library(),
+    )
+    with new_file(target) as draft:
+        draft.write_text(page, encoding="utf-8")
+
+
+def chart_library() -> str:
+    """The JavaScript that draws the charts, all of it: no network is asked for any."""
+    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    return vl_convert.javascript_bundle(vl_version=version)
+
+
+def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
+    """The charts by the id of their place in the page."""
+    specs = {
+        f"claim-{claim['name']}": charts.claim_chart(claim, f"claim_{claim['name']}")
+        for claim in results.claims
+        if claim["tasks"]
+    }
+    first = next(iter(results.primary.values()))
+    specs["scores"] = charts.scores_chart(results.runs, results.arms, first, "scores")
+    specs["cmi"] = charts.cmi_chart(results.runs, results.primary, "cmi")
+    specs["epochs"] = charts.epochs_chart(list(results.records.values()), "epochs")
+    return specs
+
+
+def majority_scores(description: dict[str, Any]) -> dict[str, float]:
+    """The task's metrics on test if every row is taken for the most frequent label of train."""
+    train, test = (np.array(list(description["splits"][split]["labels"].values())) for split in ("train", "test"))
+    predicted = np.where(np.arange(len(test)) == train.argmax(), test.sum(), 0)
+    counts = ClassCounts(*np.minimum([test, test, predicted], [predicted, test, predicted]).astype(float))
+    return {metric: float(CLASS_SCORES[metric](counts)) for metric in description["metrics"]}
+
+
+def _task(results: StudyResults, task: str) -> dict[str, Any]:
+    """A task's tables, and what its data are."""
+    records, own = results.records[task], results.arms[results.arms["task"] == task]
+    metrics = [*records.task["metrics"], *(name for name in TABLE_METRICS if (own["metric"] == name).any())]
+    seeds = results.runs[results.runs["task"] == task]
+    folder = records_folder(results.params.study, task)
+    return {
+        "name": task,
+        "description": records.task,
+        "metrics": metrics,
+        "majority": majority_scores(records.task),
+        "arms": [_arm(rows, metrics) for rows in own.groupby(["role", "arm"], sort=False)],
+        "seeds": [_seeds(rows, records.primary) for rows in seeds.groupby(["role", "arm"], sort=False)],
+        "trials": results.trials[results.trials["task"] == task].to_dict("records"),
+        "environment": read_json(folder / "environment.json"),
+        "code": read_json(folder / "code.json")["sha256"],
+    }
+
+
+def _arm(rows: tuple[tuple[str, str], pd.DataFrame], metrics: list[str]) -> dict[str, Any]:
+    """A line of the table: the mean of each metric, and the interval of the first."""
+    (role, arm), table = rows
+    found = table.set_index("metric")
+    first = found.loc[metrics[0]]
+    interval = None if pd.isna(first["low"]) else (float(first["low"]), float(first["high"]))
+    return {"role": role, "arm": arm, "means": found.loc[metrics, "mean"].tolist(), "interval": interval}
+
+
+def _seeds(rows: tuple[tuple[str, str], pd.DataFrame], primary: str) -> dict[str, Any]:
+    (role, arm), table = rows
+    values = table.sort_values("seed")[["seed", primary, "best_epoch"]].itertuples(index=False, name=None)
+    return {"role": role, "arm": arm, "runs": list(values)}
+
+
+def _run_counts(results: StudyResults) -> dict[str, Any]:
+    asked = {str(run) for task in results.records for run in runs_of_task(results.params, task)}
+    keys = results.runs[["task", "role", "arm", "seed"]].itertuples(index=False, name=None)
+    return {"asked": len(asked), "missing": sorted(asked - {"/".join(map(str, key)) for key in keys})}
+
+
+def _command(study: str) -> str:
+    return f"make study NAME={study}" if Path("studies", f"{study}.yaml").is_file() else "make repro"
+
+
+def _as_yaml(params: Params) -> str:
+    """The params of the study, without those of other tasks."""
+    content = params.model_dump(exclude=NOT_SHOWN, exclude_defaults=True)
+    content["task_settings"] = {task: params.task(task).model_dump(exclude_defaults=True) for task in params.tasks}
+    stream = io.StringIO()
+    YAML().dump(content, stream)
+    return stream.getvalue()
