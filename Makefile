@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup repro statistics study test test-slow faults models bench intervals lint format pins clean
+.PHONY: help setup repro statistics study test test-slow faults models bench intervals page lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -57,6 +57,9 @@ bench: setup ## time training against its peers and the machine; writes benchmar
 
 intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md
 	@$(RUN) python -m src.study.simulation $(INTERVALS)
+
+page: setup ## write .dvc/page.html, the page of `dvc plots`, from the pinned chart library
+	@$(RUN) python -m src.study.dvc_page
 
 lint: setup ## check style
 	@$(RUN) ruff check . && ruff format --check .

@@ -2,6 +2,8 @@
 
 import json
 import random
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,18 @@ def tiny_data(tmp_path) -> Path:
         lines = [json.dumps(row) for row in labelled_texts(rows, seed)]
         (folder / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
     return folder
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch) -> Callable:
+    """Call a stage in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def stage(module, *arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["stage", *arguments])
+        module.main()
+
+    return stage
 
 
 def labelled_texts(rows: int, seed: int, noise: float = 0.0) -> list[dict]:

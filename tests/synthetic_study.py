@@ -46,35 +46,52 @@ def make_study(
     dump_yaml("params.yaml", content)
     params, generator = Params.model_validate(content), np.random.default_rng(0)
     truth = {split: generator.integers(len(labels), size=count) for split, count in rows.items()}
-    _prepare(DATA_FOLDER / task, task, labels, truth)
-    for name in runs_of_task(params, task):
-        save_run(name.folder(), _run(len(labels), truth, epochs, width, generator))
+    splits = {split: pd.DataFrame({"row_id": map(str, range(len(own))), "label": own}) for split, own in truth.items()}
+    _prepare(DATA_FOLDER / task, task, labels, splits)
+    make_runs(params, task, splits, epochs, width, generator)
     return params
 
 
-def _prepare(folder: Path, task: str, labels: list[str], truth: dict[str, np.ndarray]) -> None:
-    description = {"task": task, "label_names": labels, "metrics": ["accuracy"], "human_ratings": False}
+def make_runs(
+    params: Params,
+    task: str,
+    splits: Mapping[str, pd.DataFrame],
+    epochs: int = 2,
+    width: int = 8,
+    generator: np.random.Generator | None = None,
+) -> None:
+    """Write the runs of a prepared task, whose splits have the columns row_id and label."""
+    generator = generator or np.random.default_rng(0)
+    classes = 1 + max(int(split["label"].max()) for split in splits.values())
+    for name in runs_of_task(params, task):
+        save_run(name.folder(), _run(classes, splits, epochs, width, generator))
+
+
+def _prepare(folder: Path, task: str, labels: list[str], splits: dict[str, pd.DataFrame]) -> None:
+    facts = {split: _facts(own["label"], labels) for split, own in ({"train": splits["test"]} | splits).items()}
+    description = {"task": task, "licence": "none", "label_names": labels, "metrics": ["accuracy"], "splits": facts}
     write_json(folder / SPLITS_FOLDER / "task.json", description)
     for split, file in (("selection", f"{SPLITS_FOLDER}/selection.parquet"), ("test", f"{LABELS_FOLDER}/test.parquet")):
-        write_parquet(folder / file, pd.DataFrame({"row_id": _row_ids(truth[split]), "label": truth[split]}))
+        write_parquet(folder / file, splits[split])
+
+
+def _facts(truth: pd.Series, labels: list[str]) -> dict[str, Any]:
+    counts = np.bincount(truth, minlength=len(labels))
+    return {"rows": len(truth), "labels": dict(zip(labels, counts.tolist(), strict=True)), "sha256": "0"}
 
 
 def _run(
-    classes: int, truth: dict[str, np.ndarray], epochs: int, width: int, generator: np.random.Generator
+    classes: int, splits: Mapping[str, pd.DataFrame], epochs: int, width: int, generator: np.random.Generator
 ) -> RunResult:
     logits, features = {}, {}
-    for split, labels in truth.items():
-        noise = generator.standard_normal((len(labels), classes), np.float32)
-        logits[split] = noise + 3 * np.eye(classes, dtype=np.float32)[labels]
-        features[split] = generator.standard_normal((len(labels), width), np.float32)
+    for split, rows in splits.items():
+        noise = generator.standard_normal((len(rows), classes), np.float32)
+        logits[split] = noise + 3 * np.eye(classes, dtype=np.float32)[rows["label"]]
+        features[split] = generator.standard_normal((len(rows), width), np.float32)
     history = pd.DataFrame({"epoch": range(1, epochs + 1)} | {key: generator.random(epochs) for key in HISTORY})
     return RunResult(
         record={"best_epoch": epochs, "epochs": epochs, "steps": epochs, "environment": {"device": "none"}},
         history=history,
-        logits=logits_table(logits, {split: _row_ids(labels) for split, labels in truth.items()}),
+        logits=logits_table(logits, {split: rows["row_id"].tolist() for split, rows in splits.items()}),
         features=features,
     )
-
-
-def _row_ids(labels: np.ndarray) -> list[str]:
-    return [str(number) for number in range(len(labels))]

@@ -278,7 +278,7 @@ PARAMS = {
     "unknown pair": (
         "a comparison with an arm that does not exist",
         ("evaluate.pairs", [{"role": "student", "arm": "kd-ce", "against": "kd-nosuch"}]),
-        "evaluate.pairs: unknown student arm 'kd-nosuch'; allowed: plain, kd-ce, kd-cmi_min, kd-cmi_max",
+        "evaluate.pairs: unknown student arm or family 'kd-nosuch'; allowed: plain, kd-ce, kd-cmi_min, kd-cmi_max",
     ),
     "two students of one name": (
         "a teacher arm whose student is called as that of a matched pair",
@@ -532,6 +532,31 @@ TASKS = {
         "labels to drop of VADER, whose labels are made from ratings",
         {"source": "vader", "part": "movie", "drop_labels": [-1]},
         "drop_labels is of the other sources",
+    ),
+    "votes for one label": (
+        "a column of votes for one label of two",
+        {"human": ["yes"]},
+        "task_settings.tiny: not acceptable",
+    ),
+    "votes of two labels in one column": (
+        "one column of votes for two labels",
+        {"human": ["yes", "yes"]},
+        "human needs a column for each label, and each once",
+    ),
+    "votes of vader": (
+        "columns of votes for VADER, which has ratings of its own",
+        {"source": "vader", "part": "movie", "human": ["no", "yes"]},
+        "human and also_test are of the other sources: vader has ratings of its own",
+    ),
+    "second test set at a branch": (
+        "a second test set on the hub without a revision",
+        {"also_test": {"name": "rated", "source": "hub", "path": "a/b", "split": "test"}},
+        "source hub needs a revision, source folder takes none (null)",
+    ),
+    "learning rate of a task": (
+        "a learning rate of a task that is no number",
+        {"training": {"teacher": {"lr": "fast"}}},
+        "task_settings.tiny.training.teacher.lr: not acceptable (got 'fast')",
     ),
     "word for quoting": ("a word for quoting", {"quoting": "minimal"}, "tiny.quoting: not acceptable (got 'minimal')"),
     "true for overlap": (
@@ -902,6 +927,9 @@ ROWS = {
     ),
 }
 
+VOTED = {"human": ["no", "yes"]}
+SECOND = {"name": "rated", "source": "folder", "path": "source", "split": "votes"}
+
 # Rows that only the task's settings make wrong: (what is broken, (settings, file, content), expected)
 ROWS_AND_SETTINGS = {
     "place or name": (
@@ -933,6 +961,50 @@ ROWS_AND_SETTINGS = {
         "no train row of one label that is not in test too",
         ({"test_overlap": "drop"}, "train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "good", "label": 1}'),
         "tiny.test_overlap: train, less the 1 rows with a text of test, has no row of label 'positive'",
+    ),
+    "half of the votes": (
+        "votes for one label of two",
+        (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "yes": 3}\n'),
+        "train.jsonl: no column 'no' (human); allowed: sentence, label, yes",
+    ),
+    "less than no votes": (
+        "votes below 0",
+        (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "no": -1, "yes": 3}\n'),
+        "train.jsonl, row 0: column 'no' holds -1; allowed: votes or shares, numbers from 0 on, not all of them 0",
+    ),
+    "word for votes": (
+        "a word where votes belong",
+        (VOTED, "train.csv", "sentence,label,no,yes\na,1,0,many\n"),
+        "train.csv, row 0: column 'yes' holds 'many'; allowed: votes or shares",
+    ),
+    "votes missing": (
+        "votes that a row lacks",
+        (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "no": 0, "yes": null}\n'),
+        "train.jsonl, row 0: column 'yes' holds",
+    ),
+    "nobody voted": (
+        "a row for which nobody voted",
+        (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "no": 0, "yes": 0}\n'),
+        "train.jsonl, row 0: nobody voted; allowed: votes or shares",
+    ),
+    "test without votes": (
+        "a test split without the votes that are named",
+        (VOTED, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}\n'),
+        "task_settings.tiny.human: test has no columns no, yes; columns of votes, or null",
+    ),
+    "second test set without a label": (
+        "a second test set without rows of one label",
+        ({"also_test": SECOND}, "votes.jsonl", '{"sentence": "a", "label": 1}\n'),
+        "tiny.also_test: split 'votes' has no row of label 'negative'; a split with rows of every label",
+    ),
+    "second test set without votes": (
+        "a second test set without the votes that are named",
+        (
+            {"also_test": SECOND | VOTED},
+            "votes.jsonl",
+            '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}\n',
+        ),
+        "tiny.also_test.human: test has no columns no, yes; columns of votes, or null",
     ),
     "one text of a label": (
         "a label of one text, which no cut can put on both sides",
@@ -1046,7 +1118,7 @@ def test_rows(workplace, refused, case):
 @table(ROWS_AND_SETTINGS)
 def test_rows_and_settings(workplace, refused, case):
     settings, name, content = case.damage
-    if name == "validation.jsonl":
+    if name in ("validation.jsonl", "votes.jsonl"):
         Path("source", name).write_text(content)
     else:
         write_source(name, content)

@@ -18,19 +18,6 @@ from src.study.records import TaskRecords, load_records
 from tests.conftest import REPOSITORY
 from tests.synthetic_study import make_study
 
-
-@pytest.fixture
-def call(tmp_path, monkeypatch) -> Callable:
-    """Call a stage in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def stage(module, *arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["stage", *arguments])
-        module.main()
-
-    return stage
-
-
 # ru_maxrss would be no less than what the process that starts this one had.
 EVALUATE_AND_TELL_THE_PEAK = """
 import stages.evaluate

@@ -7,6 +7,7 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+import vl_convert
 
 from src.study.records import TaskRecords
 
@@ -17,6 +18,12 @@ DIGITS = 5  # as many as can be told apart in a chart
 CMI = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
 HEIGHT, LINE = 320, 22  # pixels, of a chart and of a line of names
 MOST_COLOURS = 10  # of the palette
+
+
+def chart_library() -> str:
+    """The JavaScript that draws charts, all of it: no network is asked for any."""
+    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    return vl_convert.javascript_bundle(vl_version=version)
 
 
 def claim_chart(claim: dict[str, Any], name: str) -> Spec:
@@ -75,16 +82,7 @@ def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
 
 def epochs_chart(records: list[TaskRecords], name: str) -> Spec:
     """What was measured on selection after each epoch, means over seeds."""
-    measures = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
-    tables = []
-    for one in records:
-        named = {f"selection_{one.primary}": "first metric"} | measures
-        means = (
-            one.history.rename(columns=named).groupby(["role", "arm", "epoch"], sort=False)[[*named.values()]].mean()
-        )
-        long = means.reset_index().melt(["role", "arm", "epoch"], [*named.values()], "measure", "value")
-        tables.append(long.assign(task=one.task["task"]))
-    rows = pd.concat(tables)
+    rows = pd.concat([_epochs(one) for one in records])
     menus = {"task": rows["task"].unique().tolist(), "measure": rows["measure"].unique().tolist()}
     params, shown = _menus(menus | {"role": rows["role"].unique().tolist()})
     chart = alt.Chart(_labelled(rows)).transform_filter(shown).mark_line(point=True)

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import jinja2
 import numpy as np
 import pandas as pd
-import vl_convert
 from ruamel.yaml import YAML
 
 from src.core.metrics import CLASS_SCORES, ClassCounts
@@ -56,18 +54,11 @@ def write_report(target: Path, results: StudyResults) -> None:
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
         params=_as_yaml(results.params),
-        charts=list(specs),
         specs=json.dumps(specs, allow_nan=False).replace("<", "\\u003c"),
-        library=chart_library(),
+        library=charts.chart_library(),
     )
     with new_file(target) as draft:
         draft.write_text(page, encoding="utf-8")
-
-
-def chart_library() -> str:
-    """The JavaScript that draws the charts, all of it: no network is asked for any."""
-    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    return vl_convert.javascript_bundle(vl_version=version)
 
 
 def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
