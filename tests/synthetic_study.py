@@ -25,10 +25,10 @@ def make_study(
     rows: Mapping[str, int] = ROWS,
     epochs: int = 2,
     width: int = 8,
-    task: str = "tiny",
+    tasks: Sequence[str] = ("tiny",),
     evaluate: Mapping[str, Any] = {},
 ) -> Params:
-    """Write params.yaml, data/ and runs/ of a study of one task into the current folder.
+    """Write params.yaml, data/ and runs/ of a study into the current folder.
 
     Args:
         teachers: the teacher arms, also with their settings, the first of them the baseline.
@@ -36,19 +36,18 @@ def make_study(
         width: of the features.
     """
     content = params_content()
-    content |= {"study": "made", "tasks": [task], "seeds": list(range(seeds))}
+    content |= {"study": "made", "tasks": list(tasks), "seeds": list(range(seeds))}
     arms = teachers if isinstance(teachers, Mapping) else {arm: {} for arm in teachers}
     content["finetune"]["arms"] = dict(arms)
     content["evaluate"] |= {"baseline": next(iter(arms)), "claims": {}, **evaluate}
-    content["task_settings"][task] = {
-        "source": "folder", "path": "source", "text": ["text"], "labels": labels, "metrics": ["accuracy"]
-    }  # fmt: skip
+    settings = {"source": "folder", "path": "source", "text": ["text"], "labels": labels, "metrics": ["accuracy"]}
+    content["task_settings"] |= dict.fromkeys(tasks, settings)
     dump_yaml("params.yaml", content)
     params, generator = Params.model_validate(content), np.random.default_rng(0)
-    truth = {split: generator.integers(len(labels), size=count) for split, count in rows.items()}
-    splits = {split: pd.DataFrame({"row_id": map(str, range(len(own))), "label": own}) for split, own in truth.items()}
-    _prepare(DATA_FOLDER / task, task, labels, splits)
-    make_runs(params, task, splits, epochs, width, generator)
+    for task in tasks:
+        splits = {split: _labelled(generator.integers(len(labels), size=count)) for split, count in rows.items()}
+        _prepare(DATA_FOLDER / task, task, labels, splits)
+        make_runs(params, task, splits, epochs, width, generator)
     return params
 
 
@@ -65,6 +64,10 @@ def make_runs(
     classes = 1 + max(int(split["label"].max()) for split in splits.values())
     for name in runs_of_task(params, task):
         save_run(name.folder(), _run(classes, splits, epochs, width, generator))
+
+
+def _labelled(labels: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"row_id": map(str, range(len(labels))), "label": labels})
 
 
 def _prepare(folder: Path, task: str, labels: list[str], splits: dict[str, pd.DataFrame]) -> None:

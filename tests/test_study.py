@@ -42,7 +42,7 @@ ODD_NAMES = ["null", "true", "1e5", "007"]  # all of them match the pattern of n
 
 
 def test_names_that_look_like_values_stay_names(call):
-    make_study(["no", "yes"], ODD_NAMES, seeds=1, task="nan")
+    make_study(["no", "yes"], ODD_NAMES, seeds=1, tasks=["nan"])
     call(stages.collect, "--task", "nan")
     call(stages.evaluate)
     call(stages.plot)

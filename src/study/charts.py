@@ -17,13 +17,13 @@ Spec = dict[str, Any]
 DIGITS = 5  # as many as can be told apart in a chart
 CMI = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
 HEIGHT, LINE = 320, 22  # pixels, of a chart and of a line of names
+FEW_TICKS = alt.Axis(tickCount=5)  # whose labels have room on a telephone
 MOST_COLOURS = 10  # of the palette
 
 
 def chart_library() -> str:
     """The JavaScript that draws charts, all of it: no network is asked for any."""
-    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    return vl_convert.javascript_bundle(vl_version=version)
+    return vl_convert.javascript_bundle(vl_version=alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0])
 
 
 def claim_chart(claim: dict[str, Any], name: str) -> Spec:
@@ -36,7 +36,9 @@ def claim_chart(claim: dict[str, Any], name: str) -> Spec:
     base = alt.Chart(rows.round(DIGITS)).encode(y=alt.Y("task:N", sort=None, title=None))
     title = f"{claim['family']} less {claim['against']} ({claim['metric']})"
     tooltip = [alt.Tooltip(f"{key}:{'N' if key == 'task' else 'Q'}") for key in rows.columns]
-    points = base.mark_point(filled=True, size=70).encode(x=alt.X("difference:Q", title=title), tooltip=tooltip)
+    points = base.mark_point(filled=True, size=70).encode(
+        x=alt.X("difference:Q", title=title, axis=FEW_TICKS), tooltip=tooltip
+    )
     zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 3], color="grey").encode(x="zero:Q")
     return _spec(alt.layer(zero, *_intervals(base, rows), points), name, LINE * (1 + len(rows)))
 
@@ -55,7 +57,9 @@ def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str
     means = alt.Chart(_labelled(arms.drop(columns=["std", "n"]))).transform_filter(shown).encode(y=y)
     tooltip = ["task:N", "role:N", "arm:N", "metric:N"]
     rings = alt.Chart(_labelled(seeds)).transform_filter(shown).mark_point(size=60, opacity=0.7)
-    rings = rings.encode(y=y, x=alt.X("value:Q", scale=alt.Scale(zero=False)), tooltip=[*tooltip, "seed:N", "value:Q"])
+    rings = rings.encode(
+        y=y, x=alt.X("value:Q", scale=alt.Scale(zero=False), axis=FEW_TICKS), tooltip=[*tooltip, "seed:N", "value:Q"]
+    )
     dots = means.mark_point(filled=True, size=80, color="black")
     dots = dots.encode(x=alt.X("mean:Q", title="on test"), tooltip=[*tooltip, "mean:Q", "low:Q", "high:Q"])
     lines = len(arms[["role", "arm"]].drop_duplicates())
@@ -69,7 +73,7 @@ def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
     rows = scores.rename(columns=spaces).melt([*keys, "score"], list(spaces.values()), "space", "CMI")
     params, shown = _menus({"task": list(primary), "space": list(spaces.values())})
     chart = alt.Chart(_labelled(rows)).transform_filter(shown).mark_point(filled=True, size=70)
-    axis = {"scale": alt.Scale(zero=False)}
+    axis = {"scale": alt.Scale(zero=False), "axis": FEW_TICKS}
     chart = chart.encode(
         x=alt.X("CMI:Q", title="CMI on test (nats)", **axis),
         y=alt.Y("score:Q", title="first metric on test", **axis),

@@ -12,15 +12,16 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from src.core.metrics import CLASS_SCORES, ClassCounts
-from src.files import new_file, read_json
+from src.files import new_file, read_csv, read_json
 from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
-from src.study.claims import in_numbers
-from src.study.records import TaskRecords, records_folder
+from src.study.claims import in_numbers, load_claims
+from src.study.records import METRICS_FOLDER, TaskRecords, load_records, records_folder
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
 TABLE_METRICS = ("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi")
+NAMES = ("task", "role", "family", "arm", "metric")  # columns of the tables that are texts, whatever they look like
 NOT_SHOWN = {"checkpoints": True, "task_settings": True}  # of params: of no importance, and of other tasks
 
 
@@ -39,6 +40,14 @@ class StudyResults:
     def primary(self) -> dict[str, str]:
         """The primary metric of each task."""
         return {task: records.primary for task, records in self.records.items()}
+
+
+def load_results(params: Params) -> StudyResults:
+    """Read what the study of params.yaml came to."""
+    metrics = METRICS_FOLDER / params.study
+    runs, arms, trials = (read_csv(metrics / f"tables/{name}.csv", text=NAMES) for name in ("runs", "arms", "trials"))
+    records = {task: load_records(params.study, task) for task in params.tasks}
+    return StudyResults(params, runs, arms, trials, load_claims(metrics / "claims.json"), records)
 
 
 def write_report(target: Path, results: StudyResults) -> None:
@@ -91,7 +100,8 @@ def _task(results: StudyResults, task: str) -> dict[str, Any]:
     folder = records_folder(results.params.study, task)
     return {
         "name": task,
-        "description": records.task,
+        "licence": records.task["licence"],
+        "splits": _splits(records.task),
         "metrics": metrics,
         "majority": majority_scores(records.task),
         "arms": [_arm(rows, metrics) for rows in own.groupby(["role", "arm"], sort=False)],
@@ -100,6 +110,12 @@ def _task(results: StudyResults, task: str) -> dict[str, Any]:
         "environment": read_json(folder / "environment.json"),
         "code": read_json(folder / "code.json")["sha256"],
     }
+
+
+def _splits(description: dict[str, Any]) -> dict[str, Any]:
+    """The facts of each split, those of the second test set under its own name."""
+    second = description.get("also_test")
+    return description["splits"] | ({second["name"]: second} if second else {})
 
 
 def _arm(rows: tuple[tuple[str, str], pd.DataFrame], metrics: list[str]) -> dict[str, Any]:

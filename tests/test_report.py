@@ -1,0 +1,159 @@
+"""The report: one page, the same bytes for the same results, that needs nothing but a browser."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stages.collect
+import stages.evaluate
+from src.params import load_params
+from src.study import dvc_page
+from src.study.report import StudyResults, load_results, majority_scores, write_report
+from tests.conftest import REPOSITORY
+from tests.synthetic_study import make_study
+
+TASKS = [f"task-{number}" for number in range(8)]
+TEACHERS = ["ce", "cmi_min", "min_1", "min_5", "cmi_max"]  # with the students of each, and plain: eleven arms
+ODD = 'A <b>bold</b> claim </script><script>document.title = "broken"</script> & one more'
+CLAIM = {"role": "teacher", "family": "cmi_min", "against": "ce", "direction": "higher", "worthwhile": 0.01}
+CLAIMS = {"alone": CLAIM | {"statement": ODD}, "raters": CLAIM | {"statement": "Raters", "metric": "kl_to_human"}}
+FAMILIES = {"teacher": {"cmi": ["min_1", "min_5"]}, "student": {}}
+LABELS = ["</script>", "${1}"]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory) -> StudyResults:
+    """Of a study of eight tasks, five seeds and eleven arms, in a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("study"))
+        make_study(LABELS, TEACHERS, seeds=5, tasks=TASKS, evaluate={"claims": CLAIMS, "families": FAMILIES})
+        for module, tasks in ((stages.collect, TASKS), (stages.evaluate, [None])):
+            for task in tasks:
+                patch.setattr(sys, "argv", ["stage", *(["--task", task] if task else [])])
+                module.main()
+        found = load_results(load_params())
+        write_report(Path("report.html"), found)
+        yield found
+
+
+@pytest.fixture
+def page(results) -> str:
+    return Path("report.html").read_text(encoding="utf-8")
+
+
+def test_equal_results_give_equal_bytes(results, page, tmp_path):
+    write_report(tmp_path / "again.html", results)
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == page
+
+
+def test_eight_tasks_take_less_than_5_mb(page):
+    assert len(page.encode()) < 5_000_000
+
+
+def test_claims_come_first_with_their_verdicts(results, page):
+    headings = re.findall(r"<h[23]>(.*?)</h[23]>", page)
+    alone, raters = results.claims
+    assert headings[0] == "Claims"
+    assert headings[1].endswith(f'& one more: <span class="verdict">{alone["verdict"]}</span>'.replace("& ", "&amp; "))
+    assert headings[2] == 'Raters: <span class="verdict">cannot be told at this size</span>'
+    assert raters["reason"] == "no task is measured in kl_to_human"
+
+
+def test_texts_are_no_markup(page):
+    assert "<b>bold" not in page
+    assert page.count("</script>") == page.count("<script>") == 2
+
+
+def test_page_says_what_a_reviewer_asks(results, page):
+    """Every family with its trials, the chosen one marked, every seed, the hashes, and how it was made."""
+    text = re.sub(r"<[^>]*>", " ", page)
+    for task in TASKS:
+        [chosen] = results.trials.query(f"task == '{task}' and chosen")["arm"]
+        assert f"{chosen} (chosen)" in text
+    assert "All are among the results" in re.sub(r"\s+", " ", text)
+    assert "440 runs were asked for" in text
+    for value in results.runs["accuracy"].head(55):
+        assert f"{value:.4f}" in text
+    for fact in ("make repro", "Licence: none", "cmi_weight", "Training code, SHA-256"):
+        assert fact in text
+
+
+def test_missing_runs_are_named(results, tmp_path):
+    left = results.runs.drop(index=results.runs.index[0])
+    write_report(tmp_path / "less.html", StudyResults(**vars(results) | {"runs": left}))
+    assert "not among the results: task-0/teacher/ce/0." in (tmp_path / "less.html").read_text()
+
+
+def test_the_most_frequent_label_of_train_is_the_baseline():
+    """Two of three test rows have it: F1 of label 1, macro F1 and Matthews follow."""
+    counts = {"train": {"labels": {"no": 10, "yes": 20}}, "test": {"labels": {"no": 100, "yes": 200}}}
+    description = {"splits": counts, "metrics": ["accuracy", "f1", "macro_f1", "matthews"]}
+    assert majority_scores(description) == pytest.approx(
+        {"accuracy": 2 / 3, "f1": 0.8, "macro_f1": 0.4, "matthews": 0.0}
+    )
+
+
+def test_the_page_of_dvc_plots_is_that_of_the_pinned_library():
+    assert (REPOSITORY / dvc_page.PAGE).read_text(encoding="utf-8") == dvc_page.content()
+
+
+MEASURE = """<script>addEventListener("load", () => setTimeout(() => {
+  document.title = `${innerWidth} ${document.documentElement.scrollWidth}`;
+}, 1000));</script>
+</html>"""
+
+
+def browse(page: Path, width: int) -> tuple[str, list[str]]:
+    """A page as Chromium draws it without a network: its elements, and what it says on the console itself."""
+    command = ["unshare", "--net", "--map-root-user", "chromium", "--headless=new", "--no-sandbox", "--disable-gpu"]
+    command += [f"--window-size={width},2000", "--virtual-time-budget=20000", "--enable-logging=stderr", "--dump-dom"]
+    done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line and "file://" in line]
+
+
+def marks(drawn: str) -> dict[str, int]:
+    """How many marks the chart of each id has."""
+    parts = re.split(r'<div [^>]*id="([\w-]+)"', drawn)
+    groups = re.compile(r'<g class="mark-(?:symbol|rule|line|rect|bar)[^>]*role-mark[^>]*>(.*?)</g>', re.DOTALL)
+    return {
+        name: sum(found.count("<path") + found.count("<line") for found in groups.findall(part))
+        for name, part in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_chart_is_drawn_without_a_network(page, tmp_path, width):
+    target = tmp_path / "report.html"
+    target.write_text(page.removesuffix("</html>") + MEASURE, encoding="utf-8")
+    drawn, console = browse(target, width)
+    assert console == []
+    found = marks(drawn)
+    assert set(found) == {"claim-alone", "scores", "cmi", "epochs"}
+    assert min(found.values()) > 0
+    inner, needed = map(int, re.search(r"<title>(\d+) (\d+)</title>", drawn).groups())
+    assert needed <= inner
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+def test_the_page_of_dvc_plots_is_drawn_without_a_network(tmp_path):
+    chart = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "data": {"values": [{"x": 1, "y": 2}, {"x": 2, "y": 3}]},
+        "mark": "point",
+        "encoding": {"x": {"field": "x", "type": "quantitative"}, "y": {"field": "y", "type": "quantitative"}},
+    }
+    plot = f'<div id="plot"></div><script>vegaEmbed("#plot", {json.dumps(chart)});</script>'
+    target = tmp_path / "index.html"
+    target.write_text(dvc_page.content().replace("{plot_divs}", plot).replace("{refresh_tag}", ""))
+    drawn, console = browse(target, 1280)
+    [notice] = console  # of a newer Vega-Lite than DVC's charts ask for
+    assert "The input spec uses Vega-Lite v5" in notice
+    assert marks(drawn) == {"plot": 2}
