@@ -5,7 +5,8 @@ from pathlib import Path
 from src.errors import stage
 from src.files import new_folder
 from src.params import load_params
-from src.study.figures import draw_task, write_plot_data
+from src.study.figures import draw_task
+from src.study.plot_data import write_plot_data
 from src.study.report import load_results, write_report
 
 PLOTS_FOLDER = Path("plots")

@@ -78,7 +78,7 @@ class CheckpointSettings(Section):
 
 
 class ObjectiveDefaults(Section):
-    """What an arm's objective is unless the arm says otherwise; METHOD sections 2 and 3."""
+    """What an arm's objective is unless the arm says otherwise; docs/method.md gives it as a formula."""
 
     space: Space
     tau: Temperature

@@ -1,4 +1,4 @@
-"""The study's figures: PNG for people, and the CSV files behind `dvc plots`.
+"""The study's figures for people, as PNG.
 
 Bytes are stable: equal results give equal files, so that DVC and git see no change where there is none.
 """
@@ -20,7 +20,6 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
 from src.core.metrics import confusion_matrix, reliability
-from src.files import write_csv
 from src.study.records import TaskRecords
 
 plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label starts no formula
@@ -38,7 +37,6 @@ NAMES = {
 MOST_NAMED = len(COLOURS)  # figures tell so many labels apart; of more they show the whole
 LONGEST_SHOWN = 20  # characters of a name
 CLUSTER_POINTS = 300
-CONFUSION_ROWS = 2000
 
 
 def draw_task(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_bins: int, folder: Path) -> None:
@@ -141,7 +139,7 @@ def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
 
 def draw_class_clusters(records: TaskRecords) -> Figure:
     """Histogram of the true class's probability, a row per class and a column per arm; of many classes one row."""
-    arms, colours, bins = _pooled(records), _colours(records.runs), np.linspace(0, 1, 21)
+    arms, colours, bins = records.pooled_logits("test"), _colours(records.runs), np.linspace(0, 1, 21)
     names, classes = records.label_names, np.arange(len(records.label_names))
     groups = dict(zip(names, classes, strict=True)) if len(names) <= MOST_NAMED else {f"{len(names)} labels": classes}
     figure, axes = _axes(len(groups), len(arms), width=2, height=1.8, sharex=True, sharey=True)
@@ -176,7 +174,7 @@ def draw_feature_clusters(records: TaskRecords) -> Figure:
 
 def draw_reliability(records: TaskRecords, bins: int) -> Figure:
     """Accuracy per confidence bin against the bin's confidence; the diagonal is perfect calibration."""
-    arms, colours = _pooled(records), _colours(records.runs)
+    arms, colours = records.pooled_logits("test"), _colours(records.runs)
     figure, axes = _grid(len(arms), width=2.4, height=2.4)
     for axis, ((role, arm), (truth, logits)) in zip(axes, arms.items(), strict=False):
         table = reliability(truth, logits, bins)
@@ -191,7 +189,7 @@ def draw_reliability(records: TaskRecords, bins: int) -> Figure:
 
 def draw_confusion(records: TaskRecords) -> Figure:
     """Row-normalised confusion matrices, a panel per arm; of many classes in colours that show rare confusions too."""
-    arms, names = _pooled(records), [_short(name) for name in records.label_names]
+    arms, names = records.pooled_logits("test"), [_short(name) for name in records.label_names]
     many, longest = len(names) > MOST_NAMED, max(map(len, names))
     upright = len(names) * longest > 28  # names that would run into each other below the panel
     side = 3.5 if many else 2.3 + 0.3 * max(0, len(names) - 4) + upright * 0.07 * longest
@@ -216,30 +214,6 @@ def _name_cells(axis: Axes, shares: np.ndarray, names: list[str], upright: bool)
         axis.text(column, row, f"{share:.2f}", ha="center", va="center", color=colour, fontsize=8)
     axis.set_xticks(range(len(names)), names, fontsize=7, rotation=90 if upright else 0)
     axis.set_yticks(range(len(names)), names, fontsize=7, rotation=0 if upright else 90, va="center")
-
-
-def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_bins: int, root: Path) -> None:
-    """The CSV files that dvc.yaml's plots read: a folder per plot, a file per task (and arm)."""
-    task = records.task["task"]
-    scores = arms[arms["metric"] == records.primary].rename(columns={"mean": "score"})
-    scores.insert(0, "run", scores["role"] + " " + scores["arm"])
-    write_csv(root / "scores" / f"{task}.csv", scores[["run", "score", "low", "high", "n"]])
-    points = runs.rename(columns={records.primary: "score"})
-    write_csv(
-        root / "cmi_and_score" / f"{task}.csv", points[["class_cmi", "feature_cmi", "score", "role", "arm", "seed"]]
-    )
-    for (role, arm), history in records.history.groupby(["role", "arm"], sort=False):
-        measures = history.rename(columns={f"selection_{records.primary}": "selection_score"})
-        columns = ["selection_score", "selection_class_cmi", "selection_feature_cmi"]
-        means = measures.groupby("epoch")[columns].mean().reset_index()
-        write_csv(root / "epochs" / f"{task}-{role}-{arm}.csv", means)
-    names = np.array(records.label_names)
-    for (role, arm), (truth, logits) in _pooled(records).items():
-        table = pd.DataFrame(reliability(truth, logits, ece_bins))
-        write_csv(root / "reliability" / f"{task}-{role}-{arm}.csv", table[table["count"] > 0])
-        # DVC's template counts raw rows; some are enough to see, and a large test split would fill the repository.
-        rows = pd.DataFrame({"label": names[truth], "prediction": names[logits.argmax(axis=1)]}).head(CONFUSION_ROWS)
-        write_csv(root / "confusion" / f"{task}-{role}-{arm}.csv", rows)
 
 
 def _axes(rows: int, columns: int, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
@@ -296,12 +270,3 @@ def _colours(table: pd.DataFrame) -> dict[tuple[str, str], str]:
         (role, arm): COLOURS[order.index(origins[arm]) % len(COLOURS)]
         for role, arm in zip(table["role"], table["arm"], strict=True)
     }
-
-
-def _pooled(records: TaskRecords) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-    """Labels (S N,) and test logits (S N, C) by (role, arm), those of all S seeds below each other."""
-    labels = records.split_labels("test")
-    seeds: dict[tuple[str, str], list[np.ndarray]] = {}
-    for (role, arm, _), logits in records.logits("test").items():
-        seeds.setdefault((role, arm), []).append(logits)
-    return {name: (np.tile(labels, len(parts)), np.concatenate(parts)) for name, parts in seeds.items()}

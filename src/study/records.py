@@ -86,6 +86,13 @@ class TaskRecords:
         runs = rows.groupby(["role", "arm", "seed"], sort=False, observed=True)
         return {run: part.filter(like="logit_").to_numpy() for run, part in runs}
 
+    def pooled_logits(self, split: str) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
+        """Labels (S N,) and logits (S N, C) of a split by (role, arm), those of all S seeds below each other."""
+        labels, seeds = self.split_labels(split), {}
+        for (role, arm, _), logits in self.logits(split).items():
+            seeds.setdefault((role, arm), []).append(logits)
+        return {name: (np.tile(labels, len(parts)), np.concatenate(parts)) for name, parts in seeds.items()}
+
 
 def records_folder(study: str, task: str) -> Path:
     """Where the records of a task lie."""
