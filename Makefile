@@ -40,8 +40,8 @@ statistics: setup ## redo tables and figures from the predictions in git, withou
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/)
 	@$(RUN) python -m stages.study --name $(NAME)
 
-test: setup ## run the tests
-	@$(RUN) python -m pytest -m 'not slow'
+test: setup ## run the tests, a file of them at a time in each of two processes
+	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: setup ## run the tests that take minutes, those of real faults among them
 	@$(RUN) python -m pytest -m slow

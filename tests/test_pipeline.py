@@ -8,6 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
+import stages.distill
+import stages.finetune
+import stages.prepare
+import stages.student
 from tests.repository import clone, digests, run, tiny_study
 
 RUNS = 10  # of each of two tasks two teachers, the plain student and two distilled ones; one seed
@@ -181,9 +185,9 @@ def experiment(folder: Path, name: str, *settings: str) -> tuple[list[str], set[
 
 
 def test_one_weight_on_one_task_touches_one_arm_and_its_students_there(pipeline):
-    stages, changed = experiment(pipeline, "weaker", "+task_settings.tiny.arms.teacher.cmi_min.cmi_weight=-9.0")
+    told, changed = experiment(pipeline, "weaker", "+task_settings.tiny.arms.teacher.cmi_min.cmi_weight=-9.0")
     runs = ["finetune@tiny-cmi_min-0", "distill@tiny-kd-cmi_min-0"]
-    assert stages == ["settings", *runs, "collect@tiny", "evaluate", "plot"]
+    assert told == ["settings", *runs, "collect@tiny", "evaluate", "plot"]
     assert changed == {("tiny", "cmi_min"), ("tiny", "kd-cmi_min")}
 
 
@@ -196,9 +200,9 @@ def test_what_a_user_sees_of_an_experiment_fits_the_terminal(pipeline):
 
 
 def test_a_learning_rate_of_one_task_touches_its_students_only(pipeline):
-    stages, changed = experiment(pipeline, "slow", "+task_settings.other.training.student.lr=1e-5")
+    told, changed = experiment(pipeline, "slow", "+task_settings.other.training.student.lr=1e-5")
     runs = ["student@other-plain-0", "distill@other-kd-ce-0", "distill@other-kd-cmi_min-0"]
-    assert stages == ["settings", *runs, "collect@other", "evaluate", "plot"]
+    assert told == ["settings", *runs, "collect@other", "evaluate", "plot"]
     assert changed == {("other", "plain"), ("other", "kd-ce"), ("other", "kd-cmi_min")}
 
 
@@ -217,22 +221,15 @@ def test_some_tasks_run_more_seeds(pipeline):
     shutil.rmtree(pipeline / "runs/other/student/plain/3")
 
 
-def test_an_arm_can_be_added_from_the_command_line(pipeline):
-    """In the notation that DVC writes as `2e-05`, which PyYAML reads as text."""
-    settings = ("+finetune.arms.strong.training.lr=2e-5", "tasks=[tiny]")
-    stages, changed = experiment(pipeline, "strong", *settings)
-    runs = ["finetune@tiny-strong-0", "distill@tiny-kd-strong-0"]
-    assert stages == ["settings", *runs, "collect@tiny", "evaluate", "plot"]
-    assert changed == {("tiny", "strong"), ("tiny", "kd-strong")}
+def test_arms_and_controls_can_be_added_from_the_command_line(pipeline):
+    """In the notation that DVC writes as `2e-05`, which PyYAML reads as text; and students at a matched temperature."""
+    settings = ("+finetune.arms.strong.training.lr=2e-5", "distill.matched=[{teacher: ce, like: cmi_min}]")
+    told, changed = experiment(pipeline, "strong", *settings, "tasks=[tiny]")
+    runs = ["finetune@tiny-strong-0", "distill@tiny-kd-strong-0", "distill_matched@tiny-kd-pair0-0"]
+    assert told == ["settings", *runs, "collect@tiny", "evaluate", "plot"]
+    assert changed == {("tiny", "strong"), ("tiny", "kd-strong"), ("tiny", "kd-ce_as_cmi_min")}
     assert "tiny.kd-strong" in run(pipeline, "dvc", "metrics", "diff", "main", "strong")
     assert "strong" in run(pipeline, "dvc", "exp", "show", "--csv")
-
-
-def test_the_temperature_control_is_one_override_away(pipeline):
-    settings = ("distill.matched=[{teacher: ce, like: cmi_min}]", "tasks=[tiny]")
-    stages, changed = experiment(pipeline, "matched", *settings)
-    assert stages == ["settings", "distill_matched@tiny-kd-pair0-0", "collect@tiny", "evaluate", "plot"]
-    assert changed == {("tiny", "kd-ce_as_cmi_min")}
 
 
 def test_a_stage_runs_in_two_processes(pipeline):
@@ -273,25 +270,32 @@ def test_a_setting_that_would_have_no_effect_is_refused(pipeline):
 
 
 @pytest.mark.parametrize(
-    ("command", "expected"),
+    ("stage", "arguments", "expected"),
     [
-        (("prepare", "--task", "nosuch"), "error: params.yaml: task_settings: has no entry 'nosuch'; allowed: "),
+        (stages.prepare, "--task nosuch", "error: params.yaml: task_settings: has no entry 'nosuch'; allowed: "),
         (
-            ("finetune", "--task", "tiny", "--arm", "nosuch", "--seed", "0"),
+            stages.finetune,
+            "--task tiny --arm nosuch --seed 0",
             "error: params.yaml: finetune.arms: has no entry 'nosuch'; allowed: ce, cmi_min",
         ),
         (
-            ("distill", "--task", "tiny", "--teacher", "ce", "--recipe", "nosuch", "--seed", "0"),
+            stages.distill,
+            "--task tiny --teacher ce --recipe nosuch --seed 0",
             "error: params.yaml: distill.recipes: has no entry 'nosuch'; allowed: kd",
         ),
         (
-            ("distill", "--task", "tiny", "--teacher", "nosuch", "--recipe", "kd", "--seed", "0"),
+            stages.distill,
+            "--task tiny --teacher nosuch --recipe kd --seed 0",
             "error: runs/tiny/teacher/nosuch/0: this run has not been made; run `dvc repro`",
         ),
-        (("student", "--task", "nosuch", "--arm", "plain", "--seed", "0"), "error: data/nosuch: has not been prepared"),
+        (stages.student, "--task nosuch --arm plain --seed 0", "error: data/nosuch: has not been prepared"),
     ],
 )
-def test_a_stage_called_wrongly_says_so_in_one_line(pipeline, command, expected):
-    told = run(pipeline, "python", "-m", f"stages.{command[0]}", *command[1:], ok=False)
+def test_a_stage_called_wrongly_says_so_in_one_line(pipeline, monkeypatch, capsys, stage, arguments, expected):
+    monkeypatch.chdir(pipeline)
+    monkeypatch.setattr("sys.argv", ["stage", *arguments.split()])
+    with pytest.raises(SystemExit, match="1"):
+        stage.main()
+    told = capsys.readouterr().err
     assert told.startswith(expected)
     assert told.count("\n") == 1
