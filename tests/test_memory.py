@@ -24,7 +24,8 @@ for _ in range(2):
     leaf = x.detach().clone().requires_grad_()
     layer_norm(gelu(leaf @ weight), (1024,)).square().sin().mean().backward()
     digest.update(leaf.grad.numpy())
-print(torch.empty(2**20).data_ptr() % 4096 == 0, digest.hexdigest())
+blocks = [torch.empty(2**20) for _ in range(4)]  # any one may begin at a page by chance
+print(all(block.data_ptr() % 4096 == 0 for block in blocks), digest.hexdigest())
 """
 
 
