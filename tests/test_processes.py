@@ -39,7 +39,9 @@ def trained_in(processes: int, model: Path, output: Path, *arguments: str):
     return result, load_file(output / "weights.safetensors")
 
 
-@pytest.mark.parametrize(("centroid", "space"), [("ema", "feature"), ("frozen", "class")])
+@pytest.mark.parametrize(
+    ("centroid", "space"), [("ema", "feature"), pytest.param("frozen", "class", marks=pytest.mark.slow)]
+)
 def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space):
     alone, one = trained_in(1, without_dropout, tmp_path / "one", centroid, space)
     shared, two = trained_in(2, without_dropout, tmp_path / "two", centroid, space)
