@@ -31,14 +31,14 @@ $(VENV)/ready: requirements.txt requirements.lock
 	@$(RUN) python -m pip check
 	@touch $@
 
-repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots
-	@$(RUN) python -m stages.check && exec dvc repro
+repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
+	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))
 
 statistics: setup ## redo tables and figures from the predictions in git, without training
 	@$(RUN) python -m stages.check && exec dvc repro --single-item --force evaluate plot
 
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/)
-	@$(RUN) python -m stages.study --name $(NAME)
+	@$(RUN) python -m stages.study --name $(NAME) $(if $(JOBS),--jobs $(JOBS))
 
 test: setup ## run the tests, a file of them at a time in each of two processes
 	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -1,9 +1,10 @@
-"""The wall time of the default study, and of a `dvc repro` that finds nothing to do.
+"""The wall time of the default study, side by side and by `dvc repro` alone, and of either that finds nothing to do.
 
-Timed: the two commands of `make repro` in a fresh copy without results and with an empty DVC cache. Not timed: the
-installation of the packages, and the fetching of the two archives, where they are in the cache already.
+Timed: the commands in fresh copies without results and with an empty DVC cache. Not timed: the installation of the
+packages, and the fetching of the two archives, where they are in the cache already.
 """
 
+import json
 import sys
 import tempfile
 import time
@@ -12,22 +13,36 @@ from pathlib import Path
 from benchmarks.figures import Figure, median_figure
 from benchmarks.scratch import Setting, run, working_copy
 
-MINUTES, NOTHING_SECONDS = 6.0, 1.5
+MINUTES, NOTHING_SECONDS, GAIN, OTHER = 6.0, 1.5, 1.25, 15.0
+ALONE, SIDE_BY_SIDE = ("dvc", "repro"), (sys.executable, "-m", "stages.repro")
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """One whole run, and `repeats` runs that have nothing to do."""
-    with tempfile.TemporaryDirectory(prefix="benchmarks-pipeline-") as folder:
-        root = Path(folder)
-        working_copy(root)
-        run(root, "git", "init", "--quiet")
-        check = seconds(root, sys.executable, "-m", "stages.check")
-        minutes = (check + seconds(root, "dvc", "repro")) / 60
-        nothing = [seconds(root, "dvc", "repro") for _ in range(setting.repeats)]
+    """One whole run of each kind, and `repeats` runs that have nothing to do."""
+    whole, nothing, other = {}, {}, 0.0
+    for command in (SIDE_BY_SIDE, ALONE):
+        with tempfile.TemporaryDirectory(prefix="benchmarks-pipeline-") as folder:
+            root = Path(folder)
+            working_copy(root)
+            run(root, "git", "init", "--quiet")
+            whole[command] = seconds(root, sys.executable, "-m", "stages.check") + seconds(root, *command)
+            nothing[command] = [seconds(root, *command) for _ in range(setting.repeats)]
+            if command == SIDE_BY_SIDE:
+                other = 100 - share_at_work(root, whole[command])
+    gain = whole[ALONE] / whole[SIDE_BY_SIDE]
     return [
-        Figure("make repro, default study, packages installed", minutes, "min", at_most=MINUTES),
-        median_figure("dvc repro with nothing to do", nothing, "s", at_most=NOTHING_SECONDS),
+        Figure("make repro, default study, packages installed", whole[SIDE_BY_SIDE] / 60, "min", at_most=MINUTES),
+        Figure("dvc repro alone / make repro, default study", gain, "x", at_least=GAIN),
+        Figure("outside of training and predicting, of both workers' time", other, "%", at_most=OTHER),
+        median_figure("dvc repro with nothing to do", nothing[ALONE], "s", at_most=NOTHING_SECONDS),
+        median_figure("stages.repro with nothing to do", nothing[SIDE_BY_SIDE], "s", at_most=NOTHING_SECONDS),
     ]
+
+
+def share_at_work(root: Path, wall: float, workers: int = 2) -> float:
+    """How many per cent of the workers' time went into training, measuring and predicting, by timing/."""
+    timings = [json.loads(path.read_text()) for path in (root / "timing").rglob("*.json")]
+    return 100 * sum(one["train_seconds"] + one["predict_seconds"] for one in timings) / (workers * wall)
 
 
 def seconds(root: Path, *command: str) -> float:

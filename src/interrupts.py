@@ -13,6 +13,7 @@ from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PARENT = os.getppid()  # DVC, for a stage that it started
+LAUNCHER = "CMI_GLUE_LAUNCHER"  # holds the number of the process that runs units side by side, where one does
 
 
 class Stopped(KeyboardInterrupt):
@@ -38,8 +39,8 @@ class StopRequest:
         self.signal: int | None = None
 
     def pending(self) -> int | None:
-        """The signal that came. DVC's end counts as SIGHUP: a stage that outlives it would be run again beside it."""
-        if self.signal is None and "DVC_STAGE" in os.environ and os.getppid() != PARENT:
+        """The signal that came. The end of DVC, or of the launcher, counts as SIGHUP: see `_orphaned`."""
+        if self.signal is None and _orphaned():
             self.signal = signal.SIGHUP
         return self.signal
 
@@ -58,6 +59,20 @@ class StopRequest:
         self.signal = number
         line = f"{signal.Signals(number).name}: finishing this step, then saving; once more to stop at once\n"
         os.write(sys.stderr.fileno(), line.encode())  # print is not safe here: it may be what was interrupted
+
+
+def _orphaned() -> bool:
+    """Whether a stage has outlived DVC, or the launcher of its unit: it would be run again beside itself."""
+    if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
+        return True
+    launcher = os.environ.get(LAUNCHER)
+    if launcher is None:
+        return False
+    try:
+        os.kill(int(launcher), 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""Run a named study: params.yaml with the overrides of studies/<name>.yaml, as a DVC experiment of that name."""
+"""Run a named study: params.yaml with the overrides of studies/<name>.yaml, as a DVC experiment of that name.
+
+Its training stages run side by side first, and `dvc exp run` finds them done.
+"""
 
 import argparse
 import shlex
@@ -7,7 +10,10 @@ import sys
 
 from src.dvc_state import mend
 from src.errors import stage
-from src.study.overrides import study_arguments
+from src.parallel.options import add_options
+from src.parallel.study import run_units
+from src.parallel.units import WHOLE
+from src.study.overrides import study_arguments, write_study_params
 
 
 @stage
@@ -15,14 +21,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
     parser.add_argument("--dry", action="store_true", help="print the command and stop")
+    add_options(parser)
     arguments = parser.parse_args()
 
     command = study_arguments(arguments.name)
 
     print(shlex.join(command), flush=True)
-    if not arguments.dry:
-        mend()
-        sys.exit(subprocess.run(command, check=False).returncode)
+    if arguments.dry:
+        return
+    mend()
+    write_study_params(command)
+    run_units(arguments.jobs, arguments.per_gpu, arguments.part)
+    if arguments.part == WHOLE:
+        sys.exit(subprocess.run(study_arguments(arguments.name), check=False).returncode)
+    print("this part is up to date; when all parts are, run it without --part")
 
 
 if __name__ == "__main__":

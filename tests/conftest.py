@@ -48,6 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def record_fault(record_property) -> Callable[[str, str, str], None]:
+    """Put a row of the table of faults down: its kind, what was done, and what came of it."""
+
+    def put(kind: str, fault: str, outcome: str) -> None:
+        for name, value in (("kind", kind), ("fault", fault), ("outcome", outcome)):
+            record_property(name, value)
+
+    return put
+
+
+@pytest.fixture
 def params() -> Params:
     """params.yaml as committed."""
     return Params.model_validate(params_content())

@@ -84,6 +84,7 @@ def tiny_study(encoder: ModelSource, source: Path) -> dict:
     model = encoder.model_dump()
     content["models"] = {"teacher": model, "student": model | {"layers": [0, 2]}}
     content["runtime"]["threads"] = 1
+    content["evaluate"]["claims"] = {}
     for section in ("finetune", "student"):
         content[section]["training"] |= {"epochs": 2, "batch_size": 16, "lr": 3e-3}
     content["task_settings"]["tiny"] = {

@@ -42,6 +42,7 @@ def small_study(folder: Path) -> None:
     content["checkpoints"] = {"seconds": 0, "largest_share": 1.0}
     content["runtime"] |= {"threads": 1, "diagnostic_rows": 20, "feature_rows": 50}
     content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_max": {"cmi_weight": -2.0}}
+    content["evaluate"]["claims"] = {"kd_max": content["evaluate"]["claims"]["kd_max"]}
     content["task_settings"][TASK]["max_rows"] = {"train": 64, "selection": 40, "test": 60, "transfer": 0}
     for role in ("teacher", "student"):
         content["models"][role]["layers"] = [0]
@@ -89,17 +90,6 @@ def leftovers(folder: Path) -> list[str]:
 def same_results(folder: Path, reference: Path) -> bool:
     lock = (folder / "dvc.lock").read_bytes() == (reference / "dvc.lock").read_bytes()
     return lock and digests(folder, *OUTPUTS) == digests(reference, *OUTPUTS)
-
-
-@pytest.fixture
-def report(record_property):
-    """Put a row of the table of faults down: what was done, and what came of it."""
-
-    def put(kind: str, fault: str, outcome: str) -> None:
-        for name, value in (("kind", kind), ("fault", fault), ("outcome", outcome)):
-            record_property(name, value)
-
-    return put
 
 
 def code(line: str) -> str:
@@ -156,7 +146,7 @@ POINTS = [
     Point("tables half-written", "evaluate", "stages.evaluate", "src/files.py:write_csv:return:2"),
     Point("tables written, summary not", "evaluate", "stages.evaluate", "src/files.py:write_json:call:1"),
     Point("figures half-drawn", "plot", "stages.plot", "src/study/figures.py:draw_task:return:1"),
-    Point("figures drawn, plot data not", "plot", "stages.plot", "src/study/figures.py:write_plot_data:return:1"),
+    Point("figures drawn, plot data not", "plot", "stages.plot", "src/study/plot_data.py:write_plot_data:return:1"),
 ]
 
 
@@ -174,7 +164,7 @@ def killed(folder: Path, target: str, **environment: str) -> subprocess.Popen:
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.moment)
-def test_killed(killed_often, report, point):
+def test_killed(killed_often, record_fault, point):
     """kill -9 of DVC and the stage together, at one moment after another of the same pipeline."""
     watch = {"PYTHONPATH": str(REPOSITORY / "tests" / "killing"), "KILL_AT": f"{point.command} | {point.place}"}
     process = killed(killed_often, point.target, **watch)
@@ -186,20 +176,20 @@ def test_killed(killed_often, report, point):
     else:
         assert f"going on from the checkpoint at step {point.resumes_at}\n" in told
         how = f"went on from the checkpoint at step {point.resumes_at}"
-    report(KILLS, f"{point.target}: {point.moment}", f"{how}; then killed")
+    record_fault(KILLS, f"{point.target}: {point.moment}", f"{how}; then killed")
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_killed_at_a_random_moment(killed_often, report, number):
+def test_killed_at_a_random_moment(killed_often, record_fault, number):
     delay = random.Random(number).uniform(2, 9)
     process = killed(killed_often, f"finetune@{TASK}-cmi_max-0")
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    report(KILLS, f"finetune@{TASK}-cmi_max-0: after {delay:.1f} s, drawn at random", "killed")
+    record_fault(KILLS, f"finetune@{TASK}-cmi_max-0: after {delay:.1f} s, drawn at random", "killed")
 
 
-def test_after_all_these_kills_the_results_are_the_same(killed_often, reference, report):
+def test_after_all_these_kills_the_results_are_the_same(killed_often, reference, record_fault):
     process = killed(killed_often, "plot")
     told, _ = process.communicate(timeout=600)
     assert process.returncode == 0, told
@@ -208,7 +198,7 @@ def test_after_all_these_kills_the_results_are_the_same(killed_often, reference,
     assert not [path for path in (killed_often.parent / "cache").iterdir() if path.name.endswith(".download")]
     assert "up to date" in run(killed_often, "dvc", "repro")
     outcome = f"{len(digests(reference, *OUTPUTS))} files and dvc.lock equal to the byte, nothing left over"
-    report(KILLS, "all of these, then `dvc repro` to its end", outcome)
+    record_fault(KILLS, "all of these, then `dvc repro` to its end", outcome)
 
 
 @pytest.fixture
@@ -237,7 +227,7 @@ def forget_all(folder: Path) -> None:
     run(folder, "git", "checkout", "--quiet", "--", ".")
 
 
-def test_thirty_kills_at_random_moments(two_tiny_studies, report):
+def test_thirty_kills_at_random_moments(two_tiny_studies, record_fault):
     """kill -9 of all that `make repro` runs, wherever it is; a pipeline that gets to its end is begun anew."""
     whole, folder = two_tiny_studies
     run(whole, "dvc", "repro")
@@ -260,17 +250,17 @@ def test_thirty_kills_at_random_moments(two_tiny_studies, report):
     assert not leftovers(folder)
     assert run(folder, "git", "status", "--porcelain") == run(whole, "git", "status", "--porcelain")
     outcome = f"{len(digests(whole, *OUTPUTS))} files and dvc.lock equal to the byte, nothing left over"
-    report(KILLS, f"{KILLED} kills at random moments of a tiny pipeline, a checkpoint after every step", outcome)
+    record_fault(KILLS, f"{KILLED} kills at random moments of a tiny pipeline, a checkpoint after every step", outcome)
     print(f"{ended} runs ended before they were killed; mended:", *mended, sep="\n")
 
 
-def test_no_network_is_needed_once_the_archives_are_there(reference, report):
+def test_no_network_is_needed_once_the_archives_are_there(reference, record_fault):
     """The reference itself ran without one."""
     if not without_network():
         pytest.skip("this system lets nobody cut a command off from the network")
     code = "import socket; socket.create_connection(('127.0.0.1', 9))"
     assert "Network is unreachable" in run(reference, *without_network(), "python", "-c", code, ok=False)
-    report("network", "none at all, archives cached: the whole pipeline", "ran to its end")
+    record_fault("network", "none at all, archives cached: the whole pipeline", "ran to its end")
 
 
 @contextmanager
@@ -296,7 +286,7 @@ FULL = {
 
 
 @pytest.mark.parametrize("place", FULL)
-def test_a_disk_that_fills_up(finished, reference, report, place):
+def test_a_disk_that_fills_up(finished, reference, record_fault, place):
     size, command = FULL[place]
     if (finished / place).exists():
         shutil.move(finished / place, finished / "aside")
@@ -311,7 +301,7 @@ def test_a_disk_that_fills_up(finished, reference, report, place):
     made = digests(finished, place) if place != "checkpoints" else digests(finished, TEACHER_RUN)
     assert made
     assert all(digests(reference, place, "runs")[name] == digest for name, digest in made.items())
-    report("disk", f"`{place}/` on a disk of {size}", f"{code(error)}; with room again the same bytes")
+    record_fault("disk", f"`{place}/` on a disk of {size}", f"{code(error)}; with room again the same bytes")
 
 
 def signalled_in_training(folder: Path, number: int, *command: str, send=os.killpg) -> tuple[int, str]:
@@ -326,7 +316,7 @@ def signalled_in_training(folder: Path, number: int, *command: str, send=os.kill
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_finishes_the_step_and_saves(finished, reference, report, name):
+def test_a_signal_finishes_the_step_and_saves(finished, reference, record_fault, name):
     number = signal.Signals[name]
     shutil.rmtree(finished / TEACHER_RUN)
     status, told = signalled_in_training(finished, number, *TEACHER)
@@ -335,10 +325,10 @@ def test_a_signal_finishes_the_step_and_saves(finished, reference, report, name)
     assert last.startswith(f"stopped by {name}: a checkpoint is saved at step ")
     assert "going on from the checkpoint at step" in run(finished, *TEACHER)
     assert digests(finished, "runs") == digests(reference, "runs")
-    report("signals", f"{name} to a stage that trains", f"{code(last)}; then the same bytes")
+    record_fault("signals", f"{name} to a stage that trains", f"{code(last)}; then the same bytes")
 
 
-def test_ctrl_c_in_dvc_repro(finished, reference, report):
+def test_ctrl_c_in_dvc_repro(finished, reference, record_fault):
     """The terminal sends the signal to DVC and to the stage."""
     command = ("dvc", "repro", "--force", "--single-item", FINETUNE)
     status, told = signalled_in_training(finished, signal.SIGINT, *command)
@@ -346,10 +336,10 @@ def test_ctrl_c_in_dvc_repro(finished, reference, report):
     assert "stopped by SIGINT: a checkpoint is saved at step " in told
     assert "going on from the checkpoint at step" in run(finished, *command)
     assert same_results(finished, reference)
-    report("signals", "Ctrl-C in `dvc repro`", "saved and stopped; then the same bytes")
+    record_fault("signals", "Ctrl-C in `dvc repro`", "saved and stopped; then the same bytes")
 
 
-def test_a_stage_does_not_outlive_its_dvc(finished, reference, report):
+def test_a_stage_does_not_outlive_its_dvc(finished, reference, record_fault):
     """kill -9 of DVC alone: a second `dvc repro` would train the same run beside the orphan."""
     command = ("dvc", "repro", "--force", "--single-item", FINETUNE)
     status, told = signalled_in_training(finished, signal.SIGKILL, *command, send=os.kill)
@@ -358,35 +348,35 @@ def test_a_stage_does_not_outlive_its_dvc(finished, reference, report):
     assert last.startswith("stopped by SIGHUP: a checkpoint is saved at step ")
     assert "going on from the checkpoint at step" in run(finished, *command)
     assert same_results(finished, reference)
-    report("signals", "SIGKILL to DVC alone", f"the stage: {code(last)}; then the same bytes")
+    record_fault("signals", "SIGKILL to DVC alone", f"the stage: {code(last)}; then the same bytes")
 
 
-def interrupted(folder: Path, process: subprocess.Popen, moment: str, report) -> None:
+def interrupted(folder: Path, process: subprocess.Popen, moment: str, record_fault) -> None:
     """A stage that got a SIGINT outside of training: what it must say and leave."""
     told, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
     assert told == "stopped by SIGINT: nothing half-done is left; run it again\n"
     assert not leftovers(folder)
-    report("signals", f"Ctrl-C in `evaluate`, {moment}", code(told.strip()))
+    record_fault("signals", f"Ctrl-C in `evaluate`, {moment}", code(told.strip()))
 
 
-def test_ctrl_c_while_libraries_are_imported(finished, report):
+def test_ctrl_c_while_libraries_are_imported(finished, record_fault):
     process = start(finished, "python", "-m", "stages.evaluate")
     time.sleep(0.7)
     os.killpg(process.pid, signal.SIGINT)
-    interrupted(finished, process, "while its libraries are imported", report)
+    interrupted(finished, process, "while its libraries are imported", record_fault)
 
 
-def test_ctrl_c_outside_of_training(finished, report):
+def test_ctrl_c_outside_of_training(finished, record_fault):
     watch = {"PYTHONPATH": str(REPOSITORY / "tests" / "killing"), "KILL_WITH": "SIGINT"}
     watch["KILL_AT"] = "stages.evaluate | src/study/measuring.py:measured_task:call:1"
     process = start(finished, "python", "-m", "stages.evaluate", **watch)
-    interrupted(finished, process, "while it works", report)
+    interrupted(finished, process, "while it works", record_fault)
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
 @pytest.mark.parametrize("archive", [archives.VADER, archives.MINILM], ids=lambda archive: archive.filename)
-def test_a_damaged_archive(finished, reference, report, monkeypatch, archive, damage):
+def test_a_damaged_archive(finished, reference, record_fault, monkeypatch, archive, damage):
     cache = finished.parent / "cache"
     shutil.copytree(archives.cache_folder(), cache)
     monkeypatch.setenv("CMI_GLUE_CACHE", str(cache))
@@ -401,13 +391,13 @@ def test_a_damaged_archive(finished, reference, report, monkeypatch, archive, da
     run(finished, *command)
     shutil.copytree(reference / TEACHER_RUN, finished / TEACHER_RUN, dirs_exist_ok=True)
     assert digests(finished, "data", "runs") == digests(reference, "data", "runs")
-    report(
+    record_fault(
         "damaged files", f"{archive.filename}: {damage}", code(f"error: {archive.filename}: {told.split(': ', 2)[2]}")
     )
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
-def test_a_damaged_checkpoint(finished, reference, report, damage):
+def test_a_damaged_checkpoint(finished, reference, record_fault, damage):
     shutil.rmtree(finished / TEACHER_RUN)
     signalled_in_training(finished, signal.SIGTERM, *TEACHER)
     older, newest = sorted((finished / "checkpoints").glob("*/step-*.pt"))
@@ -417,11 +407,11 @@ def test_a_damaged_checkpoint(finished, reference, report, damage):
     assert f"{newest.name} is damaged and not used" in told
     assert f"going on from the checkpoint at step {int(older.stem.removeprefix('step-'))}\n" in told
     assert digests(finished, "runs") == digests(reference, "runs")
-    report("damaged files", f"the newest checkpoint: {damage}", "named and not used; the one before it served")
+    record_fault("damaged files", f"the newest checkpoint: {damage}", "named and not used; the one before it served")
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
-def test_a_damaged_logits_file(finished, reference, report, damage):
+def test_a_damaged_logits_file(finished, reference, record_fault, damage):
     """With its times as they were, so that DVC does not notice."""
     path = finished / TEACHER_RUN / "logits.parquet"
     content, times = path.read_bytes(), path.stat()
@@ -434,10 +424,10 @@ def test_a_damaged_logits_file(finished, reference, report, damage):
     path.unlink()
     run(finished, "dvc", "repro")
     assert same_results(finished, reference)
-    report("damaged files", f"a teacher's logits: {damage}", f"{code(told)}; then the same bytes")
+    record_fault("damaged files", f"a teacher's logits: {damage}", f"{code(told)}; then the same bytes")
 
 
-def test_out_of_memory_says_what_to_lower(finished, report):
+def test_out_of_memory_says_what_to_lower(finished, record_fault):
     """5 GB of address space, of which a batch of 64 rows of 512 tokens in 12 heads wants more at once.
 
     In the first of two layers, that is: the last one computes the first token alone.
@@ -465,7 +455,7 @@ def test_out_of_memory_says_what_to_lower(finished, report):
     )
     assert not leftovers(finished)
     assert not (finished / TEACHER_RUN).exists()
-    report("memory", "a batch that does not fit", code(f"{told.split(' (')[0]} (...); {told.split('; ')[-1]}"))
+    record_fault("memory", "a batch that does not fit", code(f"{told.split(' (')[0]} (...); {told.split('; ')[-1]}"))
 
 
 def replace_texts(path: Path, text: str) -> None:
@@ -476,7 +466,7 @@ def replace_texts(path: Path, text: str) -> None:
     write_parquet(path, table)
 
 
-def test_two_queue_workers_side_by_side(tmp_path, reference, report):
+def test_two_queue_workers_side_by_side(tmp_path, reference, record_fault):
     """Each experiment trains the arms that both have in common for itself, from the same checkpoints folder."""
     folder = tmp_path / "queue"
     folder.mkdir()
@@ -496,7 +486,9 @@ def test_two_queue_workers_side_by_side(tmp_path, reference, report):
         assert digests(folder, common) == digests(reference, common)
         run(folder, "git", "checkout", "--quiet", "--", ".")
     assert not leftovers(folder)
-    report("side by side", "two experiments in two workers of DVC's queue", "both ended; the arms in common are equal")
+    record_fault(
+        "side by side", "two experiments in two workers of DVC's queue", "both ended; the arms in common are equal"
+    )
 
 
 def wait_for_queue(folder: Path, seconds: float = 400) -> dict[str, str]:

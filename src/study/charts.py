@@ -34,7 +34,7 @@ def claim_chart(claim: dict[str, Any], name: str) -> Spec:
         columns=["task", *keys]
     )
     base = alt.Chart(rows.round(DIGITS)).encode(y=alt.Y("task:N", sort=None, title=None))
-    title = f"{claim['family']} less {claim['against']} ({claim['metric']})"
+    title = f"{claim['family']} minus {claim['against']} ({claim['metric']}; claimed: {claim['direction']})"
     tooltip = [alt.Tooltip(f"{key}:{'N' if key == 'task' else 'Q'}") for key in rows.columns]
     points = base.mark_point(filled=True, size=70).encode(
         x=alt.X("difference:Q", title=title, axis=FEW_TICKS), tooltip=tooltip

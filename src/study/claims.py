@@ -126,11 +126,11 @@ def in_numbers(claim: dict[str, Any]) -> str:
     """What the verdict is made of; nothing where the claim is about no task."""
     if "difference" not in claim:
         return ""
-    text = f"{claim['family']} less {claim['against']}: {claim['difference']:+.4f}"
+    text = f"{claim['family']} minus {claim['against']}: {claim['difference']:+.4f} (claimed: {claim['direction']})"
     if "low" in claim:
         text += f", interval {claim['low']:+.4f} to {claim['high']:+.4f}"
         text += f", smallest visible effect {claim['smallest_visible']:.4f}"
-    return f"{text}; {claim['wins']} of {claim['count']} tasks gain (p {claim['p_wins']:.3f})."
+    return f"{text}; {claim['wins']} of {claim['count']} tasks gain (by luck: p {claim['p_wins']:.3f})."
 
 
 def _facts(claim: Claim) -> dict[str, Any]:

@@ -30,7 +30,7 @@ PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 
 def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> list[str]:
-    """The command that runs a named study: `dvc exp run` with a -S for every override.
+    """The command that runs a named study: `dvc exp run` with a -S for all that is not so in params.yaml already.
 
     Raises:
         UserError: no such study, params.yaml with its overrides is not valid, or DVC cannot be told of one of them.
@@ -38,12 +38,18 @@ def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = S
     base, overrides = read_yaml(params_file), _overrides(name, folder)
     file, merged = folder / f"{name}.yaml", _merged(base, overrides)
     study = _checked(file, merged).study
-    settings = {_setting(path, value, base): _nested(path, value) for path, value in _leaves(overrides)}
+    changes = _leaves(difference(base, merged))
+    settings = {_setting(path, value, base): _nested(path, value) for path, value in changes}
     if _set_by_dvc(settings, params_file) != merged:
         wrong = [text for text, own in settings.items() if _set_by_dvc([text], params_file) != _merged(base, own)]
         problem = f"DVC cannot be told of {', '.join(wrong or settings)}"
         raise UserError(file, problem, "write it into params.yaml, and use `dvc exp run`")
     return ["dvc", "exp", "run", "--name", study, *(part for setting in settings for part in ("-S", setting))]
+
+
+def write_study_params(command: list[str], params_file: Path = PARAMS_FILE) -> None:
+    """Set in params.yaml what the command of `study_arguments` sets, as DVC will: twice is once."""
+    apply_overrides(params_file, command[6::2])
 
 
 def study_content(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> dict[str, Any]:
@@ -102,8 +108,8 @@ def _merged(base: dict, overrides: dict) -> dict:
     """`base` with the leaves of `overrides` set; null in the place of a mapping, such as an arm, leaves it out."""
     merged = dict(base)
     for key, value in overrides.items():
-        if value is None and isinstance(base.get(key), dict):
-            del merged[key]
+        if value is None and (key not in base or isinstance(base[key], dict)):
+            merged.pop(key, None)
         else:
             both = isinstance(value, dict) and isinstance(base.get(key), dict)
             merged[key] = _merged(base[key], value) if both else value

@@ -16,7 +16,7 @@ from src.files import new_file, read_csv, read_json
 from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
-from src.study.claims import in_numbers, load_claims
+from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers, load_claims
 from src.study.records import METRICS_FOLDER, TaskRecords, load_records, records_folder
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
@@ -59,7 +59,7 @@ def write_report(target: Path, results: StudyResults) -> None:
     page = environment.get_template(TEMPLATE.name).render(
         study=results.params.study,
         command=_command(results.params.study),
-        claims=[claim | {"in_numbers": in_numbers(claim)} for claim in results.claims],
+        claims=[claim | {"in_numbers": in_numbers(claim)} for claim in _null_first(results.claims)],
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
         params=_as_yaml(results.params),
@@ -90,6 +90,12 @@ def majority_scores(description: dict[str, Any]) -> dict[str, float]:
     predicted = np.where(np.arange(len(test)) == train.argmax(), test.sum(), 0)
     counts = ClassCounts(*np.minimum([test, test, predicted], [predicted, test, predicted]).astype(float))
     return {metric: float(CLASS_SCORES[metric](counts)) for metric in description["metrics"]}
+
+
+def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What speaks against a claim comes before what speaks for it."""
+    order = [OPPOSITE, DOES_NOT_HOLD, CANNOT_BE_TOLD, HOLDS]
+    return sorted(claims, key=lambda claim: order.index(claim["verdict"]))
 
 
 def _task(results: StudyResults, task: str) -> dict[str, Any]:
@@ -144,9 +150,12 @@ def _command(study: str) -> str:
 
 
 def _as_yaml(params: Params) -> str:
-    """The params of the study, without those of other tasks."""
-    content = params.model_dump(exclude=NOT_SHOWN, exclude_defaults=True)
-    content["task_settings"] = {task: params.task(task).model_dump(exclude_defaults=True) for task in params.tasks}
+    """The params of the study, without those of other tasks; what an arm or a task does not set is left out there."""
+    content = params.model_dump(exclude=NOT_SHOWN)
+    for section in ("finetune", "student"):
+        content[section]["arms"] = getattr(params, section).model_dump(exclude_unset=True)["arms"]
+    content["distill"] = params.distill.model_dump(exclude_unset=True)
+    content["task_settings"] = {task: params.task(task).model_dump(exclude_unset=True) for task in params.tasks}
     stream = io.StringIO()
     YAML().dump(content, stream)
     return stream.getvalue()

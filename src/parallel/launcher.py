@@ -1,0 +1,159 @@
+"""Units side by side on this machine: a `dvc repro` each, one log each, and one line on how far they are."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from src.errors import UserError
+from src.interrupts import LAUNCHER, Stopped
+from src.parallel.units import Unit
+from src.parallel.workplace import UNITS_FOLDER
+
+Place = dict[str, str]  # the environment variables of a place where a unit can run
+POLL = 0.2  # seconds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a unit ended: the copy in which it ran, and the last line of its log where it failed."""
+
+    unit: Unit
+    folder: Path | None
+    failure: str | None
+
+
+@dataclass
+class Launcher:
+    """Runs units, as many at a time as there are places.
+
+    `prepare` makes the folder of a unit; logs go to `logs`, a file a unit.
+    """
+
+    places: list[Place]
+    prepare: Callable[[Unit], Path]
+    logs: Path
+    running: set[int] = field(default_factory=set)  # process groups
+    stopping: bool = False
+
+    def run(self, units: list[Unit]) -> Iterator[Outcome]:
+        """The outcomes, as they come; a failed unit stops no other.
+
+        Raises:
+            Stopped: a signal came, and all that ran has ended.
+        """
+        free: queue.SimpleQueue[Place] = queue.SimpleQueue()
+        for place in self.places:
+            free.put(place)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(len(self.places)) as pool:
+            futures = [pool.submit(self._run_one, unit, free) for unit in units]
+            try:
+                yield from (future.result() for future in as_completed(futures))
+            except Stopped as stopped:
+                self._stop(futures, stopped)
+                raise
+
+    def _run_one(self, unit: Unit, free: "queue.SimpleQueue[Place]") -> Outcome:
+        place = free.get()
+        try:
+            folder = self.prepare(unit)
+            log = self.logs / f"{unit.name}.log"
+            status = self._reproduced(unit, folder, log, place)
+            return Outcome(unit, folder, _last_line(log) if status else None)
+        except UserError as error:
+            return Outcome(unit, None, f"error: {error}")
+        finally:
+            free.put(place)
+
+    def _reproduced(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
+        """Run DVC in a unit's folder, in a process group of its own; its exit status, when all of it has ended."""
+        command = [sys.executable, "-m", "dvc", "repro", "--single-item", *unit.groups]
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, LAUNCHER: str(os.getpid())} | place
+        with log.open("wb") as file:
+            how = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "stdout": file}
+            process = subprocess.Popen(command, **how, stderr=subprocess.STDOUT, start_new_session=True)
+            self.running.add(process.pid)
+            if self.stopping:
+                _signal(process.pid, signal.SIGTERM)
+            status = process.wait()
+            while _signal(process.pid, 0):  # a stage whose DVC is gone saves a checkpoint first
+                time.sleep(POLL)
+            self.running.discard(process.pid)
+        return status
+
+    def _stop(self, futures: list[Future], stopped: Stopped) -> None:
+        """Pass the signal on, and every further one, until all has ended."""
+        self.stopping = True
+        for future in futures:
+            future.cancel()
+        pending = [future for future in futures if not future.cancelled()]
+        while True:
+            for group in list(self.running):
+                _signal(group, stopped.exit_status - 128)
+            try:
+                for future in pending:
+                    future.exception()
+                return
+            except Stopped as again:
+                stopped = again
+
+
+@contextmanager
+def only_launcher() -> Iterator[None]:
+    """One launcher a repository; what one that was killed has left running ends first.
+
+    Raises:
+        UserError: another one is at work here.
+    """
+    UNITS_FOLDER.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(UNITS_FOLDER / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise UserError(UNITS_FOLDER, "its units are being run already", "wait for that launcher, or stop it") from None
+    try:
+        _wait_for_leftovers()
+        yield
+    finally:
+        lock.release()
+
+
+def _wait_for_leftovers() -> None:
+    """Stages notice that their launcher is gone, save, and end; the same run must not begin beside them."""
+    folder = UNITS_FOLDER.resolve()
+    left = [process for process in psutil.process_iter(["cwd"]) if _is_below(process.info["cwd"], folder)]
+    if left:
+        print(f"waiting for {len(left)} processes that a killed launcher has left", file=sys.stderr)
+        psutil.wait_procs(left)
+
+
+def _is_below(place: str | None, folder: Path) -> bool:
+    return place is not None and Path(place.removesuffix(" (deleted)")).is_relative_to(folder)
+
+
+def _signal(group: int, number: int) -> bool:
+    """Send a signal to a process group (0: none, just ask); whether there is such a group."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_line(log: Path) -> str:
+    """What a unit said last of what went wrong: its stage's own line rather than DVC's."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if line.startswith(("error: ", "ERROR: "))]
+    return next(iter(errors or lines[-1:]), "it ended without a word")

@@ -1,0 +1,92 @@
+"""`dvc repro` with its training stages side by side: what comes before them, the units, and what comes after."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dvc.repo import Repo
+
+from src.errors import UserError
+from src.parallel.launcher import Launcher, Place, only_launcher
+from src.parallel.places import places
+from src.parallel.progress import Progress
+from src.parallel.units import WHOLE, Part, Unit, part_of, stale, units_of
+from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
+from src.params import PARAMS_FILE, Params, load_params, read_yaml
+
+LOGS_FOLDER = Path("logs")
+FIRST_STAGES = ("settings", "prepare")
+
+
+def run_units(jobs: int | None, per_gpu: int, part: Part = WHOLE) -> bool:
+    """Bring the training stages of params.yaml up to date, several at a time; dvc.lock then says so.
+
+    Args:
+        jobs: how many units at a time; None is as many as there are GPUs, or cores.
+        per_gpu: how many share a GPU.
+        part: (i, n) is every n-th unit, beginning with the i-th.
+
+    Returns:
+        Whether anything in the pipeline was not up to date.
+
+    Raises:
+        UserError: a unit failed, or another launcher is at work here.
+        Stopped: a signal came; what is not finished has its checkpoints.
+    """
+    with only_launcher():
+        pipeline = _pipeline()
+        if pipeline.changed and units_of(pipeline.commands):
+            reproduce(*FIRST_STAGES)
+            pipeline = _pipeline()
+        units = stale(part_of(units_of(pipeline.commands), part), pipeline.changed)
+        if units:
+            params = load_params()
+            _run(units, params, pipeline, places(jobs, per_gpu, params.runtime))
+        return bool(pipeline.changed)
+
+
+def reproduce(*stages: str) -> None:
+    """Run `dvc repro` of some stages, or of all; ends the process with its exit status where it fails."""
+    status = subprocess.run([sys.executable, "-m", "dvc", "repro", *stages], check=False).returncode
+    if status:
+        sys.exit(status)
+
+
+@dataclass(frozen=True)
+class _Pipeline:
+    """What DVC knows: each stage's command in the order of dvc.yaml, the stages that changed, and its cache."""
+
+    commands: dict[str, str]
+    changed: list[str]
+    cache: Path
+
+
+def _pipeline() -> _Pipeline:
+    with Repo() as repo:
+        commands = {stage.addressing: stage.cmd for stage in repo.index.stages if isinstance(stage.cmd, str)}
+        return _Pipeline(commands, list(repo.status()), Path(repo.cache.local_cache_dir).resolve())
+
+
+def _run(units: list[Unit], params: Params, pipeline: _Pipeline, where: list[Place]) -> None:
+    content, entries, new = read_yaml(PARAMS_FILE), read_entries(), {}
+
+    def workplace(unit: Unit) -> Path:
+        return make_workplace(unit, content, entries, pipeline.cache)
+
+    launcher = Launcher(where, workplace, LOGS_FOLDER / params.study)
+    progress, failures = Progress(len(units), len(where)), {}
+    print(f"{len(units)} units, {len(where)} at a time; their logs are in {launcher.logs}", file=sys.stderr, flush=True)
+    try:
+        for outcome in launcher.run(units):
+            if outcome.folder is not None:
+                new |= take_results(outcome.unit, outcome.folder)
+            if outcome.failure is not None:
+                failures[outcome.unit.name] = outcome.failure
+            progress.ended(outcome.unit.name, outcome.failure)
+    finally:
+        join_entries(new, list(pipeline.commands))
+    for name, line in failures.items():
+        print(f"{name}: {line}", file=sys.stderr)
+    if failures:
+        raise UserError(launcher.logs, f"{len(failures)} of {len(units)} units failed", "mend these and run again")

@@ -1,0 +1,59 @@
+"""What can run side by side: the stages of one task and one seed, of which students need their teachers."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+COMMAND = re.compile(r"python -m stages\.(?:finetune|student|distill) .*--task (?P<task>\S+).* --seed (?P<seed>\d+)")
+Part = tuple[int, int]
+WHOLE: Part = (1, 1)
+MORE = "_more@"  # in the names of stages of `more_seeds`, which do the same as those without it
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The training stages of a task and a seed, by their names in dvc.yaml and in its order."""
+
+    task: str
+    seed: int
+    stages: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """A name for its folder and its log."""
+        return f"{self.task}-{self.seed}"
+
+    @property
+    def groups(self) -> list[str]:
+        """The stages of dvc.yaml that its own are of, in a pipeline of no other seed."""
+        return list(dict.fromkeys(in_copy(stage).partition("@")[0] for stage in self.stages))
+
+
+def units_of(commands: dict[str, str]) -> list[Unit]:
+    """The units of a pipeline, a task's seeds one after the other.
+
+    Args:
+        commands: that of each stage.
+    """
+    found: dict[tuple[str, int], list[str]] = {}
+    for stage, command in commands.items():
+        if match := COMMAND.fullmatch(command):
+            found.setdefault((match["task"], int(match["seed"])), []).append(stage)
+    return [Unit(*key, tuple(stages)) for key, stages in found.items()]
+
+
+def part_of(units: list[Unit], part: Part) -> list[Unit]:
+    """For (i, n) every n-th unit, beginning with the i-th."""
+    number, count = part
+    return units[number - 1 :: count]
+
+
+def stale(units: Iterable[Unit], changed: Iterable[str]) -> list[Unit]:
+    """The units that have a changed stage."""
+    names = set(changed)
+    return [unit for unit in units if names.intersection(unit.stages)]
+
+
+def in_copy(stage: str) -> str:
+    """The name of a stage in a unit's own pipeline, where its seed is the only one."""
+    return stage.replace(MORE, "@", 1)

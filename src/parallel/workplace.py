@@ -1,0 +1,126 @@
+"""The copy of the repository in which a unit runs, and what is taken out of it.
+
+The copy lies in .dvc/tmp, as those of DVC's own experiments do, so that its runs find the repository's checkpoints.
+Its params.yaml asks for one task and one seed: DVC's work for a stage grows with the number of stages it knows. Data
+and runs that are there already are hard links, which DVC and this project replace but never write into.
+"""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from configobj import ConfigObj
+from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
+from ruamel.yaml.comments import CommentedMap
+
+from src.data.prepared import DATA_FOLDER
+from src.files import faults_named
+from src.parallel.units import Unit, in_copy
+from src.params import PARAMS_FILE
+from src.runs import RUNS_FOLDER, TIMING_FOLDER
+from src.settings import SETTINGS_FOLDER
+
+UNITS_FOLDER = Path(".dvc/tmp/units")
+LOCK_FILE = Path("dvc.lock")
+CODE = ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/config.local", "src", "stages", str(SETTINGS_FOLDER))
+Entries = dict[str, dict[str, Any]]  # of dvc.lock, by the name of the stage
+
+
+def make_workplace(unit: Unit, content: dict[str, Any], entries: Entries, cache: Path) -> Path:
+    """Make the copy of a unit anew.
+
+    Args:
+        content: of params.yaml.
+        entries: of the repository's dvc.lock.
+        cache: the folder of DVC's cache.
+
+    Raises:
+        CannotWrite: no room, or no right to.
+    """
+    folder = UNITS_FOLDER / unit.name
+    with faults_named(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        for part in filter(os.path.exists, CODE):
+            _copied(Path(part), folder / part, shutil.copy2)
+        for part in (DATA_FOLDER / unit.task, *_runs(unit, RUNS_FOLDER)):
+            _copied(part, folder / part, _linked)
+        own = {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
+        dump_yaml(folder / PARAMS_FILE, content | own)
+        known = {in_copy(stage): entries[stage] for stage in unit.stages if stage in entries}
+        dump_yaml(folder / LOCK_FILE, {"schema": "2.0", "stages": known})
+        _configure(folder / ".dvc", cache)
+    return folder
+
+
+def take_results(unit: Unit, folder: Path) -> Entries:
+    """Move the runs of a unit to their places in the repository; their entries for its dvc.lock."""
+    made = load_yaml(folder / LOCK_FILE)["stages"]
+    found = {stage: made[in_copy(stage)] for stage in unit.stages if in_copy(stage) in made}
+    outputs = [Path(output["path"]) for entry in found.values() for output in entry["outs"]]
+    timings = [run.relative_to(folder) for run in _runs(unit, folder / TIMING_FOLDER, ".json")]
+    for path in (*outputs, *timings):
+        _moved(folder / path, path)
+    shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def read_entries() -> Entries:
+    """The entries of the repository's dvc.lock."""
+    return load_yaml(LOCK_FILE).get("stages", {}) if LOCK_FILE.exists() else {}
+
+
+def join_entries(new: Entries, order: list[str]) -> None:
+    """Write entries into the repository's dvc.lock; those that it lacks where `order`, that of dvc.yaml, has them."""
+    if not new:
+        return
+    places = {stage: place for place, stage in enumerate(order)}
+    with modify_yaml(LOCK_FILE) as lock:
+        lock.setdefault("schema", "2.0")
+        stages = lock.setdefault("stages", CommentedMap())
+        for stage in sorted(new, key=places.__getitem__):
+            after = [place for place, known in enumerate(stages) if places.get(known, 0) > places[stage]]
+            if stage in stages or not after:
+                stages[stage] = new[stage]
+            else:
+                stages.insert(after[0], stage, new[stage])
+
+
+def _runs(unit: Unit, root: Path, ending: str = "") -> list[Path]:
+    return sorted((root / unit.task).glob(f"*/*/{unit.seed}{ending}"))
+
+
+def _copied(source: Path, target: Path, copy: Any) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=copy, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        copy(source, target)
+
+
+def _linked(source: str, target: str) -> None:
+    """A hard link, or a copy where the file lies on another disk, or may not be linked."""
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
+            raise
+        shutil.copy2(source, target)
+
+
+def _moved(source: Path, target: Path) -> None:
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.replace(target)
+
+
+def _configure(folder: Path, cache: Path) -> None:
+    """No git there, the repository's cache, and DVC's own notes in the copy."""
+    local = ConfigObj(str(folder / "config.local"))
+    local.merge({
+        "core": {"no_scm": "true", "site_cache_dir": str((folder / "tmp/site").resolve())},
+        "cache": {"dir": str(cache)},
+    })  # fmt: skip
+    local.write()

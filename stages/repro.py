@@ -1,0 +1,28 @@
+"""`dvc repro`, with the training stages side by side: the same bytes, in less time."""
+
+import argparse
+
+from src.errors import stage
+from src.parallel.options import add_options
+from src.parallel.study import reproduce, run_units
+from src.parallel.units import WHOLE
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_options(parser)
+    arguments = parser.parse_args()
+
+    changed = run_units(arguments.jobs, arguments.per_gpu, arguments.part)
+
+    if arguments.part != WHOLE:
+        print("this part is up to date; when all parts are, run it without --part")
+    elif changed:
+        reproduce()
+    else:
+        print("Data and pipelines are up to date.")
+
+
+if __name__ == "__main__":
+    main()
