@@ -136,13 +136,16 @@ def read_tensors(source: Path) -> dict[str, np.ndarray]:
 
 
 def user_path(path: str, allowed: str = "the path in full, or HOME set to a folder") -> Path:
-    """A path as people write it, with ~ for a home folder.
+    """A path as people write it, with ~ for a home folder; without a beginning it is meant from the repository.
+
+    Copies of the repository below .dvc, in which units and queued experiments run, mean what the repository means.
 
     Raises:
         UserError: there is no such home.
     """
     try:
-        return Path(path).expanduser()
+        copied_from = [folder.parent for folder in Path.cwd().parents if folder.name == ".dvc"]
+        return (copied_from[-1] if copied_from else Path()) / Path(path).expanduser()
     except RuntimeError:
         raise UserError(path, "there is no such home folder", allowed) from None
 

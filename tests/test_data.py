@@ -19,6 +19,7 @@ from src.data.published import read_split
 from src.data.splits import cap, cut, linked_groups, share_texts
 from src.data.vader import read_vader
 from src.errors import UserError
+from src.files import user_path
 from src.params import MaxRows, Params, TaskSettings
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import may_only_be_read, without_privileges
@@ -356,6 +357,17 @@ def test_the_number_of_dropped_rows_is_kept(tiny_data, tmp_path):
     description = prepare_task("tiny", with_folder(tiny_data, drop_labels=[-1]), tmp_path)
     assert description["dropped_rows"] == {"train": 7, "test": 3}
     assert len(load_task("tiny", tmp_path).test) == 60
+
+
+def test_paths_mean_the_same_in_copies_of_the_repository(tmp_path, monkeypatch):
+    """DVC's queued experiments, and units, run below .dvc."""
+    copy = tmp_path / "repository/.dvc/tmp/units/tiny-0"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "repository")
+    assert user_path("../glue") == Path("../glue")
+    monkeypatch.chdir(copy)
+    assert user_path("../glue") == tmp_path / "repository/../glue"
+    assert user_path("/glue") == Path("/glue")
 
 
 def test_paths_may_begin_at_the_home_folder(tiny_data, tmp_path, monkeypatch):

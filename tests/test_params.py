@@ -194,7 +194,7 @@ def test_a_study_may_leave_arms_and_claims_out(tmp_path):
 def test_a_name_that_begins_with_a_number_is_set_in_its_mapping(tmp_path):
     task = {"source": "folder", "path": ".", "text": ["a"], "labels": ["x", "y"], "metrics": ["f1"]}
     settings = arguments_of(tmp_path, {"task_settings": {"20news": task, "glue-rte": {"max_rows": {"selection": 9}}}})
-    assert settings[1].startswith("+task_settings={20news: {source: folder, path: ., ")
+    assert "20news: {source: folder, path: ., " in settings[1]
 
 
 HARD_TEXTS = [

@@ -79,11 +79,14 @@ def _run(units: list[Unit], params: Params, pipeline: _Pipeline, where: list[Pla
     print(f"{len(units)} units, {len(where)} at a time; their logs are in {launcher.logs}", file=sys.stderr, flush=True)
     try:
         for outcome in launcher.run(units):
-            if outcome.folder is not None:
-                new |= take_results(outcome.unit, outcome.folder)
-            if outcome.failure is not None:
-                failures[outcome.unit.name] = outcome.failure
-            progress.ended(outcome.unit.name, outcome.failure)
+            failure = outcome.failure
+            try:
+                new |= take_results(outcome.unit, outcome.folder) if outcome.folder else {}
+            except UserError as error:
+                failure = f"error: {error}"
+            if failure:
+                failures[outcome.unit.name] = failure
+            progress.ended(outcome.unit.name, failure)
     finally:
         join_entries(new, list(pipeline.commands))
     for name, line in failures.items():

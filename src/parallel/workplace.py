@@ -55,7 +55,11 @@ def make_workplace(unit: Unit, content: dict[str, Any], entries: Entries, cache:
 
 
 def take_results(unit: Unit, folder: Path) -> Entries:
-    """Move the runs of a unit to their places in the repository; their entries for its dvc.lock."""
+    """Move the runs of a unit to their places in the repository; their entries for its dvc.lock.
+
+    Raises:
+        CannotWrite: no right to.
+    """
     made = load_yaml(folder / LOCK_FILE)["stages"]
     found = {stage: made[in_copy(stage)] for stage in unit.stages if in_copy(stage) in made}
     outputs = [Path(output["path"]) for entry in found.values() for output in entry["outs"]]
@@ -110,10 +114,11 @@ def _linked(source: str, target: str) -> None:
 
 
 def _moved(source: Path, target: Path) -> None:
-    if target.is_dir():
-        shutil.rmtree(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source.replace(target)
+    with faults_named(target):
+        if target.is_dir():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
 
 
 def _configure(folder: Path, cache: Path) -> None:
