@@ -19,6 +19,7 @@ from benchmarks import (
     scaling,
     shares,
     startup,
+    units,
 )
 from benchmarks.figures import Figure, show, table, write_results
 from benchmarks.scratch import Setting, working_copy
@@ -37,9 +38,10 @@ ROWS = {
     "scaling": scaling.figures,
     "checkpointing": checkpointing.figures,
     "gpu": gpu.figures,
+    "units": units.figures,
     "pipeline": pipeline.figures,
 }
-SLOW = ("pipeline",)  # run where asked for
+SLOW = ("units", "pipeline")  # run where asked for
 
 
 @until_nobody_reads()
@@ -79,7 +81,7 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=positive, default=20, help="training steps of one measurement (20)")
     parser.add_argument("--repeats", type=positive, default=3, help="rounds of which the median is taken (3)")
     parser.add_argument("--glue-folder", type=Path, help="a local folder with rte and sst2, as glue.folder")
-    parser.add_argument("--pipeline", action="store_true", help="also time the default study, which takes minutes")
+    parser.add_argument("--pipeline", action="store_true", help="also time whole studies, which takes half an hour")
     parser.add_argument(
         "--output", type=Path, help="where the JSON goes (benchmarks/results.json; nowhere with --only)"
     )

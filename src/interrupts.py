@@ -26,7 +26,7 @@ class Stopped(KeyboardInterrupt):
 
     def __init__(self, number: int, saved: str = "nothing half-done is left; run it again") -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}: {saved}")
-        self.exit_status = 128 + number
+        self.number, self.exit_status = number, 128 + number
 
 
 class StopRequest:

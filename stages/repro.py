@@ -1,10 +1,11 @@
 """`dvc repro`, with the training stages side by side: the same bytes, in less time."""
 
 import argparse
+import sys
 
 from src.errors import stage
 from src.parallel.options import add_options
-from src.parallel.study import reproduce, run_units
+from src.parallel.study import become, run_units
 from src.parallel.units import WHOLE
 
 
@@ -19,7 +20,7 @@ def main() -> None:
     if arguments.part != WHOLE:
         print("this part is up to date; when all parts are, run it without --part")
     elif changed:
-        reproduce()
+        become(sys.executable, "-m", "dvc", "repro")
     else:
         print("Data and pipelines are up to date.")
 

@@ -5,13 +5,11 @@ Its training stages run side by side first, and `dvc exp run` finds them done.
 
 import argparse
 import shlex
-import subprocess
-import sys
 
 from src.dvc_state import mend
 from src.errors import stage
 from src.parallel.options import add_options
-from src.parallel.study import run_units
+from src.parallel.study import become, check_identity, run_units
 from src.parallel.units import WHOLE
 from src.study.overrides import study_arguments, write_study_params
 
@@ -29,11 +27,12 @@ def main() -> None:
     print(shlex.join(command), flush=True)
     if arguments.dry:
         return
+    check_identity()
     mend()
     write_study_params(command)
     run_units(arguments.jobs, arguments.per_gpu, arguments.part)
     if arguments.part == WHOLE:
-        sys.exit(subprocess.run(study_arguments(arguments.name), check=False).returncode)
+        become(*study_arguments(arguments.name))
     print("this part is up to date; when all parts are, run it without --part")
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import os
 import re
 import shutil
 import subprocess
@@ -251,7 +252,13 @@ def test_dvc_runs_what_a_study_says(tmp_path):
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     for command in ("git init -q", "dvc init -q", "git add -A", "git -c user.name=a -c user.email=a@b commit -qm all"):
         run(tmp_path, *command.split())
-    with start(tmp_path, sys.executable, "-m", "stages.study", "--name", "hard", PYTHONPATH=str(REPOSITORY)) as study:
+    environment = {"PYTHONPATH": str(REPOSITORY), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    with start(tmp_path, sys.executable, "-m", "stages.study", "--name", "hard", **environment) as study:
+        refused = study.stdout.read().splitlines()
+    assert refused[-1].startswith("error: git user.name: is not set, and DVC needs it for an experiment")
+    for key in ("name", "email"):
+        run(tmp_path, "git", "config", f"user.{key}", "a@b")
+    with start(tmp_path, sys.executable, "-m", "stages.study", "--name", "hard", **environment) as study:
         told = study.stdout.read()
     assert study.returncode == 0, told
     expected = study_params("hard", REPOSITORY / "params.yaml", tmp_path / "studies")

@@ -101,7 +101,7 @@ class Launcher:
         pending = [future for future in futures if not future.cancelled()]
         while True:
             for group in list(self.running):
-                _signal(group, stopped.exit_status - 128)
+                _signal(group, stopped.number)
             try:
                 for future in pending:
                     future.exception()

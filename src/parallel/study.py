@@ -1,13 +1,16 @@
 """`dvc repro` with its training stages side by side: what comes before them, the units, and what comes after."""
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from dvc.repo import Repo
 
 from src.errors import UserError
+from src.interrupts import Stopped
 from src.parallel.launcher import Launcher, Place, only_launcher
 from src.parallel.places import places
 from src.parallel.progress import Progress
@@ -47,10 +50,37 @@ def run_units(jobs: int | None, per_gpu: int, part: Part = WHOLE) -> bool:
 
 
 def reproduce(*stages: str) -> None:
-    """Run `dvc repro` of some stages, or of all; ends the process with its exit status where it fails."""
-    status = subprocess.run([sys.executable, "-m", "dvc", "repro", *stages], check=False).returncode
+    """Run `dvc repro` of some stages; ends the process with its exit status where it fails.
+
+    Raises:
+        Stopped: a signal came, and DVC has ended.
+    """
+    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", *stages])
+    try:
+        status = process.wait()
+    except Stopped as stopped:  # which a terminal has sent to DVC too, and `kill` has not
+        process.send_signal(stopped.number)
+        process.wait()
+        raise
     if status:
         sys.exit(status)
+
+
+def check_identity() -> None:
+    """DVC keeps an experiment as a commit; to find out at the end of a study that it cannot would be late.
+
+    Raises:
+        UserError: git does not know the user.
+    """
+    for key in ("user.name", "user.email"):
+        if subprocess.run(["git", "config", key], capture_output=True, check=False).returncode != 0:
+            raise UserError(f"git {key}", "is not set, and DVC needs it for an experiment", f"git config {key} ...")
+
+
+def become(*command: str) -> NoReturn:
+    """Go on as another command, so that signals reach it."""
+    sys.stdout.flush()
+    os.execvp(command[0], command)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""What DVC costs a run where units run side by side, in a study of 602 runs that do nothing.
+
+Timed: from one run's end to the next one's, for the first and the last hundred, two at a time. The stages are those of
+dvc.yaml in number and in dependencies, and write a file each; the launcher, its copies, DVC and dvc.lock are real.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.figures import Figure
+from benchmarks.scratch import REPOSITORY, Setting, run
+from src.params import read_yaml
+
+SEEDS, RUNS_A_SEED, TASK = 86, 7, "vader-movie"
+CODE = tuple(f"code/part{number}.txt" for number in range(6))
+STAGE = """import sys, time
+from pathlib import Path
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+arm = options.get("--arm") or f"{options['--recipe']}-{options['--teacher']}"
+role = "teacher" if "finetune" in sys.argv[0] else "student"
+folder = Path("runs", options["--task"], role, arm, options["--seed"])
+folder.mkdir(parents=True)
+(folder / "ended").write_text(str(time.time()))
+"""
+LAUNCH = "from src.parallel.study import run_units; run_units(2, 1)"
+
+
+def figures(setting: Setting) -> list[Figure]:
+    """Seconds of one worker for a run, all in all, and the cost of the last hundred over that of the first."""
+    with tempfile.TemporaryDirectory(prefix="benchmarks-units-") as folder:
+        root = Path(folder)
+        _write_study(root)
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", LAUNCH], cwd=root, env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, check=True,
+            capture_output=True,
+        )  # fmt: skip
+        each = 2 * (time.perf_counter() - began) / (SEEDS * RUNS_A_SEED)
+        ends = sorted(float(path.read_text()) for path in root.glob("runs/**/ended"))
+    first, last = ends[100] - ends[0], ends[-1] - ends[-101]
+    return [
+        Figure("DVC and a worker's start, a run of 602", each, "s", at_most=1.5),
+        Figure("the last hundred runs / the first", last / first, "x", at_most=1.25),
+    ]
+
+
+def _write_study(root: Path) -> None:
+    params = read_yaml(REPOSITORY / "params.yaml") | {"tasks": [TASK], "seeds": list(range(SEEDS))}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": _stages()}, sort_keys=False))
+    (root / "stages").mkdir()
+    for name in ("__init__", "finetune", "student", "distill"):
+        (root / "stages" / f"{name}.py").write_text(STAGE if name != "__init__" else "")
+    for number, name in enumerate(CODE):
+        (root / "src" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "src" / name).write_text(str(number))
+    for command in (("git", "init", "--quiet"), ("dvc", "init", "--quiet")):
+        run(root, *command)
+
+
+def _stages() -> dict[str, Any]:
+    """The training stages of dvc.yaml, and what comes before them."""
+    made = {
+        "settings": {"cmd": "mkdir -p settings && touch settings/a", "outs": [{"settings": {"cache": False}}]},
+        "prepare": {"cmd": f"mkdir -p data/{TASK} && touch data/{TASK}/a", "outs": [f"data/{TASK}"]},
+    }
+    teacher = "runs/${item.task}/teacher/${item.teacher}/${item.seed}"
+    made["finetune"] = _training("finetune", {"arm": "${finetune.arms}"}, "runs/${item.task}/teacher/${item.arm}")
+    made["student"] = _training("student", {"arm": "${student.arms}"}, "runs/${item.task}/student/${item.arm}")
+    axes = {"teacher": "${finetune.arms}", "recipe": "${distill.recipes}"}
+    made["distill"] = _training("distill", axes, "runs/${item.task}/student/${item.recipe}-${item.teacher}", teacher)
+    return made
+
+
+def _training(name: str, axes: dict[str, str], output: str, *more: str) -> dict[str, Any]:
+    options = " ".join(f"--{axis} ${{item.{axis}}}" for axis in axes)
+    return {
+        "matrix": {"task": "${tasks}"} | axes | {"seed": "${seeds}"},
+        "cmd": f"python -m stages.{name} --task ${{item.task}} {options} --seed ${{item.seed}}",
+        "deps": [*(f"src/{part}" for part in CODE), f"data/{TASK}", *more],
+        "outs": [f"{output}/${{item.seed}}"],
+    }
