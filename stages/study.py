@@ -27,7 +27,8 @@ def main() -> None:
     print(shlex.join(command), flush=True)
     if arguments.dry:
         return
-    check_identity()
+    if arguments.part == WHOLE:
+        check_identity()
     mend()
     write_study_params(command)
     run_units(arguments.jobs, arguments.per_gpu, arguments.part)

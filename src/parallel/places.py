@@ -18,11 +18,17 @@ def places(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[dict[str, s
     """
     if gpus := _gpus():
         return [{"CUDA_VISIBLE_DEVICES": gpu} for _ in range(per_gpu) for gpu in gpus][:jobs]
-    count = jobs or max(1, (os.cpu_count() or 1) // (runtime.threads or os.cpu_count() or 1))
+    cores = _cores()
+    count = jobs or max(1, cores // (runtime.threads or cores))
     if count > 1 and runtime.threads is None:
         problem = f"null gives each of {count} runs all cores"
         raise UserError("params.yaml: runtime.threads", problem, "a number; results repeat at equal numbers only")
     return [{} for _ in range(count)]
+
+
+def _cores() -> int:
+    """Those that this process may use: on a node of a cluster often not all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
