@@ -13,7 +13,6 @@ from benchmarks import (
     cmi,
     distillation,
     finetuning,
-    gpu,
     matmul,
     pipeline,
     scaling,
@@ -37,7 +36,6 @@ ROWS = {
     "startup": startup.figures,
     "scaling": scaling.figures,
     "checkpointing": checkpointing.figures,
-    "gpu": gpu.figures,
     "units": units.figures,
     "pipeline": pipeline.figures,
 }

@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from datasets import Dataset
 from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
@@ -41,6 +40,7 @@ from src.core.losses import kd_kl
 from src.data.prepared import PreparedTask
 from src.params import ModelSource, Objective, RunSettings
 
+Rows = list[dict[str, Any]]
 BEST = {"optim": "adamw_torch_fused", "train_sampling_strategy": "group_by_length"}
 
 
@@ -64,7 +64,7 @@ class OnlineTeacher(Trainer):
         self.teacher, self.objective = teacher.eval(), objective
 
     def compute_loss(self, model: PreTrainedModel, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
-        """The loss of distillation (METHOD section 2)."""
+        """The loss of distillation (docs/method.md)."""
         labels, alpha = inputs.pop("labels"), self.objective.alpha
         with torch.no_grad():
             said = self.teacher(**inputs).logits
@@ -73,9 +73,15 @@ class OnlineTeacher(Trainer):
         return (1 - alpha) * F.cross_entropy(logits, labels) + alpha * kd
 
 
-def trainer_rate(task: PreparedTask, settings: RunSettings, best: bool, bf16: bool = False) -> Callable[[], float]:
-    """What measures Trainer: rows per second of one epoch over the task's train rows; warmed up with two steps."""
-    return _rate(Trainer, task, settings, {"bf16": bf16} | (BEST if best else {}), pad=not best)
+def trainer_rate(
+    task: PreparedTask, settings: RunSettings, best: bool, options: dict[str, Any] | None = None
+) -> Callable[[], float]:
+    """What measures Trainer: rows per second of one epoch over the task's train rows; warmed up with two steps.
+
+    Args:
+        options: more of `TrainingArguments`.
+    """
+    return _rate(Trainer, task, settings, (BEST if best else {}) | (options or {}), pad=not best)
 
 
 def online_teacher_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
@@ -94,12 +100,12 @@ def _rate(
     collator = default_data_collator if pad else DataCollatorWithPadding(tokenizer)
     parts = {"model": model, "processing_class": tokenizer, "data_collator": collator}
 
-    def measure(measured: Dataset = rows) -> float:
+    def measure(measured: Rows = rows) -> float:
         with tempfile.TemporaryDirectory() as scratch:
             arguments = TrainingArguments(**_options(scratch, settings) | options)
             return len(measured) / _epoch_seconds(partial(trainer, args=arguments, train_dataset=measured, **parts))
 
-    measure(rows.select(range(min(2 * settings.training.batch_size, len(rows)))))
+    measure(rows[: 2 * settings.training.batch_size])
     return measure
 
 
@@ -131,6 +137,7 @@ def _options(scratch: str, settings: RunSettings) -> dict:
         "weight_decay": training.weight_decay,
         "max_grad_norm": training.max_grad_norm,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        "use_cpu": not torch.cuda.is_available(),
         "eval_strategy": "no",
         "save_strategy": "no",
         "logging_strategy": "no",
@@ -139,11 +146,12 @@ def _options(scratch: str, settings: RunSettings) -> dict:
     }
 
 
-def _encoded(task: PreparedTask, tokenizer: PreTrainedTokenizerBase, max_length: int, pad: bool) -> Dataset:
+def _encoded(task: PreparedTask, tokenizer: PreTrainedTokenizerBase, max_length: int, pad: bool) -> Rows:
     columns = [list(column) for column in zip(*task.train.texts, strict=True)]
     padding = "max_length" if pad else False
     encoded = tokenizer(*columns, truncation=True, max_length=max_length, padding=padding)
-    return Dataset.from_dict({**encoded, "label": task.train.labels.tolist()})
+    names, columns = zip(*encoded.items(), ("label", task.train.labels.tolist()), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _model_folder(source: ModelSource) -> str:

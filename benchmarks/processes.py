@@ -9,6 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 from unittest import mock
@@ -21,10 +22,16 @@ def contenders(prepares: Mapping[str, tuple[Any, ...]], gpu: bool = False) -> It
     """Start one process for each name: a module-level function with its arguments, that returns what measures.
 
     Yields what measures on request, by name, when all are ready. Without `gpu` they see none, and run in fp32.
+
+    Raises:
+        RuntimeError: one of them broke.
     """
     environment = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
     with ExitStack() as stack, mock.patch.dict(os.environ, environment):
-        yield {name: stack.enter_context(_process(*prepare)) for name, prepare in prepares.items()}
+        pipes = {name: stack.enter_context(_process(*prepare)) for name, prepare in prepares.items()}
+        for pipe in pipes.values():
+            _answer(pipe)
+        yield {name: partial(_measured, pipe) for name, pipe in pipes.items()}
 
 
 def in_turns(measures: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
@@ -42,29 +49,36 @@ def ratios(numerators: list[float], denominators: list[float]) -> list[float]:
 
 
 @contextmanager
-def _process(prepare: Prepare, *arguments: Any) -> Iterator[Callable[[], Any]]:
+def _process(prepare: Prepare, *arguments: Any) -> Iterator[Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)
     process.start()
     theirs.close()
-    ours.recv()
-
-    def measure() -> Any:
-        ours.send("measure")
-        return ours.recv()
-
     try:
-        yield measure
+        yield ours
     finally:
         ours.close()
         process.join()
 
 
+def _measured(pipe: Connection) -> Any:
+    pipe.send("measure")
+    return _answer(pipe)
+
+
+def _answer(pipe: Connection) -> Any:
+    try:
+        return pipe.recv()
+    except EOFError:
+        raise RuntimeError("a contender broke; what it said stands above") from None
+
+
 def _serve(pipe: Connection, prepare: Prepare, arguments: tuple[Any, ...]) -> None:
     """Measure on every request until the other end is closed; what the work prints is dropped."""
-    with redirect_stdout(io.StringIO()), suppress(EOFError):
+    with redirect_stdout(io.StringIO()):
         measure = prepare(*arguments)
         pipe.send("ready")
-        while pipe.recv():
-            pipe.send(measure())
+        with suppress(EOFError):
+            while pipe.recv():
+                pipe.send(measure())

@@ -3,7 +3,8 @@
 import argparse
 
 from src.errors import stage
-from src.study.confirming import write_confirming_study
+from src.params import MoreSeeds
+from src.study.confirming_file import write_confirming_study
 
 
 @stage
@@ -12,9 +13,12 @@ def main() -> None:
     parser.add_argument("--study", required=True, help="the choosing study: a file in studies/, or params.yaml's own")
     parser.add_argument("--name", required=True, help="the confirming study: studies/<name>.yaml is written")
     parser.add_argument("--seeds", required=True, type=int, nargs="+", help="its seeds, all of them fresh")
+    parser.add_argument("--more-tasks", nargs="+", default=[], help="tasks that run more seeds")
+    parser.add_argument("--more-seeds", type=int, nargs="+", default=[], help="these")
     arguments = parser.parse_args()
 
-    path = write_confirming_study(arguments.study, arguments.name, arguments.seeds)
+    more_seeds = MoreSeeds(tasks=arguments.more_tasks, seeds=arguments.more_seeds)
+    path = write_confirming_study(arguments.study, arguments.name, arguments.seeds, more_seeds)
 
     print(f"{path}: run it with `make study NAME={arguments.name}`")
 

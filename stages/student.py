@@ -3,17 +3,21 @@
 from src.core.experiment import carry_out, run_arguments
 from src.data.prepared import load_task
 from src.errors import stage
-from src.params import load_params
+from src.params import Params, load_params
 from src.runs import RunName
+
+
+def train_student(params: Params, task: str, arm: str, seed: int) -> None:
+    """Train and save the run."""
+    run = RunName(task, "student", arm, seed)
+
+    carry_out(run, load_task(run.task), params.plain_student(run.task, run.arm))
 
 
 @stage
 def main() -> None:
     arguments = run_arguments(__doc__, "arm")
-    params = load_params()
-    run = RunName(arguments.task, "student", arguments.arm, arguments.seed)
-
-    carry_out(run, load_task(run.task), params.plain_student(run.task, run.arm))
+    train_student(load_params(), arguments.task, arguments.arm, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from src.errors import stage
 from src.parallel.options import add_options
 from src.parallel.study import become, check_identity, run_units
 from src.parallel.units import WHOLE
-from src.study.overrides import study_arguments, write_study_params
+from src.study.dvc_experiment import study_arguments, write_study_params
 
 
 @stage

@@ -15,9 +15,10 @@ import stages.confirm
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER
 from src.errors import UserError
 from src.params import read_yaml
-from src.study.confirming import write_confirming_study
+from src.study.confirming_file import write_confirming_study
+from src.study.dvc_experiment import study_arguments
 from src.study.families import selection_scores
-from src.study.overrides import study_arguments, study_content, study_params
+from src.study.overrides import study_content, study_params
 from src.study.records import load_records
 from tests.synthetic_study import make_study
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from src.errors import UserError
 from src.params import Params, load_params, read_yaml
-from src.study.overrides import study_arguments, study_params
+from src.study.dvc_experiment import study_arguments
+from src.study.overrides import study_params
 from tests.conftest import REPOSITORY, params_content
 from tests.repository import run, start
 

@@ -41,6 +41,8 @@ def start(runtime: Runtime) -> Accelerator:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     torch.use_deterministic_algorithms(True)
+    rounded = runtime.precision == "tf32" and torch.cuda.is_available()
+    torch.set_float32_matmul_precision("high" if rounded else "highest")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
     has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
@@ -55,7 +57,7 @@ def environment(accelerator: Accelerator) -> dict[str, str | int]:
     variables = arithmetic_variables()
     return {
         "device": _device_name(accelerator.device.type),
-        "precision": "bf16" if accelerator.mixed_precision == "bf16" else "fp32",
+        "precision": _precision(accelerator),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
@@ -68,6 +70,13 @@ def arithmetic_variables() -> str:
     """The variables that are set of those named in `ARITHMETIC`, as NAME=value in the order of their names."""
     found = {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC) and name not in THREADS}
     return " ".join(f"{name}={value}" for name, value in sorted(found.items()) if value != DEFAULTS.get(name))
+
+
+def _precision(accelerator: Accelerator) -> str:
+    """As it is, which on the CPU may not be as it was asked for."""
+    if accelerator.mixed_precision == "bf16":
+        return "bf16"
+    return "tf32" if torch.get_float32_matmul_precision() == "high" else "fp32"
 
 
 def _device_name(kind: str) -> str:

@@ -7,12 +7,13 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Counts units of a study."""
+    """Counts what is to be done: units of a study, or single runs."""
 
-    def __init__(self, count: int, at_once: int) -> None:
+    def __init__(self, count: int, at_once: int, unit: str = "unit") -> None:
         self.count, self.at_once, self.done, self.failed = count, at_once, 0, 0
+        self.unit = unit
         self.began = time.monotonic()
-        self.bar = tqdm(total=count, unit="unit", disable=not sys.stderr.isatty())
+        self.bar = tqdm(total=count, unit=unit, disable=not sys.stderr.isatty())
 
     def ended(self, name: str, failure: str | None) -> None:
         """Count a unit."""
@@ -27,5 +28,5 @@ class Progress:
         left = self.count - self.done
         minutes = (time.monotonic() - self.began) / self.done * left / 60
         running = min(left, self.at_once)
-        counts = f"{self.done} of {self.count} units, {running} running, {self.failed} failed"
+        counts = f"{self.done} of {self.count} {self.unit}s, {running} running, {self.failed} failed"
         return f"{counts}, about {minutes:.0f} minutes left" if left else counts

@@ -16,7 +16,7 @@ from src.params.runs import (
     Runtime,
     Training,
 )
-from src.params.study import PARAMS_FILE, Claim, EvaluateSection, Families, Params
+from src.params.study import PARAMS_FILE, Claim, EvaluateSection, Families, MoreSeeds, Params
 from src.params.tasks import Glue, MaxRows, TaskSettings, check_metrics
 from src.params.types import HOTTEST, Centroid, KdLoss, Role
 
@@ -32,6 +32,7 @@ __all__ = [
     "KdLoss",
     "MaxRows",
     "ModelSource",
+    "MoreSeeds",
     "Objective",
     "Params",
     "Role",

@@ -58,9 +58,9 @@ class Models(Section):
 
 
 class Runtime(Section):
-    """How runs execute and what they keep. `threads` None uses all cores."""
+    """How runs execute and what they keep. `threads` None uses all cores; `tf32` is fp32 where there is no GPU."""
 
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
     threads: Annotated[Whole, Field(ge=1, le=MOST_THREADS)] | None = None
     diagnostic_rows: Count = 500
     feature_rows: Count = 1000

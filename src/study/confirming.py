@@ -5,25 +5,19 @@ an override of that task. Families of distilled students choose the teacher, or 
 """
 
 import copy
-import io
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from ruamel.yaml import YAML
 
 from src.arms import distilled_arm
 from src.errors import UserError
-from src.files import new_file
-from src.params import PARAMS_FILE, Params, Role, check_params, read_yaml
+from src.params import MoreSeeds, Params, Role
 from src.runs import runs_of_task
 from src.study.families import Chosen, Scores, chosen_trials, selection_scores
-from src.study.overrides import STUDIES_FOLDER, difference, study_arguments, study_content
 from src.study.records import load_records
 
 Content = dict[str, Any]
+NONE = MoreSeeds(tasks=[], seeds=[])
 
 
 @dataclass(frozen=True)
@@ -42,33 +36,14 @@ class Replaced:
     entries: dict[str, str]
 
 
-def write_confirming_study(
-    study: str, name: str, seeds: list[int], params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER
-) -> Path:
-    """Write studies/<name>.yaml from the records of a finished study; their test labels are not read.
+def chosen_on_tasks(params: Params) -> tuple[dict[str, Chosen], dict[str, Scores]]:
+    """The trial that stands for each family on each task of a finished choosing study, and all selection scores.
 
     Raises:
-        UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
+        UserError: the study is not finished.
     """
-    path = folder / f"{name}.yaml"
-    if path.exists():
-        raise UserError(path, "is there already", "another name, or delete it")
-    content = study_content(study, params_file, folder)
-    params = check_params(params_file, content)
     scores = {task: _selection_scores(params, task) for task in params.tasks}
-    chosen = {task: chosen_trials(params.evaluate.families, of_arms) for task, of_arms in scores.items()}
-    made = confirming_content(content, params, chosen, seeds) | {"study": name}
-    overrides = difference(read_yaml(params_file), made)
-    told = [f"# Made by: python -m stages.confirm --study {study} --name {name} --seeds {' '.join(map(str, seeds))}"]
-    told += ["# Chosen by the mean score on selection rows, task by task:"]
-    told += [
-        f"#   {task}: {role} {family} is {arm} ({scores[task][role, arm]:.4f})"
-        for task, of_task in chosen.items()
-        for (role, family), arm in of_task.items()
-    ]
-    del overrides["study"]  # the file's name
-    _write_checked(path, "\n".join(told) + "\n\n" + _as_yaml(overrides), params_file)
-    return path
+    return {task: chosen_trials(params.evaluate.families, own) for task, own in scores.items()}, scores
 
 
 def _selection_scores(params: Params, task: str) -> Scores:
@@ -81,36 +56,24 @@ def _selection_scores(params: Params, task: str) -> Scores:
     return selection_scores(records)
 
 
-def _as_yaml(content: Content) -> str:
-    stream = io.StringIO()
-    YAML().dump(content, stream)
-    return stream.getvalue()
-
-
-def _write_checked(path: Path, text: str, params_file: Path) -> None:
-    """Write a study once it is known that DVC can run it."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / path.name).write_text(text, encoding="utf-8")
-        study_arguments(path.stem, params_file, Path(folder))
-    with new_file(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-
-
-def confirming_content(content: Content, params: Params, chosen: Mapping[str, Chosen], seeds: list[int]) -> Content:
+def confirming_content(
+    content: Content, params: Params, chosen: Mapping[str, Chosen], seeds: list[int], more_seeds: MoreSeeds = NONE
+) -> Content:
     """The content of params.yaml for the confirming study.
 
     Args:
         content: that of the choosing study, and `params`, the same as values.
         chosen: the trial that stands for each family on each task.
+        seeds: of all tasks; some may run more.
 
     Raises:
         UserError: there are no families, a seed is not fresh, or a family's trials differ in more than one way.
     """
-    _check_fresh(params, seeds)
+    _check_fresh(params, [*seeds, *more_seeds.seeds])
     replaced = list(_replaced(params))
     _check_names(params, replaced)
     made = copy.deepcopy(content)
-    made |= {"seeds": seeds, "more_seeds": {"tasks": [], "seeds": []}}
+    made |= {"seeds": seeds, "more_seeds": more_seeds.model_dump()}
     for one in replaced:
         for task in params.tasks:
             _choose(made, content, task, one, chosen[task][one.role, one.family])
@@ -192,6 +155,10 @@ def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
         for teacher in params.finetune.arms:
             new = distilled_arm(entries.get(("recipe", recipe), recipe), entries.get(("teacher", teacher), teacher))
             names.setdefault(("student", distilled_arm(recipe, teacher)), new)
+        for pair in params.distill.matched:
+            ends = (entries.get(("teacher", arm), arm) for arm in (pair.teacher, pair.like))
+            new = distilled_arm(entries.get(("recipe", recipe), recipe), *ends)
+            names["student", distilled_arm(recipe, pair.teacher, pair.like)] = new
     evaluate = made["evaluate"]
     baseline = evaluate["baseline"]
     evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}

@@ -1,0 +1,125 @@
+"""Models with random weights and tasks of made-up words."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    DistilBertConfig,
+    LlamaConfig,
+    MPNetConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerFast,
+)
+
+from src.data.prepared import PreparedTask, Split
+from src.params import ModelSource, Params, RunSettings, load_params
+
+REPOSITORY = Path(__file__).parent.parent.parent
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+TELLING = 200  # the first words, of which each label has its own
+SHARE = 0.2  # of a row's words that tell its label
+
+
+def base(**changes: Any) -> BertConfig:
+    """BERT-base."""
+    return BertConfig(pad_token_id=0, **changes)
+
+
+def minilm(layers: int = 6, **changes: Any) -> BertConfig:
+    """MiniLM: narrow, with few layers."""
+    sizes = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
+    return base(**(sizes | {"num_hidden_layers": layers} | changes))
+
+
+def small_shapes(width: int = 128, layers: int = 4) -> dict[str, PretrainedConfig]:
+    """One small model of each build, without dropout, whose masks differ between devices."""
+    common = {"vocab_size": 1000, "pad_token_id": 0}
+    bert = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **common}
+    sizes = {
+        "hidden_size": width,
+        "num_attention_heads": 4,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+    }
+    distil = {"dim": width, "n_heads": 4, "hidden_dim": 4 * width, "n_layers": layers, **common}
+    no_dropout = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+    ends = {"bos_token_id": 2, "eos_token_id": 3}
+    return {
+        "BERT": BertConfig(**bert, **sizes),
+        "MiniLM": BertConfig(**bert, **sizes | {"hidden_size": 3 * width, "num_attention_heads": 12}),
+        "DistilBERT": DistilBertConfig(**distil, **no_dropout),
+        "MPNet": MPNetConfig(**bert, **sizes, **ends),
+        "Llama": LlamaConfig(**sizes, **common, **ends, num_key_value_heads=2, max_position_embeddings=128),
+    }
+
+
+def save_model(config: PretrainedConfig, folder: Path) -> ModelSource:
+    """A folder of a model with random weights and a tokenizer that has a token for each word."""
+    if not folder.is_dir():
+        torch.manual_seed(0)
+        model = AutoModelForSequenceClassification.from_config(config)
+        for weight in model.parameters():
+            if weight.ndim > 1:
+                weight.data *= 3  # as far from zero as those of a trained model
+        model.save_pretrained(folder)
+        word_tokenizer(config.vocab_size).save_pretrained(folder)
+    return ModelSource(source="folder", name=str(folder))
+
+
+def word_tokenizer(size: int) -> PreTrainedTokenizerFast:
+    """The words are w0, w1 and so on; the template is BERT's."""
+    words = SPECIAL + [f"w{number}" for number in range(size - len(SPECIAL))]
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=inputs, **names)
+
+
+def made_task(
+    rows: int, words: tuple[int, int], vocabulary: int, labels: int = 2, transfer: int = 0, others: int = 64
+) -> PreparedTask:
+    """A task whose rows hold between so many words of a vocabulary; `others` are the rows of selection and of test."""
+    draw = np.random.default_rng(0)
+
+    def split(count: int) -> Split:
+        truth = np.arange(count) % labels
+        texts = [(_text(draw, int(label), labels, words, vocabulary),) for label in truth]
+        return Split([str(number) for number in range(count)], texts, truth)
+
+    names = ["no", "yes", "maybe"][:labels]
+    return PreparedTask("made", names, ["accuracy"], split(rows), split(others), split(others), split(transfer))
+
+
+def _text(draw: np.random.Generator, label: int, labels: int, words: tuple[int, int], vocabulary: int) -> str:
+    count = draw.integers(words[0], words[1], endpoint=True)
+    chosen = draw.integers(TELLING, vocabulary - len(SPECIAL), size=count)
+    own = draw.integers(label * TELLING // labels, (label + 1) * TELLING // labels, size=count)
+    return " ".join(f"w{number}" for number in np.where(draw.random(count) < SHARE, own, chosen))
+
+
+def run_settings(source: ModelSource, precision: str, training: dict[str, Any], **objective: Any) -> RunSettings:
+    """The default teacher's settings with another model, precision, optimisation and objective."""
+    settings = default_params().teacher("vader-movie", "ce")
+    changes = {"precision": precision, "keep_weights": False}
+    return replace(
+        settings,
+        model=source,
+        runtime=settings.runtime.model_copy(update=changes),
+        training=settings.training.model_copy(update=training),
+        objective=settings.objective.model_copy(update=objective),
+    )
+
+
+def default_params() -> Params:
+    """params.yaml as it is in the repository."""
+    return load_params(REPOSITORY / "params.yaml")

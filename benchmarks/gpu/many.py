@@ -1,0 +1,85 @@
+"""Small runs side by side on one GPU: runs of MiniLM's shape a minute, by the number of workers.
+
+A worker is a process that imports once and trains one run after another, as those of `stages.pool`. With NVIDIA's MPS,
+where it is installed, kernels of several processes run at the same time; without it they take turns.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.gpu.made import made_task, minilm, run_settings, save_model
+from benchmarks.processes import contenders
+from src.core.experiment import carry_out
+from src.params import ModelSource
+from src.runs import RunName
+
+WORKERS = (1, 2, 4, 8, 16)
+ROUNDS = 2
+MPS = "nvidia-cuda-mps-control"
+
+
+def measure(root: Path, tiny: bool) -> dict[str, Any]:
+    """Runs a minute by number of workers, in float32 and in bf16, and with MPS where it is there."""
+    root = root.resolve()
+    config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
+    source = save_model(config, root / "model")
+    workers = (1, 2) if tiny else WORKERS
+    result = _rates(root / "plain", source, "fp32", workers, tiny)
+    if shutil.which(MPS) and torch.cuda.is_available():
+        with _mps(root):
+            for precision in ("fp32", "bf16"):
+                result |= _rates(root / f"mps-{precision}", source, precision, workers[-2:], tiny, "MPS, ")
+    return result
+
+
+def _rates(
+    root: Path, source: ModelSource, precision: str, counts: tuple[int, ...], tiny: bool, name: str = ""
+) -> dict[str, float]:
+    starts = {str(number): (_trainer, root / str(number), source, precision, tiny) for number in range(max(counts))}
+    found = {}
+    with contenders(starts, gpu=True) as measures:
+        _runs_a_minute(list(measures.values()), 1)
+        for count in counts:
+            rate = _runs_a_minute(list(measures.values())[:count], ROUNDS)
+            found[f"{name}{precision}, {count} workers, runs a minute"] = rate
+    return found
+
+
+def _runs_a_minute(measures: list[Callable[[], None]], rounds: int) -> float:
+    began = time.perf_counter()
+    with ThreadPoolExecutor(len(measures)) as pool:
+        list(pool.map(lambda measure: [measure() for _ in range(rounds)], measures))
+    return 60 * rounds * len(measures) / (time.perf_counter() - began)
+
+
+def _trainer(folder: Path, source: ModelSource, precision: str, tiny: bool) -> Callable[[], None]:
+    folder.mkdir(parents=True)
+    os.chdir(folder)
+    task = made_task(64 if tiny else 1000, (5, 60), vocabulary=1000, others=200)
+    settings = run_settings(source, precision, {"epochs": 2 if tiny else 6, "batch_size": 32}, cmi_weight=5.0)
+    return lambda: carry_out(RunName("made", "teacher", "cmi_min", 0), task, settings)
+
+
+@contextmanager
+def _mps(root: Path) -> Iterator[None]:
+    """NVIDIA's daemon while the block runs; processes that start within share the GPU through it."""
+    with tempfile.TemporaryDirectory(prefix="mps-") as pipes:  # its sockets' paths must be short
+        places = {"CUDA_MPS_PIPE_DIRECTORY": pipes, "CUDA_MPS_LOG_DIRECTORY": str(root)}
+        subprocess.run([MPS, "-d"], env=os.environ | places, check=True, timeout=20)
+        os.environ |= places
+        try:
+            yield
+        finally:
+            subprocess.run([MPS], input="quit\n", text=True, check=False, timeout=20)
+            for name in places:
+                del os.environ[name]

@@ -1,0 +1,107 @@
+"""Every objective on a GPU and on the CPU of the same machine: the losses of each epoch must agree.
+
+Whole runs, as stages do them: loading, training, selection, checkpoints, saving. The CPU's are in float32.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gpu.made import REPOSITORY, made_task, run_settings, save_model, small_shapes
+from src.core.experiment import carry_out
+from src.files import read_csv
+from src.runs import RunName
+
+TOLERANCES = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 2e-2}
+COLUMNS = ["loss_total", "loss_cmi", "selection_nll", "selection_feature_cmi"]
+KD = {"alpha": 0.9, "temperature": 2.0}
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "ce": {},
+    "cmi_min": {"cmi_weight": 5.0},
+    "cmi_max": {"cmi_weight": -2.0},
+    "class cmi_min": {"space": "class", "cmi_weight": 0.5},
+    "class cmi_max, batch": {"space": "class", "cmi_weight": -0.2, "centroid": "batch"},
+    "cmi_max, epoch": {"cmi_weight": -2.0, "centroid": "epoch"},
+    "cmi_min, frozen": {"cmi_weight": 5.0, "centroid": "frozen"},
+    "separation": {"space": "class", "cmi_weight": 0.5, "separation_weight": 0.1},
+    "smoothing": {"label_smoothing": 0.1},
+    "mse": {"label_loss": "mse"},
+    "confidence penalty": {"confidence_penalty": 0.1},
+    "kd": KD,
+    "kd, logit_std": KD | {"kd_loss": "logit_std"},
+    "kd, dist": KD | {"kd_loss": "dist"},
+    "kd, transfer": KD | {"transfer": True},
+}
+FEW = ("ce", "cmi_max", "kd")  # on shapes other than BERT's
+
+
+def measure(root: Path, tiny: bool) -> dict[str, Any]:
+    """The largest difference from the CPU of each precision, and every run that differs by more than it may."""
+    jobs = {"cpu fp32": ("cpu", "fp32"), **{f"gpu {precision}": ("gpu", precision) for precision in TOLERANCES}}
+    processes = {name: _start(root / name.replace(" ", "-"), *job, tiny) for name, job in jobs.items()}
+    found = {name: json.loads(_output(process)) for name, process in processes.items()}
+    truth, result = found["cpu fp32"], {"runs": len(found["cpu fp32"])}
+    for precision, tolerance in TOLERANCES.items():
+        of_runs = {name: _distance(values, truth[name]) for name, values in found[f"gpu {precision}"].items()}
+        result[f"{precision}, largest difference"] = max(of_runs.values())
+        result[f"{precision}, allowed"] = tolerance
+        result[f"{precision}, too far"] = {name: far for name, far in of_runs.items() if not far <= tolerance}
+    return result | {"passed": not any(result[f"{precision}, too far"] for precision in TOLERANCES)}
+
+
+def _start(folder: Path, device: str, precision: str, tiny: bool) -> subprocess.Popen:
+    folder.mkdir(parents=True)
+    command = [sys.executable, "-m", "benchmarks.gpu.smoke", "--precision", precision, *(["--tiny"] if tiny else [])]
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{os.environ.get('PYTHONPATH', '')}"} | hidden
+    how = {"cwd": folder, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, **how)
+
+
+def _output(process: subprocess.Popen) -> str:
+    output, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(errors[-3000:])
+    return output.splitlines()[-1]
+
+
+def _distance(found: list[list[float]], truth: list[list[float]]) -> float:
+    """The largest difference, relative where the true value is above 1."""
+    ours, theirs = np.array(found), np.array(truth)
+    return float(np.max(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))))
+
+
+def main() -> None:
+    """Carry out all runs here, in one precision, and print their losses as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--precision", required=True)
+    parser.add_argument("--tiny", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=".") as models:
+        print(json.dumps(dict(_losses(Path(models).resolve(), arguments.precision, arguments.tiny))))
+
+
+def _losses(models: Path, precision: str, tiny: bool) -> Iterator[tuple[str, list[list[float]]]]:
+    task = made_task(rows=64 if tiny else 256, words=(5, 40), vocabulary=1000, labels=3, transfer=32)
+    training = {"epochs": 2, "batch_size": 16, "lr": 5e-4, "max_length": 48}
+    teacher = np.random.default_rng(1).normal(size=(len(task.train) + len(task.transfer), 3)).astype(np.float32)
+    for shape, config in (small_shapes(16, 2) if tiny else small_shapes()).items():
+        source = save_model(config, models / shape)
+        for name in OBJECTIVES if shape == "BERT" else FEW:
+            settings = run_settings(source, precision, training, **OBJECTIVES[name])
+            run = RunName("made", "student" if "kd" in name else "teacher", f"{shape}-{name}".replace(" ", "_"), 0)
+            rows = len(teacher) if settings.objective.transfer else len(task.train)
+            carry_out(run, task, settings, teacher[:rows] if "kd" in name else None)
+            yield f"{shape}, {name}", read_csv(run.folder() / "history.csv")[COLUMNS].to_numpy().tolist()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""BERT-base's shape, 128 tokens in every row, bf16: training rows a second against Trainer and against the matrix peak.
+
+Timed: training steps, as in `benchmarks.ours.timed_steps`; the clock is read when the GPU is done. The model-FLOP
+utilisation is the floating-point operations that a step's products need (forward, and twice as many backward; nothing
+that is computed again is counted), over the seconds that they took, over the rate of a large bf16 product measured
+beside it. Trainer has its best options on the same rows, with and without its `torch_compile`; so has ours.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmarks.gpu.made import base, made_task, minilm, run_settings, save_model
+from benchmarks.ours import Ready, epoch_rate, now, ready, warmed_up
+from benchmarks.peers import trainer_rate
+from benchmarks.processes import contenders, in_turns
+from src.data.prepared import PreparedTask
+from src.params import RunSettings
+
+TOKENS, PEAK_SIZE = 128, 8192
+BATCHES = {32: 60, 128: 20}  # steps of each batch size
+ROUNDS = 3
+
+
+def measure(root: Path, tiny: bool) -> dict[str, Any]:
+    """Rows a second of each contender, and the ratios that matter, by batch size."""
+    root = root.resolve()
+    config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else base()
+    source = save_model(config, root / "model")
+    result: dict[str, Any] = {"matrix product, TFLOP/s": peak_rate(torch_device(), 256 if tiny else PEAK_SIZE) / 1e12}
+    for batch, steps in ({4: 4} if tiny else BATCHES).items():
+        training = {"batch_size": batch, "max_length": TOKENS}
+        settings = run_settings(source, "bf16", training)
+        words = (TOKENS, TOKENS)
+        task = made_task(batch * steps, words, config.vocab_size, others=8)
+        result |= {f"batch {batch}, {name}": value for name, value in _compared(task, settings).items()}
+    return result
+
+
+def _compared(task: PreparedTask, settings: RunSettings) -> dict[str, float | str]:
+    """Rates and their ratios; what was compiled is measured after the rest, and may break alone."""
+    options = {"bf16": True}
+    plain = {"ours": (our_rate, task, settings), "Trainer": (trainer_rate, task, settings, True, options)}
+    compiled = {
+        "ours, compiled": (our_rate, task, settings, True),
+        "Trainer, compiled": (trainer_rate, task, settings, True, options | {"torch_compile": True}),
+    }
+    rates: dict[str, float] = {}
+    result: dict[str, float | str] = {}
+    for name, starts in (("plain", plain), ("compiled", compiled)):
+        try:
+            found = _rates(starts)
+        except RuntimeError as error:
+            result[f"{name}, broken"] = str(error)
+        else:
+            rates |= {name: value for name, (value, _) in found.items()}
+            result |= {f"{name}, % of the matrix peak": 100 * share for name, (_, share) in found.items() if share}
+    result |= {f"{name}, rows/s": rate for name, rate in rates.items()}
+    pairs = [(one, other) for one in rates for other in rates if one.startswith("ours") and other.startswith("Trainer")]
+    return result | {f"{one} / {other}": rates[one] / rates[other] for one, other in pairs}
+
+
+def _rates(starts: dict[str, tuple[Any, ...]]) -> dict[str, tuple[float, float | None]]:
+    """Rows a second, and for ours the share of the peak, each the median of rounds in turns."""
+    with contenders(starts, gpu=True) as measures:
+        found = in_turns(measures, ROUNDS)
+    result = {}
+    for name, values in found.items():
+        ours = isinstance(values[0], tuple)
+        shares = [share for _, share in values] if ours else None
+        result[name] = (median(rate for rate, _ in values) if ours else median(values), shares and median(shares))
+    return result
+
+
+def our_rate(task: PreparedTask, settings: RunSettings, compiled: bool = False) -> Callable[[], tuple[float, float]]:
+    """What measures ours: rows per second, and the share of the peak that its products reach."""
+    run = ready(task, settings)
+    if compiled:
+        run.loaded.model.model.compile()
+    warmed_up(run)
+
+    def measured() -> tuple[float, float]:
+        rate = epoch_rate(run)
+        return rate, rate * operations_per_row(run) / peak_rate(run.accelerator.device)
+
+    return measured
+
+
+def operations_per_row(run: Ready) -> float:
+    """Floating-point operations of the products of one row's step: of encoder layers and attention, no head.
+
+    The last layer counts as it is computed (src.core.first_token): keys and values of all tokens, the rest for one.
+    """
+    config = run.loaded.model.model.config
+    width, inner = config.hidden_size, config.intermediate_size
+    keys_and_values, rest = 2 * width * width, 2 * width * width + 2 * width * inner
+    whole = TOKENS * (keys_and_values + rest) + 2 * TOKENS * TOKENS * width
+    last = TOKENS * keys_and_values + rest + 2 * TOKENS * width
+    return 3 * 2 * ((config.num_hidden_layers - 1) * whole + last)
+
+
+def peak_rate(device: torch.device, size: int = PEAK_SIZE, times: int = 20) -> float:
+    """Floating-point operations per second of a large bf16 product."""
+    size = size if device.type == "cuda" else min(size, 256)
+    left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    for _ in range(3):
+        left @ right
+    began = now()
+    for _ in range(times):
+        left @ right
+    return 2 * size**3 * times / (now() - began)
+
+
+def torch_device() -> torch.device:
+    """The GPU, or the CPU where there is none."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,133 @@
+"""Jobs in worker processes that import once: for machines without DVC, and for runs that are shorter than an import.
+
+A job starts when those that it needs are done, in the order of the list. A job that fails takes its process with it,
+since what broke it (on a GPU, say) may break the next; those that need it are left out.
+"""
+
+import multiprocessing
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from src.errors import UserError, first_line
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to do: `work(*arguments)` makes `name`, once all that it `needs` is made."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    needs: tuple[str, ...] = ()
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    work: Callable[..., object],
+    workers: int,
+    logs: Path,
+    ended: Callable[[str, str | None], None],
+    seconds: float | None = None,
+) -> None:
+    """Do the jobs, as many at a time as there are workers.
+
+    Args:
+        work: a function of a module, which the workers import.
+        logs: a folder, for what each worker prints.
+        ended: called with each job that has ended, and why it failed or None.
+        seconds: after so long no job is started; those under way go on to their end.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    board = _Board(jobs, ended, seconds)
+    threads = [
+        threading.Thread(target=_employ, args=(board, work, logs / f"worker-{number}.log"), daemon=True)
+        for number in range(workers)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+class _Board:
+    """The jobs that are left, shared by threads."""
+
+    def __init__(self, jobs: Iterable[Job], ended: Callable[[str, str | None], None], seconds: float | None) -> None:
+        self.waiting, self.ended = list(jobs), ended
+        self.unmade = {job.name for job in self.waiting}
+        self.running = 0
+        self.deadline = None if seconds is None else time.monotonic() + seconds
+        self.changed = threading.Condition()
+
+    def take(self) -> Job | None:
+        """The first job that can start, when there is one; None when there will be none."""
+        with self.changed:
+            while self.waiting and not self._is_late():
+                for job in self.waiting:
+                    if self.unmade.isdisjoint(job.needs):
+                        self.waiting.remove(job)
+                        self.running += 1
+                        return job
+                if not self.running:
+                    return None
+                self.changed.wait()
+            return None
+
+    def end(self, job: Job, failure: str | None) -> None:
+        """Note how a job ended."""
+        with self.changed:
+            self.running -= 1
+            if failure is None:
+                self.unmade.remove(job.name)
+            self.ended(job.name, failure)
+            self.changed.notify_all()
+
+    def _is_late(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+
+def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
+    """Have processes, one after the other, do jobs of the board until none is left."""
+    job = board.take()
+    while job is not None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, work, log), daemon=True)
+        process.start()
+        theirs.close()
+        failure = None
+        while job is not None and failure is None:
+            try:
+                ours.send(job.arguments)
+                failure = ours.recv()
+            except (EOFError, OSError):
+                failure = "its process ended without a word"
+            board.end(job, failure)
+            job = board.take()
+        ours.close()
+        process.join()
+
+
+def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
+    """Work on request until the other end is closed, or something fails."""
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    with suppress(EOFError):
+        while True:
+            arguments = pipe.recv()
+            try:
+                work(*arguments)
+            except UserError as error:
+                pipe.send(f"error: {error}")
+            except Exception as error:
+                pipe.send(f"{type(error).__name__}: {first_line(error)}")
+                raise
+            else:
+                pipe.send(None)

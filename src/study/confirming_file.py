@@ -1,0 +1,64 @@
+"""The file of a confirming study, made from a finished choosing study (see `src.study.confirming`)."""
+
+import io
+import tempfile
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from src.errors import UserError
+from src.files import new_file
+from src.params import PARAMS_FILE, MoreSeeds, check_params, read_yaml
+from src.study.confirming import NONE, Content, chosen_on_tasks, confirming_content
+from src.study.dvc_experiment import study_arguments
+from src.study.overrides import STUDIES_FOLDER, difference, study_content
+
+
+def write_confirming_study(
+    study: str,
+    name: str,
+    seeds: list[int],
+    more_seeds: MoreSeeds = NONE,
+    params_file: Path = PARAMS_FILE,
+    folder: Path = STUDIES_FOLDER,
+) -> Path:
+    """Write studies/<name>.yaml from the records of a finished study; their test labels are not read.
+
+    Raises:
+        UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
+    """
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        raise UserError(path, "is there already", "another name, or delete it")
+    content = study_content(study, params_file, folder)
+    params = check_params(params_file, content)
+    chosen, scores = chosen_on_tasks(params)
+    made = confirming_content(content, params, chosen, seeds, more_seeds) | {"study": name}
+    overrides = difference(read_yaml(params_file), made)
+    command = ["python", "-m", "stages.confirm", "--study", study, "--name", name, "--seeds", *map(str, seeds)]
+    if more_seeds != NONE:
+        command += ["--more-tasks", *more_seeds.tasks, "--more-seeds", *map(str, more_seeds.seeds)]
+    told = [f"# Made by: {' '.join(command)}", "# Chosen by the mean score on selection rows, task by task:"]
+    told += [
+        f"#   {task}: {role} {family} is {arm} ({scores[task][role, arm]:.4f})"
+        for task, of_task in chosen.items()
+        for (role, family), arm in of_task.items()
+    ]
+    del overrides["study"]  # the file's name
+    _write_checked(path, "\n".join(told) + "\n\n" + _as_yaml(overrides), params_file)
+    return path
+
+
+def _as_yaml(content: Content) -> str:
+    stream = io.StringIO()
+    YAML().dump(content, stream)
+    return stream.getvalue()
+
+
+def _write_checked(path: Path, text: str, params_file: Path) -> None:
+    """Write a study once it is known that DVC can run it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / path.name).write_text(text, encoding="utf-8")
+        study_arguments(path.stem, params_file, Path(folder))
+    with new_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")

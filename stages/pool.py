@@ -1,0 +1,86 @@
+"""The runs of params.yaml without DVC: a pool of processes, each of which imports once and trains run after run.
+
+For a machine that has no DVC, and for studies whose runs take less time than a stage's imports. Data must be prepared
+(`data/` of a machine that did it). Runs that are there already are left alone: the same command goes on. Nothing is
+compared with what they were made with; that is what `dvc repro` is for.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from src.arms import distilled_arm
+from src.errors import UserError, stage
+from src.parallel.pool import Job, run_jobs
+from src.parallel.progress import Progress
+from src.params import Params, load_params
+from src.runs import RunName
+from stages.distill import distil
+from stages.finetune import finetune
+from stages.student import train_student
+
+LOGS = Path("logs/pool")
+TRAIN = {"teacher": finetune, "student": train_student, "distilled": distil}
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
+    parser.add_argument("--seconds", type=float, help="start no run after so long")
+    arguments = parser.parse_args()
+    params = load_params()
+
+    jobs = [job for job in jobs_of(params) if not _is_made(job)]
+    made = {job.name for job in jobs_of(params)} - {job.name for job in jobs}
+    print(f"{len(jobs)} runs, {len(made)} are there already; logs in {LOGS}", file=sys.stderr, flush=True)
+    progress = Progress(len(jobs), arguments.workers, "run")
+    run_jobs(jobs, train, arguments.workers, LOGS, progress.ended, arguments.seconds)
+
+    if missing := [job.name for job in jobs if not _is_made(job)]:
+        problem = f"{len(missing)} of {len(jobs)} runs are missing, {progress.failed} of them failed"
+        raise UserError(LOGS, problem, "mend what failed, and run it again")
+
+
+def train(kind: str, *chosen: str | int | None) -> None:
+    """Train one run, in a worker."""
+    TRAIN[kind](load_params(), *chosen)
+
+
+def jobs_of(params: Params) -> list[Job]:
+    """All runs of a study, seed by seed: a study that is cut off has whole seeds."""
+    return [job for seed in _all_seeds(params) for task in params.tasks for job in _jobs_of_unit(params, task, seed)]
+
+
+def _all_seeds(params: Params) -> list[int]:
+    return [*params.seeds, *params.more_seeds.seeds]
+
+
+def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
+    """A task's runs of one seed, teachers first; none where the task does not run that seed."""
+    if seed not in params.seeds_of(task):
+        return []
+
+    def teacher(arm: str) -> str:
+        return str(RunName(task, "teacher", arm, seed))
+
+    def student(arm: str) -> str:
+        return str(RunName(task, "student", arm, seed))
+
+    jobs = [Job(teacher(arm), ("teacher", task, arm, seed)) for arm in params.finetune.arms]
+    jobs += [Job(student(arm), ("student", task, arm, seed)) for arm in params.student.arms]
+    matched = [(pair.teacher, pair.like) for pair in params.distill.matched]
+    for recipe in params.distill.recipes:
+        for arm, like in [*((arm, None) for arm in params.finetune.arms), *matched]:
+            needs = tuple(teacher(one) for one in (arm, like) if one is not None)
+            name = student(distilled_arm(recipe, arm, like))
+            jobs.append(Job(name, ("distilled", task, recipe, arm, like, seed), needs))
+    return jobs
+
+
+def _is_made(job: Job) -> bool:
+    return (Path("runs") / job.name / "record.json").is_file()
+
+
+if __name__ == "__main__":
+    main()
