@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ RUN = RunName("made", "teacher", "cmi_max", 0)
 FILES = ("record.json", "history.csv", "logits.parquet", "features.safetensors")
 
 
-def measure(root: Path, tiny: bool) -> dict[str, Any]:
+def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """Whether the runs of each precision are equal, and how often the killed one was killed."""
     root = root.resolve()
     config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
@@ -40,7 +41,7 @@ def measure(root: Path, tiny: bool) -> dict[str, Any]:
         truth = _bytes(places[f"one-{precision}"])
         result[f"{precision}, equal runs"] = _bytes(places[f"two-{precision}"]) == truth
         result[f"{precision}, killed and resumed"] = _bytes(places[f"killed-{precision}"]) == truth
-    return result | {"passed": all(result.values())}
+    yield result | {"passed": all(result.values())}
 
 
 def _start(folder: Path, source: ModelSource, precision: str, tiny: bool) -> subprocess.Popen:

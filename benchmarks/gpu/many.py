@@ -28,31 +28,27 @@ ROUNDS = 2
 MPS = "nvidia-cuda-mps-control"
 
 
-def measure(root: Path, tiny: bool) -> dict[str, Any]:
-    """Runs a minute by number of workers, in float32 and in bf16, and with MPS where it is there."""
+def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
+    """Runs a minute by number of workers, and with MPS where it is there."""
     root = root.resolve()
     config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
     source = save_model(config, root / "model")
     workers = (1, 2) if tiny else WORKERS
-    result = _rates(root / "plain", source, "fp32", workers, tiny)
+    yield from _rates(root / "plain", source, workers, tiny)
     if shutil.which(MPS) and torch.cuda.is_available():
         with _mps(root):
-            for precision in ("fp32", "bf16"):
-                result |= _rates(root / f"mps-{precision}", source, precision, workers[-2:], tiny, "MPS, ")
-    return result
+            yield from _rates(root / "mps", source, workers[-2:], tiny, "with MPS, ")
 
 
 def _rates(
-    root: Path, source: ModelSource, precision: str, counts: tuple[int, ...], tiny: bool, name: str = ""
-) -> dict[str, float]:
-    starts = {str(number): (_trainer, root / str(number), source, precision, tiny) for number in range(max(counts))}
-    found = {}
+    root: Path, source: ModelSource, counts: tuple[int, ...], tiny: bool, name: str = ""
+) -> Iterator[dict[str, float]]:
+    starts = {str(number): (_trainer, root / str(number), source, tiny) for number in range(max(counts))}
     with contenders(starts, gpu=True) as measures:
         _runs_a_minute(list(measures.values()), 1)
         for count in counts:
             rate = _runs_a_minute(list(measures.values())[:count], ROUNDS)
-            found[f"{name}{precision}, {count} workers, runs a minute"] = rate
-    return found
+            yield {f"{name}{count} workers, runs a minute": rate}
 
 
 def _runs_a_minute(measures: list[Callable[[], None]], rounds: int) -> float:
@@ -62,11 +58,11 @@ def _runs_a_minute(measures: list[Callable[[], None]], rounds: int) -> float:
     return 60 * rounds * len(measures) / (time.perf_counter() - began)
 
 
-def _trainer(folder: Path, source: ModelSource, precision: str, tiny: bool) -> Callable[[], None]:
+def _trainer(folder: Path, source: ModelSource, tiny: bool) -> Callable[[], None]:
     folder.mkdir(parents=True)
     os.chdir(folder)
     task = made_task(64 if tiny else 1000, (5, 60), vocabulary=1000, others=200)
-    settings = run_settings(source, precision, {"epochs": 2 if tiny else 6, "batch_size": 32}, cmi_weight=5.0)
+    settings = run_settings(source, "tf32", {"epochs": 2 if tiny else 6, "batch_size": 32}, cmi_weight=5.0)
     return lambda: carry_out(RunName("made", "teacher", "cmi_min", 0), task, settings)
 
 

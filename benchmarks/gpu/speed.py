@@ -6,7 +6,7 @@ that is computed again is counted), over the seconds that they took, over the ra
 beside it. Trainer has its best options on the same rows, with and without its `torch_compile`; so has ours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 from benchmarks.gpu.made import base, made_task, minilm, run_settings, save_model
 from benchmarks.ours import Ready, epoch_rate, now, ready, warmed_up
 from benchmarks.peers import trainer_rate
-from benchmarks.processes import contenders, in_turns
+from benchmarks.processes import contenders, in_turns, ratios
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
 
@@ -25,54 +25,38 @@ BATCHES = {32: 60, 128: 20}  # steps of each batch size
 ROUNDS = 3
 
 
-def measure(root: Path, tiny: bool) -> dict[str, Any]:
+def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """Rows a second of each contender, and the ratios that matter, by batch size."""
     root = root.resolve()
     config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else base()
     source = save_model(config, root / "model")
-    result: dict[str, Any] = {"matrix product, TFLOP/s": peak_rate(torch_device(), 256 if tiny else PEAK_SIZE) / 1e12}
+    yield {"matrix product, TFLOP/s": peak_rate(torch_device()) / 1e12}
+    jobs = {}
     for batch, steps in ({4: 4} if tiny else BATCHES).items():
-        training = {"batch_size": batch, "max_length": TOKENS}
-        settings = run_settings(source, "bf16", training)
-        words = (TOKENS, TOKENS)
-        task = made_task(batch * steps, words, config.vocab_size, others=8)
-        result |= {f"batch {batch}, {name}": value for name, value in _compared(task, settings).items()}
-    return result
+        settings = run_settings(source, "bf16", {"batch_size": batch, "max_length": TOKENS})
+        jobs[batch] = made_task(batch * steps, (TOKENS, TOKENS), config.vocab_size, others=8), settings
+    for compiled in (False, True):
+        for batch, (task, settings) in jobs.items():
+            found = _compared(task, settings, compiled)
+            yield {f"batch {batch}{', compiled' if compiled else ''}, {name}": value for name, value in found.items()}
 
 
-def _compared(task: PreparedTask, settings: RunSettings) -> dict[str, float | str]:
-    """Rates and their ratios; what was compiled is measured after the rest, and may break alone."""
-    options = {"bf16": True}
-    plain = {"ours": (our_rate, task, settings), "Trainer": (trainer_rate, task, settings, True, options)}
-    compiled = {
-        "ours, compiled": (our_rate, task, settings, True),
-        "Trainer, compiled": (trainer_rate, task, settings, True, options | {"torch_compile": True}),
+def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict[str, float | str]:
+    """Rates and their ratios; what is compiled may break alone."""
+    options = {"bf16": True, "torch_compile": compiled}
+    starts = {"ours": (our_rate, task, settings, compiled), "Trainer": (trainer_rate, task, settings, True, options)}
+    try:
+        with contenders(starts, gpu=True) as measures:
+            found = in_turns(measures, ROUNDS)
+    except RuntimeError as error:
+        return {"failed": str(error)}
+    rates, shares = zip(*found["ours"], strict=True)
+    return {
+        "ours, rows/s": median(rates),
+        "Trainer, rows/s": median(found["Trainer"]),
+        "ours / Trainer": median(ratios(list(rates), found["Trainer"])),
+        "ours, % of the matrix peak": median(100 * share for share in shares),
     }
-    rates: dict[str, float] = {}
-    result: dict[str, float | str] = {}
-    for name, starts in (("plain", plain), ("compiled", compiled)):
-        try:
-            found = _rates(starts)
-        except RuntimeError as error:
-            result[f"{name}, broken"] = str(error)
-        else:
-            rates |= {name: value for name, (value, _) in found.items()}
-            result |= {f"{name}, % of the matrix peak": 100 * share for name, (_, share) in found.items() if share}
-    result |= {f"{name}, rows/s": rate for name, rate in rates.items()}
-    pairs = [(one, other) for one in rates for other in rates if one.startswith("ours") and other.startswith("Trainer")]
-    return result | {f"{one} / {other}": rates[one] / rates[other] for one, other in pairs}
-
-
-def _rates(starts: dict[str, tuple[Any, ...]]) -> dict[str, tuple[float, float | None]]:
-    """Rows a second, and for ours the share of the peak, each the median of rounds in turns."""
-    with contenders(starts, gpu=True) as measures:
-        found = in_turns(measures, ROUNDS)
-    result = {}
-    for name, values in found.items():
-        ours = isinstance(values[0], tuple)
-        shares = [share for _, share in values] if ours else None
-        result[name] = (median(rate for rate, _ in values) if ours else median(values), shares and median(shares))
-    return result
 
 
 def our_rate(task: PreparedTask, settings: RunSettings, compiled: bool = False) -> Callable[[], tuple[float, float]]:
