@@ -4,6 +4,7 @@ A job starts when those that it needs are done, in the order of the list. A job 
 since what broke it (on a GPU, say) may break the next; those that need it are left out.
 """
 
+import gc
 import multiprocessing
 import os
 import threading
@@ -116,6 +117,7 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
 
 def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
     """Work on request until the other end is closed, or something fails."""
+    gc.freeze()  # what was imported stays
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
