@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup repro statistics study test test-slow faults models bench intervals page lint format pins clean
+.PHONY: help setup repro statistics study test test-slow faults models bench gpu intervals page lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,8 +34,9 @@ $(VENV)/ready: requirements.txt requirements.lock
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
 	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))
 
-statistics: setup ## redo tables and figures from the predictions in git, without training
-	@$(RUN) python -m stages.check && exec dvc repro --single-item --force evaluate plot
+statistics: setup ## redo tables and figures from the predictions in git, without training (NAME=...: of a named study)
+	@$(RUN) python -m stages.check && exec $(if $(NAME),python -m stages.statistics --name $(NAME),\
+		dvc repro --single-item --force evaluate plot)
 
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/)
 	@$(RUN) python -m stages.study --name $(NAME) $(if $(JOBS),--jobs $(JOBS))
@@ -54,6 +55,9 @@ models: setup ## try every kind of model that transformers classifies with, and 
 
 bench: setup ## time training against its peers and the machine; writes benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)
+
+gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes benchmarks/gpu/results.json
+	@$(RUN) python -m benchmarks.gpu $(GPU)
 
 intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md
 	@$(RUN) python -m src.study.simulation $(INTERVALS)

@@ -5,7 +5,7 @@ import pandas as pd
 from src.arms import pairs_to_compare
 from src.errors import stage
 from src.files import new_folder, write_csv, write_json
-from src.params import load_params
+from src.params import Params, load_params
 from src.study.claims import claims_content, judged, sentence
 from src.study.families import chosen_trials, selection_scores
 from src.study.measuring import measured_task
@@ -20,9 +20,8 @@ from src.study.summary import (
 )
 
 
-@stage
-def main() -> None:
-    params = load_params()
+def evaluate(params: Params) -> None:
+    """Write the tables, the summary and the verdicts of a study from its records."""
     settings = params.evaluate
     families, confidence = settings.families, settings.confidence
 
@@ -54,6 +53,11 @@ def main() -> None:
         print(f"\n{name}: {metric} on test")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
     print("", *map(sentence, claims), sep="\n")
+
+
+@stage
+def main() -> None:
+    evaluate(load_params())
 
 
 if __name__ == "__main__":

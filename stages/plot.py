@@ -4,7 +4,7 @@ from pathlib import Path
 
 from src.errors import stage
 from src.files import new_folder
-from src.params import load_params
+from src.params import Params, load_params
 from src.study.figures import draw_task
 from src.study.plot_data import write_plot_data
 from src.study.report import load_results, write_report
@@ -12,9 +12,8 @@ from src.study.report import load_results, write_report
 PLOTS_FOLDER = Path("plots")
 
 
-@stage
-def main() -> None:
-    params = load_params()
+def plot(params: Params) -> None:
+    """Write the report and the figures of a study from its records and tables."""
     results = load_results(params)
 
     with new_folder(PLOTS_FOLDER / params.study) as folder:
@@ -25,6 +24,11 @@ def main() -> None:
             write_plot_data(records, *own, params.evaluate.ece_bins, folder / "data")
 
     print(f"report and figures in {PLOTS_FOLDER / params.study}")
+
+
+@stage
+def main() -> None:
+    plot(load_params())
 
 
 if __name__ == "__main__":

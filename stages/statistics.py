@@ -1,0 +1,22 @@
+"""Redo the tables, verdicts and figures of a named study from its records in git, without training and without DVC."""
+
+import argparse
+
+from src.errors import stage
+from src.study.overrides import study_params
+from stages.evaluate import evaluate
+from stages.plot import plot
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
+    params = study_params(parser.parse_args().name)
+
+    evaluate(params)
+    plot(params)
+
+
+if __name__ == "__main__":
+    main()
