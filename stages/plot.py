@@ -5,6 +5,7 @@ from pathlib import Path
 from src.errors import stage
 from src.files import new_folder
 from src.params import Params, load_params
+from src.study.claims_figure import draw_claims
 from src.study.figures import draw_task
 from src.study.plot_data import write_plot_data
 from src.study.report import load_results, write_report
@@ -18,6 +19,7 @@ def plot(params: Params) -> None:
 
     with new_folder(PLOTS_FOLDER / params.study) as folder:
         write_report(folder / "report.html", results)
+        draw_claims(results.claims, folder / "claims.png")
         for task, records in results.records.items():
             own = [table[table["task"] == task] for table in (results.arms, results.runs)]
             draw_task(records, *own, params.evaluate.ece_bins, folder)

@@ -17,6 +17,7 @@ from src.study.summary import holm_of_known, over_tasks
 HOLDS, DOES_NOT_HOLD, OPPOSITE = "holds", "does not hold", "opposite"
 CANNOT_BE_TOLD = "cannot be told at this size"
 VERDICTS = [HOLDS, DOES_NOT_HOLD, OPPOSITE, CANNOT_BE_TOLD]
+OF_REST = ["verdict", "difference", "low", "high", "wins", "count"]
 OF_TASK = ["task", "metric", "difference", "low", "high", "p", "p_holm", "n"]
 
 
@@ -37,15 +38,29 @@ def judged(
         comparisons: the study's table.
         primary: the primary metric of each task.
     """
-    sign = 1 if claim.direction == "higher" else -1
     tasks = tasks_of(claim, comparisons, primary)
     found = {"name": name} | _facts(claim)
     if tasks.empty:
         return found | {"verdict": CANNOT_BE_TOLD, "reason": f"no task is measured in {claim.metric}", "tasks": []}
+    found |= _judged_over(tasks, claim, confidence)
+    without = {task: tasks[tasks["task"] != task] for task in tasks["task"]} if len(tasks) > 1 else {}
+    others = {task: _judged_over(rest, claim, confidence) for task, rest in without.items()}
+    found["without"] = [{"task": task} | {key: of[key] for key in OF_REST if key in of} for task, of in others.items()]
+    return found | {"tasks": [_known(row) for row in tasks[OF_TASK].to_dict("records")]}
+
+
+def _judged_over(tasks: pd.DataFrame, claim: Claim, confidence: float) -> dict[str, Any]:
+    """The verdict over these tasks, and what it is made of."""
+    sign = 1 if claim.direction == "higher" else -1
+    tasks = tasks.assign(p_holm=holm_of_known(tasks["p"]))
     over = over_tasks(tasks, confidence, sign)
     verdict = verdict_of(over, tasks, sign, claim.worthwhile, confidence)
-    found |= {"verdict": verdict.verdict, "reason": verdict.reason} | _known(over | {"count": over["tasks"]})
-    return found | {"tasks": [_known(row) for row in tasks[OF_TASK].to_dict("records")]}
+    return {"verdict": verdict.verdict, "reason": verdict.reason} | _known(over | {"count": over["tasks"]})
+
+
+def hangs_on(claim: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a claim comes to without one of its tasks, where that is another verdict."""
+    return [rest for rest in claim.get("without", []) if rest["verdict"] != claim["verdict"]]
 
 
 def tasks_of(claim: Claim, comparisons: pd.DataFrame, primary: dict[str, str]) -> pd.DataFrame:
@@ -109,6 +124,8 @@ def claims_content(found: list[dict[str, Any]]) -> dict[str, Any]:
         if "low" in claim:
             headline[f"{claim['name']}_interval"] = f"{claim['low']:.3f} to {claim['high']:.3f}"
         headline[f"{claim['name']}_verdict"] = claim["verdict"]
+        if alone := hangs_on(claim):
+            headline[f"{claim['name']}_hangs_on"] = ", ".join(rest["task"] for rest in alone)
     return headline | {"claims": found}
 
 
@@ -130,7 +147,13 @@ def in_numbers(claim: dict[str, Any]) -> str:
     if "low" in claim:
         text += f", interval {claim['low']:+.4f} to {claim['high']:+.4f}"
         text += f", smallest visible effect {claim['smallest_visible']:.4f}"
-    return f"{text}; {claim['wins']} of {claim['count']} tasks gain (by luck: p {claim['p_wins']:.3f})."
+    text += f"; {claim['wins']} of {claim['count']} tasks gain (by luck: p {claim['p_wins']:.3f})."
+    return " ".join([text, *map(_rest_in_words, hangs_on(claim))])
+
+
+def _rest_in_words(rest: dict[str, Any]) -> str:
+    interval = f", interval {rest['low']:+.4f} to {rest['high']:+.4f}" if "low" in rest else ""
+    return f"Without {rest['task']}: {rest['verdict']} ({rest['difference']:+.4f}{interval})."
 
 
 def _facts(claim: Claim) -> dict[str, Any]:

@@ -1,0 +1,50 @@
+"""The picture of a study's claims: on each task and over all of them, the difference with its interval."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+from src.study.claims import HOLDS, OPPOSITE
+
+TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
+PANEL_WIDTH, LINE_HEIGHT = 3.4, 0.3
+
+
+def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
+    """A panel a claim; nothing where no claim is about any task.
+
+    Args:
+        claims: as `src.study.claims.judged` gives them.
+    """
+    shown = [claim for claim in claims if claim["tasks"]]
+    if not shown:
+        return
+    lines = 1 + max(len(claim["tasks"]) for claim in shown)
+    size = (PANEL_WIDTH * len(shown), 1.3 + LINE_HEIGHT * lines)
+    figure, axes = plt.subplots(1, len(shown), figsize=size, squeeze=False, layout="constrained")
+    for axis, claim in zip(axes.flat, shown, strict=True):
+        _draw(axis, claim)
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _draw(axis: Axes, claim: dict[str, Any]) -> None:
+    """Tasks from above in their order, and below them the mean over tasks."""
+    rows = [*claim["tasks"], claim | {"task": "all tasks"}]
+    heights = np.arange(len(rows))[::-1]
+    decided = claim["verdict"] in (HOLDS, OPPOSITE)
+    colours = [TASK] * len(claim["tasks"]) + [DECIDED if decided else OVER_TASKS]
+    axis.axvline(0, color="0.6", linewidth=1)
+    axis.axhline(0.5, color="0.85", linewidth=1)
+    for row, height, colour in zip(rows, heights, colours, strict=True):
+        if "low" in row:
+            axis.hlines(height, row["low"], row["high"], colors=colour, linewidth=2)
+        axis.scatter(row["difference"], height, color=colour, zorder=3, s=28)
+    axis.set_yticks(heights, [row["task"] for row in rows])
+    axis.set_title(f"{claim['family']} - {claim['against']}\n{claim['verdict']}", fontsize=10, loc="left")
+    axis.set_xlabel("difference on test", fontsize=9)
+    axis.tick_params(labelsize=8)
+    axis.grid(axis="x", alpha=0.3)
