@@ -1,8 +1,9 @@
 """Time, memory and disk of the paper's full study (studies/glue.yaml) on some GPUs, from two measured rates.
 
-    python -m benchmarks.plan --teacher-rate ROWS_PER_SECOND --student-rate ROWS_PER_SECOND
+    python -m benchmarks.plan [--teacher-rate ROWS_PER_SECOND] [--student-rate ROWS_PER_SECOND]
 
-The rates are training rows a second of one GPU (`rows_per_second` in `timing/`, of a run of each kind). A prediction
+The rates are training rows a second of one GPU (`rows_per_second` in `timing/`, of a run of each kind). By default the
+teacher's is what `make gpu` measured, and the student's so many times as much as its products are fewer. A prediction
 is taken to cost a third of a training step. Runs are dealt out to the GPUs, the longest first, students after all
 teachers; so DVC's queue would, with an experiment for each part of the study.
 """
@@ -10,8 +11,10 @@ teachers; so DVC's queue would, with an experiment for each part of the study.
 import argparse
 import heapq
 
+from benchmarks.gpu.parts import RESULTS
 from src.arms import arms_of
 from src.errors import stage
+from src.files import read_json
 from src.params import Params, RunSettings
 from src.study.overrides import study_params
 
@@ -30,6 +33,7 @@ MILLIONS = {"teacher": 110, "student": 67}  # parameters of BERT-base and Distil
 STATE = 16  # bytes a parameter: weight, gradient and two moments in float32
 CHECKPOINT = 16  # the same without the gradient, and the best weights
 LOGITS_ROW = 20  # bytes a row of logits in Parquet: measured at 12 to 20 with two classes
+FEWER_PRODUCTS = 2.2  # DistilBERT's, half of the layers and the last one for the first token alone
 PREDICTION = 1 / 3  # of a training step's cost
 GPUS = (1, 4, 8)
 
@@ -39,10 +43,12 @@ def main() -> None:
     """Print the page's table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.plan", description=__doc__)
     for role in ("teacher", "student"):
-        parser.add_argument(f"--{role}-rate", type=float, required=True, help="training rows a second of one GPU")
+        parser.add_argument(f"--{role}-rate", type=float, help="training rows a second of one GPU")
     arguments = parser.parse_args()
-    rates = {"teacher": arguments.teacher_rate, "student": arguments.student_rate}
+    teacher_rate = arguments.teacher_rate or measured_rate()
+    rates = {"teacher": teacher_rate, "student": arguments.student_rate or FEWER_PRODUCTS * teacher_rate}
     params = study_params("glue")
+    print(f"{rates['teacher']:.0f} and {rates['student']:.0f} rows a second of a teacher and of a student")
 
     seconds = {role: run_seconds(params, role, rates[role]) for role in rates}
     for gpus in GPUS:
@@ -53,6 +59,11 @@ def main() -> None:
             f"a {role}: {millions * STATE / 1000:.1f} GB and activations; {checkpoint_gb(role):.1f} GB of checkpoints"
         )
     print(f"predictions of all runs: {predictions_gb(params):.1f} GB")
+
+
+def measured_rate() -> float:
+    """Training rows a second of BERT-base on the GPU of `benchmarks/gpu/results.json`."""
+    return read_json(RESULTS)["speed"]["batch 32, ours, rows/s"]
 
 
 def run_seconds(params: Params, role: str, rate: float) -> list[float]:

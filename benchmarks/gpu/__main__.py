@@ -16,10 +16,8 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.gpu.parts import LIMITS, limited
+from benchmarks.gpu.parts import LIMITS, RESULTS, limited
 from src.files import write_json
-
-RESULTS = Path(__file__).parent / "results.json"
 
 
 def main() -> int:

@@ -37,7 +37,7 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     yield from _rates(root / "plain", source, workers, tiny)
     if shutil.which(MPS) and torch.cuda.is_available():
         with _mps(root):
-            yield from _rates(root / "mps", source, workers[-2:], tiny, "with MPS, ")
+            yield from _rates(root / "mps", source, workers[-1:], tiny, "with MPS, ")
 
 
 def _rates(
@@ -62,7 +62,7 @@ def _trainer(folder: Path, source: ModelSource, tiny: bool) -> Callable[[], None
     folder.mkdir(parents=True)
     os.chdir(folder)
     task = made_task(64 if tiny else 1000, (5, 60), vocabulary=1000, others=200)
-    settings = run_settings(source, "tf32", {"epochs": 2 if tiny else 6, "batch_size": 32}, cmi_weight=5.0)
+    settings = run_settings(source, "tf32", {"epochs": 2 if tiny else 3, "batch_size": 32}, cmi_weight=5.0)
     return lambda: carry_out(RunName("made", "teacher", "cmi_min", 0), task, settings)
 
 

@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def _losses(models: Path, precision: str, tiny: bool) -> Iterator[tuple[str, list[list[float]]]]:
-    task = made_task(rows=64 if tiny else 256, words=(5, 40), vocabulary=1000, labels=3, transfer=32)
+    task = made_task(rows=64 if tiny else 96, words=(5, 40), vocabulary=1000, labels=3, transfer=32)
     training = {"epochs": 2, "batch_size": 16, "lr": 5e-4, "max_length": 48}
     teacher = np.random.default_rng(1).normal(size=(len(task.train) + len(task.transfer), 3)).astype(np.float32)
     for shape, config in (small_shapes(16, 2) if tiny else small_shapes()).items():
