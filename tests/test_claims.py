@@ -9,7 +9,7 @@ import pytest
 from src.arms import pairs_to_compare, trials_of
 from src.errors import UserError
 from src.params import Claim, Families, Params
-from src.study.claims import claims_content, judged, sentence
+from src.study.claims import claims_content, hangs_on, judged, sentence
 from src.study.families import chosen_trials
 from src.study.intervals import Estimate
 from src.study.simulation import Setting, verdicts
@@ -63,6 +63,20 @@ def test_a_claim_for_a_lower_value_is_the_mirror_image():
     assert (found["verdict"], found["wins"], found["count"]) == ("holds", 3, 3)
     assert found["difference"] == pytest.approx(-0.02)  # of b less a, as everywhere
     assert judge(table, claim("higher", "kl_to_human"))["verdict"] == "opposite"
+
+
+def test_a_verdict_that_hangs_on_one_task_says_so():
+    found = judge(comparisons(0.09, 0.001, 0.001, error=0.004))
+    assert (found["verdict"], hangs_on(found)) == ("holds", [found["without"][0]])
+    first, second, _ = found["without"]
+    assert (first["task"], first["verdict"]) == ("t0", "does not hold")
+    half = 2.0211 * 0.004 / 2**0.5  # t with 40 degrees
+    assert (first["difference"], first["low"], first["high"]) == pytest.approx(
+        (0.001, 0.001 - half, 0.001 + half), rel=1e-4
+    )
+    assert (second["verdict"], second["difference"]) == ("holds", pytest.approx(0.0455))
+    assert sentence(found).endswith("Without t0: does not hold (+0.0010, interval -0.0047 to +0.0067).")
+    assert claims_content([found])["some_hangs_on"] == "t0"
 
 
 def test_numbers_of_a_claim_are_those_of_its_tasks():

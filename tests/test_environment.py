@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from src.core.environment import ARITHMETIC, THREADS, arithmetic_variables
@@ -78,3 +80,14 @@ def test_variables_that_are_recorded_otherwise_or_are_as_the_project_sets_them_a
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     assert arithmetic_variables() == "CUBLAS_WORKSPACE_CONFIG=:16:8 NVIDIA_TF32_OVERRIDE=1"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_tf32_is_fp32_without_a_gpu_and_the_record_says_so(workplace, tmp_path):
+    record, files = trained(workplace)
+    content = yaml.safe_load((workplace / "params.yaml").read_text())
+    content["runtime"]["precision"] = "tf32"
+    shutil.copytree(workplace / "data", tmp_path / "data")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    assert trained(tmp_path) == (record, files)
+    assert record["environment"]["precision"] == "fp32"

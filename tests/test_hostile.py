@@ -322,7 +322,7 @@ PARAMS = {
     "unknown precision": (
         "an unknown precision",
         ("runtime.precision", "fp16"),
-        "it should be 'auto', 'fp32' or 'bf16'",
+        "it should be 'auto', 'fp32', 'tf32' or 'bf16'",
     ),
     "all rows for test": ("a test split of all rows", ("splits.test", 1.0), "it should be less than 1"),
     "unknown task": (

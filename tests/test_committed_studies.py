@@ -1,0 +1,95 @@
+"""What git keeps of the studies: tables and verdicts follow from the records, and pages say what the verdicts say."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from src.arms import arms_of, pairs_to_compare
+from src.params import MoreSeeds, check_params
+from src.study.claims_figure import draw_claims
+from src.study.confirming import confirming_content
+from src.study.overrides import study_content, study_params
+from stages.evaluate import evaluate
+from stages.plot import plot
+from tests.conftest import REPOSITORY
+from tests.repository import digests
+
+STUDY = "glue-minilm-fixed"
+WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
+
+
+def claims() -> dict[str, dict]:
+    found = json.loads((REPOSITORY / "metrics" / STUDY / "claims.json").read_text())["claims"]
+    return {claim["name"]: claim for claim in found}
+
+
+@pytest.fixture
+def records_alone(tmp_path, monkeypatch) -> Path:
+    """An empty folder with nothing but the records of the study."""
+    shutil.copytree(REPOSITORY / "metrics" / STUDY / "records", tmp_path / "metrics" / STUDY / "records")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_tables_and_verdicts_are_those_of_the_records(records_alone):
+    evaluate(study_params(STUDY, *WHERE))
+    assert digests(records_alone, "metrics") == digests(REPOSITORY, f"metrics/{STUDY}")
+
+
+@pytest.mark.slow
+def test_figures_and_report_are_those_of_the_records(records_alone):
+    params = study_params(STUDY, *WHERE)
+    evaluate(params)
+    plot(params)
+    assert digests(records_alone, "plots") == digests(REPOSITORY, f"plots/{STUDY}")
+
+
+@pytest.mark.parametrize("name", ["kd", "kd_max", "undistillable", "alone"])
+def test_the_page_of_the_study_has_its_verdicts(name):
+    claim, page = claims()[name], (REPOSITORY / "docs/glue-minilm.md").read_text()
+    points = {key: f"{100 * claim[key]:+.1f}" for key in ("difference", "low", "high")}
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{name}`") and "points" in line)
+    assert f"| {points['difference']} points | {points['low']} to {points['high']} |" in row
+    assert claim["verdict"].removesuffix(" at this size") in row
+
+
+def test_the_readme_has_the_verdicts_on_the_papers_claims():
+    readme, found = " ".join((REPOSITORY / "README.md").read_text().split()), claims()
+    for name, form in (
+        ("alone", "{difference:+.1f} points ({low:+.1f} to {high:+.1f})"),
+        ("kd", "({difference:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f})"),
+        ("kd_max", "({difference:+.1f}, {low:+.1f} to {high:+.1f})"),
+    ):
+        points = {key: 100 * found[name][key] for key in ("difference", "low", "high")}
+        assert form.format(**points).removeprefix("+") in readme
+    [rest] = [rest for rest in found["alone"]["without"] if rest["task"] == "wnli"]
+    assert (
+        f"{100 * rest['difference']:+.1f} ({100 * rest['low']:+.1f} to {100 * rest['high']:+.1f}: cannot be told)"
+        in readme
+    )
+
+
+def test_the_picture_of_claims_has_stable_bytes(tmp_path):
+    for name in ("one.png", "two.png"):
+        draw_claims([*claims().values()], tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    draw_claims([claim | {"tasks": []} for claim in claims().values()], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_the_study_that_chooses_can_be_confirmed():
+    """Whatever is chosen, and also where a claim names a control that is matched in CMI."""
+    content = study_content("glue-minilm-choice", *WHERE)
+    params = check_params("params.yaml", content)
+    chosen = {(role, family): trials[1] for role, family, trials in params.evaluate.families.listed()}
+    more = MoreSeeds(tasks=["mrpc", "rte", "wnli"], seeds=[15, 16])
+    made = confirming_content(content, params, dict.fromkeys(params.tasks, chosen), [10, 11], more)
+    confirming = check_params("params.yaml", made)
+    pairs_to_compare(confirming)
+    assert arms_of(confirming)["student"][-1] == "kd-ce_as_cmi_max"
+    matched = confirming.evaluate.claims["matched"]
+    assert (matched.family, matched.against) == ("kd-cmi_max", "kd-ce_as_cmi_max")
+    assert confirming.seeds_of("rte") == [10, 11, 15, 16]
+    assert confirming.seeds_of("cola") == [10, 11]

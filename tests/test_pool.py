@@ -1,0 +1,97 @@
+"""Jobs in worker processes: their order, and what becomes of those that fail; runs of a study without DVC."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import stages.distill
+import stages.finetune
+import stages.pool
+import stages.prepare
+import stages.student
+from src.errors import UserError
+from src.parallel.pool import Job, run_jobs
+from tests.conftest import REPOSITORY
+from tests.repository import digests, tiny_study
+
+
+def note(folder: str, name: str) -> None:
+    """What a worker does: leave a file that holds its process and the time, or fail as its name says."""
+    if name == "refuses":
+        raise UserError("here", "is wrong", "mend it")
+    if name == "breaks":
+        raise RuntimeError("broken")
+    if name == "dies":
+        os._exit(9)
+    time.sleep(0.2)
+    Path(folder, name).write_text(f"{os.getpid()} {time.monotonic()}")
+
+
+def ended(folder: Path, *jobs: tuple[str, tuple[str, ...]], workers: int = 1, **more: float) -> dict[str, str | None]:
+    """Run jobs of a name and needs each; how those that started ended."""
+    found: dict[str, str | None] = {}
+    listed = [Job(name, (str(folder), name), needs) for name, needs in jobs]
+    run_jobs(listed, note, workers, folder / "logs", found.__setitem__, **more)
+    return found
+
+
+def test_a_worker_does_its_jobs_in_their_order_in_one_process(tmp_path):
+    assert list(ended(tmp_path, ("a", ()), ("b", ()), ("c", ()))) == ["a", "b", "c"]
+    assert len({(tmp_path / name).read_text().split()[0] for name in "abc"}) == 1
+
+
+def test_a_job_waits_for_what_it_needs_and_others_pass_it(tmp_path):
+    found = ended(tmp_path, ("late", ("b",)), ("a", ()), ("b", ()), workers=2)
+    assert found == dict.fromkeys(["a", "b", "late"])
+    at = {name: float((tmp_path / name).read_text().split()[1]) for name in found}
+    assert at["late"] > at["b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("refuses", "error: here: is wrong; mend it"),
+        ("breaks", "RuntimeError: broken"),
+        ("dies", "its process ended without a word"),
+    ],
+)
+def test_a_failed_job_takes_along_what_needs_it_and_no_other(name, said, tmp_path):
+    found = ended(tmp_path, ("before", ()), (name, ()), ("child", (name,)), ("other", ()))
+    assert found == {"before": None, name: said, "other": None}
+    assert (tmp_path / "before").read_text().split()[0] != (tmp_path / "other").read_text().split()[0]
+
+
+def test_after_its_time_no_job_starts(tmp_path):
+    assert list(ended(tmp_path, ("a", ()), ("b", ()), seconds=0.1)) == ["a"]
+
+
+def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, monkeypatch):
+    content = tiny_study(tiny_encoder, tmp_path)
+    content["finetune"]["arms"].pop("cmi_min")
+    content["distill"]["matched"] = [{"teacher": "ce", "like": "cmi_max"}]
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    call(stages.prepare, "--task", "tiny")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    call(stages.pool, "--workers", "2")
+    pooled = digests(Path("runs"), ".")
+    Path("runs").rename("pooled")
+    for arm in ("ce", "cmi_max"):
+        call(stages.finetune, "--task", "tiny", "--arm", arm, "--seed", "0")
+        call(stages.distill, "--task", "tiny", "--teacher", arm, "--recipe", "kd", "--seed", "0")
+    call(stages.distill, "--task", "tiny", "--teacher", "ce", "--like", "cmi_max", "--recipe", "kd", "--seed", "0")
+    call(stages.student, "--task", "tiny", "--arm", "plain", "--seed", "0")
+    assert digests(Path("runs"), ".") == pooled
+    assert len(list(Path("pooled").glob("*/*/*/*/record.json"))) == 6
+
+
+def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, capsys):
+    content = tiny_study(tiny_encoder, tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(SystemExit) as stopped:  # nothing is prepared
+        call(stages.pool)
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert "error: logs/pool: 7 of 7 runs are missing, 4 of them failed; mend what failed, and run it again" in said
