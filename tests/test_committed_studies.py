@@ -3,7 +3,9 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from src.arms import arms_of, pairs_to_compare
@@ -20,6 +22,11 @@ STUDY = "glue-minilm-fixed"
 WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
 
+def rounded(path: Path) -> Any:
+    """What a JSON file holds, numbers to nine digits."""
+    return json.loads(path.read_text(), parse_float=lambda digits: f"{float(digits):.9g}")
+
+
 def claims() -> dict[str, dict]:
     found = json.loads((REPOSITORY / "metrics" / STUDY / "claims.json").read_text())["claims"]
     return {claim["name"]: claim for claim in found}
@@ -34,8 +41,15 @@ def records_alone(tmp_path, monkeypatch) -> Path:
 
 
 def test_tables_and_verdicts_are_those_of_the_records(records_alone):
+    """On any machine: the last digits of a sum depend on the CPU."""
     evaluate(study_params(STUDY, *WHERE))
-    assert digests(records_alone, "metrics") == digests(REPOSITORY, f"metrics/{STUDY}")
+    made, kept = (root / "metrics" / STUDY for root in (records_alone, REPOSITORY))
+    for name in ("claims.json", "summary.json"):
+        assert rounded(made / name) == rounded(kept / name)
+    names = sorted(path.name for path in (kept / "tables").iterdir())
+    assert names == ["arms.csv", "comparisons.csv", "over_tasks.csv", "runs.csv", "trials.csv"]
+    for name in names:
+        pd.testing.assert_frame_equal(*(pd.read_csv(root / "tables" / name) for root in (made, kept)), rtol=1e-9)
 
 
 @pytest.mark.slow
