@@ -1,9 +1,11 @@
 """Jobs in worker processes: their order, and what becomes of those that fail; runs of a study without DVC."""
 
-import os
+import signal
+import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -12,22 +14,10 @@ import stages.finetune
 import stages.pool
 import stages.prepare
 import stages.student
-from src.errors import UserError
 from src.parallel.pool import Job, run_jobs
 from tests.conftest import REPOSITORY
-from tests.repository import digests, tiny_study
-
-
-def note(folder: str, name: str) -> None:
-    """What a worker does: leave a file that holds its process and the time, or fail as its name says."""
-    if name == "refuses":
-        raise UserError("here", "is wrong", "mend it")
-    if name == "breaks":
-        raise RuntimeError("broken")
-    if name == "dies":
-        os._exit(9)
-    time.sleep(0.2)
-    Path(folder, name).write_text(f"{os.getpid()} {time.monotonic()}")
+from tests.pool_work import note
+from tests.repository import digests, start, tiny_study
 
 
 def ended(folder: Path, *jobs: tuple[str, tuple[str, ...]], workers: int = 1, **more: float) -> dict[str, str | None]:
@@ -85,6 +75,25 @@ def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, mon
     call(stages.student, "--task", "tiny", "--arm", "plain", "--seed", "0")
     assert digests(Path("runs"), ".") == pooled
     assert len(list(Path("pooled").glob("*/*/*/*/record.json"))) == 6
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_workers_of_a_pool_that_is_stopped_save_and_end(number, status, tmp_path, tiny_encoder, call, monkeypatch):
+    content = tiny_study(tiny_encoder, tmp_path)
+    content["finetune"]["training"]["epochs"] = 10_000
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    call(stages.prepare, "--task", "tiny")
+    pool = start(tmp_path, sys.executable, "-m", "stages.pool", "--workers", "2", PYTHONPATH=str(REPOSITORY))
+    logs = [tmp_path / f"logs/pool/worker-{worker}.log" for worker in range(2)]
+    while not all(log.exists() and "epoch 2/" in log.read_text() for log in logs):
+        assert pool.poll() is None
+        time.sleep(0.1)
+    pool.send_signal(number)
+    assert pool.wait() == status
+    here = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
+    _, left = psutil.wait_procs([process for process in here if process.pid != os.getpid()], timeout=60)
+    assert not left
+    assert len(list(tmp_path.glob("checkpoints/*/step-*.pt"))) == 2
 
 
 def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, capsys):

@@ -7,16 +7,19 @@ since what broke it (on a GPU, say) may break the next; those that need it are l
 import gc
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from src.errors import UserError, first_line
+from src.interrupts import Stopped
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ def run_jobs(
         logs: a folder, for what each worker prints.
         ended: called with each job that has ended, and why it failed or None.
         seconds: after so long no job is started; those under way go on to their end.
+
+    Raises:
+        Stopped: a signal came; the workers got it too, and have ended.
     """
     logs.mkdir(parents=True, exist_ok=True)
     board = _Board(jobs, ended, seconds)
@@ -52,8 +58,14 @@ def run_jobs(
     ]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for thread in threads:
+            thread.join()
+    except Stopped:
+        board.stop()
+        for thread in threads:
+            thread.join()
+        raise
 
 
 class _Board:
@@ -63,13 +75,15 @@ class _Board:
         self.waiting, self.ended = list(jobs), ended
         self.unmade = {job.name for job in self.waiting}
         self.running = 0
+        self.stopped = False
+        self.processes: set[BaseProcess] = set()
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.changed = threading.Condition()
 
     def take(self) -> Job | None:
         """The first job that can start, when there is one; None when there will be none."""
         with self.changed:
-            while self.waiting and not self._is_late():
+            while self.waiting and not (self.stopped or self._is_late()):
                 for job in self.waiting:
                     if self.unmade.isdisjoint(job.needs):
                         self.waiting.remove(job)
@@ -86,7 +100,23 @@ class _Board:
             self.running -= 1
             if failure is None:
                 self.unmade.remove(job.name)
-            self.ended(job.name, failure)
+            if not self.stopped:
+                self.ended(job.name, failure)
+            self.changed.notify_all()
+
+    def employ(self, process: BaseProcess) -> None:
+        """Start a worker, unless all has been stopped."""
+        with self.changed:
+            if not self.stopped:
+                process.start()
+                self.processes.add(process)
+
+    def stop(self) -> None:
+        """Have no more jobs done, and ask the workers to save and end."""
+        with self.changed:
+            self.stopped = True
+            for process in self.processes:
+                process.terminate()
             self.changed.notify_all()
 
     def _is_late(self) -> bool:
@@ -100,7 +130,7 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work, log), daemon=True)
-        process.start()
+        board.employ(process)
         theirs.close()
         failure = None
         while job is not None and failure is None:
@@ -112,7 +142,8 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
             board.end(job, failure)
             job = board.take()
         ours.close()
-        process.join()
+        if process.pid is not None:
+            process.join()
 
 
 def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
@@ -128,6 +159,9 @@ def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
                 work(*arguments)
             except UserError as error:
                 pipe.send(f"error: {error}")
+            except Stopped as stopped:
+                print(stopped, file=sys.stderr)
+                sys.exit(stopped.exit_status)
             except Exception as error:
                 pipe.send(f"{type(error).__name__}: {first_line(error)}")
                 raise
