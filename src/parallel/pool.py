@@ -1,7 +1,8 @@
 """Jobs in worker processes that import once: for machines without DVC, and for runs that are shorter than an import.
 
-A job starts when those that it needs are done, in the order of the list. A job that fails takes its process with it,
-since what broke it (on a GPU, say) may break the next; those that need it are left out.
+A job starts when those that it needs are done, in the order of the list; those that need one that failed are left out.
+A job that fails by anything but a `UserError` takes its process with it: what broke it (on a GPU, say) may break the
+next.
 """
 
 import gc
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import UserError, first_line
-from src.interrupts import Stopped
+from src.interrupts import LAUNCHER, Stopped
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,13 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
         process = context.Process(target=_serve, args=(theirs, work, log), daemon=True)
         board.employ(process)
         theirs.close()
-        failure = None
-        while job is not None and failure is None:
+        usable = True
+        while job is not None and usable:
             try:
                 ours.send(job.arguments)
-                failure = ours.recv()
+                failure, usable = ours.recv()
             except (EOFError, OSError):
-                failure = "its process ended without a word"
+                failure, usable = "its process ended without a word", False
             board.end(job, failure)
             job = board.take()
         ours.close()
@@ -149,6 +150,7 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
 def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
     """Work on request until the other end is closed, or something fails."""
     gc.freeze()  # what was imported stays
+    os.environ[LAUNCHER] = str(os.getppid())  # when that is gone, training saves and ends
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -158,12 +160,12 @@ def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
             try:
                 work(*arguments)
             except UserError as error:
-                pipe.send(f"error: {error}")
+                pipe.send((f"error: {error}", True))
             except Stopped as stopped:
                 print(stopped, file=sys.stderr)
                 sys.exit(stopped.exit_status)
             except Exception as error:
-                pipe.send(f"{type(error).__name__}: {first_line(error)}")
+                pipe.send((f"{type(error).__name__}: {first_line(error)}", False))
                 raise
             else:
-                pipe.send(None)
+                pipe.send((None, True))
