@@ -6,6 +6,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from src.study.claims import HOLDS, OPPOSITE
 
@@ -45,6 +46,9 @@ def _draw(axis: Axes, claim: dict[str, Any]) -> None:
         axis.scatter(row["difference"], height, color=colour, zorder=3, s=28)
     axis.set_yticks(heights, [row["task"] for row in rows])
     axis.set_title(f"{claim['family']} - {claim['against']}\n{claim['verdict']}", fontsize=10, loc="left")
-    axis.set_xlabel("difference on test", fontsize=9)
+    axis.set_ylim(-0.6, len(rows) - 0.4)
+    axis.set_xlabel(f"difference on test\n{claim['metric']}", fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.margins(x=0.1)
     axis.tick_params(labelsize=8)
     axis.grid(axis="x", alpha=0.3)
