@@ -17,6 +17,8 @@ def main() -> None:
     parser.add_argument("--more-seeds", type=int, nargs="+", default=[], help="these")
     arguments = parser.parse_args()
 
+    if bool(arguments.more_tasks) != bool(arguments.more_seeds):
+        parser.error("--more-tasks and --more-seeds need each other")
     more_seeds = MoreSeeds(tasks=arguments.more_tasks, seeds=arguments.more_seeds)
     path = write_confirming_study(arguments.study, arguments.name, arguments.seeds, more_seeds)
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from src.arms import distilled_arm
 from src.errors import UserError, stage
+from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
 from src.parallel.progress import Progress
 from src.params import Params, load_params
-from src.runs import RunName
+from src.runs import RUNS_FOLDER, RunName
 from stages.distill import distil
 from stages.finetune import finetune
 from stages.student import train_student
@@ -26,19 +27,19 @@ TRAIN = {"teacher": finetune, "student": train_student, "distilled": distil}
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time (default: 1)")
+    parser.add_argument("--workers", type=count, default=1, help="runs at a time (default: 1)")
     parser.add_argument("--seconds", type=float, help="start no run after so long")
     arguments = parser.parse_args()
-    params = load_params()
 
-    jobs = [job for job in jobs_of(params) if not _is_made(job)]
-    made = {job.name for job in jobs_of(params)} - {job.name for job in jobs}
-    print(f"{len(jobs)} runs, {len(made)} are there already; logs in {LOGS}", file=sys.stderr, flush=True)
+    all_jobs = jobs_of(load_params())
+    jobs = [job for job in all_jobs if not _is_made(job)]
+    made = len(all_jobs) - len(jobs)
+    print(f"{len(jobs)} runs, {made} are there already; logs in {LOGS}", file=sys.stderr, flush=True)
     progress = Progress(len(jobs), arguments.workers, "run")
     run_jobs(jobs, train, arguments.workers, LOGS, progress.ended, arguments.seconds)
 
-    if missing := [job.name for job in jobs if not _is_made(job)]:
-        problem = f"{len(missing)} of {len(jobs)} runs are missing, {progress.failed} of them failed"
+    if missing := sum(not _is_made(job) for job in jobs):
+        problem = f"{missing} of {len(jobs)} runs are missing, {progress.failed} of them failed"
         raise UserError(LOGS, problem, "mend what failed, and run it again")
 
 
@@ -49,11 +50,8 @@ def train(kind: str, *chosen: str | int | None) -> None:
 
 def jobs_of(params: Params) -> list[Job]:
     """All runs of a study, seed by seed: a study that is cut off has whole seeds."""
-    return [job for seed in _all_seeds(params) for task in params.tasks for job in _jobs_of_unit(params, task, seed)]
-
-
-def _all_seeds(params: Params) -> list[int]:
-    return [*params.seeds, *params.more_seeds.seeds]
+    seeds = [*params.seeds, *params.more_seeds.seeds]
+    return [job for seed in seeds for task in params.tasks for job in _jobs_of_unit(params, task, seed)]
 
 
 def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
@@ -79,7 +77,7 @@ def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
 
 
 def _is_made(job: Job) -> bool:
-    return (Path("runs") / job.name / "record.json").is_file()
+    return (RUNS_FOLDER / job.name / "record.json").is_file()
 
 
 if __name__ == "__main__":

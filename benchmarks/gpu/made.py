@@ -17,10 +17,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from benchmarks.gpu.parts import REPOSITORY
 from src.data.prepared import PreparedTask, Split
-from src.params import ModelSource, Params, RunSettings, load_params
+from src.params import ModelSource, RunSettings, load_params
 
-REPOSITORY = Path(__file__).parent.parent.parent
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 TELLING = 200  # the first words, of which each label has its own
 SHARE = 0.2  # of a row's words that tell its label
@@ -109,17 +109,11 @@ def _text(draw: np.random.Generator, label: int, labels: int, words: tuple[int, 
 
 def run_settings(source: ModelSource, precision: str, training: dict[str, Any], **objective: Any) -> RunSettings:
     """The default teacher's settings with another model, precision, optimisation and objective."""
-    settings = default_params().teacher("vader-movie", "ce")
-    changes = {"precision": precision, "keep_weights": False}
+    settings = load_params(REPOSITORY / "params.yaml").teacher("vader-movie", "ce")
     return replace(
         settings,
         model=source,
-        runtime=settings.runtime.model_copy(update=changes),
+        runtime=settings.runtime.model_copy(update={"precision": precision}),
         training=settings.training.model_copy(update=training),
         objective=settings.objective.model_copy(update=objective),
     )
-
-
-def default_params() -> Params:
-    """params.yaml as it is in the repository."""
-    return load_params(REPOSITORY / "params.yaml")

@@ -2,6 +2,9 @@
 
 import importlib
 import multiprocessing
+import os
+import subprocess
+import sys
 import tempfile
 import time
 import traceback
@@ -9,8 +12,20 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from src.interrupts import LAUNCHER
+
+REPOSITORY = Path(__file__).parent.parent.parent
 RESULTS = Path(__file__).parent / "results.json"
 LIMITS = {"smoke": 100, "determinism": 80, "speed": 220, "many": 140}  # seconds: nine minutes together
+
+
+def started(
+    module: str, folder: Path, options: list[str], variables: dict[str, str], **streams: Any
+) -> subprocess.Popen:
+    """A module of the repository, run in a folder with more environment variables; it ends when we do."""
+    own = {"PYTHONPATH": f"{REPOSITORY}:{os.environ.get('PYTHONPATH', '')}", LAUNCHER: str(os.getpid())}
+    environment = os.environ | own | variables
+    return subprocess.Popen([sys.executable, "-m", module, *options], cwd=folder, env=environment, **streams)
 
 
 def limited(name: str, tiny: bool) -> dict[str, Any]:

@@ -5,17 +5,15 @@ Whole runs, as stages do them: loading, training, selection, checkpoints, saving
 
 import argparse
 import json
-import os
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu.made import REPOSITORY, made_task, run_settings, save_model, small_shapes
+from benchmarks.gpu.made import made_task, run_settings, save_model, small_shapes
+from benchmarks.gpu.parts import started
 from src.core.experiment import carry_out
 from src.files import read_csv
 from src.runs import RunName
@@ -59,11 +57,10 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
 
 def _start(folder: Path, device: str, precision: str, tiny: bool) -> subprocess.Popen:
     folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "benchmarks.gpu.smoke", "--precision", precision, *(["--tiny"] if tiny else [])]
+    options = ["--precision", precision, *(["--tiny"] if tiny else [])]
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY}:{os.environ.get('PYTHONPATH', '')}"} | hidden
-    how = {"cwd": folder, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **how)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return started("benchmarks.gpu.smoke", folder, options, hidden, **streams)
 
 
 def _output(process: subprocess.Popen) -> str:
@@ -80,13 +77,12 @@ def _distance(found: list[list[float]], truth: list[list[float]]) -> float:
 
 
 def main() -> None:
-    """Carry out all runs here, in one precision, and print their losses as JSON."""
+    """Carry out all runs in the folder this is called from, in one precision, and print their losses as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--precision", required=True)
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as models:
-        print(json.dumps(dict(_losses(Path(models).resolve(), arguments.precision, arguments.tiny))))
+    print(json.dumps(dict(_losses(Path("models").resolve(), arguments.precision, arguments.tiny))))
 
 
 def _losses(models: Path, precision: str, tiny: bool) -> Iterator[tuple[str, list[list[float]]]]:
