@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup repro statistics study test test-slow faults models bench gpu intervals page lint format pins clean
+.PHONY: help setup repro statistics study test test-slow faults models bench gpu ray intervals page lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,13 @@ $(VENV)/ready: requirements.txt requirements.lock
 	@$(RUN) python -m pip check
 	@touch $@
 
+$(VENV)/with-ray: $(VENV)/ready requirements-ray.lock
+	@$(RUN) $(INSTALL) --require-hashes --no-deps -r requirements-ray.lock
+	@$(RUN) python -m pip check
+	@touch $@
+
+ray: $(VENV)/with-ray ## add Ray to .venv, for studies on several machines (docs/scale.md)
+
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
 	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))
 
@@ -38,16 +45,16 @@ statistics: setup ## redo tables and figures from the predictions in git, withou
 	@$(RUN) python -m stages.check && exec $(if $(NAME),python -m stages.statistics --name $(NAME),\
 		dvc repro --single-item --force evaluate plot)
 
-study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/)
-	@$(RUN) python -m stages.study --name $(NAME) $(if $(JOBS),--jobs $(JOBS))
+study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/; RAY=host:port: on a cluster)
+	@$(RUN) python -m stages.study --name $(NAME) $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
 test: setup ## run the tests, a file of them at a time in each of two processes
 	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: setup ## run the tests that take minutes, those of real faults among them
+test-slow: setup ray ## run the tests that take minutes, those of real faults among them
 	@$(RUN) python -m pytest -m slow
 
-faults: setup ## break the pipeline in every way we know of, and write docs/faults.md from what came of it
+faults: setup ray ## break the pipeline in every way we know of, and write docs/faults.md from what came of it
 	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md tests
 
 models: setup ## try every kind of model that transformers classifies with, and write docs/models.md from what came of it
@@ -74,7 +81,7 @@ format: setup ## mend style
 # Pins that the lock holds already stay, unless requirements.txt asks for others. awk keeps pins and nothing else: no
 # options, no URLs, and none of the CUDA packages that torch asks for on Linux. pip-compile warns of what it leaves out;
 # that is torch, as it should be.
-pins: ## write requirements.lock anew from requirements.txt; delete it first to renew every pin
+pins: ## write the lock files anew from the requirements; delete them first to renew every pin
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
 	. "$$scratch/bin/activate" && $(INSTALL) pip-tools==7.6.2 && \
 	pip-compile --quiet --cache-dir "$$scratch/cache" --generate-hashes --no-annotate --strip-extras \
@@ -82,7 +89,12 @@ pins: ## write requirements.lock anew from requirements.txt; delete it first to 
 	awk 'BEGIN { print "# The closure of requirements.txt but for torch and its CUDA packages, with the SHA-256 of every"; \
 		print "# file of each release. Made by `make pins` with Python 3.11, the oldest that is served." } \
 		!/^ / { keep = /^[a-z0-9].*==/ && !/^(cuda-|nvidia-|triton==)/ } keep' requirements.lock > "$$scratch/lock" && \
-	cp "$$scratch/lock" requirements.lock
+	cp "$$scratch/lock" requirements.lock && \
+	pip-compile --quiet --cache-dir "$$scratch/cache" --generate-hashes --no-annotate --strip-extras \
+		--constraint <($(LOCKED)) --output-file "$$scratch/ray" requirements-ray.txt && \
+	awk 'BEGIN { print "# What requirements-ray.txt needs beyond requirements.lock. Made by `make pins`." } \
+		NR == FNR { locked[$$1]; next } !/^ / { keep = /^[a-z0-9].*==/ && !($$1 in locked) } keep' \
+		<($(LOCKED)) "$$scratch/ray" > requirements-ray.lock
 
 clean: ## remove .venv
 	rm -rf $(VENV)

@@ -29,7 +29,10 @@ folder = Path("runs", options["--task"], role, arm, options["--seed"])
 folder.mkdir(parents=True)
 (folder / "ended").write_text(str(time.time()))
 """
-LAUNCH = "from src.parallel.study import run_units; run_units(2, 1)"
+LAUNCH = """from src.parallel.options import Options
+from src.parallel.study import run_units
+run_units(Options(jobs=2))
+"""
 
 
 def figures(setting: Setting) -> list[Figure]:

@@ -100,6 +100,16 @@ def exit_on_signals() -> None:
     _install(leave)
 
 
+@contextmanager
+def kept_handlers() -> Iterator[None]:
+    """Undo what a library does to the signals' handlers in the block."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        _restore(before)
+
+
 def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, object]:
     """What the handlers were. A signal that is ignored stays so: nohup means it."""
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]

@@ -8,7 +8,7 @@ import shlex
 
 from src.dvc_state import mend
 from src.errors import stage
-from src.parallel.options import add_options
+from src.parallel.options import add_options, options_in
 from src.parallel.study import become, check_identity, run_units
 from src.parallel.units import WHOLE
 from src.study.dvc_experiment import study_arguments, write_study_params
@@ -31,7 +31,7 @@ def main() -> None:
         check_identity()
     mend()
     write_study_params(command)
-    run_units(arguments.jobs, arguments.per_gpu, arguments.part)
+    run_units(options_in(arguments))
     if arguments.part == WHOLE:
         become(*study_arguments(arguments.name))
     print("this part is up to date; when all parts are, run it without --part")

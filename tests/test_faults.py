@@ -13,8 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +21,7 @@ import yaml
 
 from src import archives
 from tests.conftest import REPOSITORY, flipped, params_content
-from tests.repository import clone, digests, run, start, tiny_study
+from tests.repository import clone, digests, run, small_disk, start, tiny_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -261,19 +259,6 @@ def test_no_network_is_needed_once_the_archives_are_there(reference, record_faul
     code = "import socket; socket.create_connection(('127.0.0.1', 9))"
     assert "Network is unreachable" in run(reference, *without_network(), "python", "-c", code, ok=False)
     record_fault("network", "none at all, archives cached: the whole pipeline", "ran to its end")
-
-
-@contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[None]:
-    """A tmpfs of that size in place of a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a tmpfs needs root")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 FULL = {

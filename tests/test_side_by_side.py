@@ -10,16 +10,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-import yaml
 
 from src.errors import UserError
 from src.parallel.places import places
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.parallel.workplace import join_entries, read_entries
 from src.params import Runtime
-from tests.repository import clone, digests, run, start, tiny_study, without_privileges
+from tests.repository import run, small_disk, start, without_privileges
+from tests.small_studies import at_work, same_results, small_studies
 
-OUTPUTS = ("data", "runs", "metrics", "plots")
 JOBS = ("python", "-m", "stages.repro", "--jobs", "2")
 
 
@@ -77,7 +76,10 @@ def test_several_runs_that_would_take_all_cores_are_refused():
         places(2, 1, Runtime(threads=None))
 
 
-@pytest.mark.parametrize(("option", "told"), [("--jobs=0", "'0' is no number from 1"), ("--part=3/2", "'3/2' is no")])
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("--jobs=0", "'0' is no number from 1"), ("--part=3/2", "'3/2' is no"), ("--ray=auto", "'auto' is no address")],
+)
 def test_options_that_mean_nothing_are_refused(option, told):
     done = subprocess.run([sys.executable, "-m", "stages.repro", option], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -91,37 +93,12 @@ KIND = "units side by side"
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory, tiny_encoder) -> tuple[Path, Path]:
     """A clone of a tiny study of two seeds, not run yet, and one in which plain `dvc repro` has run to its end."""
-    root = tmp_path_factory.mktemp("studies")
-    (root / "source").mkdir()
-    content = tiny_study(tiny_encoder, root / "source") | {"seeds": [0, 1]}
-    content["checkpoints"] = {"seconds": 0, "largest_share": 1.0}
-    content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_max": {"cmi_weight": -2.0}}
-    content["finetune"]["training"]["epochs"] = 12
-    new, whole = root / "new", root / "whole"
-    new.mkdir()
-    clone(new)
-    (new / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    run(new, "git", "add", "--all")
-    run(new, "git", "commit", "--quiet", "--message", "tiny")
-    shutil.copytree(new, whole)
-    run(whole, "dvc", "repro")
-    return new, whole
+    return small_studies(tmp_path_factory.mktemp("studies"), tiny_encoder, tasks=["tiny"], seeds=[0, 1], epochs=12)
 
 
 @pytest.fixture
 def fresh(studies, tmp_path) -> Path:
     return shutil.copytree(studies[0], tmp_path / "fresh")
-
-
-def same_results(folder: Path, whole: Path) -> bool:
-    lock = (folder / "dvc.lock").read_bytes() == (whole / "dvc.lock").read_bytes()
-    return lock and digests(folder, *OUTPUTS) == digests(whole, *OUTPUTS)
-
-
-def at_work(folder: Path) -> list[psutil.Process]:
-    """The processes in the units of a clone."""
-    units = str(folder / ".dvc/tmp/units")
-    return [process for process in psutil.process_iter(["cwd"]) if (process.info["cwd"] or "").startswith(units)]
 
 
 def started(folder: Path, *options: str) -> subprocess.Popen:
@@ -217,18 +194,13 @@ def test_a_cache_that_may_only_be_read(fresh, studies, record_fault):
 
 
 @pytest.mark.slow
-def test_parts_in_clones_with_a_common_cache(fresh, studies, tmp_path):
-    """As the nodes of a cluster have it; the last command trains nothing."""
-    cache = tmp_path / "cache"
-    clones = [shutil.copytree(fresh, tmp_path / f"clone-{number}") for number in (1, 2, 3)]
-    for folder in clones:
-        run(folder, "dvc", "cache", "dir", "--local", str(cache))
-    for number in (1, 2):
-        told = run(clones[number - 1], *JOBS, "--part", f"{number}/2")
-        assert "1 of 1 units, 0 running, 0 failed" in told
-        assert "this part is up to date" in told
-    run(clones[2], *JOBS)
-    assert same_results(clones[2], studies[1])
-    for log in (clones[2] / "logs/tiny").iterdir():
-        assert "epoch 1/" not in log.read_text()
-        assert "is cached - skipping run" in log.read_text()
+@pytest.mark.fault
+@pytest.mark.parametrize(("size", "moment"), [("100k", "its copy is made"), ("1500k", "it trains")])
+def test_a_disk_that_fills_up_while(fresh, studies, record_fault, size, moment):
+    run(fresh, "dvc", "repro", "prepare")
+    with small_disk(fresh / ".dvc/tmp/units", size):
+        told = run(fresh, *JOBS, ok=False)
+        assert "no space left on its disk; free some and run again" in told
+        assert told.splitlines()[-1] == "error: logs/tiny: 2 of 2 units failed; mend these and run again"
+    ends_as_the_others(fresh, studies[1])
+    record_fault(KIND, f"no room in `.dvc/tmp/units` while {moment}", f"its units fail and are named{SAME}")

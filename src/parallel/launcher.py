@@ -1,27 +1,34 @@
-"""Units side by side on this machine: a `dvc repro` each, one log each, and one line on how far they are."""
+"""Units side by side: as many at a time as there are places, one log each, wherever it is that they run."""
 
-import os
 import queue
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 from filelock import FileLock, Timeout
 
 from src.errors import UserError
-from src.interrupts import LAUNCHER, Stopped
+from src.interrupts import Stopped
+from src.parallel.places import Place
 from src.parallel.units import Unit
 from src.parallel.workplace import UNITS_FOLDER
 
-Place = dict[str, str]  # the environment variables of a place where a unit can run
-POLL = 0.2  # seconds
+
+class Engine(Protocol):
+    """What carries units out; its methods are called from several threads."""
+
+    places: list[Place]
+
+    def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
+        """Bring a unit up to date, with its entries and results in `folder`: DVC's exit status."""
+
+    def stop(self, number: int) -> None:
+        """Pass a signal on to all that run, and to all that would begin."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +40,16 @@ class Outcome:
     failure: str | None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Launcher:
-    """Runs units, as many at a time as there are places.
+    """Has an engine run units, as many at a time as there are places.
 
     `prepare` makes the folder of a unit; logs go to `logs`, a file a unit.
     """
 
-    places: list[Place]
+    engine: Engine
     prepare: Callable[[Unit], Path]
     logs: Path
-    running: set[int] = field(default_factory=set)  # process groups
-    stopping: bool = False
 
     def run(self, units: list[Unit]) -> Iterator[Outcome]:
         """The outcomes, as they come; a failed unit stops no other.
@@ -53,10 +58,10 @@ class Launcher:
             Stopped: a signal came, and all that ran has ended.
         """
         free: queue.SimpleQueue[Place] = queue.SimpleQueue()
-        for place in self.places:
+        for place in self.engine.places:
             free.put(place)
         self.logs.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(len(self.places)) as pool:
+        with ThreadPoolExecutor(len(self.engine.places)) as pool:
             futures = [pool.submit(self._run_one, unit, free) for unit in units]
             try:
                 yield from (future.result() for future in as_completed(futures))
@@ -69,40 +74,21 @@ class Launcher:
         try:
             folder = self.prepare(unit)
             log = self.logs / f"{unit.name}.log"
-            status = self._reproduced(unit, folder, log, place)
+            status = self.engine.reproduce(unit, folder, log, place)
             return Outcome(unit, folder, _last_line(log) if status else None)
         except UserError as error:
             return Outcome(unit, None, f"error: {error}")
         finally:
             free.put(place)
 
-    def _reproduced(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
-        """Run DVC in a unit's folder, in a process group of its own; its exit status, when all of it has ended."""
-        command = [sys.executable, "-m", "dvc", "repro", "--single-item", *unit.groups]
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path, LAUNCHER: str(os.getpid())} | place
-        with log.open("wb") as file:
-            how = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "stdout": file}
-            process = subprocess.Popen(command, **how, stderr=subprocess.STDOUT, start_new_session=True)
-            self.running.add(process.pid)
-            if self.stopping:
-                _signal(process.pid, signal.SIGTERM)
-            status = process.wait()
-            while _signal(process.pid, 0):  # a stage whose DVC is gone saves a checkpoint first
-                time.sleep(POLL)
-            self.running.discard(process.pid)
-        return status
-
     def _stop(self, futures: list[Future], stopped: Stopped) -> None:
         """Pass the signal on, and every further one, until all has ended."""
-        self.stopping = True
         for future in futures:
             future.cancel()
         pending = [future for future in futures if not future.cancelled()]
         while True:
-            for group in list(self.running):
-                _signal(group, stopped.number)
             try:
+                self.engine.stop(stopped.number)
                 for future in pending:
                     future.exception()
                 return
@@ -141,15 +127,6 @@ def _wait_for_leftovers() -> None:
 
 def _is_below(place: str | None, folder: Path) -> bool:
     return place is not None and Path(place.removesuffix(" (deleted)")).is_relative_to(folder)
-
-
-def _signal(group: int, number: int) -> bool:
-    """Send a signal to a process group (0: none, just ask); whether there is such a group."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _last_line(log: Path) -> str:

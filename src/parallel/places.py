@@ -5,8 +5,10 @@ import os
 from src.errors import UserError
 from src.params import Runtime
 
+Place = dict[str, str]  # the environment variables of a place where a unit can run
 
-def places(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[dict[str, str]]:
+
+def places(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[Place]:
     """The environment of each place.
 
     Args:

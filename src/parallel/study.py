@@ -11,24 +11,21 @@ from dvc.repo import Repo
 
 from src.errors import UserError
 from src.interrupts import Stopped
-from src.parallel.launcher import Launcher, Place, only_launcher
+from src.parallel.launcher import Engine, Launcher, only_launcher
+from src.parallel.options import Options
 from src.parallel.places import places
+from src.parallel.processes import Processes
 from src.parallel.progress import Progress
-from src.parallel.units import WHOLE, Part, Unit, part_of, stale, units_of
+from src.parallel.units import Unit, part_of, stale, units_of
 from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
 from src.params import PARAMS_FILE, Params, load_params, read_yaml
 
 LOGS_FOLDER = Path("logs")
-FIRST_STAGES = ("settings", "prepare")
+FIRST = ("--single-item", "settings", "prepare")  # without that option DVC takes tasks in an order of chance
 
 
-def run_units(jobs: int | None, per_gpu: int, part: Part = WHOLE) -> bool:
+def run_units(options: Options) -> bool:
     """Bring the training stages of params.yaml up to date, several at a time; dvc.lock then says so.
-
-    Args:
-        jobs: how many units at a time; None is as many as there are GPUs, or cores.
-        per_gpu: how many share a GPU.
-        part: (i, n) is every n-th unit, beginning with the i-th.
 
     Returns:
         Whether anything in the pipeline was not up to date.
@@ -40,22 +37,22 @@ def run_units(jobs: int | None, per_gpu: int, part: Part = WHOLE) -> bool:
     with only_launcher():
         pipeline = _pipeline()
         if pipeline.changed and units_of(pipeline.commands):
-            reproduce(*FIRST_STAGES)
+            reproduce(*FIRST)
             pipeline = _pipeline()
-        units = stale(part_of(units_of(pipeline.commands), part), pipeline.changed)
+        units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
         if units:
             params = load_params()
-            _run(units, params, pipeline, places(jobs, per_gpu, params.runtime))
+            _run(units, params, pipeline, _engine(options, params, pipeline.cache))
         return bool(pipeline.changed)
 
 
-def reproduce(*stages: str) -> None:
-    """Run `dvc repro` of some stages; ends the process with its exit status where it fails.
+def reproduce(*arguments: str) -> None:
+    """Run `dvc repro`; ends the process with its exit status where it fails.
 
     Raises:
         Stopped: a signal came, and DVC has ended.
     """
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", *stages])
+    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", *arguments])
     try:
         status = process.wait()
     except Stopped as stopped:  # which a terminal has sent to DVC too, and `kill` has not
@@ -98,15 +95,23 @@ def _pipeline() -> _Pipeline:
         return _Pipeline(commands, list(repo.status()), Path(repo.cache.local_cache_dir).resolve())
 
 
-def _run(units: list[Unit], params: Params, pipeline: _Pipeline, where: list[Place]) -> None:
+def _engine(options: Options, params: Params, cache: Path) -> Engine:
+    if options.ray is None:
+        return Processes(places(options.jobs, options.per_gpu, params.runtime))
+    from src.parallel.ray_tasks import ray_tasks
+
+    return ray_tasks(options.ray, options.jobs, options.per_gpu, params.runtime, cache)
+
+
+def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine) -> None:
     content, entries, new = read_yaml(PARAMS_FILE), read_entries(), {}
 
     def workplace(unit: Unit) -> Path:
         return make_workplace(unit, content, entries, pipeline.cache)
 
-    launcher = Launcher(where, workplace, LOGS_FOLDER / params.study)
-    progress, failures = Progress(len(units), len(where)), {}
-    print(f"{len(units)} units, {len(where)} at a time; their logs are in {launcher.logs}", file=sys.stderr, flush=True)
+    launcher, at_once = Launcher(engine, workplace, LOGS_FOLDER / params.study), len(engine.places)
+    progress, failures = Progress(len(units), at_once), {}
+    print(f"{len(units)} units, {at_once} at a time; their logs are in {launcher.logs}", file=sys.stderr, flush=True)
     try:
         for outcome in launcher.run(units):
             failure = outcome.failure

@@ -48,7 +48,8 @@ def make_workplace(unit: Unit, content: dict[str, Any], entries: Entries, cache:
             _copied(part, folder / part, _linked)
         own = {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
         dump_yaml(folder / PARAMS_FILE, content | own)
-        known = {in_copy(stage): entries[stage] for stage in unit.stages if stage in entries}
+        needed = (f"prepare@{unit.task}", *unit.stages)
+        known = {in_copy(stage): entries[stage] for stage in needed if stage in entries}
         dump_yaml(folder / LOCK_FILE, {"schema": "2.0", "stages": known})
         _configure(folder / ".dvc", cache)
     return folder
@@ -60,14 +61,23 @@ def take_results(unit: Unit, folder: Path) -> Entries:
     Raises:
         CannotWrite: no right to.
     """
-    made = load_yaml(folder / LOCK_FILE)["stages"]
-    found = {stage: made[in_copy(stage)] for stage in unit.stages if in_copy(stage) in made}
-    outputs = [Path(output["path"]) for entry in found.values() for output in entry["outs"]]
+    found = entries_of(unit, folder)
     timings = [run.relative_to(folder) for run in _runs(unit, folder / TIMING_FOLDER, ".json")]
-    for path in (*outputs, *timings):
+    for path in (*outputs_of(found), *timings):
         _moved(folder / path, path)
     shutil.rmtree(folder, ignore_errors=True)
     return found
+
+
+def entries_of(unit: Unit, folder: Path) -> Entries:
+    """The entries of a unit's stages in the lock of its copy, by their names in the repository."""
+    made = load_yaml(folder / LOCK_FILE)["stages"]
+    return {stage: made[in_copy(stage)] for stage in unit.stages if in_copy(stage) in made}
+
+
+def outputs_of(entries: Entries) -> list[Path]:
+    """All outputs of some entries."""
+    return [Path(output["path"]) for entry in entries.values() for output in entry["outs"]]
 
 
 def read_entries() -> Entries:

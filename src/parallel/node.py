@@ -1,0 +1,90 @@
+"""What a node of a Ray cluster does for a unit. Ray sends these functions as they are, so nothing of ours is imported.
+
+A node needs the project's packages, and to see DVC's cache where the launcher sees it; there it works, so that another
+node finds the checkpoints of one that is lost. The code of a unit comes with it.
+"""
+
+import io
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+POLL = 0.2  # seconds
+PLACE = "units/.dvc/tmp"  # below the cache; `.dvc` as in all copies, whose checkpoints lie beside it
+
+
+def reproduce_on_node(
+    name: str, packed: bytes, cache: str, linked: Sequence[str], groups: Sequence[str], keep: Sequence[str]
+) -> tuple[int, bytes, bytes]:
+    """Bring a unit up to date.
+
+    Args:
+        name: the unit's.
+        packed: its folder, as a tar file.
+        cache: the folder of DVC's cache.
+        linked: outputs that are in the cache, to be put in the folder first.
+        groups: the stages to run.
+        keep: what to send back of the folder: files, or folders.
+
+    Returns:
+        DVC's exit status, its log, and what to keep as a tar file. Outputs are in the cache.
+    """
+    if not Path(cache).is_dir():
+        here = f"{platform.node()} does not see {cache}"
+        advice = "put DVC's cache where every node sees it: dvc cache dir --local FOLDER"
+        return 1, f"error: DVC's cache: {here}; {advice}\n".encode(), b""
+    folder = Path(cache, PLACE, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as file:
+        file.extractall(folder, filter="data")
+    with (folder / "log").open("wb") as log, tempfile.TemporaryDirectory() as notes:
+        status = _run_dvc(["checkout", *linked], folder, log, notes) if linked else 0
+        status = status or _run_dvc(["repro", "--single-item", *groups], folder, log, notes)
+    found = status, (folder / "log").read_bytes(), _packed(folder, keep)
+    shutil.rmtree(folder, ignore_errors=True)
+    return found
+
+
+def _run_dvc(arguments: list[str], folder: Path, log: Any, notes: str) -> int:
+    """Run DVC in a process group of its own; its exit status, when all of it has ended.
+
+    `notes` is a folder for its data bases, which must not be on a network's disk.
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    own = {"PATH": path, "CMI_GLUE_LAUNCHER": str(os.getpid()), "DVC_SITE_CACHE_DIR": notes}
+    how = {"cwd": folder, "env": os.environ | own, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], **how, start_new_session=True)
+    while process.poll() is None or _group_lives(process.pid):
+        try:
+            time.sleep(POLL)  # Ray interrupts Python, and not a system call that waits
+        except KeyboardInterrupt:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+    return process.returncode
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _packed(folder: Path, parts: Sequence[str]) -> bytes:
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as file:
+        for part in parts:
+            if (folder / part).exists():
+                file.add(folder / part, part)
+    return target.getvalue()

@@ -1,0 +1,139 @@
+"""Units as tasks of a Ray cluster: Ray places them, shares its GPUs out, and repeats what a lost node had.
+
+What travels is small: to a node the code, settings and entries of a unit; back its entries and log. Data and results
+pass through DVC's cache, which all nodes see.
+"""
+
+import io
+import socket
+import subprocess
+import sys
+import tarfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from dvc.utils.serialize import load_yaml
+
+from src.errors import UserError, first_line
+from src.interrupts import kept_handlers
+from src.parallel import node
+from src.parallel.places import Place
+from src.parallel.units import Unit
+from src.parallel.workplace import CODE, LOCK_FILE, entries_of, outputs_of
+from src.params import PARAMS_FILE, Runtime
+from src.runs import TIMING_FOLDER
+
+SECONDS = 10.0  # to connect in
+RETRIES = 3  # on other nodes, where a node is lost
+SENT = (*CODE, str(PARAMS_FILE), str(LOCK_FILE))
+KEPT = (str(LOCK_FILE), str(TIMING_FOLDER))
+
+
+@dataclass
+class RayTasks:
+    """The engine of a cluster."""
+
+    ray: ModuleType
+    places: list[Place]
+    needs: dict[str, float]  # of a task: num_cpus, num_gpus
+    cache: Path  # DVC's
+    running: set[Any] = field(default_factory=set)
+    changing: threading.Lock = field(default_factory=threading.Lock)
+    stopping: bool = False
+
+    def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
+        """Have a node bring a unit up to date, and fetch what it made from DVC's cache; the status."""
+        linked = [str(path) for path in outputs_of(load_yaml(folder / LOCK_FILE)["stages"])]
+        status, told, kept = self._result(unit.name, _packed(folder), str(self.cache), linked, unit.groups, KEPT)
+        log.write_bytes(told)
+        if kept:
+            with tarfile.open(fileobj=io.BytesIO(kept)) as file:
+                file.extractall(folder, filter="data")
+            status = _checked_out(unit, folder, log) or status
+        return status
+
+    def stop(self, number: int) -> None:
+        """Interrupt all units, which save and end, whatever the signal."""
+        with self.changing:
+            self.stopping = True
+            for task in self.running:
+                self.ray.cancel(task)
+
+    def _result(self, *arguments: Any) -> tuple[int, bytes, bytes]:
+        work = self.ray.remote(node.reproduce_on_node).options(**self.needs, max_retries=RETRIES)
+        with self.changing:
+            if self.stopping:
+                return 1, b"", b""
+            task = work.remote(*arguments)
+            self.running.add(task)
+        try:
+            return self.ray.get(task)
+        except self.ray.exceptions.RayError as error:
+            return 1, f"error: {first_line(error)}\n".encode(), b""
+        finally:
+            with self.changing:
+                self.running.discard(task)
+
+
+def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, cache: Path) -> RayTasks:
+    """Connect to a cluster.
+
+    Args:
+        address: host and port.
+        jobs: the most units at a time; None is as many as the cluster has room for now.
+        per_gpu: how many share a GPU.
+        runtime: says how many CPU threads a run takes.
+
+    Raises:
+        UserError: Ray is not installed, there is no such cluster, or each of several runs would take all cores.
+    """
+    ray = _connected(address)
+    ray.cloudpickle.register_pickle_by_value(node)
+    resources = ray.cluster_resources()
+    gpus = int(resources.get("GPU", 0))
+    if not gpus and runtime.threads is None:
+        raise UserError("params.yaml: runtime.threads", "null is all cores of a node", "a number")
+    threads = runtime.threads or 1
+    needs = {"num_gpus": 1 / per_gpu, "num_cpus": 0} if gpus else {"num_cpus": threads}
+    room = gpus * per_gpu if gpus else int(resources.get("CPU", 0)) // threads
+    return RayTasks(ray, [{}] * (jobs or max(1, room)), needs, cache)
+
+
+def _connected(address: str) -> ModuleType:
+    try:
+        import ray  # an extra, and a second
+    except ImportError:
+        raise UserError("--ray", "Ray is not installed", "make ray") from None
+    host, _, port = address.partition(":")
+    try:
+        socket.create_connection(
+            (host, int(port)), timeout=SECONDS
+        ).close()  # Ray itself tries for a quarter of an hour
+        with kept_handlers():  # Ray sets its own
+            ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except (OSError, OverflowError, RuntimeError, ValueError) as error:
+        advice = "`ray start --head` here, `ray start --address=...` on the other machines"
+        raise UserError(f"--ray {address}", first_line(error), advice) from None
+    return ray
+
+
+def _packed(folder: Path) -> bytes:
+    """The part of a unit's folder that is not in DVC's cache."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w:gz") as file:
+        for part in filter(Path.exists, (folder / part for part in SENT)):
+            file.add(part, part.relative_to(folder))
+    return target.getvalue()
+
+
+def _checked_out(unit: Unit, folder: Path, log: Path) -> int:
+    """Put what a unit made in its folder here, from DVC's cache; DVC's status."""
+    outputs = outputs_of(entries_of(unit, folder))
+    if not outputs:
+        return 0
+    command = [sys.executable, "-m", "dvc", "checkout", *map(str, outputs)]
+    with log.open("ab") as file:
+        return subprocess.run(command, cwd=folder, stdout=file, stderr=file, check=False).returncode
