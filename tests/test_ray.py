@@ -15,7 +15,7 @@ import pytest
 
 from src.errors import UserError
 from src.parallel.node import reproduce_on_node
-from src.parallel.ray_tasks import ray_tasks
+from src.parallel.ray_tasks import _share, ray_tasks
 from src.params import Runtime
 from tests.ray_cluster import kill_node, two_nodes
 from tests.repository import run, start
@@ -27,8 +27,17 @@ REPRO = ("python", "-m", "stages.repro", "--ray")
 
 def test_ray_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; make ray$"):
-        ray_tasks("127.0.0.1:9", None, 1, Runtime(threads=1), Path("cache"))
+    connected = ray_tasks("127.0.0.1:9", None, 1, Runtime(threads=1), Path("cache"))
+    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; make ray$"), connected:
+        pass
+
+
+def test_what_a_run_takes_of_a_cluster():
+    assert _share({"CPU": 64.0, "GPU": 8.0}, 4, None) == ({"num_gpus": 0.25, "num_cpus": 0}, 32)
+    assert _share({"CPU": 7.0}, 1, 2) == ({"num_cpus": 2}, 3)
+    for threads, told in ((None, "null"), (4, "4")):
+        with pytest.raises(UserError, match=rf"threads: {told}, and the cluster has no GPU and 2 cores; a number of"):
+            _share({"CPU": 2.0}, 1, threads)
 
 
 def test_a_cache_that_a_node_does_not_see(tmp_path):

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tarfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -78,8 +80,9 @@ class RayTasks:
                 self.running.discard(task)
 
 
-def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, cache: Path) -> RayTasks:
-    """Connect to a cluster.
+@contextmanager
+def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, cache: Path) -> Iterator[RayTasks]:
+    """Connect to a cluster, for as long as the block takes.
 
     Args:
         address: host and port.
@@ -88,36 +91,43 @@ def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, ca
         runtime: says how many CPU threads a run takes.
 
     Raises:
-        UserError: Ray is not installed, there is no such cluster, or each of several runs would take all cores.
+        UserError: Ray is not installed, there is no such cluster, or it has no room for a run.
     """
-    ray = _connected(address)
-    ray.cloudpickle.register_pickle_by_value(node)
-    resources = ray.cluster_resources()
-    gpus = int(resources.get("GPU", 0))
-    if not gpus and runtime.threads is None:
-        raise UserError("params.yaml: runtime.threads", "null is all cores of a node", "a number")
-    threads = runtime.threads or 1
-    needs = {"num_gpus": 1 / per_gpu, "num_cpus": 0} if gpus else {"num_cpus": threads}
-    room = gpus * per_gpu if gpus else int(resources.get("CPU", 0)) // threads
-    return RayTasks(ray, [{}] * (jobs or max(1, room)), needs, cache)
+    with _connected(address) as ray:
+        ray.cloudpickle.register_pickle_by_value(node)
+        needs, room = _share(ray.cluster_resources(), per_gpu, runtime.threads)
+        yield RayTasks(ray, [{}] * (jobs or room), needs, cache)
 
 
-def _connected(address: str) -> ModuleType:
+@contextmanager
+def _connected(address: str) -> Iterator[ModuleType]:
     try:
         import ray  # an extra, and a second
     except ImportError:
         raise UserError("--ray", "Ray is not installed", "make ray") from None
     host, _, port = address.partition(":")
     try:
-        socket.create_connection(
-            (host, int(port)), timeout=SECONDS
-        ).close()  # Ray itself tries for a quarter of an hour
+        socket.create_connection((host, int(port)), SECONDS).close()  # Ray would try for minutes
         with kept_handlers():  # Ray sets its own
             ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         advice = "`ray start --head` here, `ray start --address=...` on the other machines"
         raise UserError(f"--ray {address}", first_line(error), advice) from None
-    return ray
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _share(resources: dict[str, float], per_gpu: int, threads: int | None) -> tuple[dict[str, float], int]:
+    """What a run takes of a cluster, and how many runs it has room for."""
+    if gpus := int(resources.get("GPU", 0)):
+        return {"num_gpus": 1 / per_gpu, "num_cpus": 0}, gpus * per_gpu
+    cores = int(resources.get("CPU", 0))
+    if threads is None or threads > cores:
+        problem = f"{'null' if threads is None else threads}, and the cluster has no GPU and {cores} cores"
+        raise UserError("params.yaml: runtime.threads", problem, "a number of cores that a node has")
+    return {"num_cpus": threads}, cores // threads
 
 
 def _packed(folder: Path) -> bytes:

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +18,7 @@ from src.parallel.options import Options
 from src.parallel.places import places
 from src.parallel.processes import Processes
 from src.parallel.progress import Progress
+from src.parallel.ray_tasks import ray_tasks
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
 from src.params import PARAMS_FILE, Params, load_params, read_yaml
@@ -42,7 +45,8 @@ def run_units(options: Options) -> bool:
         units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
         if units:
             params = load_params()
-            _run(units, params, pipeline, _engine(options, params, pipeline.cache))
+            with _engine(options, params, pipeline.cache) as engine:
+                _run(units, params, pipeline, engine)
         return bool(pipeline.changed)
 
 
@@ -95,12 +99,13 @@ def _pipeline() -> _Pipeline:
         return _Pipeline(commands, list(repo.status()), Path(repo.cache.local_cache_dir).resolve())
 
 
-def _engine(options: Options, params: Params, cache: Path) -> Engine:
+@contextmanager
+def _engine(options: Options, params: Params, cache: Path) -> Iterator[Engine]:
     if options.ray is None:
-        return Processes(places(options.jobs, options.per_gpu, params.runtime))
-    from src.parallel.ray_tasks import ray_tasks
-
-    return ray_tasks(options.ray, options.jobs, options.per_gpu, params.runtime, cache)
+        yield Processes(places(options.jobs, options.per_gpu, params.runtime))
+    else:
+        with ray_tasks(options.ray, options.jobs, options.per_gpu, params.runtime, cache) as engine:
+            yield engine
 
 
 def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine) -> None:
