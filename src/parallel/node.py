@@ -24,13 +24,13 @@ PLACE = "units/.dvc/tmp"  # below the cache; `.dvc` as in all copies, whose chec
 
 
 def reproduce_on_node(
-    name: str, packed: bytes, cache: str, linked: Sequence[str], groups: Sequence[str], keep: Sequence[str]
+    name: str, sent: bytes, cache: str, linked: Sequence[str], groups: Sequence[str], keep: Sequence[str]
 ) -> tuple[int, bytes, bytes]:
     """Bring a unit up to date.
 
     Args:
         name: the unit's.
-        packed: its folder, as a tar file.
+        sent: its folder, as a tar file.
         cache: the folder of DVC's cache.
         linked: outputs that are in the cache, to be put in the folder first.
         groups: the stages to run.
@@ -45,12 +45,12 @@ def reproduce_on_node(
         return 1, f"error: DVC's cache: {here}; {advice}\n".encode(), b""
     folder = Path(cache, PLACE, name)
     shutil.rmtree(folder, ignore_errors=True)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as file:
+    with tarfile.open(fileobj=io.BytesIO(sent)) as file:
         file.extractall(folder, filter="data")
     with (folder / "log").open("wb") as log, tempfile.TemporaryDirectory() as notes:
         status = _run_dvc(["checkout", *linked], folder, log, notes) if linked else 0
         status = status or _run_dvc(["repro", "--single-item", *groups], folder, log, notes)
-    found = status, (folder / "log").read_bytes(), _packed(folder, keep)
+    found = status, (folder / "log").read_bytes(), packed(folder, keep)
     shutil.rmtree(folder, ignore_errors=True)
     return found
 
@@ -64,13 +64,14 @@ def _run_dvc(arguments: list[str], folder: Path, log: Any, notes: str) -> int:
     own = {"PATH": path, "CMI_GLUE_LAUNCHER": str(os.getpid()), "DVC_SITE_CACHE_DIR": notes}
     how = {"cwd": folder, "env": os.environ | own, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
     process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], **how, start_new_session=True)
-    while process.poll() is None or _group_lives(process.pid):
+    while True:
         try:
-            time.sleep(POLL)  # Ray interrupts Python, and not a system call that waits
+            while process.poll() is None or _group_lives(process.pid):
+                time.sleep(POLL)  # Ray interrupts Python, and not a system call that waits
+            return process.returncode
         except KeyboardInterrupt:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
-    return process.returncode
 
 
 def _group_lives(group: int) -> bool:
@@ -81,7 +82,8 @@ def _group_lives(group: int) -> bool:
     return True
 
 
-def _packed(folder: Path, parts: Sequence[str]) -> bytes:
+def packed(folder: Path, parts: Sequence[str]) -> bytes:
+    """Parts of a folder, as far as they are there, as a tar file."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w:gz") as file:
         for part in parts:

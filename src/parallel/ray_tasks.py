@@ -49,7 +49,8 @@ class RayTasks:
     def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
         """Have a node bring a unit up to date, and fetch what it made from DVC's cache; the status."""
         linked = [str(path) for path in outputs_of(load_yaml(folder / LOCK_FILE)["stages"])]
-        status, told, kept = self._result(unit.name, _packed(folder), str(self.cache), linked, unit.groups, KEPT)
+        sent = node.packed(folder, SENT)
+        status, told, kept = self._result(unit.name, sent, str(self.cache), linked, unit.groups, KEPT)
         log.write_bytes(told)
         if kept:
             with tarfile.open(fileobj=io.BytesIO(kept)) as file:
@@ -128,15 +129,6 @@ def _share(resources: dict[str, float], per_gpu: int, threads: int | None) -> tu
         problem = f"{'null' if threads is None else threads}, and the cluster has no GPU and {cores} cores"
         raise UserError("params.yaml: runtime.threads", problem, "a number of cores that a node has")
     return {"num_cpus": threads}, cores // threads
-
-
-def _packed(folder: Path) -> bytes:
-    """The part of a unit's folder that is not in DVC's cache."""
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as file:
-        for part in filter(Path.exists, (folder / part for part in SENT)):
-            file.add(part, part.relative_to(folder))
-    return target.getvalue()
 
 
 def _checked_out(unit: Unit, folder: Path, log: Path) -> int:
