@@ -8,6 +8,7 @@ and runs that are there already are hard links, which DVC and this project repla
 import errno
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,15 +106,16 @@ def _runs(unit: Unit, root: Path, ending: str = "") -> list[Path]:
     return sorted((root / unit.task).glob(f"*/*/{unit.seed}{ending}"))
 
 
-def _copied(source: Path, target: Path, copy: Any) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=copy, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        copy(source, target)
+def _copied(source: Path, target: Path, copy: Callable[[Path, Path], object]) -> None:
+    """Copy a file, or all files of a folder; `shutil.copytree` would not say which fault it met."""
+    files = [path for path in source.rglob("*") if path.is_file()] if source.is_dir() else [source]
+    for path in (path for path in files if "__pycache__" not in path.parts):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        copy(path, place)
 
 
-def _linked(source: str, target: str) -> None:
+def _linked(source: Path, target: Path) -> None:
     """A hard link, or a copy where the file lies on another disk, or may not be linked."""
     try:
         os.link(source, target)
@@ -128,7 +130,7 @@ def _moved(source: Path, target: Path) -> None:
         if target.is_dir():
             shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
+        shutil.move(source, target)
 
 
 def _configure(folder: Path, cache: Path) -> None:
