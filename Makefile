@@ -4,6 +4,7 @@ VENV := .venv
 RUN := . $(VENV)/bin/activate &&
 INSTALL := python -m pip install --quiet --disable-pip-version-check
 HASHED := --require-hashes --no-deps --no-build-isolation
+COMPILE = pip-compile --quiet --cache-dir "$$scratch/cache" --generate-hashes --no-annotate --strip-extras
 LOCKED := grep -o '^[^ ]*==[^ ]*' requirements.lock
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -51,10 +52,10 @@ study: setup ## run a named study: make study NAME=glue (a file of overrides in 
 test: setup ## run the tests, a file of them at a time in each of two processes
 	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: setup ray ## run the tests that take minutes, those of real faults among them
+test-slow: ray ## run the tests that take minutes, those of real faults among them
 	@$(RUN) python -m pytest -m slow
 
-faults: setup ray ## break the pipeline in every way we know of, and write docs/faults.md (FAULTS=tests/...: some of it)
+faults: ray ## break the pipeline in every way we know of, and write docs/faults.md (FAULTS=tests/...: some of it)
 	@$(if $(FAULTS),,rm -f docs/faults.md)
 	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md $(or $(FAULTS),tests)
 
@@ -85,14 +86,12 @@ format: setup ## mend style
 pins: ## write the lock files anew from the requirements; delete them first to renew every pin
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
 	. "$$scratch/bin/activate" && $(INSTALL) pip-tools==7.6.2 && \
-	pip-compile --quiet --cache-dir "$$scratch/cache" --generate-hashes --no-annotate --strip-extras \
-		--no-allow-unsafe --unsafe-package torch --output-file requirements.lock requirements.txt && \
+	$(COMPILE) --no-allow-unsafe --unsafe-package torch --output-file requirements.lock requirements.txt && \
 	awk 'BEGIN { print "# The closure of requirements.txt but for torch and its CUDA packages, with the SHA-256 of every"; \
 		print "# file of each release. Made by `make pins` with Python 3.11, the oldest that is served." } \
 		!/^ / { keep = /^[a-z0-9].*==/ && !/^(cuda-|nvidia-|triton==)/ } keep' requirements.lock > "$$scratch/lock" && \
 	cp "$$scratch/lock" requirements.lock && \
-	pip-compile --quiet --cache-dir "$$scratch/cache" --generate-hashes --no-annotate --strip-extras \
-		--constraint <($(LOCKED)) --output-file "$$scratch/ray" requirements-ray.txt && \
+	$(COMPILE) --constraint <($(LOCKED)) --output-file "$$scratch/ray" requirements-ray.txt && \
 	awk 'BEGIN { print "# What requirements-ray.txt needs beyond requirements.lock. Made by `make pins`." } \
 		NR == FNR { locked[$$1]; next } !/^ / { keep = /^[a-z0-9].*==/ && !($$1 in locked) } keep' \
 		<($(LOCKED)) "$$scratch/ray" > requirements-ray.lock

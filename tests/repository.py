@@ -11,9 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 
 from src.params import ModelSource
 from tests.conftest import REPOSITORY, labelled_texts, params_content
+
+OUTPUTS = ("data", "runs", "metrics", "plots")
 
 
 def with_tools(**more: str) -> dict[str, str]:
@@ -90,6 +93,15 @@ def clone(folder: Path) -> None:
     run(folder, "git", "config", "user.name", "tests")
 
 
+def clone_with(folder: Path, content: dict) -> None:
+    """A clone with params of its own, which are committed."""
+    folder.mkdir(exist_ok=True)
+    clone(folder)
+    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "params")
+
+
 def tiny_study(encoder: ModelSource, source: Path) -> dict:
     """Params of one task of few rows, which this writes to `source`, on a tiny model; each run takes a second."""
     for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
@@ -112,6 +124,26 @@ def tiny_study(encoder: ModelSource, source: Path) -> dict:
     return content
 
 
+def small_studies(
+    root: Path, encoder: ModelSource, tasks: list[str], seeds: list[int], epochs: int
+) -> tuple[Path, Path]:
+    """A clone with a study, not run yet, and one in which plain `dvc repro` has run to its end.
+
+    Checkpoints are saved at every step.
+    """
+    (root / "source").mkdir()
+    content = tiny_study(encoder, root / "source") | {"tasks": tasks, "seeds": seeds}
+    content["task_settings"] |= dict.fromkeys(tasks, content["task_settings"]["tiny"])
+    content["checkpoints"] = {"seconds": 0, "largest_share": 1.0}
+    content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_max": {"cmi_weight": -2.0}}
+    content["finetune"]["training"]["epochs"] = epochs
+    new, whole = root / "new", root / "whole"
+    clone_with(new, content)
+    shutil.copytree(new, whole)
+    run(whole, "dvc", "repro")
+    return new, whole
+
+
 def digests(folder: Path, *places: str) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -119,3 +151,9 @@ def digests(folder: Path, *places: str) -> dict[str, str]:
         for path in sorted((folder / place).rglob("*"))
         if path.is_file()
     }
+
+
+def same_results(folder: Path, whole: Path) -> bool:
+    """Whether two clones have the same results and the same dvc.lock, to the byte."""
+    lock = (folder / "dvc.lock").read_bytes() == (whole / "dvc.lock").read_bytes()
+    return lock and digests(folder, *OUTPUTS) == digests(whole, *OUTPUTS)

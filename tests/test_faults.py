@@ -21,12 +21,11 @@ import yaml
 
 from src import archives
 from tests.conftest import REPOSITORY, flipped, params_content
-from tests.repository import clone, digests, run, small_disk, start, tiny_study
+from tests.repository import OUTPUTS, clone_with, digests, run, same_results, small_disk, start, tiny_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 TASK = "vader-movie"
-OUTPUTS = ("data", "runs", "metrics", "plots")
 TEACHER = ("python", "-m", "stages.finetune", "--task", TASK, "--arm", "ce", "--seed", "0")
 TEACHER_RUN = f"runs/{TASK}/teacher/ce/0"
 KILLED = 30
@@ -35,7 +34,6 @@ KILLS = "`dvc repro` killed with SIGKILL, each going on where the one before it 
 
 def small_study(folder: Path) -> None:
     """A clone with a params.yaml of few rows, one layer, and a checkpoint after every step."""
-    clone(folder)
     content = params_content() | {"tasks": [TASK], "seeds": [0], "study": "faults"}
     content["checkpoints"] = {"seconds": 0, "largest_share": 1.0}
     content["runtime"] |= {"threads": 1, "diagnostic_rows": 20, "feature_rows": 50}
@@ -46,9 +44,7 @@ def small_study(folder: Path) -> None:
         content["models"][role]["layers"] = [0]
     for section in ("finetune", "student"):
         content[section]["training"] |= {"epochs": 2, "batch_size": 16, "lr": 1e-3}
-    (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "--quiet", "--message", "small")
+    clone_with(folder, content)
 
 
 def without_network() -> list[str]:
@@ -83,11 +79,6 @@ def leftovers(folder: Path) -> list[str]:
     """Drafts and checkpoints, of which none may be left when all is done."""
     drafts = [path for place in (*OUTPUTS, "timing") for path in (folder / place).rglob(".*.draft-*")]
     return [str(path.relative_to(folder)) for path in [*drafts, *(folder / "checkpoints").glob("*")]]
-
-
-def same_results(folder: Path, reference: Path) -> bool:
-    lock = (folder / "dvc.lock").read_bytes() == (reference / "dvc.lock").read_bytes()
-    return lock and digests(folder, *OUTPUTS) == digests(reference, *OUTPUTS)
 
 
 def code(line: str) -> str:
@@ -208,11 +199,7 @@ def two_tiny_studies(tmp_path, tiny_encoder) -> tuple[Path, Path]:
     content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_max": {"cmi_weight": -2.0}}
     clones = tmp_path / "whole", tmp_path / "killed"
     for folder in clones:
-        folder.mkdir()
-        clone(folder)
-        (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-        run(folder, "git", "add", "--all")
-        run(folder, "git", "commit", "--quiet", "--message", "tiny")
+        clone_with(folder, content)
     return clones
 
 

@@ -18,8 +18,7 @@ from src.parallel.node import reproduce_on_node
 from src.parallel.ray_tasks import _share, ray_tasks
 from src.params import Runtime
 from tests.ray_cluster import kill_node, two_nodes
-from tests.repository import run, start
-from tests.small_studies import same_results, small_studies
+from tests.repository import run, same_results, small_studies, start
 
 KIND = "units on a Ray cluster"
 REPRO = ("python", "-m", "stages.repro", "--ray")

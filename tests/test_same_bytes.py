@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.ray_cluster import two_nodes
-from tests.repository import run
-from tests.small_studies import same_results, small_studies
+from tests.repository import run, same_results, small_studies
 
 pytestmark = pytest.mark.slow
 REPRO = ("python", "-m", "stages.repro")

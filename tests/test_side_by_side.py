@@ -16,8 +16,7 @@ from src.parallel.places import places
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.parallel.workplace import join_entries, read_entries
 from src.params import Runtime
-from tests.repository import run, small_disk, start, without_privileges
-from tests.small_studies import at_work, same_results, small_studies
+from tests.repository import run, same_results, small_disk, small_studies, start, without_privileges
 
 JOBS = ("python", "-m", "stages.repro", "--jobs", "2")
 
@@ -99,6 +98,12 @@ def studies(tmp_path_factory, tiny_encoder) -> tuple[Path, Path]:
 @pytest.fixture
 def fresh(studies, tmp_path) -> Path:
     return shutil.copytree(studies[0], tmp_path / "fresh")
+
+
+def at_work(folder: Path) -> list[psutil.Process]:
+    """The processes in the units of a clone."""
+    units = str(folder / ".dvc/tmp/units")
+    return [process for process in psutil.process_iter(["cwd"]) if (process.info["cwd"] or "").startswith(units)]
 
 
 def started(folder: Path, *options: str) -> subprocess.Popen:

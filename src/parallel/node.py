@@ -1,25 +1,22 @@
-"""What a node of a Ray cluster does for a unit. Ray sends these functions as they are, so nothing of ours is imported.
+"""What a node of a Ray cluster does for a unit. Ray sends these functions as they are, and those of `dvc_process`.
 
 A node needs the project's packages, and to see DVC's cache where the launcher sees it; there it works, so that another
 node finds the checkpoints of one that is lost. The code of a unit comes with it.
 """
 
 import io
-import os
 import platform
 import shutil
 import signal
-import subprocess
-import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-POLL = 0.2  # seconds
+from src.parallel.dvc_process import POLL, signal_group, start_dvc
+
 PLACE = "units/.dvc/tmp"  # below the cache; `.dvc` as in all copies, whose checkpoints lie beside it
 
 
@@ -55,31 +52,19 @@ def reproduce_on_node(
     return found
 
 
-def _run_dvc(arguments: list[str], folder: Path, log: Any, notes: str) -> int:
+def _run_dvc(arguments: list[str], folder: Path, log: IO[bytes], notes: str) -> int:
     """Run DVC in a process group of its own; its exit status, when all of it has ended.
 
     `notes` is a folder for its data bases, which must not be on a network's disk.
     """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    own = {"PATH": path, "CMI_GLUE_LAUNCHER": str(os.getpid()), "DVC_SITE_CACHE_DIR": notes}
-    how = {"cwd": folder, "env": os.environ | own, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-    process = subprocess.Popen([sys.executable, "-m", "dvc", *arguments], **how, start_new_session=True)
+    process = start_dvc(arguments, folder, log, {"DVC_SITE_CACHE_DIR": notes})
     while True:
         try:
-            while process.poll() is None or _group_lives(process.pid):
+            while process.poll() is None or signal_group(process.pid, 0):
                 time.sleep(POLL)  # Ray interrupts Python, and not a system call that waits
             return process.returncode
         except KeyboardInterrupt:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-
-
-def _group_lives(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+            signal_group(process.pid, signal.SIGTERM)
 
 
 def packed(folder: Path, parts: Sequence[str]) -> bytes:

@@ -21,7 +21,7 @@ from dvc.utils.serialize import load_yaml
 
 from src.errors import UserError, first_line
 from src.interrupts import kept_handlers
-from src.parallel import node
+from src.parallel import dvc_process, node
 from src.parallel.places import Place
 from src.parallel.units import Unit
 from src.parallel.workplace import CODE, LOCK_FILE, entries_of, outputs_of
@@ -95,7 +95,8 @@ def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, ca
         UserError: Ray is not installed, there is no such cluster, or it has no room for a run.
     """
     with _connected(address) as ray:
-        ray.cloudpickle.register_pickle_by_value(node)
+        for module in (node, dvc_process):
+            ray.cloudpickle.register_pickle_by_value(module)
         needs, room = _share(ray.cluster_resources(), per_gpu, runtime.threads)
         yield RayTasks(ray, [{}] * (jobs or room), needs, cache)
 
