@@ -83,11 +83,12 @@ def test_variables_that_are_recorded_otherwise_or_are_as_the_project_sets_them_a
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_tf32_is_fp32_without_a_gpu_and_the_record_says_so(workplace, tmp_path):
+def test_without_a_gpu_tf32_is_fp32_and_there_are_no_graphs_and_the_record_says_so(workplace, tmp_path):
     record, files = trained(workplace)
     content = yaml.safe_load((workplace / "params.yaml").read_text())
-    content["runtime"]["precision"] = "tf32"
+    content["runtime"] |= {"precision": "tf32", "cuda_graphs": True}
     shutil.copytree(workplace / "data", tmp_path / "data")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
     assert trained(tmp_path) == (record, files)
     assert record["environment"]["precision"] == "fp32"
+    assert "cuda_graphs" not in record["environment"]

@@ -15,17 +15,17 @@ from src.core.experiment import carry_out
 from src.params import CheckpointSettings, ModelSource
 from src.runs import RunName
 
-KINDS, PRECISIONS = ("one", "two", "killed"), ("fp32", "bf16")
+KINDS, WAYS = ("one", "two", "killed"), ("fp32", "bf16", "fp32 graphs")
 RUN = RunName("made", "teacher", "cmi_max", 0)
 FILES = ("record.json", "history.csv", "logits.parquet", "features.safetensors")
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
-    """Whether the runs of each precision are equal, and how often the killed one was killed."""
+    """Whether the runs of each way are equal, and whether the killed ones were killed."""
     root = root.resolve()
     config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
     source = save_model(config, root / "model")
-    places = {(kind, precision): root / f"{kind}-{precision}" for precision in PRECISIONS for kind in KINDS}
+    places = {(kind, way): root / f"{kind}-{way.replace(' ', '-')}" for way in WAYS for kind in KINDS}
     runs = {run: _start(place, source, run[1], tiny) for run, place in places.items()}
     killed = [run for run in places if run[0] == "killed"]
     kills = [_kill_after_checkpoint(runs[run], places[run]) for run in killed]
@@ -34,16 +34,16 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
         if process.wait():
             raise RuntimeError(f"a run failed: {(places[run] / 'log').read_text()[-3000:]}")
     result = {"killed after a checkpoint": all(kills)}
-    for precision in PRECISIONS:
-        one, two, resumed = (_bytes(places[kind, precision]) for kind in KINDS)
-        result[f"{precision}, equal runs"] = two == one
-        result[f"{precision}, killed and resumed"] = resumed == one
+    for way in WAYS:
+        one, two, resumed = (_bytes(places[kind, way]) for kind in KINDS)
+        result[f"{way}, equal runs"] = two == one
+        result[f"{way}, killed and resumed"] = resumed == one
     yield result | {"passed": all(result.values())}
 
 
-def _start(folder: Path, source: ModelSource, precision: str, tiny: bool) -> subprocess.Popen:
+def _start(folder: Path, source: ModelSource, way: str, tiny: bool) -> subprocess.Popen:
     folder.mkdir(exist_ok=True)
-    options = ["--model", source.name, "--precision", precision, *(["--tiny"] if tiny else [])]
+    options = ["--model", source.name, "--way", way, *(["--tiny"] if tiny else [])]
     with (folder / "log").open("ab") as log:
         return started("benchmarks.gpu.determinism", folder, options, {}, stdout=log, stderr=log)
 
@@ -64,13 +64,14 @@ def main() -> None:
     """Carry out the run in the folder this is called from."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--precision", required=True)
+    parser.add_argument("--way", required=True, choices=WAYS)
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
     rows = 256 if arguments.tiny else 2000
     training = {"epochs": 3, "batch_size": 16, "max_length": 48, "lr": 1e-4}
     source = ModelSource(source="folder", name=arguments.model)
-    settings = run_settings(source, arguments.precision, training, cmi_weight=-2.0)
+    precision, graphs = arguments.way.split()[0], arguments.way.endswith("graphs")
+    settings = run_settings(source, precision, training, graphs, cmi_weight=-2.0)
     often = CheckpointSettings(seconds=1.0, largest_share=1.0)
     carry_out(RUN, made_task(rows, (5, 40), vocabulary=1000), replace(settings, checkpoints=often))
 

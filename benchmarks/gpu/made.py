@@ -107,13 +107,16 @@ def _text(draw: np.random.Generator, label: int, labels: int, words: tuple[int, 
     return " ".join(f"w{number}" for number in np.where(draw.random(count) < SHARE, own, chosen))
 
 
-def run_settings(source: ModelSource, precision: str, training: dict[str, Any], **objective: Any) -> RunSettings:
+def run_settings(
+    source: ModelSource, precision: str, training: dict[str, Any], graphs: bool = False, **objective: Any
+) -> RunSettings:
     """The default teacher's settings with another model, precision, optimisation and objective."""
     settings = load_params(REPOSITORY / "params.yaml").teacher("vader-movie", "ce")
+    runtime = {"precision": precision, "cuda_graphs": graphs}
     return replace(
         settings,
         model=source,
-        runtime=settings.runtime.model_copy(update={"precision": precision}),
+        runtime=settings.runtime.model_copy(update=runtime),
         training=settings.training.model_copy(update=training),
         objective=settings.objective.model_copy(update=objective),
     )

@@ -1,6 +1,7 @@
 """Every objective on a GPU and on the CPU of the same machine: the losses of each epoch must agree.
 
-Whole runs, as stages do them: loading, training, selection, checkpoints, saving. The CPU's are in float32.
+Whole runs, as stages do them: loading, training, selection, checkpoints, saving. The CPU's are in float32. "graphs":
+with `runtime.cuda_graphs`.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from src.core.experiment import carry_out
 from src.files import read_csv
 from src.runs import RunName
 
-TOLERANCES = {"fp32": 1e-4, "tf32": 1e-2, "bf16": 2e-2}
+TOLERANCES = {"fp32": 1e-4, "fp32 graphs": 1e-4, "tf32": 1e-2, "bf16": 2e-2, "bf16 graphs": 2e-2}
 COLUMNS = ["loss_total", "loss_cmi", "selection_nll", "selection_feature_cmi"]
 KD = {"alpha": 0.9, "temperature": 2.0}
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -42,23 +43,22 @@ FEW = ("ce", "cmi_max", "kd")  # on shapes other than BERT's
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
-    """The largest difference from the CPU of each precision, and every run that differs by more than it may."""
-    jobs = {"cpu fp32": ("cpu", "fp32"), **{f"gpu {precision}": ("gpu", precision) for precision in TOLERANCES}}
-    processes = {name: _start(root / name.replace(" ", "-"), *job, tiny) for name, job in jobs.items()}
-    found = {name: json.loads(_output(process)) for name, process in processes.items()}
-    truth, result = found["cpu fp32"], {"runs": len(found["cpu fp32"])}
-    for precision, tolerance in TOLERANCES.items():
-        of_runs = {name: _distance(values, truth[name]) for name, values in found[f"gpu {precision}"].items()}
-        result[f"{precision}, largest difference"] = max(of_runs.values())
-        result[f"{precision}, allowed"] = tolerance
-        result[f"{precision}, too far"] = {name: far for name, far in of_runs.items() if not far <= tolerance}
-    yield result | {"passed": not any(result[f"{precision}, too far"] for precision in TOLERANCES)}
+    """The largest difference of each way to run from the CPU, and every run that differs by more than it may."""
+    processes = {kind: _start(root / kind.replace(" ", "-"), kind, tiny) for kind in ("cpu", *TOLERANCES)}
+    found = {kind: json.loads(_output(process)) for kind, process in processes.items()}
+    truth, result = found["cpu"], {"runs": len(found["cpu"])}
+    for kind, tolerance in TOLERANCES.items():
+        of_runs = {name: _distance(values, truth[name]) for name, values in found[kind].items()}
+        result[f"{kind}, largest difference"] = max(of_runs.values())
+        result[f"{kind}, allowed"] = tolerance
+        result[f"{kind}, too far"] = {name: far for name, far in of_runs.items() if not far <= tolerance}
+    yield result | {"passed": not any(result[f"{kind}, too far"] for kind in TOLERANCES)}
 
 
-def _start(folder: Path, device: str, precision: str, tiny: bool) -> subprocess.Popen:
+def _start(folder: Path, kind: str, tiny: bool) -> subprocess.Popen:
     folder.mkdir(parents=True)
-    options = ["--precision", precision, *(["--tiny"] if tiny else [])]
-    hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+    options = ["--kind", kind, *(["--tiny"] if tiny else [])]
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if kind == "cpu" else {}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return started("benchmarks.gpu.smoke", folder, options, hidden, **streams)
 
@@ -77,22 +77,23 @@ def _distance(found: list[list[float]], truth: list[list[float]]) -> float:
 
 
 def main() -> None:
-    """Carry out all runs in the folder this is called from, in one precision, and print their losses as JSON."""
+    """Carry out all runs in the folder this is called from, in one way, and print their losses as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--precision", required=True)
+    parser.add_argument("--kind", required=True, choices=("cpu", *TOLERANCES))
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
-    print(json.dumps(dict(_losses(Path("models").resolve(), arguments.precision, arguments.tiny))))
+    print(json.dumps(dict(_losses(Path("models").resolve(), arguments.kind, arguments.tiny))))
 
 
-def _losses(models: Path, precision: str, tiny: bool) -> Iterator[tuple[str, list[list[float]]]]:
+def _losses(models: Path, kind: str, tiny: bool) -> Iterator[tuple[str, list[list[float]]]]:
     task = made_task(rows=64 if tiny else 96, words=(5, 40), vocabulary=1000, labels=3, transfer=32)
     training = {"epochs": 2, "batch_size": 16, "lr": 5e-4, "max_length": 48}
+    precision, graphs = kind.split()[0].replace("cpu", "fp32"), kind.endswith("graphs")
     teacher = np.random.default_rng(1).normal(size=(len(task.train) + len(task.transfer), 3)).astype(np.float32)
     for shape, config in (small_shapes(16, 2) if tiny else small_shapes()).items():
         source = save_model(config, models / shape)
         for name in OBJECTIVES if shape == "BERT" else FEW:
-            settings = run_settings(source, precision, training, **OBJECTIVES[name])
+            settings = run_settings(source, precision, training, graphs, **OBJECTIVES[name])
             run = RunName("made", "student" if "kd" in name else "teacher", f"{shape}-{name}".replace(" ", "_"), 0)
             rows = len(teacher) if settings.objective.transfer else len(task.train)
             carry_out(run, task, settings, teacher[:rows] if "kd" in name else None)

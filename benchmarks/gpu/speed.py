@@ -3,10 +3,12 @@
 Timed: training steps, as in `benchmarks.ours.timed_steps`; the clock is read when the GPU is done. The model-FLOP
 utilisation is the floating-point operations that a step's products need (forward, and twice as many backward; nothing
 that is computed again is counted), over the seconds that they took, over the rate of a large bf16 product measured
-beside it. Trainer has its best options on the same rows, with and without its `torch_compile`; so has ours.
+beside it. Trainer has its best options on the same rows. Ours is timed with `runtime.cuda_graphs` ("graphs") too, and
+both once more under `torch.compile`.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -45,18 +47,21 @@ def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict
     """Rates and their ratios; what is compiled may break alone."""
     options = {"bf16": True, "torch_compile": compiled}
     starts = {"ours": (our_rate, task, settings, compiled), "Trainer": (trainer_rate, task, settings, True, options)}
+    if not compiled:
+        graphs = replace(settings, runtime=settings.runtime.model_copy(update={"cuda_graphs": True}))
+        starts["graphs"] = (our_rate, task, graphs)
     try:
         with contenders(starts, gpu=True) as measures:
             found = in_turns(measures, ROUNDS)
     except RuntimeError as error:
         return {"failed": str(error)}
-    rates, shares = zip(*found["ours"], strict=True)
-    return {
-        "ours, rows/s": median(rates),
-        "Trainer, rows/s": median(found["Trainer"]),
-        "ours / Trainer": median(ratios(list(rates), found["Trainer"])),
-        "ours, % of the matrix peak": median(100 * share for share in shares),
-    }
+    result = {"Trainer, rows/s": median(trainer := found.pop("Trainer"))}
+    for name, measured in found.items():
+        rates, shares = zip(*measured, strict=True)
+        result[f"{name}, rows/s"] = median(rates)
+        result[f"{name} / Trainer"] = median(ratios(list(rates), trainer))
+        result[f"{name}, % of the matrix peak"] = median(100 * share for share in shares)
+    return result
 
 
 def our_rate(task: PreparedTask, settings: RunSettings, compiled: bool = False) -> Callable[[], tuple[float, float]]:

@@ -51,13 +51,22 @@ def start(runtime: Runtime) -> Accelerator:
     return Accelerator(cpu=on_cpu, mixed_precision="bf16" if wants_bf16 else "no")
 
 
-def environment(accelerator: Accelerator) -> dict[str, str | int]:
-    """What can change the last bits of a result besides code and params; `variables` only where one is set."""
+def uses_cuda_graphs(runtime: Runtime) -> bool:
+    """Whether training passes are replayed as CUDA graphs: where that is wanted and there is CUDA."""
+    return runtime.cuda_graphs and torch.cuda.is_available()
+
+
+def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | int]:
+    """What can change the last bits of a result besides code and params.
+
+    `cuda_graphs` only where they are in use, `variables` only where one is set.
+    """
     libraries = (accelerate, np, tokenizers, torch, transformers)
     variables = arithmetic_variables()
     return {
         "device": _device_name(accelerator.device.type),
         "precision": _precision(accelerator),
+        **({"cuda_graphs": True} if uses_cuda_graphs(runtime) else {}),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

@@ -16,9 +16,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from src.core.checkpoints import checkpoints_of, run_key
+from src.core.cuda_graphs import replay_training
 from src.core.dropout import use_cpu_dropout
 from src.core.encoding import EncodedSplit, encode
-from src.core.environment import environment, start
+from src.core.environment import environment, start, uses_cuda_graphs
 from src.core.inference import predict
 from src.core.losses import KD_LOSSES
 from src.core.models import Classifier, check_vocabulary, load_classifier, load_tokenizer
@@ -121,6 +122,8 @@ def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits
     check_vocabulary(source, model, tokens.values())
     if not torch.accelerator.is_available():
         use_cpu_dropout(model.model)
+    if uses_cuda_graphs(settings.runtime):
+        replay_training(model, tokenizer.pad_token_id)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
@@ -161,6 +164,8 @@ def _check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processe
     if batch_size < 2 * processes:
         problem = f"batch_size {batch_size} leaves some of {processes} processes without rows"
         raise UserError(run, problem, f"at least {2 * processes}")
+    if processes > 1 and uses_cuda_graphs(settings.runtime):
+        raise UserError(run, f"runtime.cuda_graphs is on, and there are {processes} processes", "false, or one process")
 
 
 def training_data(
@@ -196,7 +201,7 @@ def describe(run: RunName, settings: RunSettings, accelerator: Accelerator) -> d
         "model": settings.model.model_dump(),
         "objective": settings.objective.model_dump(),
         "training": settings.training.model_dump(),
-        "environment": environment(accelerator),
+        "environment": environment(accelerator, settings.runtime),
     }
 
 

@@ -58,9 +58,13 @@ class Models(Section):
 
 
 class Runtime(Section):
-    """How runs execute and what they keep. `threads` None uses all cores; `tf32` is fp32 where there is no GPU."""
+    """How runs execute and what they keep. `threads` None uses all cores.
+
+    Where there is no GPU, `tf32` is fp32 and `cuda_graphs` is without effect.
+    """
 
     precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    cuda_graphs: bool = False
     threads: Annotated[Whole, Field(ge=1, le=MOST_THREADS)] | None = None
     diagnostic_rows: Count = 500
     feature_rows: Count = 1000
