@@ -1,8 +1,7 @@
 """Small runs side by side on one GPU: runs of MiniLM's shape a minute, by the number of workers.
 
 A worker is a process that imports once and trains one run after another, as those of `stages.pool`. With NVIDIA's MPS,
-where it is installed, kernels of several processes run at the same time; without it they take turns. Passes are
-replayed as CUDA graphs.
+where it is installed, kernels of several processes run at the same time; without it they take turns.
 """
 
 import os
@@ -63,7 +62,7 @@ def _trainer(folder: Path, source: ModelSource, tiny: bool) -> Callable[[], None
     folder.mkdir(parents=True)
     os.chdir(folder)
     task = made_task(64 if tiny else 1000, (5, 60), vocabulary=1000, others=200)
-    settings = run_settings(source, "tf32", {"epochs": 2 if tiny else 3, "batch_size": 32}, graphs=True, cmi_weight=5.0)
+    settings = run_settings(source, "tf32", {"epochs": 2 if tiny else 3, "batch_size": 32}, cmi_weight=5.0)
     return lambda: carry_out(RunName("made", "teacher", "cmi_min", 0), task, settings)
 
 

@@ -16,7 +16,7 @@ from src.interrupts import LAUNCHER
 
 REPOSITORY = Path(__file__).parent.parent.parent
 RESULTS = Path(__file__).parent / "results.json"
-LIMITS = {"smoke": 100, "determinism": 80, "speed": 220, "many": 140}  # seconds: nine minutes together
+LIMITS = {"smoke": 120, "determinism": 110, "speed": 165, "many": 140}  # seconds: nine minutes together
 
 
 def started(

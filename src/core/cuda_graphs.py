@@ -28,6 +28,8 @@ def replay_training(model: Classifier, pad_id: int) -> None:
 
     A pass that cannot be captured ends in a UserError.
     """
+    # Gradients arrive on another stream than the one of the capture, which is meant so.
+    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     eager = model.forward
     pool = torch.cuda.graph_pool_handle()  # a step is over before the next: their passes can share memory
     captured: dict[tuple[int, ...], Captured] = {}
