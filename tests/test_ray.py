@@ -20,7 +20,7 @@ from src.params import Runtime
 from tests.ray_cluster import kill_node, two_nodes
 from tests.repository import run, same_results, small_studies, start
 
-KIND = "units on a Ray cluster"
+KIND = "Units on a Ray cluster"
 REPRO = ("python", "-m", "stages.repro", "--ray")
 
 
