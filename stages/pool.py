@@ -38,8 +38,9 @@ def main() -> None:
     progress = Progress(len(jobs), arguments.workers, "run")
     run_jobs(jobs, train, arguments.workers, LOGS, progress.ended, arguments.seconds)
 
+    progress.tell_failures()
     if missing := sum(not _is_made(job) for job in jobs):
-        problem = f"{missing} of {len(jobs)} runs are missing, {progress.failed} of them failed"
+        problem = f"{missing} of {len(jobs)} runs are missing, {len(progress.failures)} of them failed"
         raise UserError(LOGS, problem, "mend what failed, and run it again")
 
 

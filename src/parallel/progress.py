@@ -1,4 +1,4 @@
-"""How far a study is: a bar on a terminal, and elsewhere a line for every unit that has ended."""
+"""How far a study is: a bar on a terminal, elsewhere a line for every unit that has ended; at the end, what failed."""
 
 import sys
 import time
@@ -10,23 +10,30 @@ class Progress:
     """Counts what is to be done: units of a study, or single runs."""
 
     def __init__(self, count: int, at_once: int, unit: str = "unit") -> None:
-        self.count, self.at_once, self.done, self.failed = count, at_once, 0, 0
-        self.unit = unit
+        self.count, self.at_once, self.unit = count, at_once, unit
+        self.done = 0
+        self.failures: dict[str, str] = {}
         self.began = time.monotonic()
         self.bar = tqdm(total=count, unit=unit, disable=not sys.stderr.isatty())
 
     def ended(self, name: str, failure: str | None) -> None:
-        """Count a unit."""
+        """Count a unit; `failure` says why it failed."""
         self.done += 1
-        self.failed += failure is not None
-        self.bar.set_postfix(failed=self.failed)
+        if failure is not None:
+            self.failures[name] = failure
+        self.bar.set_postfix(failed=len(self.failures))
         self.bar.update()
         if self.bar.disable:
             print(f"{name} {'failed' if failure else 'done'}; {self}", file=sys.stderr, flush=True)
+
+    def tell_failures(self) -> None:
+        """Print why each unit failed that did."""
+        for name, failure in self.failures.items():
+            print(f"{name}: {failure}", file=sys.stderr)
 
     def __str__(self) -> str:
         left = self.count - self.done
         minutes = (time.monotonic() - self.began) / self.done * left / 60
         running = min(left, self.at_once)
-        counts = f"{self.done} of {self.count} {self.unit}s, {running} running, {self.failed} failed"
+        counts = f"{self.done} of {self.count} {self.unit}s, {running} running, {len(self.failures)} failed"
         return f"{counts}, about {minutes:.0f} minutes left" if left else counts

@@ -115,7 +115,7 @@ def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine)
         return make_workplace(unit, content, entries, pipeline.cache)
 
     launcher, at_once = Launcher(engine, workplace, LOGS_FOLDER / params.study), len(engine.places)
-    progress, failures = Progress(len(units), at_once), {}
+    progress = Progress(len(units), at_once)
     print(f"{len(units)} units, {at_once} at a time; their logs are in {launcher.logs}", file=sys.stderr, flush=True)
     try:
         for outcome in launcher.run(units):
@@ -124,12 +124,11 @@ def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine)
                 new |= take_results(outcome.unit, outcome.folder) if outcome.folder else {}
             except UserError as error:
                 failure = f"error: {error}"
-            if failure:
-                failures[outcome.unit.name] = failure
             progress.ended(outcome.unit.name, failure)
     finally:
         join_entries(new, list(pipeline.commands))
-    for name, line in failures.items():
-        print(f"{name}: {line}", file=sys.stderr)
-    if failures:
-        raise UserError(launcher.logs, f"{len(failures)} of {len(units)} units failed", "mend these and run again")
+    progress.tell_failures()
+    if progress.failures:
+        raise UserError(
+            launcher.logs, f"{len(progress.failures)} of {len(units)} units failed", "mend these and run again"
+        )

@@ -2,6 +2,7 @@
 
 import io
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -11,6 +12,7 @@ from src.files import new_file
 from src.params import PARAMS_FILE, MoreSeeds, check_params, read_yaml
 from src.study.confirming import NONE, Content, chosen_on_tasks, confirming_content
 from src.study.dvc_experiment import study_arguments
+from src.study.families import Chosen, Scores
 from src.study.overrides import STUDIES_FOLDER, difference, study_content
 
 
@@ -34,24 +36,36 @@ def write_confirming_study(
     params = check_params(params_file, content)
     chosen, scores = chosen_on_tasks(params)
     made = confirming_content(content, params, chosen, seeds, more_seeds) | {"study": name}
-    overrides = difference(read_yaml(params_file), made)
-    command = ["python", "-m", "stages.confirm", "--study", study, "--name", name, "--seeds", *map(str, seeds)]
-    if more_seeds != NONE:
-        command += ["--more-tasks", *more_seeds.tasks, "--more-seeds", *map(str, more_seeds.seeds)]
-    told = [f"# Made by: {' '.join(command)}", "# Chosen by the mean score on selection rows, task by task:"]
-    told += [
-        f"#   {task}: {role} {family} is {arm} ({scores[task][role, arm]:.4f})"
-        for task, of_task in chosen.items()
-        for (role, family), arm in of_task.items()
-    ]
+    base = read_yaml(params_file)
+    # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
+    families = base.get("evaluate", {}).get("families", {})
+    made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
+    overrides = difference(base, made)
     del overrides["study"]  # the file's name
+    told = [f"# Made by: {_command(study, name, seeds, more_seeds)}", *_choices(chosen, scores)]
     _write_checked(path, "\n".join(told) + "\n\n" + _as_yaml(overrides), params_file)
     return path
 
 
+def _command(study: str, name: str, seeds: list[int], more_seeds: MoreSeeds) -> str:
+    command = ["python", "-m", "stages.confirm", "--study", study, "--name", name, "--seeds", *map(str, seeds)]
+    if more_seeds != NONE:
+        command += ["--more-tasks", *more_seeds.tasks, "--more-seeds", *map(str, more_seeds.seeds)]
+    return " ".join(command)
+
+
+def _choices(chosen: dict[str, Chosen], scores: dict[str, Scores]) -> Iterator[str]:
+    """Comments that say which trial stands for each family, and its score."""
+    yield "# Chosen by the mean score on selection rows, task by task:"
+    for task, of_task in chosen.items():
+        for (role, family), arm in of_task.items():
+            yield f"#   {task}: {role} {family} is {arm} ({scores[task][role, arm]:.4f})"
+
+
 def _as_yaml(content: Content) -> str:
-    stream = io.StringIO()
-    YAML().dump(content, stream)
+    stream, yaml = io.StringIO(), YAML()
+    yaml.width = 120
+    yaml.dump(content, stream)
     return stream.getvalue()
 
 

@@ -41,7 +41,7 @@ def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = S
         wrong = [
             text for text, own in settings.items() if _set_by_dvc([text], params_file) != merged_content(base, own)
         ]
-        problem = f"DVC cannot be told of {', '.join(wrong or settings)}"
+        problem = f"DVC cannot be told of {', '.join(wrong) or 'all its overrides together'}"
         raise UserError(file, problem, "write it into params.yaml, and use `dvc exp run`")
     return ["dvc", "exp", "run", "--name", study, *(part for setting in settings for part in ("-S", setting))]
 
