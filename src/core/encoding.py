@@ -36,6 +36,10 @@ class EncodedSplit:
         """The first rows only; the tokens are shared, not copied."""
         return replace(self, starts=self.starts[:rows], lengths=self.lengths[:rows])
 
+    def rows(self, numbers: Tensor) -> "EncodedSplit":
+        """Some rows only, by number; the tokens are shared, not copied."""
+        return replace(self, starts=self.starts[numbers], lengths=self.lengths[numbers])
+
     def joined(self, other: "EncodedSplit") -> "EncodedSplit":
         """These rows, then those of another split by the same tokenizer."""
         segments = None if self.segments is None else torch.cat([self.segments, other.segments])

@@ -127,7 +127,8 @@ def load(run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
-    data = training_data(task, tokens, transfer, settings.runtime.diagnostic_rows, teacher_logits)
+    learnt = learnt_rows(len(task.train), settings.training.train_share, run.seed)
+    data = training_data(task, tokens, transfer, learnt, settings.runtime.diagnostic_rows, teacher_logits)
     return Loaded(model, tokenizer, vocabulary, tokens, data)
 
 
@@ -161,32 +162,49 @@ def _check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processe
     if run.role == "student" and objective.alpha > 0 and objective.kd_loss not in fitting:
         problem = f"kd_loss {objective.kd_loss} {KD_LOSSES[objective.kd_loss].limit}"
         raise UserError(run, problem, f"allowed here: {', '.join(fitting)}")
-    if batch_size < 2 * processes:
-        problem = f"batch_size {batch_size} leaves some of {processes} processes without rows"
-        raise UserError(run, problem, f"at least {2 * processes}")
+    share = settings.training.train_share
+    counts = {"batch_size": batch_size} | ({"train_share": round(share * len(task.train))} if share < 1 else {})
+    for key, count in counts.items():
+        if count < 2 * processes:
+            problem = f"{key} {getattr(settings.training, key)} leaves some of {processes} processes without rows"
+            raise UserError(run, problem, f"at least {2 * processes} rows")
     if processes > 1 and uses_cuda_graphs(settings.runtime):
         raise UserError(run, f"runtime.cuda_graphs is on, and there are {processes} processes", "false, or one process")
+
+
+def learnt_rows(rows: int, share: float, seed: int) -> Tensor:
+    """The numbers of the train rows that a run learns from, alike for all arms of a seed.
+
+    A larger share holds those of a smaller one.
+    """
+    if share == 1:
+        return torch.arange(rows)
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(stream_seed(seed, "rows")))
+    return order[: max(round(share * rows), 1)].sort().values
 
 
 def training_data(
     task: PreparedTask,
     tokens: dict[str, EncodedSplit],
     transfer: EncodedSplit | None,
+    learnt: Tensor,
     diagnostic_rows: int,
     teacher_logits: np.ndarray | None,
 ) -> TrainingData:
     """The tokenised task as the training loop wants it, transfer rows (without labels) after the train rows.
 
-    Prepared splits are shuffled: their first rows are a sample.
+    `learnt` are the numbers of the train rows that are learnt from. Prepared splits are shuffled: the first rows are a
+    sample.
     """
     labels, train_tokens = torch.tensor(task.train.labels), tokens["train"]
-    labelled = LabelledSplit(train_tokens, labels)
+    labelled = LabelledSplit(train_tokens, labels).rows(learnt)
+    taken = torch.cat([learnt, torch.arange(len(labels), len(labels) + (0 if transfer is None else len(transfer)))])
     if transfer is not None:
         labels = torch.cat([labels, torch.full((len(transfer),), NO_LABEL)])
         train_tokens = train_tokens.joined(transfer)
     teacher = None if teacher_logits is None else torch.tensor(teacher_logits)
     return TrainingData(
-        train=LabelledSplit(train_tokens, labels, teacher),
+        train=LabelledSplit(train_tokens, labels, teacher).rows(taken),
         selection=LabelledSplit(tokens["selection"], torch.tensor(task.selection.labels)),
         diagnostic=labelled.first(diagnostic_rows),
         num_classes=len(task.label_names),

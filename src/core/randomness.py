@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-STREAMS = {"head": 0, "order": 1, "dropout": 2}
+STREAMS = {"head": 0, "order": 1, "dropout": 2, "rows": 3}
 
 
 def stream_seed(seed: int, stream: str, *more: int) -> int:

@@ -24,6 +24,11 @@ class LabelledSplit:
         """The first rows only, without the teacher."""
         return LabelledSplit(self.tokens.first(rows), self.labels[:rows])
 
+    def rows(self, numbers: Tensor) -> "LabelledSplit":
+        """Some rows only, by number."""
+        teacher = None if self.teacher_logits is None else self.teacher_logits[numbers]
+        return LabelledSplit(self.tokens.rows(numbers), self.labels[numbers], teacher)
+
     def labelled(self) -> "LabelledSplit":
         """The rows that have a label, without the teacher."""
         return self.first(int((self.labels != NO_LABEL).sum()))

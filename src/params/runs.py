@@ -113,7 +113,10 @@ class Objective(ObjectiveDefaults):
 
 
 class Training(Section):
-    """The optimisation of one run. `warmup` is a share of the steps, `max_length` counts tokens."""
+    """The optimisation of one run. `warmup` is a share of the steps, `max_length` counts tokens.
+
+    `train_share` is the share of the train rows that the run learns from.
+    """
 
     epochs: Count
     batch_size: Count
@@ -124,6 +127,7 @@ class Training(Section):
     max_length: Tokens
     patience: Count | None = None
     plain_epochs: CountOrZero = 0
+    train_share: Annotated[Real, Field(gt=0, le=1)] = 1.0
 
 
 def _may_be_left_out(section: type[Section]) -> type[Section]:
