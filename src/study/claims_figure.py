@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from src.study.claims import HOLDS, OPPOSITE
+from src.study.claims import HOLDS, OPPOSITE, hangs_on
 
 TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
-PANEL_WIDTH, LINE_HEIGHT = 3.4, 0.3
+PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4
 
 
 def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
@@ -24,10 +24,14 @@ def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
     if not shown:
         return
     lines = 1 + max(len(claim["tasks"]) for claim in shown)
-    size = (PANEL_WIDTH * len(shown), 1.3 + LINE_HEIGHT * lines)
-    figure, axes = plt.subplots(1, len(shown), figsize=size, squeeze=False, layout="constrained")
-    for axis, claim in zip(axes.flat, shown, strict=True):
+    columns = min(len(shown), MOST_COLUMNS)
+    rows = -(-len(shown) // columns)
+    size = (PANEL_WIDTH * columns, (1.5 + LINE_HEIGHT * lines) * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axis, claim in zip(axes.flat, shown, strict=False):
         _draw(axis, claim)
+    for axis in axes.flat[len(shown) :]:
+        axis.remove()
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)
 
@@ -45,10 +49,18 @@ def _draw(axis: Axes, claim: dict[str, Any]) -> None:
             axis.hlines(height, row["low"], row["high"], colors=colour, linewidth=2)
         axis.scatter(row["difference"], height, color=colour, zorder=3, s=28)
     axis.set_yticks(heights, [row["task"] for row in rows])
-    axis.set_title(f"{claim['family']} - {claim['against']}\n{claim['verdict']}", fontsize=10, loc="left")
+    axis.set_title("\n".join(_title(claim)), fontsize=10, loc="left")
     axis.set_ylim(-0.6, len(rows) - 0.4)
-    axis.set_xlabel(f"difference on test\n{claim['metric']}", fontsize=9)
+    metric = claim["metric"]
+    axis.set_xlabel(f"difference on test\n{metric}{' metric' if metric.endswith('first') else ''}", fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.margins(x=0.1)
     axis.tick_params(labelsize=8)
     axis.grid(axis="x", alpha=0.3)
+
+
+def _title(claim: dict[str, Any]) -> list[str]:
+    """What is compared, its verdict, and the tasks without any of which the verdict would be another."""
+    fragile = [rest["task"] for rest in hangs_on(claim)]
+    lines = [f"{claim['family']} - {claim['against']}", claim["verdict"]]
+    return [*lines, f"(not without {', '.join(fragile)})"] if fragile else lines
