@@ -70,8 +70,7 @@ def main() -> None:
     rows = 256 if arguments.tiny else 2000
     training = {"epochs": 3, "batch_size": 16, "max_length": 48, "lr": 1e-4}
     source = ModelSource(source="folder", name=arguments.model)
-    precision, graphs = arguments.way.split()[0], arguments.way.endswith("graphs")
-    settings = run_settings(source, precision, training, graphs, cmi_weight=-2.0)
+    settings = run_settings(source, arguments.way, training, cmi_weight=-2.0)
     often = CheckpointSettings(seconds=1.0, largest_share=1.0)
     carry_out(RUN, made_task(rows, (5, 40), vocabulary=1000), replace(settings, checkpoints=often))
 

@@ -107,12 +107,14 @@ def _text(draw: np.random.Generator, label: int, labels: int, words: tuple[int, 
     return " ".join(f"w{number}" for number in np.where(draw.random(count) < SHARE, own, chosen))
 
 
-def run_settings(
-    source: ModelSource, precision: str, training: dict[str, Any], graphs: bool = False, **objective: Any
-) -> RunSettings:
-    """The default teacher's settings with another model, precision, optimisation and objective."""
+def run_settings(source: ModelSource, way: str, training: dict[str, Any], **objective: Any) -> RunSettings:
+    """The default teacher's settings with another model, way to run, optimisation and objective.
+
+    A way to run is a precision, followed by " graphs" where passes are replayed as CUDA graphs.
+    """
+    precision, *graphs = way.split()
     settings = load_params(REPOSITORY / "params.yaml").teacher("vader-movie", "ce")
-    runtime = {"precision": precision, "cuda_graphs": graphs}
+    runtime = {"precision": precision, "cuda_graphs": graphs == ["graphs"]}
     return replace(
         settings,
         model=source,

@@ -88,12 +88,12 @@ def main() -> None:
 def _losses(models: Path, kind: str, tiny: bool) -> Iterator[tuple[str, list[list[float]]]]:
     task = made_task(rows=64 if tiny else 96, words=(5, 40), vocabulary=1000, labels=3, transfer=32)
     training = {"epochs": 2, "batch_size": 16, "lr": 5e-4, "max_length": 48}
-    precision, graphs = kind.split()[0].replace("cpu", "fp32"), kind.endswith("graphs")
+    way = "fp32" if kind == "cpu" else kind
     teacher = np.random.default_rng(1).normal(size=(len(task.train) + len(task.transfer), 3)).astype(np.float32)
     for shape, config in (small_shapes(16, 2) if tiny else small_shapes()).items():
         source = save_model(config, models / shape)
         for name in OBJECTIVES if shape == "BERT" else FEW:
-            settings = run_settings(source, precision, training, graphs, **OBJECTIVES[name])
+            settings = run_settings(source, way, training, **OBJECTIVES[name])
             run = RunName("made", "student" if "kd" in name else "teacher", f"{shape}-{name}".replace(" ", "_"), 0)
             rows = len(teacher) if settings.objective.transfer else len(task.train)
             carry_out(run, task, settings, teacher[:rows] if "kd" in name else None)
