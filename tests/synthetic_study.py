@@ -1,6 +1,7 @@
 """A finished study without training: prepared labels, and runs with random outputs that lean to the right label."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def make_study(
     width: int = 8,
     tasks: Sequence[str] = ("tiny",),
     evaluate: Mapping[str, Any] = {},
+    feature_rows: int = 1000,
 ) -> Params:
     """Write params.yaml, data/ and runs/ of a study into the current folder.
 
@@ -34,6 +36,7 @@ def make_study(
         teachers: the teacher arms, also with their settings, the first of them the baseline.
         rows: of the splits selection and test.
         width: of the features.
+        feature_rows: of each split, whose features the runs have kept.
     """
     content = params_content()
     content |= {"study": "made", "tasks": list(tasks), "seeds": list(range(seeds))}
@@ -47,7 +50,7 @@ def make_study(
     for task in tasks:
         splits = {split: _labelled(generator.integers(len(labels), size=count)) for split, count in rows.items()}
         _prepare(DATA_FOLDER / task, task, labels, splits)
-        make_runs(params, task, splits, epochs, width, generator)
+        make_runs(params, task, splits, epochs, width, generator, feature_rows)
     return params
 
 
@@ -58,12 +61,15 @@ def make_runs(
     epochs: int = 2,
     width: int = 8,
     generator: np.random.Generator | None = None,
+    feature_rows: int = 1000,
 ) -> None:
     """Write the runs of a prepared task, whose splits have the columns row_id and label."""
     generator = generator or np.random.default_rng(0)
     classes = 1 + max(int(split["label"].max()) for split in splits.values())
     for name in runs_of_task(params, task):
-        save_run(name.folder(), _run(classes, splits, epochs, width, generator))
+        result = _run(classes, splits, epochs, width, generator)
+        features = {split: rows[:feature_rows] for split, rows in result.features.items()}
+        save_run(name.folder(), replace(result, features=features))
 
 
 def _labelled(labels: np.ndarray) -> pd.DataFrame:

@@ -71,6 +71,18 @@ def test_little_is_enough(call, recwarn, settings: dict[str, Any]):
     assert not [str(warning.message) for warning in recwarn]
 
 
+def test_a_study_that_keeps_no_features_is_evaluated_without_their_measures(call):
+    make_study(["no", "yes"], feature_rows=0)
+    call(stages.collect, "--task", "tiny")
+    call(stages.evaluate)
+    call(stages.plot)
+    plots = Path("plots/made")
+    assert "feature_cmi" not in set(read_csv(Path("metrics/made/tables/arms.csv"))["metric"])
+    assert list(read_csv(plots / "data/cmi_and_score/tiny.csv"))[:2] == ["class_cmi", "score"]
+    assert len(list(plots.glob("*.png"))) == 6
+    assert "clusters_feature" not in (plots / "report.html").read_text()
+
+
 @pytest.fixture
 def recorded(call) -> Callable[..., TaskRecords]:
     """Make a study and collect it."""

@@ -67,7 +67,7 @@ class Runtime(Section):
     cuda_graphs: bool = False
     threads: Annotated[Whole, Field(ge=1, le=MOST_THREADS)] | None = None
     diagnostic_rows: Count = 500
-    feature_rows: Count = 1000
+    feature_rows: CountOrZero = 1000
     keep_weights: bool = False
 
 

@@ -68,7 +68,8 @@ def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str
 
 def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
     """CMI on test against each task's primary metric, a mark a run."""
-    keys, spaces = ["task", "role", "arm", "seed"], {"class_cmi": "class", "feature_cmi": "feature"}
+    keys = ["task", "role", "arm", "seed"]
+    spaces = {f"{space}_cmi": space for space in ("class", "feature") if f"{space}_cmi" in runs}
     scores = pd.concat([own.assign(score=own[primary[task]]) for task, own in runs.groupby("task", sort=False)])
     rows = scores.rename(columns=spaces).melt([*keys, "score"], list(spaces.values()), "space", "CMI")
     params, shown = _menus({"task": list(primary), "space": list(spaces.values())})

@@ -55,8 +55,8 @@ def draw_task(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame, ece_
         "reliability": lambda: draw_reliability(records, ece_bins),
         "confusion": lambda: draw_confusion(records),
     }
-    for name, draw in figures.items():
-        figure = draw()
+    for name in figure_names(records):
+        figure = figures[name]()
         figure.suptitle(f"{task}: {TITLES[name]}", x=0.01, ha="left", fontsize=11, fontweight="bold")
         figure.savefig(folder / f"{task}-{name}.png", dpi=120, metadata={"Software": None})
         plt.close(figure)
@@ -71,6 +71,11 @@ TITLES = {
     "reliability": "accuracy against confidence on test, all seeds",
     "confusion": "shares of each label's predictions on test, all seeds",
 }
+
+
+def figure_names(records: TaskRecords) -> list[str]:
+    """The figures that a task has: without features there are no clusters of them."""
+    return [name for name in TITLES if name != "clusters_feature" or len(records.clusters)]
 
 
 def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
@@ -120,10 +125,10 @@ def draw_epochs(records: TaskRecords) -> Figure:
 
 
 def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
-    """CMI in each space against the primary metric; circles are teachers, triangles students."""
-    colours = _colours(runs)
-    figure, axes = _axes(1, 2, width=4.6, height=max(3.6, 0.18 * len(colours)))
-    for axis, space in zip(axes.flat, ("class", "feature"), strict=True):
+    """CMI in each space that has it against the primary metric; circles are teachers, triangles students."""
+    colours, spaces = _colours(runs), [space for space in ("class", "feature") if f"{space}_cmi" in runs]
+    figure, axes = _axes(1, len(spaces), width=4.6, height=max(3.6, 0.18 * len(colours)))
+    for axis, space in zip(axes.flat, spaces, strict=True):
         shown = []
         for (role, arm), points in runs.groupby(["role", "arm"], sort=False):
             style = {"marker": "o" if role == "teacher" else "^", "color": colours[role, arm]}

@@ -48,7 +48,7 @@ def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
     own = records.runs.drop(columns=["role", "arm", "seed"])
     columns = pd.DataFrame({name: values.of_runs for name, values in metrics.items()})
     runs = pd.concat([records.runs[["role", "arm", "seed"]], columns, own], axis=1)
-    metrics |= {name: RunValues(own[name].to_numpy()) for name in FEATURE_MEASURES}
+    metrics |= {name: RunValues(own[name].to_numpy()) for name in FEATURE_MEASURES if name in own}
     return MeasuredTask(records.task["task"], records.primary, runs, metrics)
 
 

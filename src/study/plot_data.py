@@ -24,7 +24,7 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
     write_csv(root / f"scores/{task}.csv", scores[["run", "score", "low", "high", "n"]])
     points = runs.rename(columns={records.primary: "score"})
     columns = ["class_cmi", "feature_cmi", "score", "role", "arm", "seed"]
-    write_csv(root / f"cmi_and_score/{task}.csv", points[columns])
+    write_csv(root / f"cmi_and_score/{task}.csv", points[[name for name in columns if name in points]])
     for (role, arm), history in records.history.groupby(["role", "arm"], sort=False):
         write_csv(root / f"epochs/{task}-{role}-{arm}.csv", _epochs(history, records.primary))
     names = np.array(records.label_names)

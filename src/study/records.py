@@ -172,14 +172,21 @@ def _run_table(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) 
 
 
 def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> dict:
-    """How far a run went, and its feature-space measures (tau = 1, nats) on the test rows it kept features of."""
-    features = torch.from_numpy(run.features["test"])
-    test_labels = torch.tensor(labels["test"]["label"].to_numpy()[: len(features)])
-    num_classes = max(int(own["label"].max()) for own in labels.values()) + 1
+    """How far a run went, and measures of the features that it kept, if any."""
     row = {"role": name.role, "arm": name.arm, "seed": name.seed}
     row |= {key: run.record[key] for key in ("best_epoch", "epochs", "steps")}
-    row |= {f"feature_{key}": value for key, value in measure(features, test_labels, num_classes)._asdict().items()}
-    return row | {"feature_norm": float(features.norm(dim=1).mean()), "feature_rows": len(features)}
+    features = torch.from_numpy(run.features["test"])
+    if len(features):
+        row |= _feature_measures(features, labels)
+    return row | {"feature_rows": len(features)}
+
+
+def _feature_measures(features: torch.Tensor, labels: dict[str, pd.DataFrame]) -> dict[str, float]:
+    """Measures in feature space (tau = 1, nats) of features (N, D) of the first test rows."""
+    test_labels = torch.tensor(labels["test"]["label"].to_numpy()[: len(features)])
+    num_classes = max(int(own["label"].max()) for own in labels.values()) + 1
+    measures = measure(features, test_labels, num_classes)._asdict() | {"norm": float(features.norm(dim=1).mean())}
+    return {f"feature_{key}": value for key, value in measures.items()}
 
 
 def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:
@@ -221,6 +228,8 @@ def _projected(features: np.ndarray) -> np.ndarray:
 
     One row and one feature have fewer than two; equal rows have no variance, of which scikit-learn takes shares.
     """
+    if not len(features):
+        return np.zeros((0, 2), np.float32)
     components = min(2, *features.shape)
     with np.errstate(invalid="ignore"):
         points = PCA(n_components=components, svd_solver="full").fit_transform(features).astype(np.float32)

@@ -17,6 +17,7 @@ from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
 from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers, load_claims
+from src.study.figures import figure_names
 from src.study.records import METRICS_FOLDER, TaskRecords, load_records, records_folder
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
@@ -109,6 +110,7 @@ def _task(results: StudyResults, task: str) -> dict[str, Any]:
         "licence": records.task["licence"],
         "splits": _splits(records.task),
         "metrics": metrics,
+        "figures": figure_names(records),
         "majority": majority_scores(records.task),
         "arms": [_arm(rows, metrics) for rows in own.groupby(["role", "arm"], sort=False)],
         "seeds": [_seeds(rows, records.primary) for rows in seeds.groupby(["role", "arm"], sort=False)],
