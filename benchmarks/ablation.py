@@ -14,7 +14,7 @@ from benchmarks.figures import Figure, median_figure
 from benchmarks.finetuning import our_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
-from src.core.encoding import EncodedSplit
+from src.core.models.encoding import EncodedSplit
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
 
@@ -42,11 +42,11 @@ def nothing(*_: object) -> None:
 
 
 REPLACED = {
-    "the last layer for the first token alone": ("src.core.models.compute_first_token_only", nothing),
-    "dropout's cheaper random numbers": ("src.core.experiment.use_cpu_dropout", nothing),
-    "embeddings in use only": ("src.core.experiment.CompactVocabulary", WholeVocabulary),
-    "memory kept, huge pages": ("src.core.environment.keep_and_enlarge_pages", nothing),
-    "batches of similar length": ("src.core.training.training_batches", shuffled_batches),
+    "the last layer for the first token alone": ("src.core.training.loading.compute_first_token_only", nothing),
+    "dropout's cheaper random numbers": ("src.core.training.loading.use_cpu_dropout", nothing),
+    "embeddings in use only": ("src.core.training.loading.CompactVocabulary", WholeVocabulary),
+    "memory kept, huge pages": ("src.core.training.environment.keep_and_enlarge_pages", nothing),
+    "batches of similar length": ("src.core.training.phase.training_batches", shuffled_batches),
 }
 
 

@@ -14,7 +14,7 @@ from benchmarks.figures import Figure, median_figure
 from benchmarks.ours import Ready, ready, timed_steps, warmed_up
 from benchmarks.processes import contenders, in_turns
 from benchmarks.scratch import Setting, prepared
-from src.core.encoding import encode, training_batches
+from src.core.models.encoding import encode, training_batches
 from src.data.prepared import SPLITS, PreparedTask
 from src.params import RunSettings
 

@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, median_figure
 from benchmarks.ours import Ready, ready, real_step, train_with
 from benchmarks.processes import contenders
 from benchmarks.scratch import Setting, first_rows, prepared
-from src.core.checkpoints import Checkpoints, checkpoints_root
+from src.core.training.checkpoints import Checkpoints, checkpoints_root
 from src.data.prepared import PreparedTask
 from src.params import CheckpointSettings, RunSettings
 

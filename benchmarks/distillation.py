@@ -21,10 +21,10 @@ from benchmarks.ours import Ready, epoch_rate, now, ready, timed_steps, warmed_u
 from benchmarks.peers import online_teacher_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
-from src.core.inference import predict
-from src.core.models import Classifier
-from src.core.objectives import Batch
-from src.core.splits import LabelledSplit
+from src.core.method.objectives import Batch
+from src.core.models.classifier import Classifier
+from src.core.training.batches import LabelledSplit
+from src.core.training.inference import predict
 from src.data.prepared import PreparedTask
 from src.files import write_parquet
 from src.params import RunSettings

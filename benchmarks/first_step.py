@@ -5,7 +5,7 @@ import runpy
 import sys
 import time
 
-from src.core.training import Phase
+from src.core.training.phase import Phase
 
 
 def stop(*_: object) -> None:

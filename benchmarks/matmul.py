@@ -66,7 +66,7 @@ def products_of_batch(run: Ready, rows: int, length: int) -> Iterator[Product]:
     config = model.model.config
     heads, width = rows * config.num_attention_heads, config.hidden_size // config.num_attention_heads
     for layer in range(config.num_hidden_layers):
-        queries = 1 if layer == config.num_hidden_layers - 1 else length  # the last layer: see src.core.first_token
+        queries = 1 if layer == config.num_hidden_layers - 1 else length  # the last layer: see `first_token`
         yield from attention_products(heads, queries, length, width)
 
 

@@ -15,10 +15,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from src.core.checkpoints import Checkpoints
-from src.core.environment import start
-from src.core.experiment import Loaded, load
-from src.core.training import Phase, train
+from src.core.training.checkpoints import Checkpoints
+from src.core.training.environment import start
+from src.core.training.loading import PreparedRun, prepare_run
+from src.core.training.phase import Phase
+from src.core.training.train import train
 from src.data.prepared import PreparedTask
 from src.params import RunSettings, Training
 from src.runs import RunName
@@ -34,7 +35,7 @@ class Enough(Exception):
 class Ready:
     """A run that could start to train: model, data and settings. `epochs` are more than are ever taken."""
 
-    loaded: Loaded
+    loaded: PreparedRun
     settings: RunSettings
     accelerator: Accelerator
 
@@ -49,7 +50,7 @@ def ready(
 ) -> Ready:
     """Load a run as the stages do. Steps between loading and training belong in here too."""
     accelerator = start(settings.runtime)
-    loaded = load(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits)
+    loaded = prepare_run(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits)
     return Ready(loaded, settings, accelerator)
 
 

@@ -36,7 +36,7 @@ from transformers import (
 
 from benchmarks.ours import now
 from src.archives import model_folder
-from src.core.losses import kd_kl
+from src.core.method.losses import kd_kl
 from src.data.prepared import PreparedTask
 from src.params import ModelSource, Objective, RunSettings
 

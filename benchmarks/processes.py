@@ -1,7 +1,7 @@
 """Contenders in processes of their own, measured in turns.
 
-Each has its own process because `src.core.environment.start` changes the memory allocator and the kernels of a whole
-process, which a peer must not inherit. Between its turns a contender waits and uses no CPU.
+Each has its own process because `environment.start` changes the memory allocator and the kernels of a whole process,
+which a peer must not inherit. Between its turns a contender waits and uses no CPU.
 """
 
 import io

@@ -4,8 +4,9 @@ With --like ARM the teacher is first brought, by a temperature, to the CMI of th
 """
 
 from src.arms import distilled_arm
-from src.core.experiment import carry_out, run_arguments
-from src.core.teachers import matched_in_cmi, teacher_logits
+from src.command_line import run_arguments
+from src.core.training.run import run_training
+from src.core.training.teachers import matched_in_cmi, teacher_logits
 from src.data.prepared import load_task
 from src.errors import stage
 from src.params import Params, load_params
@@ -26,7 +27,7 @@ def distil(params: Params, task_name: str, recipe: str, teacher: str, like: str 
             f"that of {like} is {match.target:.4f}"
         )
 
-    carry_out(run, task, settings, logits)
+    run_training(run, task, settings, logits)
 
 
 @stage

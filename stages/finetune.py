@@ -1,6 +1,7 @@
 """Fine-tune a teacher: one task, one arm, one seed."""
 
-from src.core.experiment import carry_out, run_arguments
+from src.command_line import run_arguments
+from src.core.training.run import run_training
 from src.data.prepared import load_task
 from src.errors import stage
 from src.params import Params, load_params
@@ -11,7 +12,7 @@ def finetune(params: Params, task: str, arm: str, seed: int) -> None:
     """Train and save the run."""
     run = RunName(task, "teacher", arm, seed)
 
-    carry_out(run, load_task(run.task), params.teacher(run.task, run.arm))
+    run_training(run, load_task(run.task), params.teacher(run.task, run.arm))
 
 
 @stage

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.core.cmi import log_probabilities
-from src.core.dropout import use_cpu_dropout
-from src.core.encoding import EncodedSplit, encode
-from src.core.models import Classifier, load_classifier, load_tokenizer
-from src.core.objectives import Outputs
-from src.core.vocabulary import CompactVocabulary
+from src.core.method.cmi import log_probabilities
+from src.core.method.objectives import Outputs
+from src.core.models.classifier import Classifier, load_classifier
+from src.core.models.encoding import EncodedSplit, encode
+from src.core.models.tokenizer import load_tokenizer
+from src.core.speed.dropout import use_cpu_dropout
+from src.core.speed.vocabulary import CompactVocabulary
 from src.errors import UserError
 from src.params import ModelSource
 from tests.conftest import word_tokenizer

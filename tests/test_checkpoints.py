@@ -12,11 +12,11 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from src.core import checkpoints as checkpoints_module
-from src.core.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
-from src.core.models import load_classifier
-from src.core.randomness import stream_seed
-from src.core.training import train
+from src.core.models.classifier import load_classifier
+from src.core.training import checkpoints as checkpoints_module
+from src.core.training.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
+from src.core.training.randomness import stream_seed
+from src.core.training.train import train
 from src.errors import UserError
 from src.interrupts import Stopped, StopRequest
 from src.params import CheckpointSettings, Objective
@@ -172,7 +172,7 @@ def test_what_determines_a_run_is_in_its_key(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints_module, "CODE", tmp_path / "core")
     (tmp_path / "core" / ".#losses.py").symlink_to("user@host.1234")  # as Emacs marks what it edits
     assert run_key({"lr": 1e-4, "seed": 0}, tensors) == key
-    with (tmp_path / "core" / "losses.py").open("a") as file:
+    with (tmp_path / "core" / "method" / "losses.py").open("a") as file:
         file.write("# changed\n")
     others.append(run_key({"lr": 1e-4, "seed": 0}, tensors))
     assert len({key, *others}) == 5

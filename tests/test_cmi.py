@@ -1,4 +1,4 @@
-"""The closed forms of METHOD section 4, each with its number."""
+"""Closed forms of CMI and Gamma, each with its number."""
 
 import math
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
-from src.core.cmi import (
+from src.core.method.cmi import (
     class_means,
     class_sums,
     kl_to_centroids,
@@ -174,7 +174,7 @@ def test_tanh_features_cannot_exceed_their_cmi():
 
 @pytest.mark.parametrize("n", [4, 16])
 def test_batch_centroids_bias_cmi_by_1_minus_1_over_n(n):
-    """To first order in the spread; METHOD gives 0.80 to 0.87 at n = 16 for confident models, 1 - 1/n otherwise."""
+    """To first order in the spread; simulation gives 0.80 to 0.87 at n = 16 for confident models, 1 - 1/n otherwise."""
     generator = torch.Generator().manual_seed(10)
     population = 0.2 * torch.randn(20000, 3, generator=generator, dtype=torch.float64)
     labels = torch.zeros(len(population), dtype=torch.long)

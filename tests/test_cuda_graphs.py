@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from src.core.cuda_graphs import pad_to_multiple, replay_training
-from src.core.models import Classifier, load_classifier
+from src.core.models.classifier import Classifier, load_classifier
+from src.core.speed.cuda_graphs import pad_to_multiple, replay_training
 
 PAD = 0
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

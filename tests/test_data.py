@@ -24,7 +24,7 @@ from src.params import MaxRows, Params, TaskSettings
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import may_only_be_read, without_privileges
 
-# Rows in the archive (METHOD section 7) less ties; groups are documents where the ids name them.
+# Rows in the archive less ties; groups are documents where the ids name them.
 VADER = {
     "movie": (10605, 10577, 2, 10577),
     "tweets": (4200, 4138, 3, 4138),

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from src.core.dropout import ATTENTION, STEPS, CpuDropout, attention, dropout_mask, use_cpu_dropout
-from src.core.encoding import encode
-from src.core.models import load_classifier, load_tokenizer
+from src.core.models.classifier import load_classifier
+from src.core.models.encoding import encode
+from src.core.models.tokenizer import load_tokenizer
+from src.core.speed.dropout import ATTENTION, STEPS, CpuDropout, attention, dropout_mask, use_cpu_dropout
 
 
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])

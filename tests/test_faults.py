@@ -98,7 +98,7 @@ class Point(NamedTuple):
 
 PREPARE, FINETUNE = f"prepare@{TASK}", f"finetune@{TASK}-ce-0"
 STUDENT, DISTILL, COLLECT = f"student@{TASK}-plain-0", f"distill@{TASK}-kd-ce-0", f"collect@{TASK}"
-TRAINING, CHECKPOINTS = "src/core/training.py", "src/core/checkpoints.py"
+TRAINING, CHECKPOINTS = "src/core/training/phase.py", "src/core/training/checkpoints.py"
 # In this order, each killed `dvc repro` going on where the one before it was killed.
 POINTS = [
     Point("before pip fetches the data", PREPARE, "stages.prepare", "src/archives.py:_download:call:1"),
@@ -110,24 +110,32 @@ POINTS = [
     Point("splits in place, stage not at its end", PREPARE, "stages.prepare", "preparation.py:prepare_task:return:1"),
     Point("DVC storing the splits", PREPARE, "dvc repro", "dvc/output.py:Output.commit:call:1"),
     Point("while the model is unpacked", FINETUNE, "stages.finetune", "shutil.py:copyfileobj:return:1"),
-    Point("model loaded", FINETUNE, "stages.finetune", "src/core/models.py:load_classifier:return:1"),
+    Point("model loaded", FINETUNE, "stages.finetune", "src/core/models/classifier.py:load_classifier:return:1"),
     Point("before the first step", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._step:call:1"),
     Point("in a step, after backward", FINETUNE, "stages.finetune", "accelerator.py:Accelerator.backward:return:2"),
     Point("while a checkpoint is written", FINETUNE, "stages.finetune", "torch/serialization.py:_save:return:2", 1),
     Point("checkpoint written, not yet named", FINETUNE, "stages.finetune", "pathlib.py:Path.replace:call:2", 2),
     Point("checkpoint saved", FINETUNE, "stages.finetune", f"{CHECKPOINTS}:Checkpoints.save:return:1", 3),
     Point("at an epoch's end", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._end_epoch:call:1", 4),
-    Point("while an epoch is measured", FINETUNE, "stages.finetune", "src/core/inference.py:predict:return:1", 4),
+    Point(
+        "while an epoch is measured", FINETUNE, "stages.finetune", "src/core/training/inference.py:predict:return:1", 4
+    ),
     Point("within the second epoch", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._step:call:2", 4),
     Point("after the last epoch", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._end_epoch:return:1", 5),
-    Point("while final predictions are made", FINETUNE, "stages.finetune", "core/inference.py:predict:return:4", 8),
+    Point(
+        "while final predictions are made",
+        FINETUNE,
+        "stages.finetune",
+        "core/training/inference.py:predict:return:4",
+        8,
+    ),
     Point("results half-written", FINETUNE, "stages.finetune", "src/files.py:write_csv:return:1", 8),
     Point("results in place, checkpoints not yet deleted", FINETUNE, "stages.finetune", "runs.py:save_run:return:1", 8),
-    Point("checkpoints deleted", FINETUNE, "stages.finetune", "src/core/experiment.py:write_timing:call:1", 8),
+    Point("checkpoints deleted", FINETUNE, "stages.finetune", "src/core/training/run.py:write_timing:call:1", 8),
     Point("DVC storing the run", FINETUNE, "dvc repro", "dvc/output.py:Output.commit:call:1"),
     Point("a student's third step", STUDENT, "stages.student", f"{TRAINING}:Phase._step:call:3"),
     Point("DVC writing dvc.lock", STUDENT, "dvc repro", "dvc/dvcfile.py:Lockfile.dump_stages:call:1", 2),
-    Point("teacher's logits read", DISTILL, "stages.distill", "src/core/teachers.py:teacher_logits:return:1"),
+    Point("teacher's logits read", DISTILL, "stages.distill", "src/core/training/teachers.py:teacher_logits:return:1"),
     Point("a distilled student's second epoch", DISTILL, "stages.distill", f"{TRAINING}:Phase._step:return:6"),
     Point("a distilled student's predictions made", DISTILL, "stages.distill", "runs.py:logits_table:return:1", 5),
     Point("records half-written", COLLECT, "stages.collect", "src/files.py:write_parquet:return:2", 8),

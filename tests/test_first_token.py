@@ -19,9 +19,9 @@ from transformers import (
     XLMRobertaConfig,
 )
 
-from src.core.dropout import use_cpu_dropout
-from src.core.first_token import compute_first_token_only
-from src.core.models import load_classifier
+from src.core.models.classifier import load_classifier
+from src.core.speed.dropout import use_cpu_dropout
+from src.core.speed.first_token import compute_first_token_only
 
 SIZES = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -74,12 +74,11 @@ def test_models_that_read_more_stay_as_they_are(config):
         assert cut.eval().base_model(**INPUTS).last_hidden_state.shape == (2, 5, 32)
 
 
-def test_a_student_as_it_is_loaded(tiny_encoder, monkeypatch):
+def test_a_student_cut_from_layers(tiny_encoder):
     """Of the layers that a student keeps, the last one is meant; logits and features are those of whole layers."""
     student = tiny_encoder.model_copy(update={"layers": [0, 2]})
-    cut = load_classifier(student, ["a", "b"], 0, 0).eval()
-    monkeypatch.setattr("src.core.models.compute_first_token_only", lambda _: None)
-    whole = load_classifier(student, ["a", "b"], 0, 0).eval()
+    cut, whole = (load_classifier(student, ["a", "b"], 0, 0).eval() for _ in range(2))
+    compute_first_token_only(cut.model)
     tokens = [model.model.base_model(**INPUTS).last_hidden_state.shape[1] for model in (cut, whole)]
     assert tokens == [1, 5]
     for values, expected in zip(cut(**INPUTS), whole(**INPUTS), strict=True):

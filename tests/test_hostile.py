@@ -35,7 +35,8 @@ import stages.check
 import stages.finetune
 import stages.prepare
 from src import archives
-from src.core.models import load_classifier, load_tokenizer
+from src.core.models.classifier import load_classifier
+from src.core.models.tokenizer import load_tokenizer
 from src.data.published import LONGEST_TEXT
 from src.data.vader import INNER_ARCHIVE
 from tests.conftest import REPOSITORY, flipped, labelled_texts, params_content, word_tokenizer

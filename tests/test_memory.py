@@ -14,7 +14,7 @@ import hashlib, sys
 import torch
 from torch.nn.functional import gelu, layer_norm
 import stages.finetune
-from src.core.memory import keep_and_enlarge_pages
+from src.core.speed.allocator import keep_and_enlarge_pages
 if sys.argv[1] == "with":
     keep_and_enlarge_pages()
 torch.manual_seed(0)

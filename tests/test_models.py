@@ -18,10 +18,12 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from src.core.encoding import encode, inference_batches, separator, training_batches
-from src.core.head_input import HeadInput, whole
-from src.core.inference import predict
-from src.core.models import check_vocabulary, load_classifier, load_tokenizer
+from src.core.models.classifier import load_classifier
+from src.core.models.compatibility import check_vocabulary
+from src.core.models.encoding import encode, inference_batches, separator, training_batches
+from src.core.models.head_input import HeadInput, whole
+from src.core.models.tokenizer import load_tokenizer
+from src.core.training.inference import predict
 from src.errors import UserError
 from src.params import ModelSource
 from tests.conftest import word_tokenizer
@@ -162,12 +164,12 @@ def test_positions_that_a_model_does_not_use_are_no_room(tiny_encoder, tmp_path)
 def test_segments_and_pad_token_must_be_known_to_the_weights(tiny_encoder, tmp_path):
     source = roberta(tiny_encoder, tmp_path / "roberta")
     model, split = loaded(source)
-    check_vocabulary(source, model, [split])
+    check_vocabulary(source, model.model, [split])
     with pytest.raises(UserError, match="gives token 64, its weights know 64 tokens"):
-        check_vocabulary(source, model, [replace(split, pad_id=64)])
+        check_vocabulary(source, model.model, [replace(split, pad_id=64)])
     pairs = encode([("good", "bad")], load_tokenizer(source), 16)
     with pytest.raises(UserError, match="gives segment 1, its weights know 1 segments"):
-        check_vocabulary(source, model, [pairs])
+        check_vocabulary(source, model.model, [pairs])
 
 
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])

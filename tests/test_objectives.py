@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
-from src.core.centroids import CENTROIDS, EmaCentroids, TrainSplitCentroids, make_centroids
-from src.core.cmi import ClassSums, class_means, class_sums, log_probabilities, measure
-from src.core.losses import KD_LOSSES, entropies, kd_dist, kd_kl, kd_logit_std, label_loss
-from src.core.objectives import NO_LABEL, Batch, Outputs, Processes, RunObjective
+from src.core.method.centroids import CENTROIDS, EmaCentroids, TrainSplitCentroids, make_centroids
+from src.core.method.cmi import ClassSums, class_means, class_sums, log_probabilities, measure
+from src.core.method.losses import KD_LOSSES, entropies, kd_dist, kd_kl, kd_logit_std, label_loss
+from src.core.method.objectives import NO_LABEL, Batch, Outputs, Processes, RunObjective
 from src.params import HOTTEST, Centroid, KdLoss, Objective
 
 BASE = {
@@ -279,7 +279,7 @@ def test_minimising_cmi_does_not_collapse(centroid):
 
 
 def test_two_classes_leave_no_gradient_in_standardised_kd():
-    """Standardised logits of two classes are -0.71 and 0.71 whatever they were, so `carry_out` refuses them."""
+    """Standardised logits of two classes are -0.71 and 0.71 whatever they were, so `run_training` refuses them."""
     student, teacher = (2 * torch.randn(6, 2, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
     gradients = {}
     for name, kd in (("kl", kd_kl), ("logit_std", kd_logit_std), ("dist", kd_dist)):

@@ -110,7 +110,7 @@ def test_files_of_editors_and_systems_make_nothing_stale(pipeline):
     for path in litter:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"\0litter")
-    (pipeline / "src/core/.#training.py").symlink_to("user@host.1234")  # as Emacs marks what it edits
+    (pipeline / "src/core/.#metrics.py").symlink_to("user@host.1234")  # as Emacs marks what it edits
     told = run(pipeline, "dvc", "repro")
     run(pipeline, "git", "clean", "--quiet", "--force", "-d", "src", "metrics")
     for path in litter:

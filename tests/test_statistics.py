@@ -11,7 +11,7 @@ from scipy.stats import binom, permutation_test
 from sklearn import metrics as sklearn_metrics
 
 from src.arms import pairs_to_compare
-from src.core.cmi import measure
+from src.core.method.cmi import measure
 from src.core.metrics import CLASS_SCORES, class_counts, reliability, task_scores
 from src.errors import UserError
 from src.params import Params

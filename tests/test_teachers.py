@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.core.cmi import measure
-from src.core.teachers import matched_in_cmi, temperature_for_cmi
+from src.core.method.cmi import measure
+from src.core.training.teachers import matched_in_cmi, temperature_for_cmi
 
 
 def logits_and_labels(scale: float):

@@ -11,10 +11,10 @@ import yaml
 
 import stages.finetune
 import stages.prepare
-from src.core.encoding import encode
-from src.core.experiment import learnt_rows, training_data
-from src.core.models import load_tokenizer
-from src.core.objectives import NO_LABEL
+from src.core.method.objectives import NO_LABEL
+from src.core.models.encoding import encode
+from src.core.models.tokenizer import load_tokenizer
+from src.core.training.loading import learnt_rows, training_data
 from src.data.prepared import PreparedTask, Split, load_task
 from tests.conftest import labelled_texts
 from tests.repository import tiny_study

@@ -6,12 +6,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from src.core.encoding import encode
-from src.core.models import load_classifier, load_tokenizer
-from src.core.objectives import NO_LABEL
-from src.core.randomness import stream_seed
-from src.core.splits import LabelledSplit, TrainingData
-from src.core.training import train
+from src.core.method.objectives import NO_LABEL
+from src.core.models.classifier import load_classifier
+from src.core.models.encoding import encode
+from src.core.models.tokenizer import load_tokenizer
+from src.core.training.batches import LabelledSplit, TrainingData
+from src.core.training.randomness import stream_seed
+from src.core.training.train import train
 from src.params import Objective, Training
 from tests.conftest import labelled_texts
 from tests.test_objectives import BASE
@@ -131,7 +132,7 @@ def test_the_best_epoch_on_selection_is_kept(tiny_encoder):
     model, result = trained(tiny_encoder, SETTINGS.model_copy(update={"epochs": 6, "lr": 1e-2}))
     keys = [(row["selection_accuracy"], -row["selection_nll"]) for row in result.history]
     assert result.best_epoch == 1 + keys.index(max(keys))
-    from src.core.inference import predict
+    from src.core.training.inference import predict
 
     selection = data_for(tiny_encoder).selection
     logits = predict(model, selection.tokens, Accelerator(cpu=True)).logits

@@ -7,10 +7,11 @@ import pytest
 import torch
 from transformers import RobertaConfig, RobertaForSequenceClassification
 
-from src.core.encoding import encode
-from src.core.head_input import HeadInput, first_token
-from src.core.models import Classifier, load_classifier, load_tokenizer
-from src.core.vocabulary import CompactVocabulary
+from src.core.models.classifier import Classifier, load_classifier
+from src.core.models.encoding import encode
+from src.core.models.head_input import HeadInput, first_token
+from src.core.models.tokenizer import load_tokenizer
+from src.core.speed.vocabulary import CompactVocabulary
 from src.params import ModelSource
 
 TEXTS = [("the film was good",), ("a bad plot",), ("good music",)]  # 8 words, and three or four special tokens
@@ -76,7 +77,7 @@ def test_tokens_that_the_models_code_asks_for_keep_their_numbers():
     ids = torch.tensor([[0, 40, 50, 2], [0, 60, 2, 1]])
     mask = (ids != 1).long()
     expected = model(input_ids=ids, attention_mask=mask).logits
-    from src.core.encoding import EncodedSplit
+    from src.core.models.encoding import EncodedSplit
 
     lengths = torch.tensor([4, 3])
     split = EncodedSplit(

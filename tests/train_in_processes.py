@@ -16,10 +16,10 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from src.core.checkpoints import Checkpoints
-from src.core.models import load_classifier
-from src.core.objectives import NO_LABEL
-from src.core.training import train
+from src.core.method.objectives import NO_LABEL
+from src.core.models.classifier import load_classifier
+from src.core.training.checkpoints import Checkpoints
+from src.core.training.train import train
 from src.params import CheckpointSettings, ModelSource, Objective
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, data_for

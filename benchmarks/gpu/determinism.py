@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.gpu.made import made_task, minilm, run_settings, save_model
 from benchmarks.gpu.parts import started
-from src.core.experiment import carry_out
+from src.core.training.run import run_training
 from src.params import CheckpointSettings, ModelSource
 from src.runs import RunName
 
@@ -72,7 +72,7 @@ def main() -> None:
     source = ModelSource(source="folder", name=arguments.model)
     settings = run_settings(source, arguments.way, training, cmi_weight=-2.0)
     often = CheckpointSettings(seconds=1.0, largest_share=1.0)
-    carry_out(RUN, made_task(rows, (5, 40), vocabulary=1000), replace(settings, checkpoints=often))
+    run_training(RUN, made_task(rows, (5, 40), vocabulary=1000), replace(settings, checkpoints=often))
 
 
 if __name__ == "__main__":

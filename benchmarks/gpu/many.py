@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.gpu.made import made_task, minilm, run_settings, save_model
 from benchmarks.processes import contenders
-from src.core.experiment import carry_out
+from src.core.training.run import run_training
 from src.params import ModelSource
 from src.runs import RunName
 
@@ -63,7 +63,7 @@ def _trainer(folder: Path, source: ModelSource, tiny: bool) -> Callable[[], None
     os.chdir(folder)
     task = made_task(64 if tiny else 1000, (5, 60), vocabulary=1000, others=200)
     settings = run_settings(source, "tf32", {"epochs": 2 if tiny else 3, "batch_size": 32}, cmi_weight=5.0)
-    return lambda: carry_out(RunName("made", "teacher", "cmi_min", 0), task, settings)
+    return lambda: run_training(RunName("made", "teacher", "cmi_min", 0), task, settings)
 
 
 @contextmanager

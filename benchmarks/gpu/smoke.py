@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.gpu.made import made_task, run_settings, save_model, small_shapes
 from benchmarks.gpu.parts import started
-from src.core.experiment import carry_out
+from src.core.training.run import run_training
 from src.files import read_csv
 from src.runs import RunName
 
@@ -96,7 +96,7 @@ def _losses(models: Path, kind: str, tiny: bool) -> Iterator[tuple[str, list[lis
             settings = run_settings(source, way, training, **OBJECTIVES[name])
             run = RunName("made", "student" if "kd" in name else "teacher", f"{shape}-{name}".replace(" ", "_"), 0)
             rows = len(teacher) if settings.objective.transfer else len(task.train)
-            carry_out(run, task, settings, teacher[:rows] if "kd" in name else None)
+            run_training(run, task, settings, teacher[:rows] if "kd" in name else None)
             yield f"{shape}, {name}", read_csv(run.folder() / "history.csv")[COLUMNS].to_numpy().tolist()
 
 

@@ -81,7 +81,7 @@ def our_rate(task: PreparedTask, settings: RunSettings, compiled: bool = False) 
 def operations_per_row(run: Ready) -> float:
     """Floating-point operations of the products of one row's step: of encoder layers and attention, no head.
 
-    The last layer counts as it is computed (src.core.first_token): keys and values of all tokens, the rest for one.
+    The last layer counts as it is computed (`first_token`): keys and values of all tokens, the rest for one.
     """
     config = run.loaded.model.model.config
     width, inner = config.hidden_size, config.intermediate_size

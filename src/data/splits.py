@@ -1,7 +1,7 @@
 """Cutting rows into splits: seeded, stratified by label, and never through a group.
 
-METHOD section 5: `selection` is cut from train, `test` is the data set's own labelled split where it has one.
-Rows with equal texts, and the sentences of one document, always stay together (METHOD section 7).
+`selection` is cut from train, `test` is the data set's own labelled split where it has one (docs/protocol.md). Rows
+with equal texts, and the sentences of one document, always stay together.
 """
 
 import numpy as np

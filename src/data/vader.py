@@ -1,8 +1,8 @@
 """The four sets of text snippets with individual human ratings that come with VADER.
 
-Hutto & Gilbert (2014). Each snippet carries 15 to 99 ratings from -4 (negative) to 4 (positive); see METHOD
-section 7. `movie` has two classes, the majority of the non-zero ratings; the others have three, the plurality
-of negative, zero and positive ratings. Ties have no label and are dropped.
+Hutto & Gilbert (2014). Each snippet carries 15 to 99 ratings from -4 (negative) to 4 (positive). `movie`
+has two classes, the majority of the non-zero ratings; the others have three, the plurality of negative, zero and
+positive ratings. Ties have no label and are dropped.
 """
 
 import ast

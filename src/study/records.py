@@ -26,7 +26,7 @@ import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 
-from src.core.cmi import measure
+from src.core.method.cmi import measure
 from src.data.prepared import load_description, load_selection_labels, load_test_labels
 from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
@@ -38,7 +38,7 @@ METRICS_FOLDER = Path("metrics")
 MEASURED_SPLITS = ("selection", "test")
 REPOSITORY = Path(__file__).parent.parent.parent
 TRAINING_CODE = (
-    "src/core/*.py",
+    "src/core/**/*.py",
     "src/arms.py",
     "src/archives.py",
     "src/runs.py",

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.core.models import Classifier
-from src.core.objectives import Outputs
+from src.core.method.objectives import Outputs
+from src.core.models.classifier import Classifier
 from src.errors import UserError, first_line
 
 MULTIPLE = 16

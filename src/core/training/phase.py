@@ -1,47 +1,37 @@
-"""The training loop: one model, one objective, the epoch with the best selection score.
-
-One seed fixes the head, the data order and dropout, each from a stream of its own, so that arms with one seed
-are paired: they see the same rows in the same batches under the same dropout masks.
-"""
+"""Training with one objective and one learning-rate schedule, to the epoch with the best selection score."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
-from src.core.checkpoints import Checkpoints
-from src.core.cmi import ClassSums, class_sums, log_probabilities
-from src.core.diagnostics import diagnose
-from src.core.encoding import training_batches
-from src.core.inference import predict
-from src.core.models import Classifier
-from src.core.objectives import LOSS_TERMS, Processes, RunObjective, plain_objective
-from src.core.optimisation import optimise
-from src.core.randomness import random_states, restore_random_states, stream_seed
-from src.core.splits import TrainingData
-from src.interrupts import Stopped, StopRequest
+from src.core.method.cmi import ClassSums, class_sums, log_probabilities
+from src.core.method.objectives import LOSS_TERMS, Processes, RunObjective
+from src.core.models.classifier import Classifier
+from src.core.models.encoding import training_batches
+from src.core.training.batches import TrainingData
+from src.core.training.diagnostics import diagnose
+from src.core.training.inference import predict
+from src.core.training.optimisation import optimise
+from src.core.training.randomness import random_states, restore_random_states, stream_seed
 from src.params import Objective, Training
 
 SYNC_EVERY = 50  # steps between checks that make a GPU or another process wait
 
 
 @dataclass(frozen=True)
-class TrainingResult:
-    """History per epoch (a list of flat rows), the epoch whose weights the model has now, and the steps taken.
+class Setup:
+    """What the phases of a run have in common."""
 
-    `resumed_at` is the step of the checkpoint that training went on from; 0 without one.
-    """
-
-    history: list[dict[str, float]]
-    best_epoch: int
-    steps: int
-    resumed_at: int
+    model: Classifier
+    data: TrainingData
+    seed: int
+    accelerator: Accelerator
 
 
 @dataclass
@@ -53,92 +43,34 @@ class Best:
     weights: dict[str, Tensor] = field(default_factory=dict)
 
 
-def train(
-    model: Classifier,
-    objective: Objective,
-    data: TrainingData,
-    settings: Training,
-    seed: int,
-    accelerator: Accelerator,
-    checkpoints: Checkpoints | None = None,
-) -> TrainingResult:
-    """Train a model in place and leave it with the weights of its best epoch.
-
-    With `plain_epochs` the model is first fine-tuned plainly for that many, just as an arm without CMI is, and the
-    objective's own epochs go on from the best of these: the recipe of the MCMI teachers. The best epoch is that with
-    the highest first metric on selection, ties broken by the lower selection NLL.
-
-    With `checkpoints`, training goes on from the newest of them and saves more; it ends as if it had never stopped.
-
-    Raises:
-        FloatingPointError: the loss is not finite.
-        Stopped: a signal came; a checkpoint is saved, if there is a place for one.
-    """
-    phases = [(objective, settings)]
-    if settings.plain_epochs:
-        plain_settings = settings.model_copy(update={"epochs": settings.plain_epochs, "plain_epochs": 0})
-        phases.insert(0, (plain_objective(objective), plain_settings))
-    saved = checkpoints and checkpoints.load()
-    history, steps, resumed_at = [], 0, saved["steps_before"] + saved["steps_taken"] if saved else 0
-    with StopRequest() as request:
-        for number, (own_objective, own_settings) in enumerate(phases):
-            if saved and number < saved["phase"]:
-                continue
-            phase = Phase(number, model, own_objective, data, own_settings, seed, accelerator, history, steps)
-            if saved and number == saved["phase"]:
-                phase.load_state_dict(saved)
-                saved = None  # it holds as much memory as the model and its optimiser
-                accelerator.print(f"going on from the checkpoint at step {resumed_at}", flush=True)
-            phase.run(lambda current: _pause(current, request, checkpoints, accelerator))
-            history, steps = phase.history, phase.steps
-    return TrainingResult(history, phase.best.epoch, steps, resumed_at)
-
-
-def _pause(phase: "Phase", request: StopRequest, checkpoints: Checkpoints | None, accelerator: Accelerator) -> None:
-    """Between two steps: save a checkpoint if it is time, and stop if a signal asked for it."""
-    stop, due = request.pending() or 0, checkpoints is not None and checkpoints.due()
-    if accelerator.num_processes > 1:  # all processes must decide alike, and asking them takes time
-        if phase.steps % SYNC_EVERY and not phase.epoch_is_over:
-            return
-        votes = torch.tensor([stop, due and accelerator.is_main_process], device=accelerator.device)
-        stop, due = accelerator.gather(votes.unsqueeze(0)).amax(dim=0).tolist()
-    if checkpoints is not None and (stop or due):
-        phase.check_finite()
-        state = phase.state_dict() | {"processes": gather_object([phase.process_state()])}
-        if accelerator.is_main_process:
-            checkpoints.save(phase.steps, state)
-    if stop and checkpoints is None:
-        raise Stopped(stop)
-    if stop:
-        raise Stopped(stop, f"a checkpoint is saved at step {phase.steps}; run it again to go on from there")
-
-
 class Phase:
     """Training with one objective and one learning-rate schedule.
 
     Its state is all that a checkpoint holds: what the processes share, and what each has of its own. The data order
     follows from the seed, the epoch and the number of batches taken of it.
+
+    Args:
+        number: how many phases of the run came before.
+        history, steps_before: of these.
     """
 
     def __init__(
         self,
-        number: int,
-        model: Classifier,
+        setup: Setup,
         objective: Objective,
-        data: TrainingData,
         settings: Training,
-        seed: int,
-        accelerator: Accelerator,
-        history: list[dict[str, float]],
-        steps_before: int,
+        number: int = 0,
+        history: Sequence[dict[str, float]] = (),
+        steps_before: int = 0,
     ) -> None:
+        accelerator = setup.accelerator
         accelerator.free_memory()  # of an earlier phase's optimiser
-        self.number, self.model, self.data, self.settings = number, model, data, settings
-        self.seed, self.accelerator = seed, accelerator
+        self.model, self.data, self.seed, self.accelerator = setup.model, setup.data, setup.seed, accelerator
+        self.number, self.settings = number, settings
         processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
-        self.objective = RunObjective(objective, data.num_classes, processes)
+        self.objective = RunObjective(objective, self.data.num_classes, processes)
         self.steps_per_epoch = len(self._order(epoch=0))
-        self.optimisation = optimise(model, settings, self.steps_per_epoch, accelerator)
+        self.optimisation = optimise(self.model, settings, self.steps_per_epoch, accelerator)
         self.history, self.epochs_before, self.steps_before = list(history), len(history), steps_before
         self.best = Best()
         self.batches_taken = 0

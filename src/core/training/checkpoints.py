@@ -33,7 +33,7 @@ from src.params import CheckpointSettings
 from src.runs import RunName
 
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
-CODE = Path(__file__).parent
+CODE = Path(__file__).parent.parent  # src/core
 # What zipfile and torch raise, depending on where the damage is.
 DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, ValueError, RuntimeError, EOFError)
 
@@ -47,7 +47,7 @@ def checkpoints_root() -> Path:
 def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
     """A hash of a run's settings (plain values), of the tensors that it starts from, and of the code in src/core."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for path in sorted(CODE.glob("[!.]*.py")):
+    for path in sorted(CODE.rglob("[!.]*.py")):
         digest.update(path.read_bytes())
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())

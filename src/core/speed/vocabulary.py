@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from src.core.encoding import EncodedSplit
+from src.core.models.encoding import EncodedSplit
 
 
 class CompactVocabulary:

@@ -16,7 +16,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 
-from src.core.memory import keep_and_enlarge_pages
+from src.core.speed.allocator import keep_and_enlarge_pages
 from src.params import Runtime
 
 DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # deterministic mode refuses cuBLAS without it

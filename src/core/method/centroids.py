@@ -1,6 +1,7 @@
-"""Estimators of the class centroids q_y that the training loss compares each sample with (METHOD section 3).
+"""Estimators of the class centroids q_y that the training loss compares each sample with (docs/method.md, Centroids).
 
-All of them are detached: the q-step holds the model, the model's step holds q.
+Optimisation alternates between model and centroids: no gradient flows through q. An estimator sees class sums of p, not
+the rows themselves, so that several processes can add up theirs.
 
 | name   | rule                                                        |
 |--------|-------------------------------------------------------------|
@@ -15,7 +16,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from src.core.cmi import ClassSums, class_means
+from src.core.method.cmi import ClassSums, class_means
 from src.params import Centroid
 
 TrainSums = Callable[[], ClassSums]

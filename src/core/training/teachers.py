@@ -1,7 +1,7 @@
-"""What a student hears of its teacher: logits computed once, and a control that changes their temperature.
+"""Teacher logits for distillation, computed once after the teacher's training, and a control that softens them.
 
 The control: if a CMI-max teacher helped its student only by being softer or sharper, then another teacher brought to
-the same CMI by a temperature would help as much (METHOD section 5).
+the same CMI by a temperature would help as much (docs/method.md, Schedules and controls).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 
-from src.core.cmi import measure
+from src.core.method.cmi import measure
 from src.data.prepared import PreparedTask
 from src.errors import UserError
 from src.runs import RunName, load_logits, split_logits
@@ -39,8 +39,8 @@ def teacher_logits(task: PreparedTask, arm: str, seed: int, transfer: bool) -> n
 def temperature_for_cmi(logits: np.ndarray, labels: np.ndarray, target: float) -> float:
     """The temperature t nearest to 1 at which softmax(logits / t) has a class-space CMI of `target` nats.
 
-    CMI rises and then falls with t (METHOD section 4, row 8). Where it does not reach the target, the t that comes
-    nearest is returned.
+    CMI rises and then falls with t, so there may be two such temperatures, or none: then the t that comes nearest is
+    returned.
 
     Args:
         logits: (N, C).
@@ -53,8 +53,10 @@ def temperature_for_cmi(logits: np.ndarray, labels: np.ndarray, target: float) -
 
     gaps = np.array([gap(log_t) for log_t in LOG_TEMPERATURES])
     crossings = np.flatnonzero(np.sign(gaps[:-1]) != np.sign(gaps[1:]))
-    nearest = [int(np.clip(np.abs(gaps).argmin(), 1, len(gaps) - 2))]
-    brackets = [(cell, cell + 1) for cell in crossings] or [(cell - 1, cell + 1) for cell in nearest]
+    brackets = [(cell, cell + 1) for cell in crossings]
+    if not brackets:
+        nearest = int(np.clip(np.abs(gaps).argmin(), 1, len(gaps) - 2))
+        brackets = [(nearest - 1, nearest + 1)]
     found = [
         minimize_scalar(
             lambda log_t: gap(log_t) ** 2,

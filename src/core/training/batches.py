@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.core.encoding import EncodedSplit
-from src.core.objectives import NO_LABEL, Batch
+from src.core.method.objectives import NO_LABEL, Batch
+from src.core.models.encoding import EncodedSplit
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.core.cmi import log_probabilities
+from src.core.method.cmi import log_probabilities
 from src.params import KdLoss, Objective
 
 

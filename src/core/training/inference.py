@@ -3,8 +3,8 @@
 import torch
 from accelerate import Accelerator
 
-from src.core.encoding import EncodedSplit, inference_batches
-from src.core.objectives import Outputs
+from src.core.method.objectives import Outputs
+from src.core.models.encoding import EncodedSplit, inference_batches
 
 BATCH_ON_CPU, BATCH_ON_GPU = 64, 256  # a GPU takes about as long for either
 

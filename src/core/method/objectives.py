@@ -1,7 +1,7 @@
 """The loss of a run, term by term; docs/method.md maps each symbol to its params key and function.
 
     loss = (1 - alpha) L(labels) + alpha KD(teacher)
-           + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H     (METHOD section 2; nats)
+           + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H     (nats)
 
 cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. Without a teacher alpha is 0. Rows without a label take
 part in KD alone.
@@ -14,9 +14,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.core.centroids import TrainSums, make_centroids
-from src.core.cmi import ClassSums, class_sums, kl_to_centroids, log_probabilities, separation_of_sums
-from src.core.losses import KD_LOSSES, entropies, label_loss
+from src.core.method.centroids import TrainSums, make_centroids
+from src.core.method.cmi import ClassSums, class_sums, kl_to_centroids, log_probabilities, separation_of_sums
+from src.core.method.losses import KD_LOSSES, entropies, label_loss
 from src.params import Objective
 
 LOSS_TERMS = ("total", "label", "kd", "cmi", "gamma", "entropy")

@@ -7,7 +7,7 @@ where h is the vector that enters the classification head. With q_y the mean of 
     Gamma = mean over all pairs (x, u) of H(p_x, p_u) where y_x != y_u, 0 elsewhere
     NCMI  = CMI / Gamma
 
-METHOD section 2; class space is CMIC-DL (arXiv 2309.09123), feature space the paper's (arXiv 2502.11258).
+docs/method.md, CMI: class space is that of CMIC-DL (arXiv 2309.09123), feature space the paper's (arXiv 2502.11258).
 Everything is in nats. Sign convention of the whole project: cmi_weight > 0 minimises CMI.
 """
 
@@ -69,7 +69,7 @@ def kl_to_centroids(log_p: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
         centroids: (C, D) probabilities; rows of classes that occur in labels must be positive where p_x is.
 
     Returns:
-        (N,), each at least 0 up to rounding. The mean is the CMI of METHOD section 2.
+        (N,), each at least 0 up to rounding. The mean is the CMI.
     """
     log_q = centroids.clamp(min=torch.finfo(centroids.dtype).tiny).log()
     return (log_p.exp() * (log_p - log_q[labels])).sum(dim=-1)
@@ -79,7 +79,7 @@ def separation_of_sums(p_totals: Tensor, log_p_totals: Tensor, rows: int) -> Ten
     """Gamma in nats, from the class sums (C, D) of p and of log p over `rows` samples.
 
     The pairs need not be formed: summed over all pairs, H(p_x, p_u) = -sum_j p_x(j) log p_u(j) factorises into
-    these sums (CMIC-DL; METHOD section 2).
+    these sums (CMIC-DL).
 
     Returns:
         A scalar, at least 0.

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from transformers import get_linear_schedule_with_warmup
 
-from src.core.models import Classifier
+from src.core.models.classifier import Classifier
 from src.params import Training
 
 

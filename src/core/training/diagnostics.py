@@ -6,12 +6,12 @@ import numpy as np
 from accelerate import Accelerator
 from torch import Tensor
 
-from src.core.cmi import measure
-from src.core.inference import predict
+from src.core.method.cmi import measure
+from src.core.method.objectives import Outputs
 from src.core.metrics import nll_rows, task_scores
-from src.core.models import Classifier
-from src.core.objectives import Outputs
-from src.core.splits import TrainingData
+from src.core.models.classifier import Classifier
+from src.core.training.batches import TrainingData
+from src.core.training.inference import predict
 
 
 def diagnose(model: Classifier, data: TrainingData, accelerator: Accelerator) -> dict[str, float]:
@@ -19,17 +19,18 @@ def diagnose(model: Classifier, data: TrainingData, accelerator: Accelerator) ->
     row = {}
     for name, split in (("train", data.diagnostic), ("selection", data.selection)):
         outputs = predict(model, split.tokens, accelerator)
-        row |= information(name, outputs, split.labels, data.num_classes)
+        row |= cmi_metrics(name, outputs, split.labels, data.num_classes)
     labels, logits = data.selection.labels.numpy(), outputs.logits.numpy()
     scores = task_scores(data.metrics, labels, logits) | {"nll": float(nll_rows(labels, logits).mean())}
     return row | {f"selection_{name}": value for name, value in scores.items()}
 
 
-def information(name: str, outputs: Outputs, labels: Tensor, num_classes: int) -> dict[str, float]:
+def cmi_metrics(name: str, outputs: Outputs, labels: Tensor, num_classes: int) -> dict[str, float]:
     """CMI (and its logarithm), Gamma and NCMI of outputs in both spaces at tau = 1, and the size of h.
 
-    Feature-space CMI lives on another scale than class-space CMI, and shrinks with h (METHOD section 4, row 6): the
-    logarithm makes it visible, the mean norm of h and its deviation over samples say where a change comes from.
+    Feature-space CMI lives on another scale than class-space CMI, and shrinks with h (docs/method.md, "A weight that
+    means the same across models"): the logarithm makes it visible, the mean norm of h and its deviation over samples
+    say where a change comes from.
     """
     row = {}
     for space, scores in (("class", outputs.logits), ("feature", outputs.features)):

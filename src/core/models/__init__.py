@@ -1,0 +1,1 @@
+"""Pre-trained classifiers: where they come from, what is read of them, and how texts become tokens. No training."""

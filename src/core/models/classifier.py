@@ -1,0 +1,160 @@
+"""Pre-trained classifiers: where their weights come from, what is read of them, and how students are cut.
+
+Encoders and decoder-only models serve, but for the kinds whose head does not read one vector of a text; docs/models.md
+lists all. Weights are safetensors, and code that comes with a model is never run.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PretrainedConfig,
+    PreTrainedModel,
+)
+from transformers import logging as transformers_logging
+
+from src.core.method.objectives import Outputs
+from src.core.models.compatibility import check_labels, check_length, check_loaded, check_token
+from src.core.models.files import DAMAGE, damage_named, locate, raise_if_memory
+from src.core.models.head_input import (
+    HeadInput,
+    Unreadable,
+    trial_inputs,
+    try_model,
+    understood,
+    watch,
+)
+from src.core.models.layers import CannotBeCut, keep_layers
+from src.errors import UserError, first_line
+from src.params import ModelSource
+
+MOST_LAYERS = 1000  # more than any model has; transformers would build millions of them before it looks at the weights
+
+transformers_logging.set_verbosity_error()
+transformers_logging.disable_progress_bar()
+
+
+class Classifier(nn.Module):
+    """A sequence classifier that also returns h, the vector that enters its classification head.
+
+    h is BERT's pooled output (before dropout, which is noise of training and no property of the sample); where the
+    head does its own pooling, the hidden state that it pools to: the first token's, the mean over tokens, or in
+    decoder-only models the last token's. See `src.core.models.head_input` for how it is found.
+    """
+
+    def __init__(self, model: PreTrainedModel, head_input: HeadInput) -> None:
+        super().__init__()
+        self.model = model
+        self.head_input = head_input
+        self._seen: dict[str, Tensor] = {}
+        watch(model, self._seen)
+
+    def forward(self, **inputs: Tensor) -> Outputs:
+        """Logits (n, C) and h (n, d) of a batch as `EncodedSplit.batch` makes it."""
+        logits = self.model(**understood(self.model, inputs)).logits
+        vectors = self._seen[self.head_input.source]
+        self._seen.clear()
+        return Outputs(logits, self.head_input.rule(vectors, inputs, self.model.config.pad_token_id))
+
+
+def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, seed: int, tokens: int = 0) -> Classifier:
+    """A pre-trained model with a classification head for these labels; a new head is drawn from `seed`.
+
+    The head is new where none was saved, where its labels are another number, and where `source.new_head` says so.
+
+    Args:
+        tokens: the longest input that the model will get.
+
+    Raises:
+        UserError: the model cannot be found, is damaged, no safetensors model or no encoder or decoder, lacks weights
+            beyond its head, has other labels or the same in another order, or has not the layers asked for.
+    """
+    location = locate(source)
+    config = _load_config(source, location)
+    check_labels(source, config, label_names)
+    model = _load_model(source, location, label_names, seed)
+    for part in (model.config, model.config.get_text_config()):
+        part.pad_token_id = pad_id
+        part.return_dict, part.use_cache = True, False
+    head_input = _try(source, model, pad_id)
+    check_length(source, model, tokens)
+    if source.layers is not None:
+        _keep_layers(source, model, pad_id)
+    return Classifier(model, head_input)
+
+
+def _load_model(source: ModelSource, location: str, label_names: list[str], seed: int) -> PreTrainedModel:
+    """The model with all of its pre-trained weights but perhaps those of its head."""
+    names = dict(enumerate(label_names))
+    torch.manual_seed(seed)
+    with damage_named(source):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            location,
+            revision=source.revision,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=torch.float32,
+            id2label=names,
+            label2id={name: number for number, name in names.items()},
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+        if source.new_head:
+            model = _with_new_head(model, seed)
+    check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
+    return model
+
+
+def _load_config(source: ModelSource, location: str) -> Any:
+    with damage_named(source):
+        config = AutoConfig.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+        text = config.get_text_config()  # of a model that also takes images, the part for texts
+        if not isinstance(text, PretrainedConfig):
+            raise TypeError(f"text_config is {text!r:.100}")
+    if config.is_encoder_decoder:
+        problem = f"{source.name} is a {config.model_type} model, an encoder with a decoder"
+        raise UserError("params.yaml: models", problem, "an encoder, or a decoder alone")
+    if not 1 <= (layers := getattr(text, "num_hidden_layers", 1)) <= MOST_LAYERS:
+        raise UserError("params.yaml: models", f"{source.name} has {layers} layers", f"1 to {MOST_LAYERS}")
+    return config
+
+
+def _with_new_head(model: PreTrainedModel, seed: int) -> PreTrainedModel:
+    """The model that comes of loading what a model's backbone holds, as if that were all that had been saved."""
+    backbone = f"{model.base_model_prefix}."
+    weights = {name: values for name, values in model.state_dict().items() if name.startswith(backbone)}
+    torch.manual_seed(seed)
+    return type(model).from_pretrained(None, config=model.config, state_dict=weights, dtype=torch.float32)
+
+
+def _try(source: ModelSource, model: PreTrainedModel, pad_id: int) -> HeadInput:
+    """Which vector enters the head; what a config breaks in a forward pass comes out here, before training."""
+    kind = f"{source.name} is a {model.config.model_type} model"
+    try:
+        check_token(source, model, pad_id)
+        return try_model(model, pad_id)
+    except DAMAGE as error:
+        raise_if_memory(error)
+        problem = f"{kind}, and fails on a short text ({type(error).__name__}: {first_line(error)})"
+        raise UserError("params.yaml: models", problem, "one that runs on texts of any length") from None
+    except Unreadable as error:
+        problem = f"{kind}: {error}"
+        allowed = "one padded on the right, whose head reads a pooled vector, the first or last token's, or their mean"
+        raise UserError("params.yaml: models", problem, allowed) from None
+
+
+def _keep_layers(source: ModelSource, model: PreTrainedModel, pad_id: int) -> None:
+    """Keep some of the transformer layers, in order."""
+    total = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
+    if max(source.layers) >= total:
+        raise UserError("params.yaml: models", f"no layer {max(source.layers)} in {source.name}", f"0 to {total - 1}")
+    try:
+        keep_layers(model, source.layers, understood(model, trial_inputs(model, pad_id)))
+    except (*DAMAGE, CannotBeCut) as error:
+        raise_if_memory(error)
+        problem = f"layers {source.layers} of {source.name}: a {model.config.model_type} model cut so"
+        reason = error if isinstance(error, CannotBeCut) else f"does not work ({first_line(error)})"
+        raise UserError("params.yaml: models", f"{problem} {reason}", "other layers, or null for all") from None

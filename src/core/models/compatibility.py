@@ -1,0 +1,76 @@
+"""Whether a model fits its source, its tokenizer, the data's labels and the texts' length.
+
+Each check raises a UserError that says what does not fit.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from src.core.models.encoding import EncodedSplit
+from src.core.models.head_input import token_embeddings
+from src.errors import UserError
+from src.params import ModelSource
+
+MATCHING = "a tokenizer and weights that belong together"
+
+
+def check_vocabulary(source: ModelSource, model: PreTrainedModel, splits: Iterable[EncodedSplit]) -> None:
+    """Every token and segment must have an embedding: tokenizer and weights may come from different models.
+
+    Raises:
+        UserError: one has none.
+    """
+    splits = list(splits)
+    check_token(source, model, max(max(int(split.ids.max()), split.pad_id) for split in splits))
+    segments = getattr(model.config, "type_vocab_size", None) or 0  # 0: a model that has none takes no notice
+    largest = max((int(split.segments.max()) for split in splits if split.segments is not None), default=0)
+    if 0 < segments <= largest:
+        problem = f"the tokenizer of {source.name} gives segment {largest}, its weights know {segments} segments"
+        raise UserError("params.yaml: models", problem, MATCHING)
+
+
+def check_token(source: ModelSource, model: PreTrainedModel, largest: int) -> None:
+    """The weights must have an embedding for the largest token."""
+    if largest >= (known := len(token_embeddings(model))):
+        problem = f"the tokenizer of {source.name} gives token {largest}, its weights know {known} tokens"
+        raise UserError("params.yaml: models", problem, MATCHING)
+
+
+def check_labels(source: ModelSource, config: Any, label_names: list[str]) -> None:
+    """Where model and data both name their labels, names and order must agree (case aside)."""
+    names = [str(name) for _, name in sorted(config.id2label.items())]
+    unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
+    if unnamed or source.new_head or len(names) != len(label_names):
+        return  # no names to compare, or a head that will be new
+    if [name.casefold() for name in names] != [name.casefold() for name in label_names]:
+        problem = f"{source.name} has the labels {', '.join(names)}"
+        allowed = f"the data has {', '.join(label_names)}, in this order; new_head: true draws a new head"
+        raise UserError("params.yaml: models", problem, allowed)
+
+
+def check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str]) -> None:
+    """Only the head and the pooler before it may be missing, or of another shape, and so start untrained.
+
+    Numbers that are not finite would end the training, with lr and weights of the loss under suspicion.
+    """
+    backbone = f"{model.base_model_prefix}."
+    untrained = sorted(key for key in missing if key.startswith(backbone) and "pooler" not in key)
+    if untrained:
+        problem = f"{source.name} lacks {len(untrained)} weights in the shape of its config, such as {untrained[0]}"
+        raise UserError("params.yaml: models", problem, f"a pre-trained {model.config.model_type} model")
+
+    for key, values in model.state_dict().items():
+        if not values.isfinite().all():
+            raise UserError("params.yaml: models", f"{key} of {source.name} is not finite", "weights that are numbers")
+
+
+def check_length(source: ModelSource, model: PreTrainedModel, tokens: int) -> None:
+    """The longest input must fit the positions; RoBERTa and its like begin to count after their pad token's number."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    tables = [module for name, module in model.named_modules() if name.endswith("position_embeddings")]
+    reserved = [table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None]
+    positions = positions and positions - max(reserved, default=0)
+    if positions is not None and tokens > positions:
+        raise UserError("params.yaml: max_length", f"{tokens} is too long for {source.name}", f"at most {positions}")

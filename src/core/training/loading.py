@@ -1,0 +1,148 @@
+"""From a prepared task and settings to what trains: checks, tokens, model, teacher's logits."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from src.core.method.losses import KD_LOSSES
+from src.core.method.objectives import NO_LABEL
+from src.core.models.classifier import Classifier, load_classifier
+from src.core.models.compatibility import check_vocabulary
+from src.core.models.encoding import EncodedSplit, encode
+from src.core.models.tokenizer import load_tokenizer
+from src.core.speed.cuda_graphs import replay_training
+from src.core.speed.dropout import use_cpu_dropout
+from src.core.speed.first_token import compute_first_token_only
+from src.core.speed.vocabulary import CompactVocabulary
+from src.core.training.batches import LabelledSplit, TrainingData
+from src.core.training.environment import uses_cuda_graphs
+from src.core.training.randomness import stream_seed
+from src.data.prepared import PreparedTask
+from src.errors import UserError
+from src.params import RunSettings
+from src.runs import RunName
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run ready to train: its model and tokenizer, its tokenised splits, and the data passed to `train`.
+
+    Tokens are numbered as `vocabulary` numbers them.
+    """
+
+    model: Classifier
+    tokenizer: PreTrainedTokenizerBase
+    vocabulary: CompactVocabulary
+    tokens: dict[str, EncodedSplit]
+    data: TrainingData
+
+    def savers(self) -> list[Callable[[Path], object]]:
+        """What writes the model, with its whole vocabulary, and its tokenizer to a folder."""
+        self.vocabulary.restore()
+        return [self.model.model.save_pretrained, self.tokenizer.save_pretrained]
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All that determines the run besides settings and code: first weights, tokens, labels, teacher's logits."""
+        yield from self.model.state_dict().values()
+        for split in (self.data.train, self.data.selection):
+            yield from (split.tokens.ids, split.tokens.lengths, split.labels)
+            yield from (extra for extra in (split.tokens.segments, split.teacher_logits) if extra is not None)
+
+
+def prepare_run(
+    run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits: np.ndarray | None
+) -> PreparedRun:
+    """Tokenise the task and load the model that the run starts from.
+
+    Raises:
+        UserError: the model cannot be used (see `src.core.models.classifier`).
+    """
+    source, max_length = settings.model, settings.training.max_length
+    tokenizer = load_tokenizer(source)
+    learnt_from = ["train", "transfer"] if settings.objective.transfer else ["train"]
+    splits = sorted({*learnt_from, *splits_to_predict(run, task)})
+    tokens = {split: encode(getattr(task, split).texts, tokenizer, max_length) for split in splits}
+    longest = max(int(split.lengths.max()) for split in tokens.values())
+    model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
+    check_vocabulary(source, model.model, tokens.values())
+    compute_first_token_only(model.model)
+    if not torch.accelerator.is_available():
+        use_cpu_dropout(model.model)
+    if uses_cuda_graphs(settings.runtime):
+        replay_training(model, tokenizer.pad_token_id)
+    vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
+    tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
+    transfer = tokens["transfer"] if settings.objective.transfer else None
+    learnt = learnt_rows(len(task.train), settings.training.train_share, run.seed)
+    data = training_data(task, tokens, transfer, learnt, settings.runtime.diagnostic_rows, teacher_logits)
+    return PreparedRun(model, tokenizer, vocabulary, tokens, data)
+
+
+def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:
+    """The splits that a run predicts: a teacher also those that its students learn from."""
+    splits = ["selection", "test"]
+    if task.also_test is not None:
+        splits.append("also_test")
+    if run.role == "teacher":
+        splits = ["train", *(["transfer"] if len(task.transfer) else []), *splits]
+    return splits
+
+
+def check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes: int) -> None:
+    """Settings that params.yaml allows but that this task or this launch cannot use."""
+    objective, batch_size = settings.objective, settings.training.batch_size
+    fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(len(task.label_names), processes)]
+    if run.role == "student" and objective.alpha > 0 and objective.kd_loss not in fitting:
+        problem = f"kd_loss {objective.kd_loss} {KD_LOSSES[objective.kd_loss].limit}"
+        raise UserError(run, problem, f"allowed here: {', '.join(fitting)}")
+    share = settings.training.train_share
+    counts = {"batch_size": batch_size} | ({"train_share": round(share * len(task.train))} if share < 1 else {})
+    for key, count in counts.items():
+        if count < 2 * processes:
+            problem = f"{key} {getattr(settings.training, key)} leaves some of {processes} processes without rows"
+            raise UserError(run, problem, f"at least {2 * processes} rows")
+    if processes > 1 and uses_cuda_graphs(settings.runtime):
+        raise UserError(run, f"runtime.cuda_graphs is on, and there are {processes} processes", "false, or one process")
+
+
+def learnt_rows(rows: int, share: float, seed: int) -> Tensor:
+    """The numbers of the train rows that a run learns from, alike for all arms of a seed.
+
+    A larger share holds those of a smaller one.
+    """
+    order = torch.randperm(rows, generator=torch.Generator().manual_seed(stream_seed(seed, "rows")))
+    return order[: round(share * rows)].sort().values
+
+
+def training_data(
+    task: PreparedTask,
+    tokens: dict[str, EncodedSplit],
+    transfer: EncodedSplit | None,
+    learnt: Tensor,
+    diagnostic_rows: int,
+    teacher_logits: np.ndarray | None,
+) -> TrainingData:
+    """The tokenised task as the training loop wants it, transfer rows (without labels) after the train rows.
+
+    `learnt` are the numbers of the train rows that are learnt from. Prepared splits are shuffled: the first rows are a
+    sample.
+    """
+    labels, train_tokens = torch.tensor(task.train.labels), tokens["train"]
+    labelled = LabelledSplit(train_tokens, labels).rows(learnt)
+    taken = torch.cat([learnt, torch.arange(len(labels), len(labels) + (0 if transfer is None else len(transfer)))])
+    if transfer is not None:
+        labels = torch.cat([labels, torch.full((len(transfer),), NO_LABEL)])
+        train_tokens = train_tokens.joined(transfer)
+    teacher = None if teacher_logits is None else torch.tensor(teacher_logits)
+    return TrainingData(
+        train=LabelledSplit(train_tokens, labels, teacher).rows(taken),
+        selection=LabelledSplit(tokens["selection"], torch.tensor(task.selection.labels)),
+        diagnostic=labelled.first(diagnostic_rows),
+        num_classes=len(task.label_names),
+        metrics=task.metrics,
+    )

@@ -1,0 +1,131 @@
+"""One run from a prepared task to saved results: what the training stages share."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+
+from src.core.method.objectives import Outputs
+from src.core.training.checkpoints import checkpoints_of, run_key
+from src.core.training.environment import environment, start
+from src.core.training.inference import predict
+from src.core.training.loading import check_fit, prepare_run, splits_to_predict
+from src.core.training.train import TrainingResult, train
+from src.data.prepared import PreparedTask
+from src.errors import UserError, first_line
+from src.files import write_json
+from src.params import RunSettings
+from src.runs import TIMING_FOLDER, RunName, RunResult, logits_table, save_run
+
+
+def run_training(
+    run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits: np.ndarray | None = None
+) -> None:
+    """Train one model, or go on from its last checkpoint, and save what it leaves (see `src.runs`).
+
+    Args:
+        teacher_logits: (N, C) for the N train rows and, where the objective wants them, the transfer rows after them.
+
+    Raises:
+        UserError: the settings do not fit the task, the loss is not finite, or memory or disk are full.
+        Stopped: a signal came.
+    """
+    lap = _stopwatch()
+    accelerator = start(settings.runtime)
+    accelerator.print(f"{run}: {len(task.train)} train rows, {settings.training.epochs} epochs", flush=True)
+    check_fit(run, task, settings, accelerator.num_processes)
+    with _explained(run):
+        prepared = prepare_run(run, task, settings, teacher_logits)
+        description = run_metadata(run, settings, accelerator)
+        key = run_key(
+            [description, task.metrics, task.label_names, settings.runtime.diagnostic_rows], prepared.tensors()
+        )
+        with checkpoints_of(run, key, settings.checkpoints, accelerator) as checkpoints:
+            load_seconds = lap()
+            result = train(
+                prepared.model, settings.objective, prepared.data, settings.training, run.seed, accelerator, checkpoints
+            )
+            train_seconds = lap()
+            outputs = {
+                split: predict(prepared.model, prepared.tokens[split], accelerator)
+                for split in splits_to_predict(run, task)
+            }
+            if accelerator.is_main_process:
+                left = run_result(description, result, outputs, task, settings.runtime.feature_rows)
+                save_run(run.folder(), left, prepared.savers() if settings.runtime.keep_weights else ())
+    if accelerator.is_main_process:
+        seconds = {"load_seconds": load_seconds, "train_seconds": train_seconds, "predict_seconds": lap()}
+        write_timing(run, result, len(prepared.data.train.labels), seconds)
+    accelerator.end_training()
+
+
+@contextmanager
+def _explained(run: RunName) -> Iterator[None]:
+    """Turn a loss that is not finite, and too little memory, into a UserError with advice."""
+    try:
+        yield
+    except FloatingPointError as error:
+        allowed = "lower lr, cmi_weight or separation_weight of this arm in params.yaml"
+        raise UserError(run, str(error), allowed) from None
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch has no error of its own for this.
+        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate memory" not in str(error):
+            raise
+        allowed = "lower batch_size or max_length in params.yaml, set precision to bf16, or take a smaller model"
+        raise UserError(run, f"out of memory ({first_line(error)})", allowed) from None
+
+
+def run_metadata(run: RunName, settings: RunSettings, accelerator: Accelerator) -> dict[str, Any]:
+    """What fixes a run, as plain values. Nothing in it changes from one equal run to the next."""
+    return {
+        "run": {"task": run.task, "role": run.role, "arm": run.arm, "seed": run.seed},
+        "model": settings.model.model_dump(),
+        "objective": settings.objective.model_dump(),
+        "training": settings.training.model_dump(),
+        "environment": environment(accelerator, settings.runtime),
+    }
+
+
+def run_result(
+    description: dict[str, Any],
+    result: TrainingResult,
+    outputs: dict[str, Outputs],
+    task: PreparedTask,
+    feature_rows: int,
+) -> RunResult:
+    """Everything a run leaves but its weights."""
+    row_ids = {split: getattr(task, split).row_ids for split in outputs}
+    end = {"best_epoch": result.best_epoch, "epochs": len(result.history), "steps": result.steps}
+    return RunResult(
+        record=description | end,
+        history=pd.DataFrame(result.history),
+        logits=logits_table({split: values.logits.numpy() for split, values in outputs.items()}, row_ids),
+        features={split: outputs[split].features[:feature_rows].numpy().copy() for split in ("selection", "test")},
+    )
+
+
+def write_timing(run: RunName, result: TrainingResult, train_rows: int, seconds: dict[str, float]) -> None:
+    """Seconds of a run's parts, and train rows a second; of what was done since a checkpoint, where it resumed.
+
+    The rate has the evaluation after each epoch in it.
+    """
+    rows = train_rows * len(result.history) * (1 - result.resumed_at / result.steps)
+    rate = {"rows_per_second": rows / seconds["train_seconds"]}
+    content = {name: round(value, 3) for name, value in (seconds | rate).items()}
+    write_json(run.folder(TIMING_FOLDER).with_suffix(".json"), content | {"resumed_at_step": result.resumed_at})
+
+
+def _stopwatch() -> Callable[[], float]:
+    """A stopwatch: each call gives the seconds since the one before."""
+    times = [time.perf_counter()]
+
+    def lap() -> float:
+        times.append(time.perf_counter())
+        return times[-1] - times[-2]
+
+    return lap
