@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help setup repro statistics study test test-slow faults models bench gpu ray intervals page lint format pins clean
+.PHONY: help params setup repro statistics study test test-slow faults models bench gpu ray intervals page lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -74,8 +74,11 @@ intervals: setup ## simulate studies: how often the intervals hold the truth; pr
 page: setup ## write .dvc/page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.dvc_page
 
-lint: setup ## check style
-	@$(RUN) ruff check . && ruff format --check .
+lint: setup ## check style, and that what is generated from the code is fresh
+	@$(RUN) ruff check . && ruff format --check . && python -m src.params.reference --check
+
+params: setup ## write docs/params.md and params.schema.json from src/params
+	@$(RUN) python -m src.params.reference
 
 format: setup ## mend style
 	@$(RUN) ruff check --fix . && ruff format .

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from src.errors import UserError
 from src.params import Params, load_params, read_yaml
 from src.study.dvc_experiment import study_arguments
-from src.study.overrides import study_params
+from src.study.overrides import study_content, study_params
 from tests.conftest import REPOSITORY, params_content
 from tests.repository import run, start
 
@@ -297,3 +299,40 @@ def test_a_command_ends_without_a_word_where_nobody_reads_on(command):
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 141
+
+
+SCHEMA = json.loads((REPOSITORY / "params.schema.json").read_text())
+
+
+@pytest.mark.parametrize("study", ["default", *sorted(path.stem for path in (REPOSITORY / "studies").glob("*.yaml"))])
+def test_editors_are_told_that_our_own_files_are_right(study, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    jsonschema.validate(study_content(study), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("finetune.training.lrr", 1e-4), ("objective.space", "classes"), ("runtime.threads", 0), ("seeds", 3)],
+)
+def test_editors_are_told_what_is_wrong(key, value):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(changed(key, value), SCHEMA)
+
+
+def test_every_key_is_described():
+    undescribed = [line for line in (REPOSITORY / "docs/params.md").read_text().splitlines() if line.endswith("|  |")]
+    assert undescribed == []
+
+
+def test_a_stale_page_of_params_is_told(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/params.md").write_text("# Every key\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "src.params.reference", "--check"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: docs/params.md: is not what src/params says; run `make params`\n"

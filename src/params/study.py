@@ -45,8 +45,11 @@ class Pair(Section):
     """Two arms or families to compare besides the arms that are compared anyway."""
 
     role: Role
+    """Whether arms of teachers or of students."""
     arm: str
+    """An arm or a family."""
     against: str
+    """What it is compared with."""
 
     @model_validator(mode="after")
     def _are_two(self) -> "Pair":
@@ -59,7 +62,9 @@ class Families(Section):
     """Arms that are trials of one idea, by role; on each task one of them stands for the family."""
 
     teacher: dict[FamilyName, Trials] = Field(default_factory=dict)
+    """By family: its arms among the teachers."""
     student: dict[FamilyName, Trials] = Field(default_factory=dict)
+    """By family: its arms among the students, such as kd-cmi_max."""
 
     def of(self, role: Role) -> dict[str, list[str]]:
         """The families of a role: the trials of each."""
@@ -77,12 +82,19 @@ class Claim(Section):
     """
 
     statement: Annotated[str, Field(min_length=1)]
+    """The claim in words."""
     role: Role
+    """Whether it is of teachers or of students."""
     family: str
+    """A family, or an arm."""
     against: str
+    """What the family is compared with."""
     direction: Literal["higher", "lower"]
+    """Whether higher or lower values are claimed."""
     metric: ClaimMetric | None = None
+    """null: each task's first one."""
     worthwhile: Positive
+    """The smallest difference worth having, in the metric's unit."""
 
     @model_validator(mode="after")
     def _are_two(self) -> "Claim":
@@ -95,18 +107,26 @@ class EvaluateSection(Section):
     """How arms are measured and compared."""
 
     baseline: ArmName
+    """The teacher arm that the others are compared with."""
     families: Families = Field(default_factory=Families)
+    """Arms that are trials of one idea; on each task the best one on selection stands for them all."""
     pairs: list[Pair] = Field(default_factory=list)
+    """More comparisons."""
     claims: dict[ArmName, Claim] = Field(default_factory=dict)
+    """By name: what the study is asked, judged by docs/protocol.md."""
     ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]
+    """Bins of the expected calibration error."""
     confidence: Share
+    """Of all intervals."""
 
 
 class MoreSeeds(Section):
     """Tasks that run more seeds, and which; both are empty or neither is."""
 
     tasks: list[TaskName]
+    """Names from task_settings."""
     seeds: list[Seed]
+    """What these tasks run beside the seeds of all."""
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> "MoreSeeds":
@@ -119,20 +139,35 @@ class Params(Section):
     """The whole of params.yaml."""
 
     study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST_NAME)]
+    """Results go to metrics/<study>/ and plots/<study>/."""
     tasks: Annotated[list[TaskName], Field(min_length=1)]
+    """Tasks that run: names from task_settings."""
     seeds: Annotated[list[Seed], Field(min_length=1)]
+    """Arms of one seed are paired: same head, batches and dropout masks."""
     more_seeds: MoreSeeds
+    """Small tests are noisy, and small tasks cost little: these run more seeds."""
     models: Models
+    """Pre-trained models."""
     runtime: Runtime
+    """How runs execute and what they keep."""
     checkpoints: CheckpointSettings
+    """No result depends on these: changing them makes no finished run stale."""
     objective: ObjectiveDefaults
+    """Defaults of every arm and recipe, which may override any of them."""
     finetune: ArmsSection
+    """Teachers."""
     student: ArmsSection
+    """Students; the training is that of distilled ones too."""
     distill: DistillSection
+    """Students that learn from teachers."""
     evaluate: EvaluateSection
+    """How arms are measured and compared."""
     splits: Splits
+    """How rows are split."""
     glue: Glue
+    """Where the tasks of source glue come from."""
     task_settings: dict[TaskName, TaskSettings]
+    """By name: the tasks."""
 
     def task(self, name: str) -> TaskSettings:
         """The settings of one task."""

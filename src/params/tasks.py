@@ -12,16 +12,24 @@ class Splits(Section):
     """The seed and the shares of the cuts."""
 
     seed: Seed
+    """Of the cuts, the same for every run."""
     selection: Share
+    """Share of the labelled train rows kept for choosing epochs and settings."""
     test: Share
+    """Share of all rows, for data without a labelled test split of its own."""
 
 
 class Glue(Section):
     """Where the glue-* tasks come from: a hub data set at a revision, or a local folder."""
 
     repository: str
+    """Id of the data set on the hub."""
     revision: Commit
+    """Its full commit hash."""
     folder: str | None = None
+    """A local folder of <part>/<split>.jsonl[.gz], .parquet, .csv or .tsv instead of the hub; a relative path
+    begins at the repository.
+    """
 
 
 class MaxRows(Section):
@@ -31,9 +39,13 @@ class MaxRows(Section):
     """
 
     train: Count | None = None
+    """Null: all rows."""
     selection: Count | None = None
+    """Null: all rows."""
     test: Count | None = None
+    """Null: all rows."""
     transfer: CountOrZero = 0
+    """Of the rows that train leaves, without their labels."""
 
 
 class AlsoTest(Section):
@@ -43,16 +55,27 @@ class AlsoTest(Section):
     """
 
     name: ArmName
+    """Goes before its metrics, as in chaosnli_accuracy."""
     source: Literal["folder", "hub"]
+    """As of a task."""
     path: str
+    """As of a task."""
     split: str
+    """The split to read."""
     part: str | None = None
+    """As of a task."""
     revision: Commit | None = None
+    """As of a task."""
     text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
+    """Null: the task's own."""
     label: str = "label"
+    """As of a task."""
     human: list[str] | None = None
+    """As of a task."""
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
+    """As of a task."""
     quoting: Annotated[bool, Field(strict=True)] | None = None
+    """As of a task."""
 
     @model_validator(mode="after")
     def _revision_belongs_to_the_hub(self) -> "AlsoTest":
@@ -78,24 +101,45 @@ class TaskSettings(Section):
     """
 
     source: Literal["vader", "glue", "hub", "folder"]
+    """vader and glue know their data sets; hub and folder take any data with one or two columns of text."""
     metrics: Annotated[list[Metric], Field(min_length=1)]
+    """The first one chooses the epoch."""
     max_rows: MaxRows = MaxRows()
+    """The most rows of each split."""
     part: str | None = None
+    """vader: movie, tweets, nyt or amazon; glue: the hub's name of the task, or a folder in glue.folder; hub: the
+    configuration.
+    """
     path: str | None = None
+    """hub: its id; folder: where its files lie, from the repository. ~ is your home folder."""
     revision: Commit | None = None
+    """Of the hub: the full commit hash."""
     text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
+    """Columns of the one or two texts."""
     label: str = "label"
+    """Column of the label."""
     human: list[str] | None = None
+    """Columns of votes or shares, one per label in their order; train may lack them, test may not."""
     labels: Annotated[list[LabelName], Field(min_length=2)] | None = None
+    """Names of the labels in order; numbers in the data are their places, from 0."""
     train_split: str = "train"
+    """Split that train and selection are cut from."""
     test_split: str | None = "validation"
+    """Labelled split that serves as test; null: test is cut from train."""
     transfer_file: str | None = None
+    """A local file of more texts without labels, in the columns of text."""
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
+    """Rows of these labels are left out; null: rows without a label."""
     quoting: Annotated[bool, Field(strict=True)] | None = None
+    """Whether quotes of a .tsv or .csv file enclose fields; null: found out, or refused."""
     test_overlap: Literal["keep", "drop"] = "keep"
+    """What becomes of train rows with a text of test."""
     also_test: AlsoTest | None = None
+    """A second labelled test set, which the runs predict too."""
     training: TaskTraining = TaskTraining()
+    """What differs from the training of finetune and student."""
     arms: TaskArms = TaskArms()
+    """What differs from their arms and from the recipes."""
 
     @field_validator("metrics", "text")
     @classmethod

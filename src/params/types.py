@@ -80,4 +80,4 @@ KdLoss = Literal["kl", "logit_std", "dist"]
 class Section(BaseModel):
     """A part of params.yaml: immutable, closed to unknown keys, and of values that have their type already."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
