@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> Any:
     Raises:
         UserError: it is missing, not YAML, or gives a key twice.
     """
-    allowed = "see the params table in README.md"
+    allowed = "see docs/params.md"
     try:
         return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -122,7 +122,7 @@ def _readable(path: Path, error: ValidationError) -> UserError:
     if first["type"] == "extra_forbidden":
         return UserError(f"{path}: {key}", "unknown key", f"allowed: {_siblings(first['loc'])}{more}")
     if first["type"] == "missing":
-        return UserError(f"{path}: {key}", "missing", f"add it; README.md lists every key{more}")
+        return UserError(f"{path}: {key}", "missing", f"add it; docs/params.md lists every key{more}")
     message = re.sub("^(Input|String) should", "it should", first["msg"].removeprefix("Value error, "))
     return UserError(f"{path}: {key}", f"not acceptable (got {_shown(first['input'])})", f"{message}{more}")
 
