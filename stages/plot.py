@@ -6,7 +6,7 @@ from src.errors import stage
 from src.files import new_folder
 from src.params import Params, load_params
 from src.study.claims_figure import draw_claims
-from src.study.figures import draw_task
+from src.study.figures import TaskResults, draw_task
 from src.study.plot_data import write_plot_data
 from src.study.report import load_results, write_report
 
@@ -21,9 +21,9 @@ def plot(params: Params) -> None:
         write_report(folder / "report.html", results)
         draw_claims(results.claims, folder / "claims.png")
         for task, records in results.records.items():
-            own = [table[table["task"] == task] for table in (results.arms, results.runs)]
-            draw_task(records, *own, params.evaluate.ece_bins, folder)
-            write_plot_data(records, *own, params.evaluate.ece_bins, folder / "data")
+            arms, runs = (table[table["task"] == task] for table in (results.arms, results.runs))
+            draw_task(TaskResults(records, arms, runs, params.evaluate.ece_bins), folder)
+            write_plot_data(records, arms, runs, params.evaluate.ece_bins, folder / "data")
 
     print(f"report and figures in {PLOTS_FOLDER / params.study}")
 

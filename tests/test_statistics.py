@@ -1,6 +1,7 @@
 """Scores against scikit-learn, their values per row, and the tests over seeds against known values."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,8 @@ from src.core.method.cmi import measure
 from src.core.metrics import CLASS_SCORES, class_counts, reliability, task_scores
 from src.errors import UserError
 from src.params import Params
+from src.params.types import Metric
+from src.study.figures import NAMES
 from src.study.statistics import PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
 from src.study.summary import over_tasks_table
 
@@ -24,6 +27,11 @@ SKLEARN = {
     "macro_f1": lambda labels, predictions: sklearn_metrics.f1_score(labels, predictions, average="macro"),
     "matthews": sklearn_metrics.matthews_corrcoef,
 }
+
+
+def test_every_metric_has_its_score_and_its_name_in_figures():
+    assert set(get_args(Metric)) == set(CLASS_SCORES) == set(SKLEARN)
+    assert set(get_args(Metric)) < set(NAMES)
 
 
 def rows(seed: int = 0, count: int = 80, classes: int = 3) -> PredictedRows:

@@ -1,0 +1,65 @@
+"""What figures are made of: panels, legends, colours and names that find room."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label starts no formula
+
+# Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.
+COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
+LONGEST_SHOWN = 20  # characters of a name
+
+
+def panels(rows: int, columns: int, width: float, height: float, **options) -> tuple[Figure, np.ndarray]:
+    """A figure of panels, each of this size in inches, and its axes (rows, columns)."""
+    return plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows + 0.3), squeeze=False, layout="constrained", **options
+    )
+
+
+def grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Panels in rows of up to four; the axes left over are hidden."""
+    columns = min(4, count)
+    figure, axes = panels(-(-count // columns), columns, width, height)
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat)
+
+
+def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, fontsize: int = 8) -> None:
+    """A legend in the axis or to the right of it.
+
+    Its entries are given, because matplotlib leaves out artists whose own label starts with an underscore.
+    """
+    names, artists = zip(*entries, strict=True)
+    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}
+    axis.legend(artists, names, frameon=False, fontsize=fontsize, **place)
+
+
+def shortened(name: str) -> str:
+    """A long name without its middle: names of arms often differ at the end only."""
+    half = LONGEST_SHOWN // 2
+    return name if len(name) <= LONGEST_SHOWN else f"{name[: half - 1]}…{name[-half:]}"
+
+
+def arms_of_table(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every (role, arm) of a table, in its order."""
+    return list(dict.fromkeys(zip(table["role"], table["arm"], strict=True)))
+
+
+def colours_of_arms(table: pd.DataFrame) -> dict[tuple[str, str], str]:
+    """A colour for every (role, arm): a student has that of the teacher arm it learnt from."""
+    origins = {arm: arm.rpartition("-")[2] for arm in table["arm"]}
+    order = list(dict.fromkeys(origins.values()))
+    return {
+        (role, arm): COLOURS[order.index(origins[arm]) % len(COLOURS)]
+        for role, arm in zip(table["role"], table["arm"], strict=True)
+    }
