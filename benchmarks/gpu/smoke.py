@@ -15,6 +15,7 @@ import numpy as np
 
 from benchmarks.gpu.made import made_task, run_settings, save_model, small_shapes
 from benchmarks.gpu.parts import started
+from src.core.method.losses import KD_LOSSES
 from src.core.training.run import run_training
 from src.files import read_csv
 from src.runs import RunName
@@ -35,8 +36,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "mse": {"label_loss": "mse"},
     "confidence penalty": {"confidence_penalty": 0.1},
     "kd": KD,
-    "kd, logit_std": KD | {"kd_loss": "logit_std"},
-    "kd, dist": KD | {"kd_loss": "dist"},
+    **{f"kd, {name}": KD | {"kd_loss": name} for name in KD_LOSSES if name != "kl"},
     "kd, transfer": KD | {"transfer": True},
 }
 FEW = ("ce", "cmi_max", "kd")  # on shapes other than BERT's

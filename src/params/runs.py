@@ -141,7 +141,7 @@ class Objective(ObjectiveDefaults):
     temperature: Temperature = 1.0
     """Softens both models in distillation, up to 1e5."""
     kd_loss: KdLoss = "kl"
-    """Distance between student and teacher."""
+    """Distance between student and teacher: docs/method.md."""
     transfer: bool = False
     """true: learn from the task's unlabelled transfer rows too."""
 
