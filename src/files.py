@@ -93,7 +93,7 @@ def write_parquet(target: Path, table: pd.DataFrame) -> None:
 
     Floats are split into streams of their bytes: logits take a third less than as dictionaries.
     """
-    floats = [name for name, kind in table.dtypes.items() if kind.kind == "f"]
+    floats = list(table.select_dtypes("floating"))
     encoding = {
         "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
         "use_dictionary": [name for name in table if name not in floats],

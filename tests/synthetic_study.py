@@ -1,7 +1,6 @@
 """A finished study without training: prepared labels, and runs with random outputs that lean to the right label."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +66,7 @@ def make_runs(
     generator = generator or np.random.default_rng(0)
     classes = 1 + max(int(split["label"].max()) for split in splits.values())
     for name in runs_of_task(params, task):
-        result = _run(classes, splits, epochs, width, generator)
-        features = {split: rows[:feature_rows] for split, rows in result.features.items()}
-        save_run(name.folder(), replace(result, features=features))
+        save_run(name.folder(), _run(classes, splits, epochs, (feature_rows, width), generator))
 
 
 def _labelled(labels: np.ndarray) -> pd.DataFrame:
@@ -90,13 +87,18 @@ def _facts(truth: pd.Series, labels: list[str]) -> dict[str, Any]:
 
 
 def _run(
-    classes: int, splits: Mapping[str, pd.DataFrame], epochs: int, width: int, generator: np.random.Generator
+    classes: int,
+    splits: Mapping[str, pd.DataFrame],
+    epochs: int,
+    features_kept: tuple[int, int],
+    generator: np.random.Generator,
 ) -> RunResult:
+    feature_rows, width = features_kept
     logits, features = {}, {}
     for split, rows in splits.items():
         noise = generator.standard_normal((len(rows), classes), np.float32)
         logits[split] = noise + 3 * np.eye(classes, dtype=np.float32)[rows["label"]]
-        features[split] = generator.standard_normal((len(rows), width), np.float32)
+        features[split] = generator.standard_normal((len(rows), width), np.float32)[:feature_rows]
     history = pd.DataFrame({"epoch": range(1, epochs + 1)} | {key: generator.random(epochs) for key in HISTORY})
     return RunResult(
         record={"best_epoch": epochs, "epochs": epochs, "steps": epochs, "environment": {"device": "none"}},

@@ -9,21 +9,19 @@ line.
 import argparse
 import json
 import re
-import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
-
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic.fields import FieldInfo
+from typing import Any
 
 from src.errors import UserError, stage
 from src.files import new_file
 from src.params.study import Params
-from src.params.types import Section
 
+Schema = dict[str, Any]
+Told = dict[tuple[str, str | None], str]
 PAGE, SCHEMA = Path("docs/params.md"), Path("params.schema.json")
-COMPARED = {Ge: ("ge", ">="), Gt: ("gt", ">"), Le: ("le", "<="), Lt: ("lt", "<")}
+KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
+SIGNS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 MOST_SHOWN = 2**30  # larger bounds are those of the libraries, and of no interest to a reader
 HEAD = """# Every key of params.yaml
@@ -41,7 +39,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing, and fail where a file is stale")
     check = parser.parse_args().check
 
-    for path, content in ((PAGE, page()), (SCHEMA, schema())):
+    for path, content in ((PAGE, page()), (SCHEMA, json.dumps(schema(), indent=1) + "\n")):
         if check and (not path.is_file() or path.read_text(encoding="utf-8") != content):
             raise UserError(path, "is not what src/params says", "run `make params`")
         if not check:
@@ -49,10 +47,18 @@ def main() -> None:
                 draft.write_text(content, encoding="utf-8")
 
 
-def schema() -> str:
+def page() -> str:
+    """A table for each section of params.yaml, a line a key."""
+    content, parts, told = schema(), [HEAD], {}
+    for key in content["properties"]:
+        rows = "\n".join(_rows(key, key, content, content["$defs"], told))
+        parts.append(f"## {key}\n\n| key | values | default | meaning |\n|---|---|---|---|\n{rows}\n\n")
+    return "".join(parts).rstrip() + "\n"
+
+
+def schema() -> dict[str, Any]:
     """The JSON schema of params.yaml."""
-    content = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Params.model_json_schema()
-    return json.dumps(_standard(content), indent=1) + "\n"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | _standard(Params.model_json_schema())
 
 
 def _standard(content: Any) -> Any:
@@ -65,91 +71,68 @@ def _standard(content: Any) -> Any:
     return content
 
 
-def page() -> str:
-    """A table for each section of params.yaml, a line a key."""
-    parts, told = [HEAD], {}
-    for key, field in Params.model_fields.items():
-        rows = "\n".join(_rows(key, field, told))
-        parts.append(f"## {key}\n\n| key | values | default | meaning |\n|---|---|---|---|\n{rows}\n\n")
-    return "".join(parts).rstrip() + "\n"
-
-
-def _rows(key: str, field: FieldInfo, told: dict[tuple[str, str | None], str]) -> Iterator[str]:
+def _rows(path: str, key: str, section: Schema, sections: Schema, told: Told) -> Iterator[str]:
     """Lines of a key and of those below it.
 
     Args:
+        path: of the key, from the top of the file.
+        section: the one that holds it.
+        sections: by name, all that there are.
         told: by name and description of a key, where it was told before. There it is not told again.
     """
-    section, below = _section_of(field.annotation)
-    inner = {} if section is None else section.model_fields
-    known = dict.fromkeys(told[name, one.description] for name, one in inner.items() if (name, one.description) in told)
+    below, inner = _below(section["properties"][key], sections)
+    field = {"description": inner.get("description", "")} | section["properties"][key]  # the same text stands once
+    keys = {name: (name, one.get("description")) for name, one in inner.get("properties", {}).items()}
+    known = dict.fromkeys(told[key] for key in keys.values() if key in told)
     references = f" Keys as in {', '.join(f'`{place}`' for place in known)}." if known else ""
-    yield _row(key, field, references)
-    for name, one in inner.items():
-        if (name, one.description) not in told:
-            told[name, one.description] = f"{key}{below}"
-            yield from _rows(f"{key}{below}.{name}", one, told)
+    yield _row(path, field, references)
+    for name, described in keys.items():
+        if described not in told:
+            told[described] = f"{path}{below}"
+            yield from _rows(f"{path}{below}.{name}", name, inner, sections, told)
 
 
-def _section_of(kind: Any) -> tuple[type[Section] | None, str]:
-    """The section that a type holds, if any, and what stands between a key and those of the section."""
-    if isinstance(kind, type) and issubclass(kind, Section):
-        return kind, ""
-    inner = [arg for arg in get_args(kind) if arg is not type(None)]
-    if not inner or get_origin(kind) is Literal:
-        return None, ""
-    section, below = _section_of(inner[-1])
-    return section, {dict: ".<name>", list: "[]"}.get(get_origin(kind), "") + below
+def _below(field: Schema, sections: Schema) -> tuple[str, Schema]:
+    """What stands between a key and those below it, and the section that holds these; it is empty where none are."""
+    match field:
+        case {"$ref": name}:
+            return "", sections[name.rpartition("/")[2]]
+        case {"anyOf": [first, *_]}:
+            return _below(first, sections)
+        case {"items": inner}:
+            below, section = _below(inner, sections)
+            return f"[]{below}", section
+        case {"patternProperties": inner}:
+            below, section = _below(next(iter(inner.values())), sections)
+            return f".<name>{below}", section
+    return "", {}
 
 
-def _row(key: str, field: FieldInfo, references: str) -> str:
-    default = "" if field.is_required() else _shown(field.get_default(call_default_factory=True))
-    meaning = (field.description or "").replace("<", "&lt;") + references
-    cells = f"`{key}`", _values(field.annotation, field.metadata), default, meaning
+def _row(path: str, field: Schema, references: str) -> str:
+    default = field.get("default", {})
+    shown = "" if isinstance(default, dict | list) else f"`{json.dumps(default)}`"
+    meaning = field["description"].replace("<", "&lt;") + references
+    cells = f"`{path}`", _values(field), shown, meaning
     return "| " + " | ".join(re.sub(r"\s+", " ", cell).replace("|", r"\|") for cell in cells) + " |"
 
 
-def _shown(default: Any) -> str:
-    empty = isinstance(default, Section) or default in ([], {})
-    return "" if empty else f"`{json.dumps(default)}`"
-
-
-def _values(kind: Any, metadata: list[Any]) -> str:
+def _values(field: Schema) -> str:
     """What a key may hold, in words."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if hasattr(kind, "__metadata__"):
-        return _values(inner[0], [*kind.__metadata__, *metadata])
-    if origin in (Union, types.UnionType):
-        return " or ".join(_values(one, metadata) for one in inner if one is not type(None)) + (
-            " or null" if type(None) in inner else ""
-        )
-    if origin is Literal:
-        return ", ".join(f"`{value}`" for value in inner)
-    if origin is list:
-        return f"list of {_values(inner[0], [])}"
-    if origin is dict:
-        return "mapping"
-    if isinstance(kind, type) and issubclass(kind, Section):
-        return "mapping"
-    return _named(kind) + _range(metadata)
+    match field:
+        case {"anyOf": kinds}:
+            return " or ".join(map(_values, kinds))
+        case {"enum": values}:
+            return ", ".join(f"`{value}`" for value in values)
+        case {"items": inner}:
+            return f"list of {_values(inner)}"
+        case {"type": str(kind)} if kind in KINDS:
+            bounds = [f"{sign} {field[bound]:g}" for bound, sign in SIGNS.items() if _is_told(field.get(bound))]
+            return " ".join([KINDS[kind], ", ".join(bounds)]).rstrip()
+    return "mapping"
 
 
-def _named(kind: Any) -> str:
-    return {int: "whole number", float: "number", str: "text", bool: "true or false"}[kind]
-
-
-def _range(metadata: list[Any]) -> str:
-    found = []
-    for bound in _bounds(metadata):
-        name, sign = COMPARED[type(bound)]
-        if abs(value := getattr(bound, name)) < MOST_SHOWN:
-            found.append(f"{sign} {value:g}")
-    return f" {', '.join(found)}" if found else ""
-
-
-def _bounds(metadata: list[Any]) -> Iterator[Any]:
-    for one in metadata:
-        yield from [one] if type(one) in COMPARED else _bounds(getattr(one, "metadata", []))
+def _is_told(bound: float | None) -> bool:
+    return bound is not None and bound < MOST_SHOWN
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 import vl_convert
 
-from src.study.records import TaskRecords
+from src.study.records import TaskRecords, measured_spaces
 
 alt.data_transformers.disable_max_rows()
 
@@ -69,7 +69,7 @@ def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str
 def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
     """CMI on test against each task's primary metric, a mark a run."""
     keys = ["task", "role", "arm", "seed"]
-    spaces = {f"{space}_cmi": space for space in ("class", "feature") if f"{space}_cmi" in runs}
+    spaces = {f"{space}_cmi": space for space in measured_spaces(runs)}
     scores = pd.concat([own.assign(score=own[primary[task]]) for task, own in runs.groupby("task", sort=False)])
     rows = scores.rename(columns=spaces).melt([*keys, "score"], list(spaces.values()), "space", "CMI")
     params, shown = _menus({"task": list(primary), "space": list(spaces.values())})

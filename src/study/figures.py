@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from src.core.metrics import confusion_matrix, reliability
 from src.study.panels import COLOURS, add_legend, arms_of_table, colours_of_arms, grid, panels, shortened
-from src.study.records import TaskRecords
+from src.study.records import TaskRecords, measured_spaces
 
 NAMES = {
     "accuracy": "accuracy",
@@ -106,7 +106,7 @@ def draw_epochs(records: TaskRecords) -> Figure:
 
 def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
     """CMI in each space that has it against the primary metric; circles are teachers, triangles students."""
-    colours, spaces = colours_of_arms(runs), [space for space in ("class", "feature") if f"{space}_cmi" in runs]
+    colours, spaces = colours_of_arms(runs), measured_spaces(runs)
     figure, axes = panels(1, len(spaces), width=4.6, height=max(3.6, 0.18 * len(colours)))
     for axis, space in zip(axes.flat, spaces, strict=True):
         shown = []

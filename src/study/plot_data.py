@@ -7,7 +7,7 @@ import pandas as pd
 
 from src.core.metrics import reliability
 from src.files import write_csv
-from src.study.records import TaskRecords
+from src.study.records import TaskRecords, measured_spaces
 
 CONFUSION_ROWS = 2000  # DVC's template counts raw rows; a large test split would fill the repository
 
@@ -23,8 +23,8 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
     scores.insert(0, "run", scores["role"] + " " + scores["arm"])
     write_csv(root / f"scores/{task}.csv", scores[["run", "score", "low", "high", "n"]])
     points = runs.rename(columns={records.primary: "score"})
-    columns = ["class_cmi", "feature_cmi", "score", "role", "arm", "seed"]
-    write_csv(root / f"cmi_and_score/{task}.csv", points[[name for name in columns if name in points]])
+    columns = [*(f"{space}_cmi" for space in measured_spaces(runs)), "score", "role", "arm", "seed"]
+    write_csv(root / f"cmi_and_score/{task}.csv", points[columns])
     for (role, arm), history in records.history.groupby(["role", "arm"], sort=False):
         write_csv(root / f"epochs/{task}-{role}-{arm}.csv", _epochs(history, records.primary))
     names = np.array(records.label_names)

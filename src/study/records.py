@@ -94,6 +94,11 @@ class TaskRecords:
         return {name: (np.tile(labels, len(parts)), np.concatenate(parts)) for name, parts in seeds.items()}
 
 
+def measured_spaces(runs: pd.DataFrame) -> list[str]:
+    """The spaces in which the runs of a table have CMI on test: not in feature space where no features were kept."""
+    return [space for space in ("class", "feature") if f"{space}_cmi" in runs]
+
+
 def records_folder(study: str, task: str) -> Path:
     """Where the records of a task lie."""
     return METRICS_FOLDER / study / "records" / task
