@@ -74,8 +74,8 @@ intervals: setup ## simulate studies: how often the intervals hold the truth; pr
 page: setup ## write .dvc/page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.dvc_page
 
-lint: setup ## check style, and that what is generated from the code is fresh
-	@$(RUN) ruff check . && ruff format --check . && python -m src.params.reference --check
+lint: setup ## check style and types, and that what is generated from the code is fresh
+	@$(RUN) ruff check . && ruff format --check . && ty check src stages benchmarks && python -m src.params.reference --check
 
 params: setup ## write docs/params.md and params.schema.json from src/params
 	@$(RUN) python -m src.params.reference

@@ -48,7 +48,7 @@ def tokenising_seconds(run: Ready, task: PreparedTask) -> float:
     """Tokenising all splits once."""
     began = time.perf_counter()
     for split in SPLITS:
-        encode(getattr(task, split).texts, run.loaded.tokenizer, run.settings.training.max_length)
+        encode(task.splits[split].texts, run.loaded.tokenizer, run.settings.training.max_length)
     return time.perf_counter() - began
 
 

@@ -9,12 +9,13 @@ of its own; a last figure has it in, spread over the student's epochs. All take 
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.figures import Figure, median_figure
 from benchmarks.ours import Ready, epoch_rate, now, ready, timed_steps, warmed_up
@@ -23,7 +24,7 @@ from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
 from src.core.method.objectives import Batch
 from src.core.models.classifier import Classifier
-from src.core.training.batches import LabelledSplit
+from src.core.training.batches import LabelledTokens
 from src.core.training.inference import predict
 from src.data.prepared import PreparedTask
 from src.files import write_parquet
@@ -34,14 +35,16 @@ AHEAD = 1.6
 
 
 @dataclass(frozen=True)
-class TaughtOnline(LabelledSplit):
+class TaughtOnline(LabelledTokens):
     """A train split whose teacher speaks when a batch is made."""
 
-    teacher: Classifier | None = None
+    teacher: Classifier = field(kw_only=True)
 
-    def batch(self, *arguments: object) -> tuple[dict[str, torch.Tensor], Batch]:
+    def batch(
+        self, rows: Tensor, process: int, processes: int, progress: float, device: torch.device
+    ) -> tuple[dict[str, Tensor], Batch]:
         """The batch with what the teacher says of it."""
-        inputs, batch = super().batch(*arguments)
+        inputs, batch = super().batch(rows, process, processes, progress, device)
         with torch.no_grad():
             return inputs, replace(batch, teacher_logits=self.teacher(**inputs).logits)
 

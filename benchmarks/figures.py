@@ -32,9 +32,11 @@ class Figure:
     @property
     def met(self) -> bool | None:
         """Whether the goal is met; None without a goal or a value."""
-        if self.value is None or (self.at_least is None and self.at_most is None):
+        if self.value is None:
             return None
-        return self.value >= self.at_least if self.at_least is not None else self.value <= self.at_most
+        if self.at_least is not None:
+            return self.value >= self.at_least
+        return None if self.at_most is None else self.value <= self.at_most
 
     @property
     def goal(self) -> str:
@@ -50,7 +52,7 @@ def median_figure(name: str, rounds: Iterable[float], unit: str, **more: Any) ->
     return Figure(name, median(rounds), unit, rounds=rounds, **more)
 
 
-def skipped(name: str, unit: str, why: str, **goal: float) -> Figure:
+def skipped(name: str, unit: str, why: str, **goal: Any) -> Figure:
     """A figure that could not be measured here."""
     return Figure(name, None, unit, note=why, **goal)
 

@@ -15,6 +15,6 @@ def stop(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    Phase._step = stop
+    Phase._step = stop  # ty: ignore[invalid-assignment]
     name, sys.argv = sys.argv[1], sys.argv[1:]
     runpy.run_module(name, run_name="__main__", alter_sys=True)

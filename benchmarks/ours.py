@@ -18,10 +18,10 @@ from torch import Tensor
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.environment import start
 from src.core.training.loading import PreparedRun, prepare_run
-from src.core.training.phase import Phase
+from src.core.training.phase import Phase, Setup
 from src.core.training.train import train
 from src.data.prepared import PreparedTask
-from src.params import RunSettings, Training
+from src.params import Role, RunSettings, Training
 from src.runs import RunName
 
 real_step = Phase._step
@@ -46,7 +46,7 @@ class Ready:
 
 
 def ready(
-    task: PreparedTask, settings: RunSettings, role: str = "teacher", teacher_logits: np.ndarray | None = None
+    task: PreparedTask, settings: RunSettings, role: Role = "teacher", teacher_logits: np.ndarray | None = None
 ) -> Ready:
     """Load a run as the stages do. Steps between loading and training belong in here too."""
     accelerator = start(settings.runtime)
@@ -60,7 +60,8 @@ def train_with(
     """Train with `step` in place of each training step, until it raises `Enough`."""
     training = run.training if epochs is None else run.training.model_copy(update={"epochs": epochs})
     with mock.patch.object(Phase, "_step", step), suppress(Enough):
-        train(run.loaded.model, run.settings.objective, run.loaded.data, training, 0, run.accelerator, checkpoints)
+        setup = Setup(run.loaded.model, run.loaded.data, 0, run.accelerator)
+        train(setup, run.settings.objective, training, checkpoints)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -61,15 +61,17 @@ class OnlineTeacher(Trainer):
 
     def __init__(self, teacher: PreTrainedModel, objective: Objective, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.teacher, self.objective = teacher.eval(), objective
+        self.teacher, self.recipe = teacher.eval(), objective  # Trainer has an `objective` of its own
 
-    def compute_loss(self, model: PreTrainedModel, inputs: dict[str, Tensor], *_: Any, **__: Any) -> Tensor:
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Tensor | Any], return_outputs: bool = False, *_: Any, **__: Any
+    ) -> Any:
         """The loss of distillation (docs/method.md)."""
-        labels, alpha = inputs.pop("labels"), self.objective.alpha
+        labels, alpha = inputs.pop("labels"), self.recipe.alpha
         with torch.no_grad():
             said = self.teacher(**inputs).logits
         logits = model(**inputs).logits
-        kd = kd_kl(logits, said, self.objective.temperature).mean()
+        kd = kd_kl(logits, said, self.recipe.temperature).mean()
         return (1 - alpha) * F.cross_entropy(logits, labels) + alpha * kd
 
 
@@ -96,6 +98,7 @@ def _rate(
     if settings.runtime.threads is not None:
         torch.set_num_threads(settings.runtime.threads)
     model, tokenizer = _pretrained(task, settings.model), AutoTokenizer.from_pretrained(_model_folder(settings.model))
+    assert tokenizer is not None  # which its type allows
     rows = _encoded(task, tokenizer, settings.training.max_length, pad)
     collator = default_data_collator if pad else DataCollatorWithPadding(tokenizer)
     parts = {"model": model, "processing_class": tokenizer, "data_collator": collator}

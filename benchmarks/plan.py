@@ -15,7 +15,7 @@ from benchmarks.gpu.parts import RESULTS
 from src.arms import arms_of
 from src.errors import stage
 from src.files import read_json
-from src.params import Params, RunSettings
+from src.params import Params, Role, RunSettings
 from src.study.overrides import study_params
 
 # Rows of the GLUE tasks: train, and the labelled validation split that serves as test (MNLI: matched).
@@ -46,7 +46,8 @@ def main() -> None:
         parser.add_argument(f"--{role}-rate", type=float, help="training rows a second of one GPU")
     arguments = parser.parse_args()
     teacher_rate = arguments.teacher_rate or measured_rate()
-    rates = {"teacher": teacher_rate, "student": arguments.student_rate or FEWER_PRODUCTS * teacher_rate}
+    student_rate = arguments.student_rate or FEWER_PRODUCTS * teacher_rate
+    rates: dict[Role, float] = {"teacher": teacher_rate, "student": student_rate}
     params = study_params("glue")
     print(f"{rates['teacher']:.0f} and {rates['student']:.0f} rows a second of a teacher and of a student")
 
@@ -66,7 +67,7 @@ def measured_rate() -> float:
     return read_json(RESULTS)["speed"]["batch 32, graphs, rows/s"]
 
 
-def run_seconds(params: Params, role: str, rate: float) -> list[float]:
+def run_seconds(params: Params, role: Role, rate: float) -> list[float]:
     """How long each run of a role takes, over all tasks, arms and seeds."""
     return [
         cost(params, task, settings, role) / rate
@@ -76,7 +77,7 @@ def run_seconds(params: Params, role: str, rate: float) -> list[float]:
     ]
 
 
-def settings_of(params: Params, task: str, role: str) -> list[RunSettings]:
+def settings_of(params: Params, task: str, role: Role) -> list[RunSettings]:
     """The settings of each arm of a role on a task; a student costs the same whatever it learns from."""
     arms = arms_of(params)[role]
     return [
@@ -85,7 +86,7 @@ def settings_of(params: Params, task: str, role: str) -> list[RunSettings]:
     ]
 
 
-def cost(params: Params, task: str, settings: RunSettings, role: str) -> float:
+def cost(params: Params, task: str, settings: RunSettings, role: Role) -> float:
     """A run's work in training rows: its epochs, what is measured after each, and its predictions."""
     train, selection, test = split_rows(params, task)
     epochs = settings.training.epochs

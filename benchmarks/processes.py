@@ -7,7 +7,7 @@ which a peer must not inherit. Between its turns a contender waits and uses no C
 import io
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from functools import partial
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ Prepare = Callable[..., Callable[[], Any]]
 
 
 @contextmanager
-def contenders(prepares: Mapping[str, tuple[Any, ...]], gpu: bool = False) -> Iterator[dict[str, Callable[[], Any]]]:
+def contenders(prepares: Mapping[str, tuple[Any, ...]], gpu: bool = False) -> Generator[dict[str, Callable[[], Any]]]:
     """Start one process for each name: a module-level function with its arguments, that returns what measures.
 
     Yields what measures on request, by name, when all are ready. Without `gpu` they see none, and run in fp32.
@@ -49,7 +49,7 @@ def ratios(numerators: list[float], denominators: list[float]) -> list[float]:
 
 
 @contextmanager
-def _process(prepare: Prepare, *arguments: Any) -> Iterator[Connection]:
+def _process(prepare: Prepare, *arguments: Any) -> Generator[Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, prepare, arguments), daemon=True)

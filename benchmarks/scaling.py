@@ -79,7 +79,7 @@ def memory_figure(small: int | None, large: int | None) -> Figure:
 def scaling_source(setting: Setting) -> dict[str, Any]:
     """Task settings of SST-2, or of a folder of generated rows."""
     common = {"source": "folder", "text": ["sentence"], "labels": ["negative", "positive"], "metrics": ["accuracy"]}
-    if setting.has_glue("sst2"):
+    if setting.glue_folder is not None and setting.has_glue("sst2"):
         return common | {"path": str((setting.glue_folder / "sst2").resolve())}
     folder = setting.root / "generated"
     if not folder.is_dir():
@@ -118,7 +118,7 @@ def typical_steps(run: Ready, steps: int) -> None:
     lengths, batch_size = run.loaded.data.train.tokens.lengths, run.settings.training.batch_size
     middle = lengths.argsort(stable=True)[(len(lengths) - batch_size) // 2 :][:batch_size]
 
-    def step(phase: Phase, _: Tensor) -> None:
+    def step(phase: Phase, _rows: Tensor) -> None:
         for _ in range(steps):
             real_step(phase, middle)
         raise Enough

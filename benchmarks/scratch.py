@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from src.data.prepared import PreparedTask, Split, load_task
+from src.data.prepared import LabelledSplit, PreparedTask, load_task
 from src.params import Params, load_params
 
 REPOSITORY = Path(__file__).parent.parent
@@ -76,4 +76,4 @@ def prepared(setting: Setting, task: str, **task_settings: Any) -> PreparedTask:
 def first_rows(task: PreparedTask, rows: int) -> PreparedTask:
     """The same task with its first train rows only; prepared splits are shuffled, so they are a sample."""
     train = task.train
-    return replace(task, train=Split(train.row_ids[:rows], train.texts[:rows], train.labels[:rows]))
+    return replace(task, train=LabelledSplit(train.row_ids[:rows], train.texts[:rows], train.labels[:rows]))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -105,7 +105,7 @@ def model_folder(name: str) -> Path:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Generator[None]:
     """One process at a time makes what belongs at `path`: stages may start side by side, of several users too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock"), mode=0o666):
@@ -161,7 +161,7 @@ def _download(archive: Archive, path: Path) -> None:
 
 
 @contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
+def _scratch(folder: Path) -> Generator[Path]:
     """An empty folder of that name for the while: always the same, so that one left by a killed process goes too."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

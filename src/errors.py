@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from src.interrupts import Stopped, raise_on_signals
@@ -35,7 +35,7 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def until_nobody_reads() -> Iterator[None]:
+def until_nobody_reads() -> Generator[None]:
     """End the process without a word where what reads its output is gone, as after `| head`."""
     try:
         try:

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ class DiskFull(CannotWrite):
 
 
 @contextmanager
-def new_folder(target: Path) -> Iterator[Path]:
+def new_folder(target: Path) -> Generator[Path]:
     """Yield an empty folder that takes the place of `target` when the block ends without an error.
 
     Raises:
@@ -59,7 +59,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_file(target: Path) -> Iterator[Path]:
+def new_file(target: Path) -> Generator[Path]:
     """Yield a path whose file takes the place of `target` when the block ends without an error.
 
     Raises:
@@ -94,10 +94,8 @@ def write_parquet(target: Path, table: pd.DataFrame) -> None:
     Floats are split into streams of their bytes: logits take a third less than as dictionaries.
     """
     floats = list(table.select_dtypes("floating"))
-    encoding = {
-        "column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
-        "use_dictionary": [name for name in table if name not in floats],
-    }
+    others = [name for name in table if name not in floats]
+    encoding: dict[str, Any] = {"column_encoding": dict.fromkeys(floats, "BYTE_STREAM_SPLIT"), "use_dictionary": others}
     with new_file(target) as draft:
         table.to_parquet(draft, index=False, compression="zstd", write_page_checksum=True, **encoding)
 
@@ -191,7 +189,7 @@ def _remove_drafts(target: Path) -> None:
 @contextmanager
 def faults_named(
     target: Path, problem: str = "cannot be written", allowed: str = "a place that you may write to"
-) -> Iterator[None]:
+) -> Generator[None]:
     """Also where the fault is with a folder above or a file of a draft, `target` is what the user knows of.
 
     Raises:
@@ -223,7 +221,7 @@ def _found_no_space(error: BaseException | None) -> bool:
 
 
 @contextmanager
-def _damage_named(source: Path) -> Iterator[None]:
+def _damage_named(source: Path) -> Generator[None]:
     """A damaged file can break its reader anywhere, hence the many kinds of error."""
     try:
         yield

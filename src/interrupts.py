@@ -7,9 +7,12 @@ first (see `StopRequest`).
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, FrameType | None], Any] | int | None  # as `signal.signal` takes it
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PARENT = os.getppid()  # DVC, for a stage that it started
@@ -76,7 +79,7 @@ def _orphaned() -> bool:
 
 
 @contextmanager
-def raise_on_signals() -> Iterator[None]:
+def raise_on_signals() -> Generator[None]:
     """Have a signal raise `Stopped` wherever the block is, so that drafts of files are cleaned up."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -101,21 +104,21 @@ def exit_on_signals() -> None:
 
 
 @contextmanager
-def kept_handlers() -> Iterator[None]:
+def kept_handlers() -> Generator[None]:
     """Undo what a library does to the signals' handlers in the block."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before: dict[int, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
         _restore(before)
 
 
-def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, object]:
-    """What the handlers were. A signal that is ignored stays so: nohup means it."""
+def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, Handler]:
+    """What the handlers were. Signals that are ignored, as under nohup, are left ignored."""
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in heeded}
 
 
-def _restore(handlers: dict[int, object]) -> None:
+def _restore(handlers: dict[int, Handler]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)

@@ -7,6 +7,7 @@ compared with what they were made with; that is what `dvc repro` is for.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from src.arms import distilled_arm
@@ -21,7 +22,7 @@ from stages.finetune import finetune
 from stages.student import train_student
 
 LOGS = Path("logs/pool")
-TRAIN = {"teacher": finetune, "student": train_student, "distilled": distil}
+TRAIN: dict[str, Callable[..., None]] = {"teacher": finetune, "student": train_student, "distilled": distil}
 
 
 @stage

@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.repository import run
 
 
 @contextmanager
-def two_nodes(first: Path, second: Path) -> Iterator[str]:
+def two_nodes(first: Path, second: Path) -> Generator[str]:
     """Start them; the address of the cluster. `make ray` installs what it needs."""
     address = f"127.0.0.1:{_free_port()}"
     try:

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from src.core.models.classifier import load_classifier
 from src.core.training import checkpoints as checkpoints_module
 from src.core.training.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
+from src.core.training.phase import Setup
 from src.core.training.randomness import stream_seed
 from src.core.training.train import train
 from src.errors import UserError
@@ -63,7 +64,8 @@ def trained(source, arm: str, checkpoints: Checkpoints | None):
     objective, settings = ARMS[arm]
     model = load_classifier(source, ["negative", "positive"], 0, stream_seed(0, "head"))
     wanted = Objective(**{**BASE, **objective})
-    result = train(model, wanted, data_for(source, noise=0.2), settings, 0, Accelerator(cpu=True), checkpoints)
+    setup = Setup(model, data_for(source, noise=0.2), 0, Accelerator(cpu=True))
+    result = train(setup, wanted, settings, checkpoints)
     return result, model.state_dict()
 
 

@@ -13,14 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.data.dataset import columns_of_task, place_of_task
 from src.data.preparation import prepare_task
 from src.data.prepared import SPLITS, load_task, load_test_labels
 from src.data.published import read_split
 from src.data.splits import cap, cut, linked_groups, share_texts
+from src.data.table import LabelledText
 from src.data.vader import read_vader
 from src.errors import UserError
 from src.files import user_path
-from src.params import MaxRows, Params, TaskSettings
+from src.params import Glue, MaxRows, Params, TaskSettings
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import may_only_be_read, without_privileges
 
@@ -44,6 +46,10 @@ def test_vader_has_its_rows_and_ratings(part):
     assert np.allclose(shares.sum(axis=1), 1)
     assert (shares.argmax(axis=1) == data.rows["label"]).all()
     assert not data.rows["text_a"].str.contains("[\r\n\ufeff]").any()
+
+
+def read_task(name: str, settings: TaskSettings, glue: Glue | None, split: str) -> LabelledText:
+    return read_split(name, place_of_task(settings, glue), columns_of_task(settings), split)
 
 
 def test_vader_labels_follow_from_the_ratings():
@@ -123,7 +129,7 @@ def with_folder(folder, **settings) -> Params:
 def test_test_labels_lie_apart_from_what_training_reads(tiny_data, tmp_path):
     description = prepare_task("tiny", with_folder(tiny_data), tmp_path)
     task, labels = load_task("tiny", tmp_path), load_test_labels("tiny", tmp_path)
-    assert task.test.labels is None
+    assert vars(task.test).keys() == {"row_ids", "texts"}
     assert len(task.test) == 60
     assert task.test.row_ids == labels["row_id"].tolist()
     assert "label" not in pd.read_parquet(tmp_path / "tiny" / "splits" / "test.parquet")
@@ -148,7 +154,7 @@ def test_transfer_rows_are_what_train_leaves_without_labels(tiny_data, tmp_path)
     )
     description = prepare_task("tiny", params, tmp_path)
     task = load_task("tiny", tmp_path)
-    assert task.transfer.labels is None
+    assert vars(task.transfer).keys() == {"row_ids", "texts"}
     assert len(task.transfer) == description["transfer_rows"] == len(set(task.transfer.texts))
     splits = {text for split in (task.train, task.selection, task.test) for text in split.texts}
     assert not splits & set(task.transfer.texts)
@@ -190,7 +196,7 @@ def test_every_local_format_gives_the_same_rows(tmp_path, suffix):
         labels=["a", "b", "c"],
         metrics=["accuracy"],
     )
-    read = read_split("mine", settings, None, "train").rows
+    read = read_task("mine", settings, None, "train").rows
     assert read["text_a"].tolist() == rows["premise"].tolist()
     assert read["text_b"].tolist() == rows["hypothesis"].tolist()
     assert read["label"].tolist() == [0, 2, 1]
@@ -207,7 +213,7 @@ def read_train(folder, name: str, content: str | pd.DataFrame, **settings) -> pd
     else:
         (folder / name).write_bytes(content.encode())
     params = with_folder(folder, **settings)
-    return read_split("tiny", params.task("tiny"), params.glue, "train").rows
+    return read_task("tiny", params.task("tiny"), params.glue, "train").rows
 
 
 def column(*labels: object, suffix: str) -> str | pd.DataFrame:
@@ -324,7 +330,7 @@ def test_rows_with_a_text_of_test_are_counted(tiny_data, tmp_path):
     with_overlap(tiny_data)
     description = prepare_task("tiny", with_folder(tiny_data), tmp_path)
     task = load_task("tiny", tmp_path)
-    shared = {split: sum(text in task.test.texts for text in getattr(task, split).texts) for split in SPLITS}
+    shared = {split: sum(text in task.test.texts for text in task.splits[split].texts) for split in SPLITS}
     assert description["test_overlap"] == {"train": 46, "selection": 4, "left_out": 0}
     assert (shared["train"], shared["selection"]) == (46, 4)
 
@@ -381,7 +387,7 @@ def test_paths_may_begin_at_the_home_folder(tiny_data, tmp_path, monkeypatch):
     content["glue"]["folder"] = "~"
     content["task_settings"]["glue-sst2"]["part"] = tiny_data.name
     params = Params.model_validate(content)
-    assert len(read_split("glue-sst2", params.task("glue-sst2"), params.glue, "train").rows) == 160
+    assert len(read_task("glue-sst2", params.task("glue-sst2"), params.glue, "train").rows) == 160
 
 
 def test_one_text_of_a_pair_may_be_empty(tmp_path):
@@ -391,10 +397,10 @@ def test_one_text_of_a_pair_may_be_empty(tmp_path):
     settings = TaskSettings(
         source="folder", path=str(tmp_path), text=["a", "b"], labels=["no", "yes"], metrics=["accuracy"]
     )
-    assert len(read_split("pairs", settings, None, "train").rows) == 2
+    assert len(read_task("pairs", settings, None, "train").rows) == 2
     (tmp_path / "train.jsonl").write_text(json.dumps({"a": "", "b": " ", "label": 0}))
     with pytest.raises(UserError, match="row 0: column 'a' holds no text"):
-        read_split("pairs", settings, None, "train")
+        read_task("pairs", settings, None, "train")
 
 
 def hub_data_set(folder, names: list[str]) -> dict:
@@ -413,7 +419,7 @@ def test_a_data_set_is_read_by_the_hub_loader(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "set").mkdir()
     params = with_folder(tmp_path, **hub_data_set(tmp_path / "set", ["Negative", "Positive"]))
-    data = read_split("tiny", params.task("tiny"), params.glue, "train")
+    data = read_task("tiny", params.task("tiny"), params.glue, "train")
     assert data.rows["label"].tolist() == [row["label"] for row in labelled_texts(40, seed=5)]
 
 
@@ -421,9 +427,9 @@ def test_a_complete_cache_of_the_hub_may_only_be_read(tmp_path):
     """`datasets` locks files of its cache even to read them (its issue 7900)."""
     (tmp_path / "set").mkdir()
     settings = hub_data_set(tmp_path / "set", ["negative", "positive"])
-    lines = ["from src.params import TaskSettings", "from src.data.published import read_split"]
+    lines = ["from src.params import TaskSettings", "from tests.test_data import read_task"]
     task = f"TaskSettings(**{with_folder(tmp_path, **settings).task('tiny').model_dump()!r})"
-    lines += [f"print(read_split('tiny', {task}, None, 'train').rows['label'].sum())"]
+    lines += [f"print(read_task('tiny', {task}, None, 'train').rows['label'].sum())"]
     command = [sys.executable, "-c", "\n".join(lines)]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "HF_HOME": str(tmp_path / "cache")}
     labels = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
@@ -449,16 +455,16 @@ def test_without_the_hub_only_the_pinned_revision_is_read(tmp_path, monkeypatch,
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     params = with_folder(tmp_path, source="hub", path="owner/name", revision="0" * 40)
     if revision == "0" * 40:
-        assert len(read_split("tiny", params.task("tiny"), params.glue, "train").rows) == 40
+        assert len(read_task("tiny", params.task("tiny"), params.glue, "train").rows) == 40
     else:
         with pytest.raises(UserError, match=f"the newest in the cache is revision {revision}.*; check the network"):
-            read_split("tiny", params.task("tiny"), params.glue, "train")
+            read_task("tiny", params.task("tiny"), params.glue, "train")
 
 
 def test_labels_may_be_names(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"sentence": "a", "label": "positive"}\n')
     params = with_folder(tmp_path)
-    assert read_split("tiny", params.task("tiny"), params.glue, "train").rows["label"].tolist() == [1]
+    assert read_task("tiny", params.task("tiny"), params.glue, "train").rows["label"].tolist() == [1]
 
 
 def test_glue_reads_a_local_folder_by_part(tiny_data):
@@ -466,4 +472,4 @@ def test_glue_reads_a_local_folder_by_part(tiny_data):
     content["glue"]["folder"] = str(tiny_data.parent)
     content["task_settings"]["glue-sst2"]["part"] = tiny_data.name
     params = Params.model_validate(content)
-    assert len(read_split("glue-sst2", params.task("glue-sst2"), params.glue, "train").rows) == 160
+    assert len(read_task("glue-sst2", params.task("glue-sst2"), params.glue, "train").rows) == 160

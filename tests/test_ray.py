@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def fresh(studies, tmp_path) -> Path:
 
 
 @contextmanager
-def at_work_on_two_nodes(folder: Path) -> Iterator[tuple[subprocess.Popen, str, list[Path]]]:
+def at_work_on_two_nodes(folder: Path) -> Generator[tuple[subprocess.Popen, str, list[Path]]]:
     """A launcher, the cluster's address and its nodes' folders; both nodes, of one CPU each, have begun to train."""
     nodes = [folder.parent / name for name in ("first", "second")]
     for node in nodes:

@@ -1,6 +1,5 @@
 """Learning from a share of the train rows: which ones, and that labels and the teacher's logits go with them."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from src.core.method.objectives import NO_LABEL
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.core.training.loading import learnt_rows, training_data
-from src.data.prepared import PreparedTask, Split, load_task
+from src.data.prepared import LabelledSplit, PreparedTask, Split, load_task
 from tests.conftest import labelled_texts
 from tests.repository import tiny_study
 
@@ -34,20 +33,18 @@ def test_the_whole_is_all_rows_in_their_order():
 
 @pytest.fixture
 def task() -> PreparedTask:
-    def split(rows: int, seed: int) -> Split:
+    def split(rows: int, seed: int) -> LabelledSplit:
         texts = labelled_texts(rows, seed)
         labels = np.array([text["label"] for text in texts])
-        return Split([str(row) for row in range(rows)], [(text["sentence"],) for text in texts], labels)
+        return LabelledSplit([str(row) for row in range(rows)], [(text["sentence"],) for text in texts], labels)
 
-    transfer = dataclasses.replace(split(6, 3), labels=None)
-    return PreparedTask(
-        "tiny", ["negative", "positive"], ["accuracy"], split(20, 0), split(10, 1), split(10, 2), transfer
-    )
+    unlabelled = {name: Split(of.row_ids, of.texts) for name, of in (("test", split(10, 2)), ("transfer", split(6, 3)))}
+    return PreparedTask("tiny", ["negative", "positive"], ["accuracy"], split(20, 0), split(10, 1), unlabelled)
 
 
 def test_labels_logits_and_transfer_rows_go_with_the_rows(task, tiny_encoder):
     tokenizer = load_tokenizer(tiny_encoder)
-    tokens = {name: encode(getattr(task, name).texts, tokenizer, 16) for name in ("train", "selection", "transfer")}
+    tokens = {name: encode(task.splits[name].texts, tokenizer, 16) for name in ("train", "selection", "transfer")}
     logits = np.arange(52, dtype=np.float32).reshape(26, 2)
     learnt = torch.tensor([2, 5, 11])
     data = training_data(task, tokens, tokens["transfer"], learnt, 2, logits)

@@ -10,7 +10,8 @@ from src.core.method.objectives import NO_LABEL
 from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
-from src.core.training.batches import LabelledSplit, TrainingData
+from src.core.training.batches import LabelledTokens, TrainingData
+from src.core.training.phase import Setup
 from src.core.training.randomness import stream_seed
 from src.core.training.train import train
 from src.params import Objective, Training
@@ -33,15 +34,16 @@ def data_for(source, teacher_logits=None, noise=0.0) -> TrainingData:
     for rows, seed in ((160, 0), (60, 1)):
         texts = labelled_texts(rows, seed, noise)
         tokens = encode([(row["sentence"],) for row in texts], tokenizer, 16)
-        splits.append(LabelledSplit(tokens, torch.tensor([row["label"] for row in texts])))
-    train_split = LabelledSplit(splits[0].tokens, splits[0].labels, teacher_logits)
+        splits.append(LabelledTokens(tokens, torch.tensor([row["label"] for row in texts])))
+    train_split = LabelledTokens(splits[0].tokens, splits[0].labels, teacher_logits)
     return TrainingData(train_split, splits[1], train_split.first(40), 2, ["accuracy"])
 
 
 def trained(source, settings=SETTINGS, seed=0, teacher_logits=None, noise=0.0, **objective):
     model = load_classifier(source, ["negative", "positive"], 0, stream_seed(seed, "head"))
     wanted = Objective(**{**BASE, **objective})
-    result = train(model, wanted, data_for(source, teacher_logits, noise), settings, seed, Accelerator(cpu=True))
+    setup = Setup(model, data_for(source, teacher_logits, noise), seed, Accelerator(cpu=True))
+    result = train(setup, wanted, settings)
     return model, result
 
 
@@ -109,11 +111,11 @@ def test_a_student_learns_from_rows_without_labels(tiny_encoder):
     labels[4:] = NO_LABEL
     accuracies = []
     for rows in (4, 160):
-        split = LabelledSplit(data.train.tokens.first(rows), labels[:rows], teacher[:rows])
+        split = LabelledTokens(data.train.tokens.first(rows), labels[:rows], teacher[:rows])
         some = replace(data, train=split, diagnostic=split.first(4))
         model = load_classifier(tiny_encoder, ["negative", "positive"], 0, 0)
         wanted = Objective(**{**BASE, "alpha": 0.9, "cmi_weight": 0.1, "centroid": "epoch"})
-        result = train(model, wanted, some, SETTINGS, 0, Accelerator(cpu=True))
+        result = train(Setup(model, some, 0, Accelerator(cpu=True)), wanted, SETTINGS)
         accuracies.append(result.history[-1]["selection_accuracy"])
     assert accuracies[1] > 0.9
     assert accuracies[0] < 0.8

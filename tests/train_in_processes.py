@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from src.core.method.objectives import NO_LABEL
 from src.core.models.classifier import load_classifier
 from src.core.training.checkpoints import Checkpoints
+from src.core.training.phase import Setup
 from src.core.training.train import train
 from src.params import CheckpointSettings, ModelSource, Objective
 from tests.test_objectives import BASE
@@ -59,7 +60,7 @@ def main() -> None:
     settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2, "plain_epochs": 1})
     accelerator = Accelerator(cpu=True)
     checkpoints = KilledAfter(Path(output) / "checkpoints", int(kill_at[0])) if kill_at else None
-    result = train(model, objective, data, settings, 0, accelerator, checkpoints)
+    result = train(Setup(model, data, 0, accelerator), objective, settings, checkpoints)
     if accelerator.is_main_process:
         place = Path(output)
         save_file(

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from benchmarks.gpu.parts import REPOSITORY
-from src.data.prepared import PreparedTask, Split
+from src.data.prepared import LabelledSplit, PreparedTask, Split
 from src.params import ModelSource, RunSettings, load_params
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -33,23 +33,23 @@ def base(**changes: Any) -> BertConfig:
 
 def minilm(layers: int = 6, **changes: Any) -> BertConfig:
     """MiniLM: narrow, with few layers."""
-    sizes = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
+    sizes: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
     return base(**(sizes | {"num_hidden_layers": layers} | changes))
 
 
 def small_shapes(width: int = 128, layers: int = 4) -> dict[str, PretrainedConfig]:
     """One small model of each build, without dropout, whose masks differ between devices."""
-    common = {"vocab_size": 1000, "pad_token_id": 0}
-    bert = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **common}
-    sizes = {
+    common: dict[str, Any] = {"vocab_size": 1000, "pad_token_id": 0}
+    bert: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **common}
+    sizes: dict[str, Any] = {
         "hidden_size": width,
         "num_attention_heads": 4,
         "intermediate_size": 4 * width,
         "num_hidden_layers": layers,
     }
-    distil = {"dim": width, "n_heads": 4, "hidden_dim": 4 * width, "n_layers": layers, **common}
-    no_dropout = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
-    ends = {"bos_token_id": 2, "eos_token_id": 3}
+    distil: dict[str, Any] = {"dim": width, "n_heads": 4, "hidden_dim": 4 * width, "n_layers": layers, **common}
+    no_dropout: dict[str, Any] = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+    ends: dict[str, Any] = {"bos_token_id": 2, "eos_token_id": 3}
     return {
         "BERT": BertConfig(**bert, **sizes),
         "MiniLM": BertConfig(**bert, **sizes | {"hidden_size": 3 * width, "num_attention_heads": 12}),
@@ -91,13 +91,19 @@ def made_task(
     """A task whose rows hold between so many words of a vocabulary; `others` are the rows of selection and of test."""
     draw = np.random.default_rng(0)
 
-    def split(count: int) -> Split:
+    def split(count: int) -> LabelledSplit:
         truth = np.arange(count) % labels
-        texts = [(_text(draw, int(label), labels, words, vocabulary),) for label in truth]
-        return Split([str(number) for number in range(count)], texts, truth)
+        texts: list[tuple[str, ...]] = [(_text(draw, int(label), labels, words, vocabulary),) for label in truth]
+        return LabelledSplit([str(number) for number in range(count)], texts, truth)
 
     names = ["no", "yes", "maybe"][:labels]
-    return PreparedTask("made", names, ["accuracy"], split(rows), split(others), split(others), split(transfer))
+    train, selection, test = split(rows), split(others), split(others)
+    unlabelled = {"test": _without_labels(test), "transfer": _without_labels(split(transfer))}
+    return PreparedTask("made", names, ["accuracy"], train, selection, unlabelled)
+
+
+def _without_labels(split: LabelledSplit) -> Split:
+    return Split(split.row_ids, split.texts)
 
 
 def _text(draw: np.random.Generator, label: int, labels: int, words: tuple[int, int], vocabulary: int) -> str:

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,7 +67,7 @@ def _trainer(folder: Path, source: ModelSource, tiny: bool) -> Callable[[], None
 
 
 @contextmanager
-def _mps(root: Path) -> Iterator[None]:
+def _mps(root: Path) -> Generator[None]:
     """NVIDIA's daemon while the block runs; processes that start within share the GPU through it."""
     with tempfile.TemporaryDirectory(prefix="mps-") as pipes:  # its sockets' paths must be short
         places = {"CUDA_MPS_PIPE_DIRECTORY": pipes, "CUDA_MPS_LOG_DIRECTORY": str(root)}

@@ -46,7 +46,8 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """The largest difference of each way to run from the CPU, and every run that differs by more than it may."""
     processes = {kind: _start(root / kind.replace(" ", "-"), kind, tiny) for kind in ("cpu", *TOLERANCES)}
     found = {kind: json.loads(_output(process)) for kind, process in processes.items()}
-    truth, result = found["cpu"], {"runs": len(found["cpu"])}
+    truth = found["cpu"]
+    result: dict[str, Any] = {"runs": len(truth)}
     for kind, of_a_gpu in TOLERANCES.items():
         # CPUs differ in how they round bf16: one is 2.5e-2 off with `dist`.
         tolerance = of_a_gpu * (2 if tiny and kind.startswith("bf16") else 1)

@@ -3,62 +3,62 @@
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
+from src.data.dataset import Columns, Place
 from src.errors import UserError, first_line
 from src.files import NOT_ALLOWED, user_path
-from src.params import Glue, TaskSettings
 
 
-def read_hub(name: str, settings: TaskSettings, glue: Glue, split: str) -> tuple[str, pd.DataFrame, bool]:
-    """Where the split is from, its rows, and whether the data set names its labels.
+def read_hub(task: str, place: Place, columns: Columns, split: str) -> tuple[str, pd.DataFrame, bool]:
+    """Where the split is from, its rows, and whether the data set names its labels; `task` is for errors.
 
     Raises:
         UserError: it cannot be loaded, or its labels have other names or another order than the task's.
     """
     from datasets.exceptions import DatasetsError  # slow to import, and needed for the hub only
 
-    is_glue = settings.source == "glue"
-    repository, revision = (glue.repository, glue.revision) if is_glue else (settings.path, settings.revision)
-    place = f"{repository}/{settings.part or ''} {split}"
+    where = f"{place.name}/{place.part or ''} {split}"
     try:
-        rows, names = _load(repository, settings.part, split, revision, settings.label)
+        rows, names = _load(place, split, columns.label)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        hint = f"{'set glue.folder' if is_glue else 'use source: folder'} for a local copy"
+        hint = f"{place.local_copy} for a local copy"
         allowed = f"check the network, or {hint}"
         if getattr(error, "errno", None) in NOT_ALLOWED:
             allowed = f"set HF_HOME to a folder that you may write to, or {hint}"
-        raise UserError(f"task {name}: {place}", f"cannot be loaded ({first_line(error)})", allowed) from None
-    _check_label_names(place, names, settings.labels)
-    return place, rows, bool(names)
+        raise UserError(f"task {task}: {where}", f"cannot be loaded ({first_line(error)})", allowed) from None
+    _check_label_names(where, names, columns.labels)
+    return where, rows, bool(names)
 
 
-def _load(repository: str, part: str | None, split: str, revision: str, label: str) -> tuple[pd.DataFrame, list[str]]:
+def _load(place: Place, split: str, label: str) -> tuple[pd.DataFrame, list[str]]:
     """The rows, and the names that the data set gives its labels."""
     from datasets import Dataset, config, disable_progress_bars, load_dataset
 
     disable_progress_bars()
-    place = user_path(str(config.HF_DATASETS_CACHE), "set HOME or HF_HOME to a folder").absolute()
+    caches = user_path(str(config.HF_DATASETS_CACHE), "set HOME or HF_HOME to a folder").absolute()
 
     def load(cache: str | None = None) -> tuple[pd.DataFrame, list[str]]:
-        rows: Dataset = load_dataset(repository, part, split=split, revision=revision, cache_dir=cache)
-        _check_revision(rows.cache_files, revision)
-        return rows.to_pandas(), getattr(rows.features.get(label), "names", None) or []
+        rows = load_dataset(place.name, place.part, split=split, revision=place.revision, cache_dir=cache)
+        assert isinstance(rows, Dataset)  # a split's name gives one split
+        _check_revision(rows.cache_files, place.revision)
+        names: list[str] = getattr(rows.features.get(label), "names", None) or []
+        return pd.DataFrame(rows.to_pandas()), names
 
     try:
         return load()
     except OSError as error:
         if error.errno not in NOT_ALLOWED:
             raise
-    with _cache_of_links(place) as links:
+    with _cache_of_links(caches) as links:
         return load(links)
 
 
-def _check_revision(files: list[dict[str, str]], revision: str) -> None:
+def _check_revision(files: list[dict[str, str]], revision: str | None) -> None:
     """Without the hub `datasets` takes the newest of its cache, whatever its revision, which names the folder."""
     for found in {Path(file["filename"]).parent.name for file in files}:
         if re.fullmatch("[0-9a-f]{40}", found) and found != revision:
@@ -66,7 +66,7 @@ def _check_revision(files: list[dict[str, str]], revision: str) -> None:
 
 
 @contextmanager
-def _cache_of_links(cache: Path) -> Iterator[str]:
+def _cache_of_links(cache: Path) -> Generator[str]:
     """The cache of `datasets` as links in a folder of our own, for the while: it locks files even to read them."""
     with tempfile.TemporaryDirectory() as copy:
         for folder, _, names in os.walk(cache):

@@ -69,8 +69,9 @@ def _number(label: object, known: dict[str, int], by_name: bool) -> int | None:
     """The number of a label that is no text; None for anything that stands for no label."""
     if by_name:
         return known.get(str(label), known.get(_text(label))) if _text(label) else None
-    is_place = isinstance(label, Real) and not isinstance(label, (bool, np.bool_)) and label in known.values()
-    return int(label) if is_place else None
+    if not isinstance(label, Real) or isinstance(label, (bool, np.bool_)):
+        return None
+    return next((number for number in known.values() if number == label), None)
 
 
 def _text(label: object) -> str | None:
@@ -81,7 +82,7 @@ def _text(label: object) -> str | None:
         return ""
     if not isinstance(label, Real) or isinstance(label, (bool, np.bool_)):
         return None
-    return str(int(label)) if label == label // 1 and math.isfinite(label) else str(label)
+    return str(math.floor(label)) if label == label // 1 and math.isfinite(label) else str(label)
 
 
 def _as_number(text: str) -> str | int | float:

@@ -10,6 +10,7 @@ import io
 import json
 import re
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -138,13 +139,14 @@ def _read_separated(text: str, columns: list[str], separator: str, quoting: bool
     """A table with a header; rows of another number of fields are refused, of which pandas takes some."""
     if quoting:
         _check_quotes(text, separator)
-    how = {"sep": separator, "quoting": csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE, "keep_default_na": False}
-    header = pd.read_csv(io.StringIO(text), header=None, nrows=1, dtype=str, **how)
+    quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
+    read = partial(pd.read_csv, sep=separator, quoting=quotes, keep_default_na=False)
+    header = read(io.StringIO(text), header=None, nrows=1, dtype=str)
     names = header.iloc[0].tolist()
     if len(set(names)) < len(names):
         raise ValueError(f"its header names a column twice: {', '.join(names):.100}")
     # Without low_memory, pandas would guess the type of a column part by part.
-    raw = pd.read_csv(io.StringIO(text), dtype=dict.fromkeys(columns, str), low_memory=False, **how)
+    raw = read(io.StringIO(text), dtype=dict.fromkeys(columns, str), low_memory=False)
     if not isinstance(raw.index, pd.RangeIndex):
         raise ValueError("its rows have more fields than its header")
     return raw

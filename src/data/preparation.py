@@ -42,7 +42,7 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
     if source.test is not None:
         overlap = _overlap(splits, splits["test"])
         description["test_overlap"] = overlap | {"left_out": source.overlap_left_out}
-    if source.also_test is not None:
+    if settings.also_test is not None and source.also_test is not None:
         rows = source.also_test.rows
         facts = {"name": settings.also_test.name} | _describe(rows, label_names)
         description["also_test"] = facts | {"overlap": _overlap(splits, rows)}
@@ -69,7 +69,9 @@ def _cut(name: str, params: Params, source: Source) -> tuple[dict[str, pd.DataFr
             raise UserError(where, f"the {len(rows)} rows of {split} do not hold every label", "allow more rows")
     left = train[~train["row_id"].isin(splits["train"]["row_id"])]
     if settings.transfer_file is not None:
-        left = pd.concat([left, read_texts(user_path(settings.transfer_file), settings, list(train.columns))])
+        texts = settings.text or ["text"]
+        more = read_texts(user_path(settings.transfer_file), texts, settings.quoting, list(train.columns))
+        left = pd.concat([left, more])
     also_tested = [source.also_test.rows] if source.also_test else []
     return splits, _transfer_rows(left, [*splits.values(), *also_tested], most.transfer, shares.seed)
 

@@ -30,28 +30,50 @@ DAMAGED = "delete it and run `dvc repro`"
 
 @dataclass(frozen=True)
 class Split:
-    """The rows of one split: ids, one tuple of texts per row, and labels where they may be seen."""
+    """The rows of one split, without labels: ids, and one tuple of texts per row."""
 
     row_ids: list[str]
     texts: list[tuple[str, ...]]
-    labels: np.ndarray | None
 
     def __len__(self) -> int:
         return len(self.row_ids)
 
 
 @dataclass(frozen=True)
+class LabelledSplit(Split):
+    """A split whose labels (N,) training may see."""
+
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
 class PreparedTask:
-    """What training may know of a task: only `train` and `selection` have labels."""
+    """What training may know of a task: only `train` and `selection` have labels.
+
+    `unlabelled` are the other splits by name: test, transfer and, where the task has a second test set, also_test.
+    """
 
     name: str
     label_names: list[str]
     metrics: list[str]
-    train: Split
-    selection: Split
-    test: Split
-    transfer: Split
-    also_test: Split | None = None
+    train: LabelledSplit
+    selection: LabelledSplit
+    unlabelled: dict[str, Split]
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """All splits by name."""
+        return {"train": self.train, "selection": self.selection, **self.unlabelled}
+
+    @property
+    def test(self) -> Split:
+        """What the model is judged on at the end."""
+        return self.unlabelled["test"]
+
+    @property
+    def transfer(self) -> Split:
+        """Rows for distillation; may be empty."""
+        return self.unlabelled["transfer"]
 
 
 def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
@@ -66,9 +88,10 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     description = read_json(folder / "task.json")
     if not isinstance(description, dict) or not {"label_names", "metrics"} <= description.keys():
         raise UserError(folder / "task.json", "names no labels or no metrics", DAMAGED)
-    names = (*SPLITS, "transfer", *(["also_test"] if "also_test" in description else []))
-    splits = {split: _read_split(folder / f"{split}.parquet") for split in names}
-    return PreparedTask(name, description["label_names"], description["metrics"], **splits)
+    train, selection = (_read_labelled_split(folder / f"{split}.parquet") for split in ("train", "selection"))
+    others = ["test", "transfer", *(["also_test"] if "also_test" in description else [])]
+    unlabelled = {split: _read_split(folder / f"{split}.parquet") for split in others}
+    return PreparedTask(name, description["label_names"], description["metrics"], train, selection, unlabelled)
 
 
 def load_description(name: str, root: Path = DATA_FOLDER) -> dict:
@@ -87,11 +110,22 @@ def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
     return rows[["row_id", "label", *rows.filter(regex=f"^{HUMAN_PREFIX}").columns]]
 
 
+def _read_labelled_split(path: Path) -> LabelledSplit:
+    rows = _read_rows(path, {"row_id", "text_a", "label"})
+    return LabelledSplit(rows["row_id"].tolist(), _texts(rows), rows["label"].to_numpy())
+
+
 def _read_split(path: Path) -> Split:
+    rows = _read_rows(path, {"row_id", "text_a"})
+    return Split(rows["row_id"].tolist(), _texts(rows))
+
+
+def _read_rows(path: Path, needed: set[str]) -> pd.DataFrame:
     rows = read_parquet(path)
-    needed = {"row_id", "text_a"} | ({"label"} if path.stem in ("train", "selection") else set())
     if not needed <= set(rows.columns):
         raise UserError(path, f"lacks the columns {', '.join(sorted(needed - set(rows.columns)))}", DAMAGED)
-    texts = list(rows.filter(regex="^text_").itertuples(index=False, name=None))
-    labels = rows["label"].to_numpy() if "label" in rows else None
-    return Split(rows["row_id"].tolist(), texts, labels)
+    return rows
+
+
+def _texts(rows: pd.DataFrame) -> list[tuple[str, ...]]:
+    return list(rows.filter(regex="^text_").itertuples(index=False, name=None))

@@ -9,57 +9,59 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from src.data.dataset import Columns, Place
 from src.data.hub import read_hub
 from src.data.labels import is_one_of, label_numbers, typed
 from src.data.local import ENDINGS, SUFFIXES, UNTYPED, find_file, read_table
 from src.data.table import LabelledText
 from src.data.votes import raters_shares
 from src.errors import UserError
-from src.files import is_file, user_path
-from src.params import Glue, TaskSettings
+from src.files import is_file
 
 # Models read some hundred words of a text. A longer one than this is a fault of the file, such as a missing quote.
 LONGEST_TEXT = 1_000_000
 TEXT_ALLOWED = f"a text that is not empty, of at most {LONGEST_TEXT} characters of Unicode"
 
 
-def read_split(name: str, settings: TaskSettings, glue: Glue, split: str) -> LabelledText:
-    """Read one split of a task whose source is glue, hub or folder.
+def read_split(task: str, place: Place, columns: Columns, split: str) -> LabelledText:
+    """Read one split of a data set; `task` is for errors.
 
     Raises:
         UserError: the split cannot be found or read, a column is missing, or a label is out of range.
     """
     named_by_source = False
-    if settings.source == "folder" or (settings.source == "glue" and glue.folder):
-        place, raw = _read_file(settings, glue, split)
+    if place.kind == "folder":
+        where, raw = _read_file(place, columns, split)
     else:
-        place, raw, named_by_source = read_hub(name, settings, glue, split)
-    _check_columns(place, raw, settings.text, settings.label)
-    return _labelled(place, raw, settings, split, named_by_source)
+        where, raw, named_by_source = read_hub(task, place, columns, split)
+    _check_columns(where, raw, columns.text, columns.label)
+    return _labelled(where, raw, columns, split, named_by_source)
 
 
-def read_texts(path: Path, settings: TaskSettings, columns: list[str]) -> pd.DataFrame:
+def read_texts(path: Path, texts: list[str], quoting: bool | None, columns: list[str]) -> pd.DataFrame:
     """Texts without labels from one file in a local format, as rows with the given columns (those unknown empty).
+
+    Args:
+        texts: the file's columns of text.
+        quoting: as `read_table` takes it.
 
     Raises:
         UserError: the file cannot be read, or lacks a text column.
     """
-    texts = settings.text or ["text"]
     if not path.name.endswith(SUFFIXES) or not is_file(path):
         raise UserError(path, "no such file in a known format", ENDINGS)
-    raw = read_table(path, texts, settings.quoting)
+    raw = read_table(path, texts, quoting)
     _check_columns(str(path), raw, texts)
     rows = pd.DataFrame(dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in texts), strict=False)))
     rows["row_id"] = [f"{path.name}_{row}" for row in range(len(rows))]
     return rows.reindex(columns=columns)
 
 
-def _read_file(settings: TaskSettings, glue: Glue, split: str) -> tuple[str, pd.DataFrame]:
-    is_glue = settings.source == "glue"
-    path = find_file(user_path(glue.folder) / settings.part if is_glue else user_path(settings.path), split)
-    raw = read_table(path, [*settings.text, settings.label], settings.quoting)
-    if path.suffix in UNTYPED and settings.label in raw:
-        raw[settings.label] = typed(raw[settings.label], settings.labels)
+def _read_file(place: Place, columns: Columns, split: str) -> tuple[str, pd.DataFrame]:
+    path = find_file(Path(place.name), split)
+    raw = read_table(path, [*columns.text, columns.label], columns.quoting)
+    if path.suffix in UNTYPED and columns.label in raw:
+        raw[columns.label] = typed(raw[columns.label], columns.labels)
     return str(path), raw
 
 
@@ -95,15 +97,15 @@ def _fault_of(text: object) -> str | None:
     return None
 
 
-def _labelled(place: str, raw: pd.DataFrame, settings: TaskSettings, split: str, named_by_source: bool) -> LabelledText:
+def _labelled(place: str, raw: pd.DataFrame, columns: Columns, split: str, named_by_source: bool) -> LabelledText:
     """The project's own columns, of the rows that are not dropped; rows with equal texts share a group."""
-    texts = dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in settings.text), strict=False))
+    texts = dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in columns.text), strict=False))
     rows = pd.DataFrame(texts)
     rows.insert(0, "row_id", [f"{split}_{row}" for row in range(len(rows))])
-    kept = ~is_one_of(raw[settings.label], settings.drop_labels)
-    rows, labels = rows[kept].reset_index(drop=True), raw[settings.label][kept]
-    rows["label"] = label_numbers(place, labels, settings.labels, named_by_source)
+    kept = ~is_one_of(raw[columns.label], columns.drop_labels)
+    rows, labels = rows[kept].reset_index(drop=True), raw[columns.label][kept]
+    rows["label"] = label_numbers(place, labels, columns.labels, named_by_source)
     rows["group"] = rows["row_id"]
-    shares = raters_shares(place, raw[kept], settings.human or [], settings.labels)
+    shares = raters_shares(place, raw[kept], columns.human, columns.labels)
     rows = pd.concat([rows, shares.reset_index(drop=True)], axis=1)
-    return LabelledText(rows, settings.labels, "see the data set's own page", dropped=int((~kept).sum()))
+    return LabelledText(rows, columns.labels, "see the data set's own page", dropped=int((~kept).sum()))

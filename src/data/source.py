@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from src.data.dataset import columns_of_also_test, columns_of_task, place_of_also_test, place_of_task
 from src.data.published import read_split
 from src.data.splits import share_texts
 from src.data.table import LabelledText
 from src.data.vader import read_vader
 from src.errors import UserError
-from src.params import Params, check_metrics
+from src.params import Metric, Params, check_metrics
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def read_source(name: str, params: Params) -> Source:
     """
     settings = params.task(name)
     if settings.source == "vader":
+        assert settings.part is not None  # as TaskSettings checks
         rows = read_vader(settings.part)
         _check_metrics(name, settings.metrics, rows.label_names)
         return Source(rows)
@@ -51,8 +53,9 @@ def read_source(name: str, params: Params) -> Source:
 
 
 def _read_whole(name: str, params: Params, key: str, other_way: str) -> LabelledText:
-    split = getattr(params.task(name), key)
-    data = read_split(name, params.task(name), params.glue, split)
+    settings = params.task(name)
+    split = getattr(settings, key)
+    data = read_split(name, place_of_task(settings, params.glue), columns_of_task(settings), split)
     where = f"params.yaml: task_settings.{name}.{key}"
     _check_labels(where, f"split '{split}'", data, f"a split with rows of every label{other_way}")
     return data
@@ -62,8 +65,7 @@ def _read_also_test(name: str, params: Params) -> LabelledText | None:
     settings, also = params.task(name), params.task(name).also_test
     if also is None:
         return None
-    own = also.model_dump(exclude={"name", "split", "text"}) | {"text": also.text or settings.text}
-    data = read_split(name, settings.model_copy(update=own), params.glue, also.split)
+    data = read_split(name, place_of_also_test(also), columns_of_also_test(also, settings), also.split)
     where = f"task_settings.{name}.also_test"
     _check_labels(f"params.yaml: {where}", f"split '{also.split}'", data, "a split with rows of every label")
     _check_votes(f"{where}.human", also.human, data)
@@ -94,7 +96,7 @@ def _check_labels(where: str, what: str, data: LabelledText, allowed: str) -> No
         raise UserError(where, f"{what} has no row of label '{absent[0]}'", allowed)
 
 
-def _check_metrics(name: str, metrics: list[str], label_names: list[str]) -> None:
+def _check_metrics(name: str, metrics: list[Metric], label_names: list[str]) -> None:
     """For label names that only the source knows; those in params.yaml were checked with it."""
     try:
         check_metrics(metrics, label_names)

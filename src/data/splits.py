@@ -62,8 +62,8 @@ def draw(rows: pd.DataFrame, count: int, generator: np.random.Generator) -> np.n
 
 def _fill(sizes: pd.Series, room: int) -> list[int]:
     """Take groups in the order given, passing over those that no longer fit."""
-    taken = []
-    for group, size in sizes.items():
+    taken: list[int] = []
+    for group, size in zip(sizes.index.tolist(), sizes.tolist(), strict=True):
         if size <= room:
             taken.append(group)
             room -= size

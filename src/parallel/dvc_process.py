@@ -18,9 +18,16 @@ POLL = 0.2  # seconds, between two looks at a process
 def start_dvc(arguments: list[str], folder: Path, log: IO[bytes], variables: Mapping[str, str]) -> subprocess.Popen:
     """Start it with more environment variables; stages that it runs save and end when this process does."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, LAUNCHER: str(os.getpid())} | variables
-    how = {"cwd": folder, "env": environment, "stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
-    return subprocess.Popen([sys.executable, "-m", "dvc", *arguments], **how, start_new_session=True)
+    environment = {**os.environ, "PATH": path, LAUNCHER: str(os.getpid()), **variables}
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
 
 
 def signal_group(group: int, number: int) -> bool:

@@ -2,7 +2,7 @@
 
 import queue
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +97,7 @@ class Launcher:
 
 
 @contextmanager
-def only_launcher() -> Iterator[None]:
+def only_launcher() -> Generator[None]:
     """One launcher a repository; what one that was killed has left running ends first.
 
     Raises:

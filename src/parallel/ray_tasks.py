@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,7 +82,7 @@ class RayTasks:
 
 
 @contextmanager
-def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, cache: Path) -> Iterator[RayTasks]:
+def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, cache: Path) -> Generator[RayTasks]:
     """Connect to a cluster, for as long as the block takes.
 
     Args:
@@ -102,7 +102,7 @@ def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, ca
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[ModuleType]:
+def _connected(address: str) -> Generator[ModuleType]:
     try:
         import ray  # an extra, and a second
     except ImportError:

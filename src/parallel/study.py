@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,7 @@ def _pipeline() -> _Pipeline:
 
 
 @contextmanager
-def _engine(options: Options, params: Params, cache: Path) -> Iterator[Engine]:
+def _engine(options: Options, params: Params, cache: Path) -> Generator[Engine]:
     if options.ray is None:
         yield Processes(places(options.jobs, options.per_gpu, params.runtime))
     else:

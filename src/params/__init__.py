@@ -7,22 +7,17 @@ The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is
 arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
 """
 
+from src.params.models import CheckpointSettings, ModelSource, Runtime
 from src.params.reading import check_params, load_params, read_yaml
-from src.params.runs import (
-    CheckpointSettings,
-    ModelSource,
-    Objective,
-    RunSettings,
-    Runtime,
-    Training,
-)
+from src.params.runs import Objective, RunSettings, Training
 from src.params.study import PARAMS_FILE, Claim, EvaluateSection, Families, MoreSeeds, Params
-from src.params.tasks import Glue, MaxRows, TaskSettings, check_metrics
-from src.params.types import HOTTEST, Centroid, KdLoss, Role
+from src.params.tasks import AlsoTest, Glue, MaxRows, TaskSettings, check_metrics
+from src.params.types import HOTTEST, Centroid, KdLoss, Metric, Role
 
 __all__ = [
     "HOTTEST",
     "PARAMS_FILE",
+    "AlsoTest",
     "Centroid",
     "CheckpointSettings",
     "Claim",
@@ -31,6 +26,7 @@ __all__ = [
     "Glue",
     "KdLoss",
     "MaxRows",
+    "Metric",
     "ModelSource",
     "MoreSeeds",
     "Objective",

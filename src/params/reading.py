@@ -72,12 +72,13 @@ def _check_references(path: Path, params: Params) -> None:
     for name in params.more_seeds.tasks:
         if name not in params.tasks:
             raise UserError(f"{path}: more_seeds.tasks", f"unknown '{name}'", f"allowed: {', '.join(params.tasks)}")
-    lists = {
+    lists: dict[str, list[Any]] = {
         "tasks": params.tasks,
         "distill.matched": params.distill.matched,
         "more_seeds.tasks": params.more_seeds.tasks,
+        "seeds": params.seeds,
+        "seeds and more_seeds.seeds": params.seeds + params.more_seeds.seeds,
     }
-    lists |= {"seeds": params.seeds, "seeds and more_seeds.seeds": params.seeds + params.more_seeds.seeds}
     for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{path}: {key}", "holds a value twice", "each may be named once")

@@ -7,17 +7,14 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from src.errors import UserError
+from src.params.models import CheckpointSettings, Models, ModelSource, Runtime
 from src.params.runs import (
     Arm,
     ArmsSection,
-    CheckpointSettings,
     DistillSection,
-    Models,
-    ModelSource,
     Objective,
     ObjectiveDefaults,
     RunSettings,
-    Runtime,
     Training,
     TrainingOverrides,
 )
@@ -204,8 +201,8 @@ class Params(Section):
         for own in (arm, of_task or Arm()):
             objective |= own.model_dump(exclude_none=True, exclude={"training"})
             overrides |= own.training.model_dump(exclude_none=True)
-        training = base.model_copy(update=overrides)
-        return RunSettings(model, Objective(**objective), training, self.runtime, self.checkpoints)
+        own_training = base.model_copy(update=overrides)
+        return RunSettings(model, Objective(**objective), own_training, self.runtime, self.checkpoints)
 
 
 def entry(entries: Mapping[str, Any], key: str, name: str) -> Any:

@@ -199,7 +199,7 @@ class TaskSettings(Section):
         return self
 
 
-def check_metrics(metrics: list[str], label_names: list[str]) -> None:
+def check_metrics(metrics: list[Metric], label_names: list[str]) -> None:
     """Raise a `ValueError` where a metric is not defined for so many labels."""
     if "f1" in metrics and len(label_names) > 2:
         raise ValueError(f"f1 is of two labels, not of {len(label_names)}: use macro_f1")

@@ -23,7 +23,8 @@ MOST_COLOURS = 10  # of the palette
 
 def chart_library() -> str:
     """The JavaScript that draws charts, all of it: no network is asked for any."""
-    return vl_convert.javascript_bundle(vl_version=alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0])
+    version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
+    return vl_convert.javascript_bundle(vl_version=version)  # ty: ignore[missing-argument]  # its stub is wrong
 
 
 def claim_chart(claim: dict[str, Any], name: str) -> Spec:
@@ -33,13 +34,13 @@ def claim_chart(claim: dict[str, Any], name: str) -> Spec:
     rows = pd.DataFrame([*claim["tasks"], *([over] if len(claim["tasks"]) > 1 else [])]).reindex(
         columns=["task", *keys]
     )
-    base = alt.Chart(rows.round(DIGITS)).encode(y=alt.Y("task:N", sort=None, title=None))
+    base = _chart(rows.round(DIGITS)).encode(y=alt.Y("task:N", sort=None, title=None))
     title = f"{claim['family']} minus {claim['against']} ({claim['metric']}; claimed: {claim['direction']})"
     tooltip = [alt.Tooltip(f"{key}:{'N' if key == 'task' else 'Q'}") for key in rows.columns]
     points = base.mark_point(filled=True, size=70).encode(
         x=alt.X("difference:Q", title=title, axis=FEW_TICKS), tooltip=tooltip
     )
-    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 3], color="grey").encode(x="zero:Q")
+    zero = _chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 3], color="grey").encode(x="zero:Q")
     return _spec(alt.layer(zero, *_intervals(base, rows), points), name, LINE * (1 + len(rows)))
 
 
@@ -54,9 +55,9 @@ def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str
     seeds = runs.melt(["task", "role", "arm", "seed"], metrics, "metric", "value").dropna(subset="value")
     params, shown = _menus({"task": arms["task"].unique().tolist(), "metric": metrics}, {"metric": primary})
     y = alt.Y("label:N", sort=None, title=None)
-    means = alt.Chart(_labelled(arms.drop(columns=["std", "n"]))).transform_filter(shown).encode(y=y)
+    means = _chart(_labelled(arms.drop(columns=["std", "n"]))).transform_filter(shown).encode(y=y)
     tooltip = ["task:N", "role:N", "arm:N", "metric:N"]
-    rings = alt.Chart(_labelled(seeds)).transform_filter(shown).mark_point(size=60, opacity=0.7)
+    rings = _chart(_labelled(seeds)).transform_filter(shown).mark_point(size=60, opacity=0.7)
     rings = rings.encode(
         y=y, x=alt.X("value:Q", scale=alt.Scale(zero=False), axis=FEW_TICKS), tooltip=[*tooltip, "seed:N", "value:Q"]
     )
@@ -70,11 +71,11 @@ def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
     """CMI on test against each task's primary metric, a mark a run."""
     keys = ["task", "role", "arm", "seed"]
     spaces = {f"{space}_cmi": space for space in measured_spaces(runs)}
-    scores = pd.concat([own.assign(score=own[primary[task]]) for task, own in runs.groupby("task", sort=False)])
+    scores = pd.concat([own.assign(score=own[primary[str(task)]]) for task, own in runs.groupby("task", sort=False)])
     rows = scores.rename(columns=spaces).melt([*keys, "score"], list(spaces.values()), "space", "CMI")
     params, shown = _menus({"task": list(primary), "space": list(spaces.values())})
-    chart = alt.Chart(_labelled(rows)).transform_filter(shown).mark_point(filled=True, size=70)
-    axis = {"scale": alt.Scale(zero=False), "axis": FEW_TICKS}
+    chart = _chart(_labelled(rows)).transform_filter(shown).mark_point(filled=True, size=70)
+    axis: dict[str, Any] = {"scale": alt.Scale(zero=False), "axis": FEW_TICKS}
     chart = chart.encode(
         x=alt.X("CMI:Q", title="CMI on test (nats)", **axis),
         y=alt.Y("score:Q", title="first metric on test", **axis),
@@ -90,7 +91,7 @@ def epochs_chart(records: list[TaskRecords], name: str) -> Spec:
     rows = pd.concat([_epochs(one) for one in records])
     menus = {"task": rows["task"].unique().tolist(), "measure": rows["measure"].unique().tolist()}
     params, shown = _menus(menus | {"role": rows["role"].unique().tolist()})
-    chart = alt.Chart(_labelled(rows)).transform_filter(shown).mark_line(point=True)
+    chart = _chart(_labelled(rows)).transform_filter(shown).mark_line(point=True)
     chart = chart.encode(
         x=alt.X("epoch:O", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         y=alt.Y("value:Q", title="on selection", scale=alt.Scale(zero=False)),
@@ -106,7 +107,7 @@ def _epochs(records: TaskRecords) -> pd.DataFrame:
     return means.reset_index().melt(keys, [*names.values()], "measure", "value").assign(task=records.task["task"])
 
 
-def _intervals(base: alt.Chart, rows: pd.DataFrame) -> list[alt.Chart]:
+def _intervals(base: Any, rows: pd.DataFrame) -> list[Any]:
     """A line from low to high; no layer where no row has an interval."""
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     return [lines] if rows["low"].notna().any() else []
@@ -133,6 +134,11 @@ def _colour(rows: pd.DataFrame) -> alt.Color:
     return alt.Color("arm:N", sort=None, title=None, scale=alt.Scale(scheme=scheme), legend=legend)
 
 
-def _spec(chart: alt.Chart | alt.LayerChart, name: str, height: int) -> Spec:
+def _chart(rows: pd.DataFrame) -> Any:
+    """A chart of some rows. No type checker sees what its methods give: altair wraps them."""
+    return alt.Chart(rows)
+
+
+def _spec(chart: Any, name: str, height: int) -> Spec:
     """The specification of a chart as wide as its place."""
     return chart.properties(width="container", height=height, name=name).configure_view(stroke=None).to_dict()

@@ -71,7 +71,7 @@ def tasks_of(claim: Claim, comparisons: pd.DataFrame, primary: dict[str, str]) -
     own = comparisons.query("role == @claim.role and arm == @claim.family and against == @claim.against")
     lines = []
     for task, of_task in own.groupby("task", sort=False):
-        wanted = primary[task] if claim.metric is None else claim.metric
+        wanted = primary[str(task)] if claim.metric is None else claim.metric
         exact, ending = of_task["metric"] == wanted, of_task["metric"].str.endswith(f"_{wanted}")
         lines.append(of_task[exact] if exact.any() else of_task[ending].head(1))
     found = pd.concat(lines) if lines else own

@@ -4,6 +4,7 @@ import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -35,7 +36,7 @@ def write_confirming_study(
     content = study_content(study, params_file, folder)
     params = check_params(params_file, content)
     chosen, scores = chosen_on_tasks(params)
-    made = confirming_content(content, params, chosen, seeds, more_seeds) | {"study": name}
+    made: dict[str, Any] = confirming_content(content, params, chosen, seeds, more_seeds) | {"study": name}
     base = read_yaml(params_file)
     # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
     families = base.get("evaluate", {}).get("families", {})

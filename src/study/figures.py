@@ -17,8 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
 from src.core.metrics import confusion_matrix, reliability
-from src.study.panels import COLOURS, add_legend, arms_of_table, colours_of_arms, grid, panels, shortened
-from src.study.records import TaskRecords, measured_spaces
+from src.study.panels import COLOURS, add_legend, colours_of_arms, grid, panels, shortened
+from src.study.records import TaskRecords, arms_of_table, by_arm, measured_spaces
 
 NAMES = {
     "accuracy": "accuracy",
@@ -110,7 +110,7 @@ def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
     figure, axes = panels(1, len(spaces), width=4.6, height=max(3.6, 0.18 * len(colours)))
     for axis, space in zip(axes.flat, spaces, strict=True):
         shown = []
-        for (role, arm), points in runs.groupby(["role", "arm"], sort=False):
+        for (role, arm), points in by_arm(runs).items():
             style = {"marker": "o" if role == "teacher" else "^", "color": colours[role, arm]}
             dots = axis.scatter(points[f"{space}_cmi"], points[primary], **style)
             shown.append((f"{role} {shortened(arm)}", dots))

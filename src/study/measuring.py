@@ -5,6 +5,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from src.params import Role
 from src.study.also_test import recorded_metrics
 from src.study.intervals import RunValues
 from src.study.records import TaskRecords
@@ -24,9 +25,9 @@ class MeasuredTask:
     metrics: dict[str, RunValues]
 
     @cached_property
-    def lines(self) -> dict[tuple[str, str], list[int]]:
+    def lines(self) -> dict[tuple[Role, str], list[int]]:
         """The lines of each arm's runs, seeds in order."""
-        of_arms: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        of_arms: dict[tuple[Role, str], list[tuple[int, int]]] = {}
         for line, role, arm, seed in self.runs[["role", "arm", "seed"]].itertuples(name=None):
             of_arms.setdefault((role, arm), []).append((seed, line))
         return {arm: [line for _, line in sorted(runs)] for arm, runs in of_arms.items()}

@@ -1,5 +1,7 @@
 """What figures are made of: panels, legends, colours and names that find room."""
 
+from typing import Any
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -40,7 +42,7 @@ def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, font
     Its entries are given, because matplotlib leaves out artists whose own label starts with an underscore.
     """
     names, artists = zip(*entries, strict=True)
-    place = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}
+    place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}
     axis.legend(artists, names, frameon=False, fontsize=fontsize, **place)
 
 
@@ -48,11 +50,6 @@ def shortened(name: str) -> str:
     """A long name without its middle: names of arms often differ at the end only."""
     half = LONGEST_SHOWN // 2
     return name if len(name) <= LONGEST_SHOWN else f"{name[: half - 1]}…{name[-half:]}"
-
-
-def arms_of_table(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every (role, arm) of a table, in its order."""
-    return list(dict.fromkeys(zip(table["role"], table["arm"], strict=True)))
 
 
 def colours_of_arms(table: pd.DataFrame) -> dict[tuple[str, str], str]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from src.core.metrics import reliability
 from src.files import write_csv
-from src.study.records import TaskRecords, measured_spaces
+from src.study.records import TaskRecords, by_arm, measured_spaces
 
 CONFUSION_ROWS = 2000  # DVC's template counts raw rows; a large test split would fill the repository
 
@@ -25,7 +25,7 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
     points = runs.rename(columns={records.primary: "score"})
     columns = [*(f"{space}_cmi" for space in measured_spaces(runs)), "score", "role", "arm", "seed"]
     write_csv(root / f"cmi_and_score/{task}.csv", points[columns])
-    for (role, arm), history in records.history.groupby(["role", "arm"], sort=False):
+    for (role, arm), history in by_arm(records.history).items():
         write_csv(root / f"epochs/{task}-{role}-{arm}.csv", _epochs(history, records.primary))
     names = np.array(records.label_names)
     for (role, arm), (truth, logits) in records.pooled_logits("test").items():

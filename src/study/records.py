@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -92,6 +93,16 @@ class TaskRecords:
         for (role, arm, _), logits in self.logits(split).items():
             seeds.setdefault((role, arm), []).append(logits)
         return {name: (np.tile(labels, len(parts)), np.concatenate(parts)) for name, parts in seeds.items()}
+
+
+def arms_of_table(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every (role, arm) of a table, in its order."""
+    return list(dict.fromkeys(zip(table["role"], table["arm"], strict=True)))
+
+
+def by_arm(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """The lines of each (role, arm) of a table, in its order."""
+    return {(role, arm): table[(table["role"] == role) & (table["arm"] == arm)] for role, arm in arms_of_table(table)}
 
 
 def measured_spaces(runs: pd.DataFrame) -> list[str]:
@@ -178,7 +189,7 @@ def _run_table(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) 
 
 def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> dict:
     """How far a run went, and measures of the features that it kept, if any."""
-    row = {"role": name.role, "arm": name.arm, "seed": name.seed}
+    row: dict[str, Any] = {"role": name.role, "arm": name.arm, "seed": name.seed}
     row |= {key: run.record[key] for key in ("best_epoch", "epochs", "steps")}
     features = torch.from_numpy(run.features["test"])
     if len(features):

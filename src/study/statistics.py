@@ -69,10 +69,8 @@ def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> d
     chosen["ece"] = partial(_ece, ece_bins)
     chosen |= {"class_cmi": _cmi, "class_gamma": _gamma, "class_ncmi": _ncmi}
     if has_humans:
-        chosen["kl_to_human"] = lambda rows: _mean(metrics.kl_to_human_rows(rows.human, rows.logits))
-        chosen["kl_to_human_tempered"] = lambda rows: _mean(
-            metrics.kl_to_human_rows(rows.human, rows.logits / rows.best_temperature)
-        )
+        chosen["kl_to_human"] = lambda rows: _kl_to_human(rows, 1.0)
+        chosen["kl_to_human_tempered"] = lambda rows: _kl_to_human(rows, rows.best_temperature)
     return chosen
 
 
@@ -87,7 +85,7 @@ def run_values(found: list[Measured]) -> RunValues:
     of_runs = np.array([one.value for one in found])
     if found[0].of_rows is None:
         return RunValues(of_runs, has_error=False)
-    table = np.stack([one.of_rows for one in found])
+    table = np.stack([one.of_rows for one in found if one.of_rows is not None])
     return RunValues(of_runs, products_of(table), table.shape[1])
 
 
@@ -175,15 +173,29 @@ def _ece(bins: int, rows: PredictedRows) -> Measured:
     return Measured(float((in_bins["count"] * gaps).sum()) / len(rows.labels), None)
 
 
+def _kl_to_human(rows: PredictedRows, temperature: float) -> Measured:
+    assert rows.human is not None  # as `statistics_of` was told
+    return _mean(metrics.kl_to_human_rows(rows.human, rows.logits / temperature))
+
+
 def _cmi(rows: PredictedRows) -> Measured:
-    """CMI in class space: the mean of KL(p || q_y). The centroids' own derivative is 0, since they minimise it."""
+    """CMI in class space: the mean of KL(p || q_y)."""
+    return _mean(_cmi_of_rows(rows))
+
+
+def _cmi_of_rows(rows: PredictedRows) -> np.ndarray:
+    """KL(p || q_y) of each row (N,). The centroids' own derivative is 0, since they minimise the mean."""
     log_p, p, counts = rows.log_p, np.exp(rows.log_p), np.bincount(rows.labels, minlength=rows.num_classes)
     centroids = _class_sums(p, rows) / np.maximum(counts, 1)[:, None]
     log_q = np.log(np.maximum(centroids, np.finfo(float).tiny))
-    return _mean((p * (log_p - log_q[rows.labels])).sum(axis=1))
+    return (p * (log_p - log_q[rows.labels])).sum(axis=1)
 
 
 def _gamma(rows: PredictedRows) -> Measured:
+    return Measured(*_gamma_with_rows(rows))
+
+
+def _gamma_with_rows(rows: PredictedRows) -> tuple[float, np.ndarray]:
     """Gamma: over all pairs of rows, H(p_x, p_u) where the labels differ. Each row is first and second of its pairs."""
     log_p, p = rows.log_p, np.exp(rows.log_p)
     log_p_of_others, p_of_others = (
@@ -191,12 +203,13 @@ def _gamma(rows: PredictedRows) -> Measured:
     )
     as_first, as_second = -(p * log_p_of_others).sum(axis=1), -(p_of_others * log_p).sum(axis=1)
     value = float(as_first.mean())
-    return Measured(value, as_first + as_second - value)
+    return value, as_first + as_second - value
 
 
 def _ncmi(rows: PredictedRows) -> Measured:
     """CMI / Gamma; 0 where Gamma is 0."""
-    (cmi, cmi_of_rows), (gamma, gamma_of_rows) = _cmi(rows), _gamma(rows)
+    cmi_of_rows, (gamma, gamma_of_rows) = _cmi_of_rows(rows), _gamma_with_rows(rows)
+    cmi = float(cmi_of_rows.mean())
     if gamma <= 0:
         return _mean(np.zeros(len(rows.labels)))
     return Measured(cmi / gamma, cmi / gamma + (cmi_of_rows - cmi / gamma * gamma_of_rows) / gamma)

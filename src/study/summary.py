@@ -5,6 +5,7 @@ Nothing here was looked at while a run trained: test labels are read by `collect
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from scipy.stats import binom
@@ -41,7 +42,7 @@ def arms_table(task: ComparedTask, confidence: float) -> pd.DataFrame:
     for metric, values in task.measured.metrics.items():
         for (role, name), runs in task.lines.items():
             of_seeds, (low, high) = values.of_seeds(runs), values.estimate(runs).interval(confidence)
-            row = {"task": task.measured.name, "role": role, "arm": name, "metric": metric}
+            row: dict[str, Any] = {"task": task.measured.name, "role": role, "arm": name, "metric": metric}
             row |= {"mean": float(of_seeds.mean()), "std": of_seeds.std(ddof=1) if len(runs) > 1 else None}
             rows.append(row | {"low": low, "high": high, "n": len(runs)})
     return pd.DataFrame(rows)

@@ -53,13 +53,12 @@ class EmaCentroids(Centroids):
 
     def __init__(self, momentum: float) -> None:
         self.momentum = momentum
-        self.average: Tensor | None = None
-        self.weight: Tensor | None = None
+        self.average = self.weight = torch.empty(0)  # until the first batch
 
     def update(self, sums: ClassSums) -> Tensor:
         """The average with this batch taken in."""
         means = class_means(sums)
-        if self.average is None:
+        if not len(self.average):
             self.average, self.weight = torch.zeros_like(means), torch.zeros_like(sums.counts)
         step = (1 - self.momentum) * (sums.counts > 0)
         self.average = self.average + step.unsqueeze(1) * (means - self.average)
@@ -72,7 +71,7 @@ class TrainSplitCentroids(Centroids):
 
     def __init__(self, every_epoch: bool) -> None:
         self.every_epoch = every_epoch
-        self.means: Tensor | None = None
+        self.means = torch.empty(0)  # until the first epoch
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
         """Take the means, if it is time."""

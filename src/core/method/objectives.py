@@ -64,6 +64,16 @@ class Batch:
     global_labelled: int | None = None
     progress: float = 1.0
 
+    @property
+    def all_rows(self) -> int:
+        """The rows of the batch over all processes."""
+        return self.global_rows or len(self.labels)
+
+    @property
+    def all_labelled(self) -> int:
+        """Those of them that have a label."""
+        return self.all_rows if self.global_labelled is None else self.global_labelled
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -111,8 +121,7 @@ class RunObjective:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> LossTerms:
         """The loss of one batch, of which `outputs` has this process's n rows."""
-        settings, rows = self.settings, batch.global_rows or len(batch.labels)
-        labelled_rows = rows if batch.global_labelled is None else batch.global_labelled
+        settings, rows, labelled_rows = self.settings, batch.all_rows, batch.all_labelled
         known, labels = _labelled(outputs, batch.labels) if labelled_rows < rows else (outputs, batch.labels)
         labelled_rows = max(labelled_rows, 1)
 

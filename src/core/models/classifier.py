@@ -82,7 +82,7 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     head_input = _try(source, model, pad_id)
     check_length(source, model, tokens)
     if source.layers is not None:
-        _keep_layers(source, model, pad_id)
+        _keep_layers(source, source.layers, model, pad_id)
     return Classifier(model, head_input)
 
 
@@ -146,15 +146,15 @@ def _try(source: ModelSource, model: PreTrainedModel, pad_id: int) -> HeadInput:
         raise UserError("params.yaml: models", problem, allowed) from None
 
 
-def _keep_layers(source: ModelSource, model: PreTrainedModel, pad_id: int) -> None:
+def _keep_layers(source: ModelSource, layers: list[int], model: PreTrainedModel, pad_id: int) -> None:
     """Keep some of the transformer layers, in order."""
     total = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
-    if max(source.layers) >= total:
-        raise UserError("params.yaml: models", f"no layer {max(source.layers)} in {source.name}", f"0 to {total - 1}")
+    if max(layers) >= total:
+        raise UserError("params.yaml: models", f"no layer {max(layers)} in {source.name}", f"0 to {total - 1}")
     try:
-        keep_layers(model, source.layers, understood(model, trial_inputs(model, pad_id)))
+        keep_layers(model, layers, understood(model, trial_inputs(model, pad_id)))
     except (*DAMAGE, CannotBeCut) as error:
         raise_if_memory(error)
-        problem = f"layers {source.layers} of {source.name}: a {model.config.model_type} model cut so"
+        problem = f"layers {layers} of {source.name}: a {model.config.model_type} model cut so"
         reason = error if isinstance(error, CannotBeCut) else f"does not work ({first_line(error)})"
         raise UserError("params.yaml: models", f"{problem} {reason}", "other layers, or null for all") from None

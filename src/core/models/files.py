@@ -1,7 +1,7 @@
 """Where the files of a pre-trained model lie, and what to say of those that are damaged."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -70,7 +70,7 @@ def _check_json(path: Path) -> None:
 
 
 @contextmanager
-def damage_named(source: ModelSource) -> Iterator[None]:
+def damage_named(source: ModelSource) -> Generator[None]:
     """Around a call of transformers that reads files of a model: what it raises becomes one line."""
     try:
         yield

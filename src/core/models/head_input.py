@@ -7,13 +7,13 @@ the padding beside it, is refused before it is trained.
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
@@ -80,14 +80,14 @@ def watch(
         return seen["pooler"]
 
     handles = [model.base_model.register_forward_hook(backbone)]
-    # DeBERTa has its pooler outside of the backbone.
-    return handles + ([model.pooler.register_forward_hook(pooler)] if hasattr(model, "pooler") else [])
+    outside = getattr(model, "pooler", None)  # of the backbone, as DeBERTa has it
+    return handles + ([outside.register_forward_hook(pooler)] if isinstance(outside, nn.Module) else [])
 
 
 @contextmanager
 def _watched(
     model: PreTrainedModel, change: Callable[[Tensor], Tensor] = lambda vectors: vectors
-) -> Iterator[dict[str, Tensor]]:
+) -> Generator[dict[str, Tensor]]:
     seen: dict[str, Tensor] = {}
     handles = watch(model, seen, change)
     try:

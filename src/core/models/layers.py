@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ def _saved_and_loaded(model: PreTrainedModel) -> PreTrainedModel:
     with tempfile.TemporaryDirectory() as folder:
         model.config.save_pretrained(folder)
         config = AutoConfig.from_pretrained(folder)
-    loaded, report = type(model).from_pretrained(
+    pair: Any = type(model).from_pretrained(  # with output_loading_info it gives two values
         None,
         config=config,
         state_dict=model.state_dict(),
@@ -80,6 +81,7 @@ def _saved_and_loaded(model: PreTrainedModel) -> PreTrainedModel:
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
+    loaded, report = pair
     if lost := {*report["missing_keys"], *report["unexpected_keys"], *(key for key, *_ in report["mismatched_keys"])}:
         raise CannotBeCut(f"loses {min(lost)} once it is saved: its config cannot name these layers")
     return loaded

@@ -35,6 +35,7 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         problem = f"the tokenizer of {source.name} has no tokenizer.json, only a file of SentencePiece or tiktoken"
         allowed = "a tokenizer.json, which save_pretrained writes where sentencepiece and protobuf, or tiktoken, are"
         raise UserError("params.yaml: models", problem, allowed) from None
+    assert tokenizer is not None  # which its type allows
     _check_template(source, tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

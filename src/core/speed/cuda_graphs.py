@@ -9,6 +9,7 @@ use. Loss and optimiser stay as they are.
 
 from collections.abc import Callable
 from types import MethodType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -63,22 +64,23 @@ class _TrainingPass(nn.Module):
     def __init__(self, classifier: Classifier, forward: Captured, names: list[str]) -> None:
         super().__init__()
         self.classifier, self.pass_forward, self.names = classifier, forward, names
-        self.autocast = {"enabled": torch.is_autocast_enabled("cuda"), "dtype": torch.get_autocast_dtype("cuda")}
+        self.autocast, self.dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
 
     def forward(self, *values: Tensor) -> Outputs:
-        with torch.autocast("cuda", cache_enabled=False, **self.autocast):
+        with torch.autocast("cuda", self.dtype, self.autocast, cache_enabled=False):
             return self.pass_forward(**dict(zip(self.names, values, strict=True)))
 
 
-def _capture(training_pass: _TrainingPass, inputs: dict[str, Tensor], pool: tuple[int, int]) -> Captured:
+def _capture(training_pass: _TrainingPass, inputs: dict[str, Tensor], pool: Any) -> Captured:
     """Capture a pass for one shape. Dropout goes on with the random numbers that it would have had without it."""
     samples = tuple(values.clone() for values in inputs.values())
     device = samples[0].device
     try:
         with torch.random.fork_rng([device]), torch.autocast("cuda", enabled=False):
-            return torch.cuda.make_graphed_callables(
+            captured: Any = torch.cuda.make_graphed_callables(
                 training_pass, samples, num_warmup_iters=1, allow_unused_input=True, pool=pool
             )
+            return captured
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:

@@ -21,11 +21,11 @@ STEPS = 2**16
 class CpuDropout(nn.Dropout):
     """`nn.Dropout` with 16 random bits an element."""
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Drop elements of values (any shape) while training."""
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop elements of a tensor (any shape) while training."""
         if not self.training or self.p == 0.0:
-            return values
-        return values * dropout_mask(values, self.p)
+            return input
+        return input * dropout_mask(input, self.p)
 
 
 def dropout_mask(like: Tensor, p: float) -> Tensor:

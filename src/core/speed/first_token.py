@@ -9,10 +9,14 @@ gradients are the same to float rounding.
 
 from collections.abc import Callable
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
+
+if TYPE_CHECKING:
+    from transformers.models.bert.modeling_bert import BertCrossAttention, BertLayer, BertSelfAttention
+    from transformers.models.distilbert.modeling_distilbert import DistilBertSelfAttention, TransformerBlock
 
 
 def compute_first_token_only(model: PreTrainedModel) -> None:
@@ -20,22 +24,25 @@ def compute_first_token_only(model: PreTrainedModel) -> None:
 
     Parameters keep their names and places. Models of other kinds stay as they are.
     """
-    place, forward = LAST_LAYERS.get(model.config.model_type, (None, None))
+    known = LAST_LAYERS.get(model.config.model_type)
     is_decoder = getattr(model.config, "is_decoder", False)
     # Other kinds of attention, which a config can ask for, have masks of other forms.
-    if place is not None and not is_decoder and model.config._attn_implementation == "sdpa":
-        last = model.base_model.get_submodule(place)[-1]
+    if known is not None and not is_decoder and model.config._attn_implementation == "sdpa":
+        place, forward = known
+        last = list(model.base_model.get_submodule(place).children())[-1]
         last.forward = MethodType(forward, last)
 
 
-def _bert_layer(layer: nn.Module, hidden: Tensor, mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
+def _bert_layer(layer: "BertLayer", hidden: Tensor, mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
     """`BertLayer.forward` for the first token: (n, 1, d) from hidden states (n, tokens, d)."""
     own = layer.attention.self
     found = _attend(own, (own.query, own.key, own.value), hidden, mask)
     return layer.feed_forward_chunk(layer.attention.output(found, hidden[:, :1]))
 
 
-def _distilbert_layer(layer: nn.Module, hidden: Tensor, mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
+def _distilbert_layer(
+    layer: "TransformerBlock", hidden: Tensor, mask: Tensor | None = None, *_: Any, **__: Any
+) -> Tensor:
     """The same of DistilBERT's `TransformerBlock`."""
     own = layer.attention
     found = _attend(own, (own.q_lin, own.k_lin, own.v_lin), hidden, mask)
@@ -44,7 +51,10 @@ def _distilbert_layer(layer: nn.Module, hidden: Tensor, mask: Tensor | None = No
 
 
 def _attend(
-    attention: nn.Module, projections: tuple[Callable[[Tensor], Tensor], ...], hidden: Tensor, mask: Tensor | None
+    attention: "BertSelfAttention | BertCrossAttention | DistilBertSelfAttention",
+    projections: tuple[nn.Linear, ...],
+    hidden: Tensor,
+    mask: Tensor | None,
 ) -> Tensor:
     """What the first token's query finds among all tokens: (n, 1, d). `mask` is (n, 1, tokens or 1, tokens)."""
     width = attention.attention_head_size
@@ -66,6 +76,6 @@ def _attend(
 
 # Kinds of encoders whose pooler or head reads the first token: where their layers are, and how the last one works.
 LIKE_BERT = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
-LAST_LAYERS = dict.fromkeys(LIKE_BERT, ("encoder.layer", _bert_layer)) | {
+LAST_LAYERS: dict[str, tuple[str, Callable[..., Tensor]]] = dict.fromkeys(LIKE_BERT, ("encoder.layer", _bert_layer)) | {
     "distilbert": ("transformer.layer", _distilbert_layer)
 }

@@ -9,6 +9,7 @@ would shrink them.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ class CompactVocabulary:
     """
 
     def __init__(self, model: PreTrainedModel, splits: Iterable[EncodedSplit], pad_id: int) -> None:
-        self.embedding: nn.Embedding = model.get_input_embeddings()
+        self.embedding: Any = model.get_input_embeddings()  # nn.Embedding, or a module of the same fields
         self.table = self.embedding.weight.detach().clone()
         used = torch.zeros(len(self.table), dtype=torch.bool)
         # Code of the models compares tokens with these, so they keep their numbers.

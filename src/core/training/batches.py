@@ -10,7 +10,7 @@ from src.core.models.encoding import EncodedSplit
 
 
 @dataclass(frozen=True)
-class LabelledSplit:
+class LabelledTokens:
     """A tokenised split with its labels (N,) and, where there is a teacher, the teacher's logits (N, C).
 
     Rows without a label have `NO_LABEL`; only a train split has any, after its labelled rows.
@@ -20,16 +20,16 @@ class LabelledSplit:
     labels: Tensor
     teacher_logits: Tensor | None = None
 
-    def first(self, rows: int) -> "LabelledSplit":
+    def first(self, rows: int) -> "LabelledTokens":
         """The first rows only, without the teacher."""
-        return LabelledSplit(self.tokens.first(rows), self.labels[:rows])
+        return LabelledTokens(self.tokens.first(rows), self.labels[:rows])
 
-    def rows(self, numbers: Tensor) -> "LabelledSplit":
+    def rows(self, numbers: Tensor) -> "LabelledTokens":
         """Some rows only, by number."""
         teacher = None if self.teacher_logits is None else self.teacher_logits[numbers]
-        return LabelledSplit(self.tokens.rows(numbers), self.labels[numbers], teacher)
+        return LabelledTokens(self.tokens.rows(numbers), self.labels[numbers], teacher)
 
-    def labelled(self) -> "LabelledSplit":
+    def labelled(self) -> "LabelledTokens":
         """The rows that have a label, without the teacher."""
         return self.first(int((self.labels != NO_LABEL).sum()))
 
@@ -53,8 +53,8 @@ class LabelledSplit:
 class TrainingData:
     """What a run trains on, what chooses its epoch, and the train rows on which CMI is measured."""
 
-    train: LabelledSplit
-    selection: LabelledSplit
-    diagnostic: LabelledSplit
+    train: LabelledTokens
+    selection: LabelledTokens
+    diagnostic: LabelledTokens
     num_classes: int
     metrics: list[str]

@@ -8,7 +8,6 @@ slots. The folder is git-ignored, lies outside of what DVC tracks, and is delete
 """
 
 import hashlib
-import itertools
 import json
 import pickle
 import shutil
@@ -16,7 +15,7 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,7 +101,7 @@ class Checkpoints:
 @contextmanager
 def checkpoints_of(
     run: RunName, key: str, settings: CheckpointSettings, accelerator: Accelerator
-) -> Iterator[Checkpoints]:
+) -> Generator[Checkpoints]:
     """The checkpoints of a run while it trains: deleted when the block ends well, kept when it does not."""
     name = f"{run.task}-{run.role}-{run.arm}-{run.seed}-{key[:16]}"
     lock = _lock_free_slot(checkpoints_root(), name) if accelerator.is_main_process else None
@@ -121,16 +120,21 @@ def checkpoints_of(
 
 def _lock_free_slot(root: Path, name: str) -> FileLock:
     """The lock of the first slot that no living process holds."""
-    for slot in itertools.count():
-        folder = root / f"{name}-{slot}"
-        lock = FileLock(folder / "lock")
-        try:
-            with faults_named(folder):
-                folder.mkdir(parents=True, exist_ok=True)
-                lock.acquire(blocking=False)
-        except Timeout:
-            continue
-        return lock
+    slot = 0
+    while (lock := _lock_if_free(root / f"{name}-{slot}")) is None:
+        slot += 1
+    return lock
+
+
+def _lock_if_free(folder: Path) -> FileLock | None:
+    lock = FileLock(folder / "lock")
+    try:
+        with faults_named(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock
 
 
 def _read(path: Path) -> dict[str, Any]:

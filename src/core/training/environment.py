@@ -43,7 +43,8 @@ def start(runtime: Runtime) -> Accelerator:
     torch.use_deterministic_algorithms(True)
     rounded = runtime.precision == "tf32" and torch.cuda.is_available()
     torch.set_float32_matmul_precision("high" if rounded else "highest")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a sixth of a CPU step, and nothing here reads it
+    # Filling takes a sixth of a CPU step, and nothing here reads such memory.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # ty: ignore[missing-attribute]
     has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
     wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
     # Without cpu=True accelerate does not join several processes where there is no GPU.

@@ -19,7 +19,7 @@ from src.core.speed.cuda_graphs import replay_training
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.first_token import compute_first_token_only
 from src.core.speed.vocabulary import CompactVocabulary
-from src.core.training.batches import LabelledSplit, TrainingData
+from src.core.training.batches import LabelledTokens, TrainingData
 from src.core.training.environment import uses_cuda_graphs
 from src.core.training.randomness import stream_seed
 from src.data.prepared import PreparedTask
@@ -66,7 +66,7 @@ def prepare_run(
     tokenizer = load_tokenizer(source)
     learnt_from = ["train", "transfer"] if settings.objective.transfer else ["train"]
     splits = sorted({*learnt_from, *splits_to_predict(run, task)})
-    tokens = {split: encode(getattr(task, split).texts, tokenizer, max_length) for split in splits}
+    tokens = {split: encode(task.splits[split].texts, tokenizer, max_length) for split in splits}
     longest = max(int(split.lengths.max()) for split in tokens.values())
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     check_vocabulary(source, model.model, tokens.values())
@@ -86,7 +86,7 @@ def prepare_run(
 def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:
     """The splits that a run predicts: a teacher also those that its students learn from."""
     splits = ["selection", "test"]
-    if task.also_test is not None:
+    if "also_test" in task.unlabelled:
         splits.append("also_test")
     if run.role == "teacher":
         splits = ["train", *(["transfer"] if len(task.transfer) else []), *splits]
@@ -133,15 +133,15 @@ def training_data(
     sample.
     """
     labels, train_tokens = torch.tensor(task.train.labels), tokens["train"]
-    labelled = LabelledSplit(train_tokens, labels).rows(learnt)
+    labelled = LabelledTokens(train_tokens, labels).rows(learnt)
     taken = torch.cat([learnt, torch.arange(len(labels), len(labels) + (0 if transfer is None else len(transfer)))])
     if transfer is not None:
         labels = torch.cat([labels, torch.full((len(transfer),), NO_LABEL)])
         train_tokens = train_tokens.joined(transfer)
     teacher = None if teacher_logits is None else torch.tensor(teacher_logits)
     return TrainingData(
-        train=LabelledSplit(train_tokens, labels, teacher).rows(taken),
-        selection=LabelledSplit(tokens["selection"], torch.tensor(task.selection.labels)),
+        train=LabelledTokens(train_tokens, labels, teacher).rows(taken),
+        selection=LabelledTokens(tokens["selection"], torch.tensor(task.selection.labels)),
         diagnostic=labelled.first(diagnostic_rows),
         num_classes=len(task.label_names),
         metrics=task.metrics,

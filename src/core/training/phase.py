@@ -59,9 +59,9 @@ class Phase:
         setup: Setup,
         objective: Objective,
         settings: Training,
-        number: int = 0,
-        history: Sequence[dict[str, float]] = (),
-        steps_before: int = 0,
+        number: int,
+        history: Sequence[dict[str, float]],
+        steps_before: int,
     ) -> None:
         accelerator = setup.accelerator
         accelerator.free_memory()  # of an earlier phase's optimiser
@@ -142,7 +142,7 @@ class Phase:
         terms = self.objective(outputs, batch)
         self.optimisation.step(terms.total, accelerator)
         # Each term is a mean over these rows: summed with them as weights, an epoch's mean is that of its rows.
-        counts = self.over_all_rows * len(rows) + (1 - self.over_all_rows) * batch.global_labelled
+        counts = self.over_all_rows * len(rows) + (1 - self.over_all_rows) * batch.all_labelled
         self.loss_sums += terms.values() * counts
         self.loss_counts += counts
         if self.batches_taken % SYNC_EVERY == 0:

@@ -16,8 +16,9 @@ def stream_seed(seed: int, stream: str, *more: int) -> int:
 
 def random_states(device: torch.device) -> dict[str, Any]:
     """The state of Python's, NumPy's and torch's global generators, the device's among them, in plain values."""
-    _, keys, *rest = np.random.get_state()
-    states = {"python": random.getstate(), "numpy": [keys.tolist(), *rest], "cpu": torch.get_rng_state()}
+    of_numpy = np.random.get_state(legacy=False)
+    twister = {name: value.tolist() if name == "key" else value for name, value in of_numpy["state"].items()}
+    states = {"python": random.getstate(), "numpy": of_numpy | {"state": twister}, "cpu": torch.get_rng_state()}
     if device.type != "cpu":
         states["device"] = torch.get_device_module(device).get_rng_state()
     return states
@@ -26,8 +27,7 @@ def random_states(device: torch.device) -> dict[str, Any]:
 def restore_random_states(states: dict[str, Any], device: torch.device) -> None:
     """Put every generator back to where `random_states` found it."""
     random.setstate(states["python"])
-    keys, *rest = states["numpy"]
-    np.random.set_state(("MT19937", keys, *rest))
+    np.random.set_state(states["numpy"])
     torch.set_rng_state(states["cpu"].cpu())
     if "device" in states:
         torch.get_device_module(device).set_rng_state(states["device"].cpu())

