@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from src.data.dataset import columns_of_task, place_of_task
+from src.data.labelled_text import LabelledText
 from src.data.preparation import prepare_task
 from src.data.prepared import SPLITS, load_task, load_test_labels
 from src.data.published import read_split
-from src.data.splits import cap, cut, linked_groups, share_texts
-from src.data.table import LabelledText
+from src.data.splits import linked_groups, share_texts, split_off, subsample
 from src.data.vader import read_vader
 from src.errors import UserError
 from src.files import user_path
@@ -77,7 +77,7 @@ def test_links_by_group_and_by_text_are_followed():
 @pytest.mark.parametrize("part", ["nyt", "amazon"])
 def test_no_document_and_no_text_is_on_both_sides(part):
     rows = read_vader(part).rows
-    rest, taken = cut(rows, 0.2, None, 0, "test")
+    rest, taken = split_off(rows, 0.2, None, 0, "test")
     assert not set(rest["group"]) & set(taken["group"])
     assert not set(rest["text_a"]) & set(taken["text_a"])
     assert len(rest) + len(taken) == len(rows)
@@ -89,26 +89,26 @@ def test_no_document_and_no_text_is_on_both_sides(part):
 
 def test_cuts_are_stratified_and_seeded():
     rows = table(range(1000), [0] * 700 + [1] * 300)
-    _, taken = cut(rows, 0.1, None, 0, "test")
+    _, taken = split_off(rows, 0.1, None, 0, "test")
     assert taken["label"].value_counts().to_dict() == {0: 70, 1: 30}
-    assert cut(rows, 0.1, None, 0, "test")[1].equals(taken)
-    assert not cut(rows, 0.1, None, 1, "test")[1].equals(taken)
+    assert split_off(rows, 0.1, None, 0, "test")[1].equals(taken)
+    assert not split_off(rows, 0.1, None, 1, "test")[1].equals(taken)
 
 
 def test_a_cut_takes_no_more_than_the_split_may_have():
     """What selection may not have stays in train."""
-    rest, taken = cut(table(range(1000), [0] * 700 + [1] * 300), 0.5, 50, 0, "selection")
+    rest, taken = split_off(table(range(1000), [0] * 700 + [1] * 300), 0.5, 50, 0, "selection")
     assert (len(rest), len(taken)) == (950, 50)
 
 
 def test_a_cut_without_some_label_is_refused():
     with pytest.raises(UserError, match=r"splits\.test, max_rows\.test: 2 of 20 rows leave a split without some label"):
-        cut(table(range(20), [0] * 18 + [1] * 2), 0.1, None, 0, "test")
+        split_off(table(range(20), [0] * 18 + [1] * 2), 0.1, None, 0, "test")
 
 
 def test_caps_keep_the_label_shares_and_shuffle():
     rows = table(range(1000), [0] * 700 + [1] * 300)
-    capped = cap({"train": rows}, MaxRows(train=100), 0)["train"]
+    capped = subsample({"train": rows}, MaxRows(train=100), 0)["train"]
     assert capped["label"].value_counts().to_dict() == {0: 70, 1: 30}
     assert capped["label"].head(70).eq(0).sum() + 10 > 50
     assert capped["label"].tolist() != sorted(capped["label"])

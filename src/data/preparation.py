@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from src.data.labelled_text import HUMAN_PREFIX, LabelledText
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.data.published import read_texts
 from src.data.source import Source, read_source
-from src.data.splits import cap, cut, share_texts
-from src.data.table import HUMAN_PREFIX, LabelledText
+from src.data.splits import share_texts, split_off, subsample
 from src.errors import UserError
 from src.files import new_folder, user_path, write_json, write_parquet
 from src.params import Params
@@ -58,11 +58,11 @@ def _cut(name: str, params: Params, source: Source) -> tuple[dict[str, pd.DataFr
     settings, shares = params.task(name), params.splits
     most, rest = settings.max_rows, source.rows.rows
     if source.test is None:
-        rest, test = cut(rest, shares.test, most.test, shares.seed, "test")
+        rest, test = split_off(rest, shares.test, most.test, shares.seed, "test")
     else:
         test = source.test.rows
-    train, selection = cut(rest, shares.selection, most.selection, shares.seed + 1, "selection")
-    splits = cap({"train": train, "selection": selection, "test": test}, most, shares.seed)
+    train, selection = split_off(rest, shares.selection, most.selection, shares.seed + 1, "selection")
+    splits = subsample({"train": train, "selection": selection, "test": test}, most, shares.seed)
     for split, rows in splits.items():
         if len(set(rows["label"])) < len(source.rows.label_names):
             where = f"params.yaml: task_settings.{name}.max_rows.{split}"

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data.table import HUMAN_PREFIX
+from src.data.labelled_text import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import is_file, read_json, read_parquet
 

@@ -11,9 +11,9 @@ import pandas as pd
 
 from src.data.dataset import Columns, Place
 from src.data.hub import read_hub
+from src.data.labelled_text import LabelledText
 from src.data.labels import is_one_of, label_numbers, typed
 from src.data.local import ENDINGS, SUFFIXES, UNTYPED, find_file, read_table
-from src.data.table import LabelledText
 from src.data.votes import raters_shares
 from src.errors import UserError
 from src.files import is_file

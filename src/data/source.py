@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from src.data.dataset import columns_of_also_test, columns_of_task, place_of_also_test, place_of_task
+from src.data.labelled_text import LabelledText
 from src.data.published import read_split
 from src.data.splits import share_texts
-from src.data.table import LabelledText
 from src.data.vader import read_vader
 from src.errors import UserError
 from src.params import Metric, Params, check_metrics

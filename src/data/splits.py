@@ -40,7 +40,7 @@ def _joined_texts(rows: pd.DataFrame) -> pd.Series:
     return rows["text_a"] if "text_b" not in rows else rows["text_a"] + "\x1f" + rows["text_b"]
 
 
-def draw(rows: pd.DataFrame, count: int, generator: np.random.Generator) -> np.ndarray:
+def stratified_sample(rows: pd.DataFrame, count: int, generator: np.random.Generator) -> np.ndarray:
     """Draw about `count` rows in whole groups, with the label shares of all rows.
 
     Args:
@@ -70,14 +70,16 @@ def _fill(sizes: pd.Series, room: int) -> list[int]:
     return taken
 
 
-def cut(rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def split_off(
+    rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows into (the rest, a share of them, though not more than `most`).
 
     Raises:
         UserError: one side would be left without rows of some label.
     """
     count = round(len(rows) * share) if most is None else min(round(len(rows) * share), most)
-    drawn = draw(rows, count, np.random.default_rng(seed))
+    drawn = stratified_sample(rows, count, np.random.default_rng(seed))
     rest, taken = rows[~drawn], rows[drawn]
     for part in (rest, taken):
         if set(part["label"]) != set(rows["label"]):
@@ -94,13 +96,13 @@ def _way_to_cut(rows: pd.DataFrame) -> str:
     return f"data with more than one text or document of label {groups.idxmin()}, counted from 0"
 
 
-def cap(splits: dict[str, pd.DataFrame], max_rows: MaxRows, seed: int) -> dict[str, pd.DataFrame]:
+def subsample(splits: dict[str, pd.DataFrame], max_rows: MaxRows, seed: int) -> dict[str, pd.DataFrame]:
     """Shuffle each split, and thin it to its largest allowed size with the label shares kept."""
     capped = {}
     for number, (name, rows) in enumerate(splits.items()):
         generator = np.random.default_rng([seed, number])
         limit = getattr(max_rows, name)
         if limit is not None and limit < len(rows):
-            rows = rows[draw(rows, limit, generator)]
+            rows = rows[stratified_sample(rows, limit, generator)]
         capped[name] = rows.iloc[generator.permutation(len(rows))].reset_index(drop=True)
     return capped

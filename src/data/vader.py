@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from src import archives
-from src.data.table import HUMAN_PREFIX, LabelledText
+from src.data.labelled_text import HUMAN_PREFIX, LabelledText
 from src.errors import UserError, first_line
 
 INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from src.data.table import HUMAN_PREFIX
+from src.data.labelled_text import HUMAN_PREFIX
 from src.errors import UserError
 
 ALLOWED = "allowed: votes or shares, numbers from 0 on, not all of them 0 in a row"

@@ -123,11 +123,8 @@ class Arm(_may_be_left_out(ObjectiveDefaults)):
     """What differs from the section's training."""
 
 
-class Recipe(Arm):
-    """A way to distil: `alpha` weighs the teacher against the labels, `temperature` softens both models.
-
-    `transfer` has the student learn from the task's unlabelled transfer rows too.
-    """
+class Teaching(Section):
+    """What a recipe says of the teacher's part in the loss."""
 
     alpha: Annotated[Real, Field(gt=0, le=1)]
     """Weight of the teacher; 1 - alpha is that of the labels."""
@@ -139,17 +136,12 @@ class Recipe(Arm):
     """true: learn from the task's unlabelled transfer rows too."""
 
 
-class RecipeOverrides(Arm):
-    """What a task sets differently from a recipe; every key may be left out."""
+class Recipe(Teaching, Arm):
+    """A way to distil: what its students' arm sets, and the teacher's part."""
 
-    alpha: Annotated[Real, Field(gt=0, le=1)] | None = None
-    """As in distill.recipes."""
-    temperature: Temperature | None = None
-    """As in distill.recipes."""
-    kd_loss: KdLoss | None = None
-    """As in distill.recipes."""
-    transfer: bool | None = None
-    """As in distill.recipes."""
+
+class RecipeOverrides(_may_be_left_out(Teaching), Arm):
+    """What a task sets differently from a recipe; every key may be left out."""
 
 
 class TaskTraining(Section):

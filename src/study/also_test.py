@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from src.data.labelled_text import HUMAN_PREFIX
 from src.data.prepared import load_test_labels
-from src.data.table import HUMAN_PREFIX
 from src.runs import RunResult, split_logits
 from src.study.intervals import RunValues
 from src.study.statistics import PredictedRows, best_temperature, metrics_of_runs

@@ -28,8 +28,8 @@ import torch
 from sklearn.decomposition import PCA
 
 from src.core.method.cmi import measure
+from src.data.labelled_text import HUMAN_PREFIX
 from src.data.prepared import load_description, load_selection_labels, load_test_labels
-from src.data.table import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import is_file, new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
 from src.runs import RUNS_FOLDER, RunName, RunResult, load_run, split_logits

@@ -22,7 +22,7 @@ from src.study.records import METRICS_FOLDER, TaskRecords, load_records, records
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
 TABLE_METRICS = ("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi")
-NAMES = ("task", "role", "family", "arm", "metric")  # columns of the tables that are texts, whatever they look like
+TEXT_COLUMNS = ("task", "role", "family", "arm", "metric")  # of the tables: texts, whatever they look like
 NOT_SHOWN = {"checkpoints": True, "task_settings": True}  # of params: of no importance, and of other tasks
 
 
@@ -46,7 +46,9 @@ class StudyResults:
 def load_results(params: Params) -> StudyResults:
     """Read what the study of params.yaml came to."""
     metrics = METRICS_FOLDER / params.study
-    runs, arms, trials = (read_csv(metrics / f"tables/{name}.csv", text=NAMES) for name in ("runs", "arms", "trials"))
+    runs, arms, trials = (
+        read_csv(metrics / f"tables/{name}.csv", text=TEXT_COLUMNS) for name in ("runs", "arms", "trials")
+    )
     records = {task: load_records(params.study, task) for task in params.tasks}
     return StudyResults(params, runs, arms, trials, load_claims(metrics / "claims.json"), records)
 

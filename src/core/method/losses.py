@@ -1,6 +1,6 @@
 """Losses of single rows: on labels, and between a student and its teacher.
 
-All are (n,) tensors in nats but for `mse`, which has no unit. Logits are float32 or wider.
+All are (n,) tensors; each says its unit, nats unless it is a distance without one. Logits are float32 or wider.
 """
 
 import math
@@ -18,7 +18,7 @@ def label_loss(logits: Tensor, labels: Tensor, settings: Objective) -> Tensor:
     """The loss of each row against its label.
 
     `ce`: cross-entropy, against the smoothed label (1 - s) one-hot + s / C where `label_smoothing` is s.
-    `mse`: the squared distance of the probabilities to the one-hot label, 0 to 2. Hamidi et al. (2024) train
+    `mse`: the squared distance of the probabilities to the one-hot label, 0 to 2, no unit. Hamidi et al. (2024) train
     teachers with it, because it estimates the posterior P(Y|x) better.
     """
     match settings.label_loss:
@@ -58,7 +58,7 @@ def kd_logit_std(student: Tensor, teacher: Tensor, temperature: float) -> Tensor
 
 
 def kd_dist(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T^2 (1 - correlation over classes + 1 - correlation over the batch), per row (DIST, Huang et al. 2022).
+    """T^2 (1 - correlation over classes + 1 - correlation over the batch), per row, no unit (DIST, Huang et al. 2022).
 
     The first term keeps each row's ranking of the classes, the second each class's ranking of the rows. With one
     process it is DIST as published; with several the second is over each process's own rows.

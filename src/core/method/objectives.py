@@ -92,6 +92,8 @@ class Processes:
 
     def total(self, local: Tensor) -> Tensor:
         """The sum over processes, whose gradient, averaged over processes, is that of the sum."""
+        # Its value is that of `self.add(local)`, which no gradient passes: `scaled` cancels out but for its gradient.
+        # That is `count` times the gradient of this process's part, and data-parallel training divides by `count`.
         scaled = self.count * local
         return scaled + (self.add(local.detach()) - scaled.detach())
 

@@ -105,7 +105,8 @@ def checkpoints_of(
     """The checkpoints of a run while it trains: deleted when the block ends well, kept when it does not."""
     name = f"{run.task}-{run.role}-{run.arm}-{run.seed}-{key[:16]}"
     lock = _lock_free_slot(checkpoints_root(), name) if accelerator.is_main_process else None
-    [folder] = broadcast_object_list([lock and Path(lock.lock_file).parent])
+    own_folder = None if lock is None else Path(lock.lock_file).parent
+    [folder] = broadcast_object_list([own_folder])  # to all processes that of the main one
     try:
         yield Checkpoints(folder, settings)
         accelerator.wait_for_everyone()
