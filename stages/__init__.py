@@ -5,6 +5,8 @@ import sys
 
 from src.interrupts import exit_on_signals
 
-if sys.argv[0] == "-m":  # so it is while Python looks for the stage; whoever else imports one is left alone
+# While Python looks for the module that -m names, argv[0] is "-m". A test or a pool that imports a stage has another
+# argv[0]: its signals and its garbage collector stay as they are.
+if sys.argv[0] == "-m":
     exit_on_signals()
     gc.disable()  # a sixth of the seconds that the libraries take to import; `src.errors.stage` puts it back

@@ -29,7 +29,7 @@ EQUAL_SUMS = 1e-9
 
 @dataclass(frozen=True)
 class PredictedRows:
-    """What a run predicts for rows, and what is true of them.
+    """Predictions and labels of one run.
 
     `labels` (N,), `logits` (N, C), and `human` (N, C), the raters' shares, or None. `best_temperature` is that at which
     the run is nearest to the raters on other rows.
