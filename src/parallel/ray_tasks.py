@@ -42,9 +42,9 @@ class RayTasks:
     places: list[Place]
     needs: dict[str, float]  # of a task: num_cpus, num_gpus
     cache: Path  # DVC's
-    running: set[Any] = field(default_factory=set)
-    changing: threading.Lock = field(default_factory=threading.Lock)
-    stopping: bool = False
+    running: set[Any] = field(init=False, default_factory=set)
+    changing: threading.Lock = field(init=False, default_factory=threading.Lock)
+    stopping: bool = field(init=False, default=False)
 
     def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
         """Have a node bring a unit up to date, and fetch what it made from DVC's cache; the status."""

@@ -29,8 +29,8 @@ class ObjectiveDefaults(Section):
     """What an arm's objective is unless the arm says otherwise; docs/method.md gives it as a formula."""
 
     space: Space
-    """The distribution that CMI is taken of. feature: softmax(h / tau), h the vector that enters the head, our reading of the paper.
-    class: softmax(logits / tau), as in CMIC-DL and MCMI.
+    """The distribution that CMI is taken of. feature: softmax(h / tau), h the vector that enters the head, our reading
+    of the paper. class: softmax(logits / tau), as in CMIC-DL and MCMI.
     """
     tau: Temperature
     """Temperature of that softmax, up to 1e5."""
