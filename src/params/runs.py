@@ -140,7 +140,11 @@ class Recipe(Teaching, Arm):
     """A way to distil: what its students' arm sets, and the teacher's part."""
 
 
-class RecipeOverrides(_may_be_left_out(Teaching), Arm):
+class TeachingOverrides(_may_be_left_out(Teaching)):
+    """What a task sets differently of the teacher's part."""
+
+
+class RecipeOverrides(TeachingOverrides, Arm):
     """What a task sets differently from a recipe; every key may be left out."""
 
 

@@ -17,8 +17,8 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
 from src.core.metrics import confusion_matrix, reliability
-from src.study.panels import COLOURS, add_legend, colours_of_arms, grid, panels, shortened
-from src.study.records import TaskRecords, arms_of_table, by_arm, measured_spaces
+from src.study.panels import COLOURS, add_legend, arms_of_table, by_arm, colours_of_arms, grid, panels, shortened
+from src.study.records import TaskRecords, measured_spaces
 
 NAMES = {
     "accuracy": "accuracy",

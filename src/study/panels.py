@@ -52,6 +52,16 @@ def shortened(name: str) -> str:
     return name if len(name) <= LONGEST_SHOWN else f"{name[: half - 1]}…{name[-half:]}"
 
 
+def arms_of_table(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every (role, arm) of a table, in its order."""
+    return list(dict.fromkeys(zip(table["role"], table["arm"], strict=True)))
+
+
+def by_arm(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """The lines of each (role, arm) of a table, in its order."""
+    return {(role, arm): table[(table["role"] == role) & (table["arm"] == arm)] for role, arm in arms_of_table(table)}
+
+
 def colours_of_arms(table: pd.DataFrame) -> dict[tuple[str, str], str]:
     """A colour for every (role, arm): a student has that of the teacher arm it learnt from."""
     origins = {arm: arm.rpartition("-")[2] for arm in table["arm"]}

@@ -7,7 +7,8 @@ import pandas as pd
 
 from src.core.metrics import reliability
 from src.files import write_csv
-from src.study.records import TaskRecords, by_arm, measured_spaces
+from src.study.panels import by_arm
+from src.study.records import TaskRecords, measured_spaces
 
 CONFUSION_ROWS = 2000  # DVC's template counts raw rows; a large test split would fill the repository
 

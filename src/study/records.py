@@ -95,16 +95,6 @@ class TaskRecords:
         return {name: (np.tile(labels, len(parts)), np.concatenate(parts)) for name, parts in seeds.items()}
 
 
-def arms_of_table(table: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every (role, arm) of a table, in its order."""
-    return list(dict.fromkeys(zip(table["role"], table["arm"], strict=True)))
-
-
-def by_arm(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """The lines of each (role, arm) of a table, in its order."""
-    return {(role, arm): table[(table["role"] == role) & (table["arm"] == arm)] for role, arm in arms_of_table(table)}
-
-
 def measured_spaces(runs: pd.DataFrame) -> list[str]:
     """The spaces in which the runs of a table have CMI on test: not in feature space where no features were kept."""
     return [space for space in ("class", "feature") if f"{space}_cmi" in runs]
