@@ -1,11 +1,15 @@
 """The arms of a study: how students are called, and which arms are compared."""
 
+from collections.abc import Iterator
 from itertools import chain
 
+from src.curves import curve_pairs
 from src.errors import UserError
 from src.params import Params, Role
 
 Pair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
+Trials = dict[Role, dict[str, list[str]]]  # of each arm and family of a role
+EVALUATE = "params.yaml: evaluate"
 
 
 def distilled_arm(recipe: str, teacher: str, like: str | None = None) -> str:
@@ -40,38 +44,53 @@ def pairs_to_compare(params: Params) -> list[Pair]:
 
     Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
     and with the baseline's student; students of a teacher with those of another matched to its CMI; and what
-    `evaluate.pairs` and `evaluate.claims` name, which may be families.
+    `evaluate.pairs`, `evaluate.claims` and `evaluate.curves` name, which may be families.
 
     Raises:
-        UserError: an unknown name, or two families of unlike numbers of trials, of which the larger has better chances.
+        UserError: an unknown name, two families of unlike numbers of trials, of which the larger has better chances, or
+            a curve whose arms stand in each other's way.
     """
-    pairs = _pairs_of_arms(params)
-    trials = trials_of(params)
-    asked = [("pairs", pair.role, pair.arm, pair.against) for pair in params.evaluate.pairs]
-    asked += [("claims", claim.role, claim.family, claim.against) for claim in params.evaluate.claims.values()]
-    for key, role, first, second in asked:
+    pairs, trials = _pairs_of_arms(params), trials_of(params)
+    for key, role, first, second in _asked_pairs(params, trials):
         for name in (first, second):
-            if name not in trials[role]:
-                problem = f"unknown {role} arm or family '{name}'"
-                raise UserError(f"params.yaml: evaluate.{key}", problem, f"allowed: {', '.join(trials[role])}")
+            _check_known(key, role, name, trials)
         counts = [len(trials[role][name]) for name in (first, second)]
         if counts[0] != counts[1]:
             problem = f"{first} has {counts[0]} trials and {second} has {counts[1]}"
-            raise UserError(f"params.yaml: evaluate.{key}", problem, "as many trials on both sides")
+            raise UserError(key, problem, "as many trials on both sides")
         pairs.append((role, first, second))
     return list(dict.fromkeys(pairs))
 
 
-def trials_of(params: Params) -> dict[Role, dict[str, list[str]]]:
+def _asked_pairs(params: Params, trials: Trials) -> Iterator[tuple[str, Role, str, str]]:
+    """What `evaluate` wants compared, each with its key."""
+    for pair in params.evaluate.pairs:
+        yield f"{EVALUATE}.pairs", pair.role, pair.arm, pair.against
+    for claim in params.evaluate.claims.values():
+        yield f"{EVALUATE}.claims", claim.role, claim.family, claim.against
+    for name, curve in params.evaluate.curves.items():
+        key = f"{EVALUATE}.curves.{name}"
+        for arm in chain.from_iterable(curve.lines.values()):
+            _check_known(key, curve.role, arm, trials)
+        for first, second in curve_pairs(key, params, curve, trials[curve.role]):
+            yield key, curve.role, first, second
+
+
+def _check_known(key: str, role: Role, name: str, trials: Trials) -> None:
+    if name not in trials[role]:
+        raise UserError(key, f"unknown {role} arm or family '{name}'", f"allowed: {', '.join(trials[role])}")
+
+
+def trials_of(params: Params) -> Trials:
     """The arms and families of each role, each with its trials; an arm is a family of one.
 
     Raises:
         UserError: a family has the name of an arm, or its trials are unknown or those of another family.
     """
-    found = {}
+    found: Trials = {}
     for role, arms in arms_of(params).items():
         families = params.evaluate.families.of(role)
-        _check_families(f"params.yaml: evaluate.families.{role}", families, arms)
+        _check_families(f"{EVALUATE}.families.{role}", families, arms)
         found[role] = {arm: [arm] for arm in arms} | families
     return found
 

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, model_validator
 
 from src.params.types import (
+    LONGEST_NAME,
     MOST_BINS,
     ArmName,
     ClaimMetric,
@@ -17,6 +18,20 @@ from src.params.types import (
 )
 
 Trials = Annotated[list[str], Field(min_length=1)]
+LineName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+# What a curve may be drawn over: a number that arms set, of the objective or of the training.
+CurveSetting = Literal[
+    "cmi_weight",
+    "tau",
+    "separation_weight",
+    "label_smoothing",
+    "confidence_penalty",
+    "alpha",
+    "temperature",
+    "epochs",
+    "lr",
+    "train_share",
+]
 
 
 class Pair(Section):
@@ -81,6 +96,34 @@ class Claim(Section):
         return self
 
 
+class Curve(Section):
+    """A figure of how arms fare as one of their settings changes. Where an arm stands on the x axis, its settings say.
+
+    A family stands for its chosen trial. docs/results.md tells what is drawn.
+    """
+
+    over: CurveSetting
+    """The setting on the x axis, as each arm has it on each task."""
+    role: Role
+    """Whether its arms are teachers or students."""
+    lines: Annotated[dict[LineName, Trials], Field(min_length=1)]
+    """By the name that the legend shows: the arms of a line, or families."""
+    against: LineName | None = None
+    """A line whose arms the others at the same x are compared with, in panels of their own; null: none."""
+
+    @model_validator(mode="after")
+    def _compares_lines(self) -> "Curve":
+        if self.against is not None and (self.against not in self.lines or len(self.lines) == 1):
+            raise ValueError(f"against should be one of two lines or more, of {', '.join(self.lines)}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_of_a_setting_of_its_role(self) -> "Curve":
+        if self.role == "teacher" and self.over in ("alpha", "temperature"):
+            raise ValueError(f"{self.over} is a setting of students")
+        return self
+
+
 class EvaluateSection(Section):
     """How arms are measured and compared."""
 
@@ -92,6 +135,8 @@ class EvaluateSection(Section):
     """More comparisons."""
     claims: dict[ArmName, Claim] = Field(default_factory=dict)
     """By name: what the study is asked, judged by docs/protocol.md."""
+    curves: dict[ArmName, Curve] = Field(default_factory=dict)
+    """By name: figures plots/<study>/curve_<name>.png."""
     ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]
     """Bins of the expected calibration error."""
     confidence: Share
