@@ -6,6 +6,7 @@ from src.errors import stage
 from src.files import new_folder
 from src.params import Params, load_params
 from src.study.claims_figure import draw_claims
+from src.study.curves_figure import draw_curves
 from src.study.figures import TaskResults, draw_task
 from src.study.plot_data import write_plot_data
 from src.study.report import load_results, write_report
@@ -20,6 +21,7 @@ def plot(params: Params) -> None:
     with new_folder(PLOTS_FOLDER / params.study) as folder:
         write_report(folder / "report.html", results)
         draw_claims(results.claims, folder / "claims.png")
+        draw_curves(results, folder)
         for task, records in results.records.items():
             arms, runs = (table[table["task"] == task] for table in (results.arms, results.runs))
             draw_task(TaskResults(records, arms, runs, params.evaluate.ece_bins), folder)

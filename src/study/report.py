@@ -21,9 +21,18 @@ from src.study.figures import figure_names
 from src.study.records import METRICS_FOLDER, TaskRecords, load_records, records_folder
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
+TABLES = ("runs", "arms", "trials", "comparisons", "over_tasks")
 TABLE_METRICS = ("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi")
-NAMES = ("task", "role", "family", "arm", "metric")  # columns of the tables that are texts, whatever they look like
-NOT_SHOWN = {"checkpoints": True, "task_settings": True}  # of params: of no importance, and of other tasks
+NAMES = (
+    "task",
+    "role",
+    "family",
+    "arm",
+    "against",
+    "metric",
+)  # columns of the tables that are texts, whatever they look like
+# Of params: of no importance, of other tasks, and of figures beside the page.
+NOT_SHOWN = {"checkpoints": True, "task_settings": True, "evaluate": {"curves"}}
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class StudyResults:
     runs: pd.DataFrame
     arms: pd.DataFrame
     trials: pd.DataFrame
+    comparisons: pd.DataFrame
+    over_tasks: pd.DataFrame
     claims: list[dict[str, Any]]
     records: dict[str, TaskRecords]
 
@@ -46,9 +57,9 @@ class StudyResults:
 def load_results(params: Params) -> StudyResults:
     """Read what the study of params.yaml came to."""
     metrics = METRICS_FOLDER / params.study
-    runs, arms, trials = (read_csv(metrics / f"tables/{name}.csv", text=NAMES) for name in ("runs", "arms", "trials"))
+    tables = [read_csv(metrics / f"tables/{name}.csv", text=NAMES) for name in TABLES]
     records = {task: load_records(params.study, task) for task in params.tasks}
-    return StudyResults(params, runs, arms, trials, load_claims(metrics / "claims.json"), records)
+    return StudyResults(params, *tables, load_claims(metrics / "claims.json"), records)
 
 
 def write_report(target: Path, results: StudyResults) -> None:
