@@ -1,11 +1,9 @@
-"""The arms of a study: how students are called, and which arms are compared."""
+"""The arms of a study, and how students are called."""
 
 from itertools import chain
 
 from src.errors import UserError
 from src.params import Params, Role
-
-Pair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
 
 
 def distilled_arm(recipe: str, teacher: str, like: str | None = None) -> str:
@@ -33,71 +31,3 @@ def arms_of(params: Params) -> dict[Role, list[str]]:
         problem = f"two of the student arms are called {twice[0]}"
         raise UserError("params.yaml: finetune.arms, distill.matched", problem, "names without _as_ in them")
     return {"teacher": list(params.finetune.arms), "student": students}
-
-
-def pairs_to_compare(params: Params) -> list[Pair]:
-    """Which arms are compared: (role, arm, arm that it is compared with).
-
-    Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
-    and with the baseline's student; students of a teacher with those of another matched to its CMI; and what
-    `evaluate.pairs` and `evaluate.claims` name, which may be families.
-
-    Raises:
-        UserError: an unknown name, or two families of unlike numbers of trials, of which the larger has better chances.
-    """
-    pairs = _pairs_of_arms(params)
-    trials = trials_of(params)
-    asked = [("pairs", pair.role, pair.arm, pair.against) for pair in params.evaluate.pairs]
-    asked += [("claims", claim.role, claim.family, claim.against) for claim in params.evaluate.claims.values()]
-    for key, role, first, second in asked:
-        for name in (first, second):
-            if name not in trials[role]:
-                problem = f"unknown {role} arm or family '{name}'"
-                raise UserError(f"params.yaml: evaluate.{key}", problem, f"allowed: {', '.join(trials[role])}")
-        counts = [len(trials[role][name]) for name in (first, second)]
-        if counts[0] != counts[1]:
-            problem = f"{first} has {counts[0]} trials and {second} has {counts[1]}"
-            raise UserError(f"params.yaml: evaluate.{key}", problem, "as many trials on both sides")
-        pairs.append((role, first, second))
-    return list(dict.fromkeys(pairs))
-
-
-def trials_of(params: Params) -> dict[Role, dict[str, list[str]]]:
-    """The arms and families of each role, each with its trials; an arm is a family of one.
-
-    Raises:
-        UserError: a family has the name of an arm, or its trials are unknown or those of another family.
-    """
-    found = {}
-    for role, arms in arms_of(params).items():
-        families = params.evaluate.families.of(role)
-        _check_families(f"params.yaml: evaluate.families.{role}", families, arms)
-        found[role] = {arm: [arm] for arm in arms} | families
-    return found
-
-
-def _check_families(where: str, families: dict[str, list[str]], arms: list[str]) -> None:
-    seen: set[str] = set()
-    for name, trials in families.items():
-        if name in arms:
-            raise UserError(f"{where}.{name}", "is also the name of an arm", "a name of its own")
-        for trial in trials:
-            if trial not in arms:
-                raise UserError(f"{where}.{name}", f"unknown arm '{trial}'", f"allowed: {', '.join(arms)}")
-            if trial in seen:
-                raise UserError(f"{where}.{name}", f"arm '{trial}' is named twice", "each arm in one family, once")
-            seen.add(trial)
-
-
-def _pairs_of_arms(params: Params) -> list[Pair]:
-    baseline, plain = params.evaluate.baseline, list(params.student.arms)
-    pairs: list[Pair] = [("teacher", arm, baseline) for arm in params.finetune.arms if arm != baseline]
-    pairs += [("student", arm, plain[0]) for arm in plain[1:]]
-    for recipe, arms in distilled_arms(params).items():
-        of_baseline = distilled_arm(recipe, baseline)
-        pairs += [("student", arm, control) for arm in arms for control in plain]
-        pairs += [("student", arm, of_baseline) for arm in arms if arm != of_baseline]
-        for match in params.distill.matched:
-            control = distilled_arm(recipe, match.teacher, match.like)
-            pairs.append(("student", distilled_arm(recipe, match.like), control))
-    return pairs

@@ -1,9 +1,9 @@
 """Before `dvc repro`: check params.yaml, whose faults DVC words less well, and mend what a killed DVC left."""
 
-from src.arms import pairs_to_compare
 from src.dvc_state import mend
 from src.errors import stage
 from src.params import load_params
+from src.study.pairs import pairs_to_compare
 
 
 @stage

@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from src.arms import pairs_to_compare
 from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
 from src.study.claims import claims_content, judged, sentence
 from src.study.families import chosen_trials, selection_scores
 from src.study.measuring import measured_task
+from src.study.pairs import pairs_to_compare
 from src.study.records import METRICS_FOLDER, load_records
 from src.study.summary import (
     arms_table,

@@ -6,9 +6,11 @@ from src.errors import stage
 from src.files import new_folder
 from src.params import Params, load_params
 from src.study.claims_figure import draw_claims
+from src.study.curves_figure import draw_curves
 from src.study.figures import TaskResults, draw_task
 from src.study.plot_data import write_plot_data
-from src.study.report import load_results, write_report
+from src.study.report import write_report
+from src.study.results import load_results
 
 PLOTS_FOLDER = Path("plots")
 
@@ -20,8 +22,9 @@ def plot(params: Params) -> None:
     with new_folder(PLOTS_FOLDER / params.study) as folder:
         write_report(folder / "report.html", results)
         draw_claims(results.claims, folder / "claims.png")
+        draw_curves(results, folder)
         for task, records in results.records.items():
-            arms, runs = (table[table["task"] == task] for table in (results.arms, results.runs))
+            arms, runs = (table[table["task"] == task] for table in (results.tables.arms, results.tables.runs))
             draw_task(TaskResults(records, arms, runs, params.evaluate.ece_bins), folder)
             write_plot_data(records, arms, runs, params.evaluate.ece_bins, folder / "data")
 

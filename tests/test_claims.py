@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.arms import pairs_to_compare, trials_of
 from src.errors import UserError
 from src.params import Claim, Families, Params
 from src.study.claims import claims_content, hangs_on, judged, sentence
 from src.study.families import chosen_trials
 from src.study.intervals import Estimate
+from src.study.pairs import pairs_to_compare, trials_of
 from src.study.simulation import Setting, verdicts
 
 COMPARED = {"role": "teacher", "arm": "b", "against": "a", "metric": "accuracy", "n": 5}

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ import stages.collect
 import stages.evaluate
 from src.params import load_params
 from src.study import dvc_page
-from src.study.report import StudyResults, load_results, majority_scores, write_report
+from src.study.report import majority_scores, write_report
+from src.study.results import StudyResults, load_results
 from tests.conftest import REPOSITORY
 from tests.synthetic_study import make_study
 
@@ -73,19 +75,19 @@ def test_page_says_what_a_reviewer_asks(results, page):
     """Every family with its trials, the chosen one marked, every seed, the hashes, and how it was made."""
     text = re.sub(r"<[^>]*>", " ", page)
     for task in TASKS:
-        [chosen] = results.trials.query(f"task == '{task}' and chosen")["arm"]
+        [chosen] = results.tables.trials.query(f"task == '{task}' and chosen")["arm"]
         assert f"{chosen} (chosen)" in text
     assert "All are among the results" in re.sub(r"\s+", " ", text)
     assert "440 runs were asked for" in text
-    for value in results.runs["accuracy"].head(55):
+    for value in results.tables.runs["accuracy"].head(55):
         assert f"{value:.4f}" in text
     for fact in ("make repro", "Licence: none", "cmi_weight", "Training code, SHA-256"):
         assert fact in text
 
 
 def test_missing_runs_are_named(results, tmp_path):
-    left = results.runs.drop(index=results.runs.index[0])
-    write_report(tmp_path / "less.html", StudyResults(**vars(results) | {"runs": left}))
+    left = results.tables.runs.drop(index=results.tables.runs.index[0])
+    write_report(tmp_path / "less.html", replace(results, tables=replace(results.tables, runs=left)))
     assert "not among the results: task-0/teacher/ce/0." in (tmp_path / "less.html").read_text()
 
 

@@ -11,13 +11,13 @@ from scipy.special import softmax
 from scipy.stats import binom, permutation_test
 from sklearn import metrics as sklearn_metrics
 
-from src.arms import pairs_to_compare
 from src.core.method.cmi import measure
 from src.core.metrics import CLASS_SCORES, class_counts, reliability, task_scores
 from src.errors import UserError
 from src.params import Params
 from src.params.types import Metric
 from src.study.figures import NAMES
+from src.study.pairs import pairs_to_compare
 from src.study.statistics import PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
 from src.study.summary import over_tasks_table
 

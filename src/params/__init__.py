@@ -7,10 +7,11 @@ The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is
 arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
 """
 
+from src.params.evaluation import Claim, Curve, EvaluateSection, Families
 from src.params.models import CheckpointSettings, ModelSource, Runtime
 from src.params.reading import check_params, load_params, read_yaml
 from src.params.runs import Objective, RunSettings, Training
-from src.params.study import PARAMS_FILE, Claim, EvaluateSection, Families, MoreSeeds, Params
+from src.params.study import PARAMS_FILE, MoreSeeds, Params
 from src.params.tasks import AlsoTest, Glue, MaxRows, TaskSettings, check_metrics
 from src.params.types import HOTTEST, Centroid, KdLoss, Metric, Role
 
@@ -21,6 +22,7 @@ __all__ = [
     "Centroid",
     "CheckpointSettings",
     "Claim",
+    "Curve",
     "EvaluateSection",
     "Families",
     "Glue",

@@ -1,12 +1,13 @@
-"""The whole of params.yaml, and what it says of the evaluation."""
+"""The whole of params.yaml."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from src.errors import UserError
+from src.params.evaluation import EvaluateSection
 from src.params.models import CheckpointSettings, Models, ModelSource, Runtime
 from src.params.runs import (
     Arm,
@@ -19,102 +20,9 @@ from src.params.runs import (
     TrainingOverrides,
 )
 from src.params.tasks import Glue, Splits, TaskSettings
-from src.params.types import (
-    LONGEST_NAME,
-    MOST_BINS,
-    ArmName,
-    ClaimMetric,
-    FamilyName,
-    Positive,
-    Role,
-    Section,
-    Seed,
-    Share,
-    TaskName,
-    Whole,
-)
+from src.params.types import LONGEST_NAME, Section, Seed, TaskName
 
 PARAMS_FILE = Path("params.yaml")
-Trials = Annotated[list[str], Field(min_length=1)]
-
-
-class Pair(Section):
-    """Two arms or families to compare besides the arms that are compared anyway."""
-
-    role: Role
-    """Whether arms of teachers or of students."""
-    arm: str
-    """An arm or a family."""
-    against: str
-    """What it is compared with."""
-
-    @model_validator(mode="after")
-    def _are_two(self) -> "Pair":
-        if self.arm == self.against:
-            raise ValueError("arm and against should be two arms")
-        return self
-
-
-class Families(Section):
-    """Arms that are trials of one idea, by role; on each task one of them stands for the family."""
-
-    teacher: dict[FamilyName, Trials] = Field(default_factory=dict)
-    """By family: its arms among the teachers."""
-    student: dict[FamilyName, Trials] = Field(default_factory=dict)
-    """By family: its arms among the students, such as kd-cmi_max."""
-
-    def of(self, role: Role) -> dict[str, list[str]]:
-        """The families of a role: the trials of each."""
-        return getattr(self, role)
-
-    def listed(self) -> list[tuple[Role, str, list[str]]]:
-        """Every family with its role and its trials."""
-        return [(role, family, trials) for role in get_args(Role) for family, trials in self.of(role).items()]
-
-
-class Claim(Section):
-    """That a family, or an arm, differs from another in a direction; docs/protocol.md says how it is judged.
-
-    `metric` None is each task's first one. `worthwhile` is the smallest difference worth having, in the metric's unit.
-    """
-
-    statement: Annotated[str, Field(min_length=1)]
-    """The claim in words."""
-    role: Role
-    """Whether it is of teachers or of students."""
-    family: str
-    """A family, or an arm."""
-    against: str
-    """What the family is compared with."""
-    direction: Literal["higher", "lower"]
-    """Whether higher or lower values are claimed."""
-    metric: ClaimMetric | None = None
-    """null: each task's first one."""
-    worthwhile: Positive
-    """The smallest difference worth having, in the metric's unit."""
-
-    @model_validator(mode="after")
-    def _are_two(self) -> "Claim":
-        if self.family == self.against:
-            raise ValueError("family and against should be two")
-        return self
-
-
-class EvaluateSection(Section):
-    """How arms are measured and compared."""
-
-    baseline: ArmName
-    """The teacher arm that the others are compared with."""
-    families: Families = Field(default_factory=Families)
-    """Arms that are trials of one idea; on each task the best one on selection stands for them all."""
-    pairs: list[Pair] = Field(default_factory=list)
-    """More comparisons."""
-    claims: dict[ArmName, Claim] = Field(default_factory=dict)
-    """By name: what the study is asked, judged by docs/protocol.md."""
-    ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]
-    """Bins of the expected calibration error."""
-    confidence: Share
-    """Of all intervals."""
 
 
 class MoreSeeds(Section):

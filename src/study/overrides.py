@@ -6,9 +6,9 @@ An override sets a value, adds an entry, or with null in its place leaves out an
 from pathlib import Path
 from typing import Any
 
-from src.arms import pairs_to_compare
 from src.errors import UserError
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
+from src.study.pairs import pairs_to_compare
 
 STUDIES_FOLDER = Path("studies")
 

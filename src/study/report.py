@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,45 +11,19 @@ import pandas as pd
 from ruamel.yaml import YAML
 
 from src.core.metrics import CLASS_SCORES, ClassCounts
-from src.files import new_file, read_csv, read_json
+from src.files import new_file, read_json
 from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
-from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers, load_claims
+from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers
 from src.study.figures import figure_names
-from src.study.records import METRICS_FOLDER, TaskRecords, load_records, records_folder
+from src.study.records import records_folder
+from src.study.results import StudyResults
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
 TABLE_METRICS = ("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi")
-TEXT_COLUMNS = ("task", "role", "family", "arm", "metric")  # of the tables: texts, whatever they look like
-NOT_SHOWN = {"checkpoints": True, "task_settings": True}  # of params: of no importance, and of other tasks
-
-
-@dataclass(frozen=True)
-class StudyResults:
-    """What `evaluate` and `collect` leave of a study: its tables, its claims, and its records by task."""
-
-    params: Params
-    runs: pd.DataFrame
-    arms: pd.DataFrame
-    trials: pd.DataFrame
-    claims: list[dict[str, Any]]
-    records: dict[str, TaskRecords]
-
-    @property
-    def primary(self) -> dict[str, str]:
-        """The primary metric of each task."""
-        return {task: records.primary for task, records in self.records.items()}
-
-
-def load_results(params: Params) -> StudyResults:
-    """Read what the study of params.yaml came to."""
-    metrics = METRICS_FOLDER / params.study
-    runs, arms, trials = (
-        read_csv(metrics / f"tables/{name}.csv", text=TEXT_COLUMNS) for name in ("runs", "arms", "trials")
-    )
-    records = {task: load_records(params.study, task) for task in params.tasks}
-    return StudyResults(params, runs, arms, trials, load_claims(metrics / "claims.json"), records)
+# Of params: of no importance, of other tasks, and of figures beside the page.
+NOT_SHOWN = {"checkpoints": True, "task_settings": True, "evaluate": {"curves"}}
 
 
 def write_report(target: Path, results: StudyResults) -> None:
@@ -81,8 +54,8 @@ def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
         if claim["tasks"]
     }
     first = next(iter(results.primary.values()))
-    specs["scores"] = charts.scores_chart(results.runs, results.arms, first, "scores")
-    specs["cmi"] = charts.cmi_chart(results.runs, results.primary, "cmi")
+    specs["scores"] = charts.scores_chart(results.tables.runs, results.tables.arms, first, "scores")
+    specs["cmi"] = charts.cmi_chart(results.tables.runs, results.primary, "cmi")
     specs["epochs"] = charts.epochs_chart(list(results.records.values()), "epochs")
     return specs
 
@@ -103,9 +76,9 @@ def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _task(results: StudyResults, task: str) -> dict[str, Any]:
     """A task's tables, and what its data are."""
-    records, own = results.records[task], results.arms[results.arms["task"] == task]
+    records, own = results.records[task], results.tables.arms[results.tables.arms["task"] == task]
     metrics = [*records.task["metrics"], *(name for name in TABLE_METRICS if (own["metric"] == name).any())]
-    seeds = results.runs[results.runs["task"] == task]
+    seeds = results.tables.runs[results.tables.runs["task"] == task]
     folder = records_folder(results.params.study, task)
     return {
         "name": task,
@@ -116,7 +89,7 @@ def _task(results: StudyResults, task: str) -> dict[str, Any]:
         "majority": majority_scores(records.task),
         "arms": [_arm(rows, metrics) for rows in own.groupby(["role", "arm"], sort=False)],
         "seeds": [_seeds(rows, records.primary) for rows in seeds.groupby(["role", "arm"], sort=False)],
-        "trials": results.trials[results.trials["task"] == task].to_dict("records"),
+        "trials": results.tables.trials[results.tables.trials["task"] == task].to_dict("records"),
         "environment": read_json(folder / "environment.json"),
         "code": read_json(folder / "code.json")["sha256"],
     }
@@ -145,7 +118,7 @@ def _seeds(rows: tuple[tuple[str, str], pd.DataFrame], primary: str) -> dict[str
 
 def _run_counts(results: StudyResults) -> dict[str, Any]:
     asked = {str(run) for task in results.records for run in runs_of_task(results.params, task)}
-    keys = results.runs[["task", "role", "arm", "seed"]].itertuples(index=False, name=None)
+    keys = results.tables.runs[["task", "role", "arm", "seed"]].itertuples(index=False, name=None)
     return {"asked": len(asked), "missing": sorted(asked - {"/".join(map(str, key)) for key in keys})}
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 from scipy.stats import binom
 
-from src.arms import Pair
 from src.params import Families, Role
 from src.study.families import Chosen, Scores
 from src.study.intervals import Estimate, RunValues, mean_over_tasks
 from src.study.measuring import MeasuredTask
+from src.study.pairs import Pair
 from src.study.statistics import holm, sign_flip_p
 
 ESTIMATE = ["difference", "standard_error", "freedom"]

@@ -1,0 +1,70 @@
+"""Where the arms of a curve stand on its x axis, task by task, and which of them are compared."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+from src.errors import UserError
+from src.params import Curve, Params, Role, RunSettings
+
+Trials = Mapping[str, list[str]]  # of each arm and family of a role
+
+
+def settings_of(params: Params, task: str, role: Role, arm: str) -> RunSettings:
+    """The settings of an arm's runs on a task; those of a distilled student are its recipe's."""
+    if role == "teacher":
+        return params.teacher(task, arm)
+    if arm in params.student.arms:
+        return params.plain_student(task, arm)
+    return params.distilled_student(task, arm.partition("-")[0])  # no recipe has a dash in its name
+
+
+def x_of(params: Params, curve: Curve, task: str, arm: str) -> float:
+    """The value of the curve's setting that an arm, which is no family, has on a task."""
+    settings = settings_of(params, task, curve.role, arm)
+    section = settings.objective if hasattr(settings.objective, curve.over) else settings.training
+    return float(getattr(section, curve.over))
+
+
+def pairs_of_lines(curve: Curve) -> Iterator[tuple[str, str, str]]:
+    """Line, arm, arm of `against`: whatever could be compared, wherever the two stand."""
+    if curve.against is not None:
+        others = [(line, name) for line, names in curve.lines.items() if line != curve.against for name in names]
+        for (line, first), second in product(others, curve.lines[curve.against]):
+            if first != second:
+                yield line, first, second
+
+
+def curve_pairs(where: str, params: Params, curve: Curve, trials: Trials) -> list[tuple[str, str]]:
+    """The comparisons that a curve shows: of arms that have, or families that may have, the same x on a task.
+
+    Args:
+        where: the key of the curve, for messages.
+        trials: of every arm and family of the curve's role.
+
+    Raises:
+        UserError: two arms of a line stand at the same x, or none stands where one of `against` does.
+    """
+    names = dict.fromkeys(name for line in curve.lines.values() for name in line)
+    places = {
+        task: {name: {x_of(params, curve, task, arm) for arm in trials[name]} for name in names}
+        for task in params.tasks
+    }
+    _check_lines(where, curve, places)
+    found = [
+        (first, second)
+        for _, first, second in pairs_of_lines(curve)
+        if any(at[first] & at[second] for at in places.values())
+    ]
+    if curve.against is not None and not found:
+        problem = f"no arm has the {curve.over} of one of '{curve.against}'"
+        raise UserError(f"{where}.against", problem, "a line that shares values with another, or null")
+    return found
+
+
+def _check_lines(where: str, curve: Curve, places: Mapping[str, Mapping[str, set[float]]]) -> None:
+    """A line has one point at each x; where families will stand is not known before they have chosen."""
+    for (task, at), (line, names) in product(places.items(), curve.lines.items()):
+        certain = [x for name in names if len(at[name]) == 1 for x in at[name]]
+        if twice := [x for x in certain if certain.count(x) > 1]:
+            problem = f"more than one arm has {curve.over} {twice[0]:g} on {task}"
+            raise UserError(f"{where}.lines.{line}", problem, "one arm for each value")

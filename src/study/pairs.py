@@ -1,0 +1,96 @@
+"""Which arms of a study are compared. No training depends on it."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from src.arms import arms_of, distilled_arm, distilled_arms
+from src.errors import UserError
+from src.params import Params, Role
+from src.study.curves import curve_pairs
+
+Pair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
+Trials = dict[Role, dict[str, list[str]]]  # of each arm and family of a role
+EVALUATE = "params.yaml: evaluate"
+
+
+def pairs_to_compare(params: Params) -> list[Pair]:
+    """Which arms are compared: (role, arm, arm that it is compared with).
+
+    Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
+    and with the baseline's student; students of a teacher with those of another matched to its CMI; and what
+    `evaluate.pairs`, `evaluate.claims` and `evaluate.curves` name, which may be families.
+
+    Raises:
+        UserError: an unknown name, two families of unlike numbers of trials, of which the larger has better chances, or
+            a curve whose arms stand in each other's way.
+    """
+    pairs, trials = _pairs_of_arms(params), trials_of(params)
+    for key, role, first, second in _asked_pairs(params, trials):
+        for name in (first, second):
+            _check_known(key, role, name, trials)
+        counts = [len(trials[role][name]) for name in (first, second)]
+        if counts[0] != counts[1]:
+            problem = f"{first} has {counts[0]} trials and {second} has {counts[1]}"
+            raise UserError(key, problem, "as many trials on both sides")
+        pairs.append((role, first, second))
+    return list(dict.fromkeys(pairs))
+
+
+def _asked_pairs(params: Params, trials: Trials) -> Iterator[tuple[str, Role, str, str]]:
+    """What `evaluate` wants compared, each with its key."""
+    for pair in params.evaluate.pairs:
+        yield f"{EVALUATE}.pairs", pair.role, pair.arm, pair.against
+    for claim in params.evaluate.claims.values():
+        yield f"{EVALUATE}.claims", claim.role, claim.family, claim.against
+    for name, curve in params.evaluate.curves.items():
+        key = f"{EVALUATE}.curves.{name}"
+        for arm in chain.from_iterable(curve.lines.values()):
+            _check_known(key, curve.role, arm, trials)
+        for first, second in curve_pairs(key, params, curve, trials[curve.role]):
+            yield key, curve.role, first, second
+
+
+def _check_known(key: str, role: Role, name: str, trials: Trials) -> None:
+    if name not in trials[role]:
+        raise UserError(key, f"unknown {role} arm or family '{name}'", f"allowed: {', '.join(trials[role])}")
+
+
+def trials_of(params: Params) -> Trials:
+    """The arms and families of each role, each with its trials; an arm is a family of one.
+
+    Raises:
+        UserError: a family has the name of an arm, or its trials are unknown or those of another family.
+    """
+    found: Trials = {}
+    for role, arms in arms_of(params).items():
+        families = params.evaluate.families.of(role)
+        _check_families(f"{EVALUATE}.families.{role}", families, arms)
+        found[role] = {arm: [arm] for arm in arms} | families
+    return found
+
+
+def _check_families(where: str, families: dict[str, list[str]], arms: list[str]) -> None:
+    seen: set[str] = set()
+    for name, trials in families.items():
+        if name in arms:
+            raise UserError(f"{where}.{name}", "is also the name of an arm", "a name of its own")
+        for trial in trials:
+            if trial not in arms:
+                raise UserError(f"{where}.{name}", f"unknown arm '{trial}'", f"allowed: {', '.join(arms)}")
+            if trial in seen:
+                raise UserError(f"{where}.{name}", f"arm '{trial}' is named twice", "each arm in one family, once")
+            seen.add(trial)
+
+
+def _pairs_of_arms(params: Params) -> list[Pair]:
+    baseline, plain = params.evaluate.baseline, list(params.student.arms)
+    pairs: list[Pair] = [("teacher", arm, baseline) for arm in params.finetune.arms if arm != baseline]
+    pairs += [("student", arm, plain[0]) for arm in plain[1:]]
+    for recipe, arms in distilled_arms(params).items():
+        of_baseline = distilled_arm(recipe, baseline)
+        pairs += [("student", arm, control) for arm in arms for control in plain]
+        pairs += [("student", arm, of_baseline) for arm in arms if arm != of_baseline]
+        for match in params.distill.matched:
+            control = distilled_arm(recipe, match.teacher, match.like)
+            pairs.append(("student", distilled_arm(recipe, match.like), control))
+    return pairs

@@ -1,0 +1,48 @@
+"""What `evaluate` and `collect` leave of a study, read for its figures and its report."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from src.files import read_csv
+from src.params import Params
+from src.study.claims import load_claims
+from src.study.records import METRICS_FOLDER, TaskRecords, load_records
+
+TEXT_COLUMNS = ("task", "role", "family", "arm", "against", "metric")  # of the tables: texts, whatever they look like
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of metrics/<study>/tables/ (docs/results.md)."""
+
+    runs: pd.DataFrame
+    arms: pd.DataFrame
+    trials: pd.DataFrame
+    comparisons: pd.DataFrame
+    over_tasks: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study's params, its tables, its claims, and its records by task."""
+
+    params: Params
+    tables: Tables
+    claims: list[dict[str, Any]]
+    records: dict[str, TaskRecords]
+
+    @property
+    def primary(self) -> dict[str, str]:
+        """The primary metric of each task."""
+        return {task: records.primary for task, records in self.records.items()}
+
+
+def load_results(params: Params) -> StudyResults:
+    """Read what the study of params.yaml came to."""
+    metrics = METRICS_FOLDER / params.study
+    names = ("runs", "arms", "trials", "comparisons", "over_tasks")
+    tables = {name: read_csv(metrics / f"tables/{name}.csv", text=TEXT_COLUMNS) for name in names}
+    records = {task: load_records(params.study, task) for task in params.tasks}
+    return StudyResults(params, Tables(**tables), load_claims(metrics / "claims.json"), records)
