@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-Handler = Callable[[int, FrameType | None], Any] | int | None  # as `signal.signal` takes it
+Handler = Callable[[int, FrameType | None], Any] | int | None  # as `signal.getsignal` gives it
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PARENT = os.getppid()  # DVC, for a stage that it started

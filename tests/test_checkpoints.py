@@ -1,6 +1,7 @@
 """A run that stops and goes on ends as one that never stopped; checkpoints are few, whole, and of this run only."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -16,7 +18,7 @@ from src.core.models.classifier import load_classifier
 from src.core.training import checkpoints as checkpoints_module
 from src.core.training.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
 from src.core.training.phase import Setup
-from src.core.training.randomness import stream_seed
+from src.core.training.randomness import random_states, restore_random_states, stream_seed
 from src.core.training.train import train
 from src.errors import UserError
 from src.interrupts import Stopped, StopRequest
@@ -222,6 +224,14 @@ def test_queued_experiments_share_the_checkpoints_of_their_repository(tmp_path, 
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
     assert checkpoints_root() == tmp_path / "checkpoints"
+
+
+def test_random_states_survive_a_checkpoint(tmp_path):
+    device = torch.device("cpu")
+    torch.save(random_states(device), tmp_path / "states.pt")
+    drawn = [random.random(), float(np.random.random()), float(torch.rand(()))]
+    restore_random_states(torch.load(tmp_path / "states.pt", weights_only=True), device)
+    assert [random.random(), float(np.random.random()), float(torch.rand(()))] == drawn
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])

@@ -44,13 +44,14 @@ CLAIMS = {
         "worthwhile": 0.01,
     },
 }  # fmt: skip
+CURVES = {"weight": {"over": "cmi_weight", "role": "teacher", "lines": {"CMI": ["ce", "min_1", "min_5"]}}}
 
 
 @pytest.fixture
 def choice(tmp_path, monkeypatch) -> None:
     """A finished choosing study in an empty folder, without its test labels."""
     monkeypatch.chdir(tmp_path)
-    make_study(["no", "yes"], TEACHERS, evaluate={"families": FAMILIES, "claims": CLAIMS})
+    make_study(["no", "yes"], TEACHERS, evaluate={"families": FAMILIES, "claims": CLAIMS, "curves": CURVES})
     monkeypatch.setattr(sys, "argv", ["stage", "--task", "tiny"])
     stages.collect.main()
     Path("metrics/made/records/tiny/test_labels.parquet").unlink()
@@ -83,6 +84,7 @@ def test_the_chosen_trials_are_the_arms_of_the_confirming_study(choice, monkeypa
     assert set(params.finetune.arms) == {"plain", "cmi_min", "cmi_max"}
     assert params.evaluate.baseline == "plain"
     assert not params.evaluate.families.listed()
+    assert not params.evaluate.curves  # they were over trials
     own = content["task_settings"]["tiny"]["arms"]["teacher"]
     assert own["plain"] == TEACHERS[best("ce", "ce_slow")]
     assert own["cmi_min"] == TEACHERS[best("min_1", "min_5")]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pandas as pd
 import pytest
@@ -13,10 +13,11 @@ import stages.collect
 import stages.evaluate
 import stages.plot
 from src.errors import UserError
-from src.params import Params, check_params, load_params
+from src.params import Objective, Params, Training, check_params, load_params
+from src.params.evaluation import CurveSetting
 from src.study.curve_points import OVER_TASKS, RATERS, curve_points
 from src.study.curves import x_of
-from src.study.curves_figure import draw_curve, draw_curves
+from src.study.curves_figure import SETTINGS, draw_curve, draw_curves
 from src.study.pairs import pairs_to_compare
 from src.study.results import StudyResults, load_results
 from tests.conftest import params_content
@@ -44,13 +45,19 @@ def with_curve(curve: Mapping[str, Any], families: Mapping[str, list[str]] = {},
         ({"lines": {}}, r"some\.lines: not acceptable"),
         ({"lines": {"CMI": []}}, r"some\.lines\.CMI: not acceptable"),
         ({"lines": {"": ["ce"]}}, r"some\.lines\.: not acceptable"),
-        ({"against": "CMI"}, "some: .*; against should be one of two lines or more, of CMI"),
-        ({"lines": TWO_LINES, "against": "ce"}, "against should be one of two lines or more, of CMI, smooth"),
+        ({"against": "CMI"}, "some: .*; against should name one of the lines .CMI., beside another line"),
+        (
+            {"lines": TWO_LINES, "against": "ce"},
+            "against should name one of the lines .CMI, smooth., beside another line",
+        ),
         (
             {"lines": {"CMI": ["ce", "cmi_mni"]}},
-            r"curves\.some: unknown teacher arm or family 'cmi_mni'; allowed: ce, ",
+            r"curves\.some\.lines\.CMI: unknown teacher arm or family 'cmi_mni'; allowed: ce, ",
         ),
-        ({"lines": {"CMI": ["kd-ce"]}}, r"curves\.some: unknown teacher arm or family 'kd-ce'; allowed: ce, "),
+        (
+            {"lines": {"CMI": ["kd-ce"]}},
+            r"curves\.some\.lines\.CMI: unknown teacher arm or family 'kd-ce'; allowed: ce, ",
+        ),
         (
             {"lines": {"CMI": ["ce", "cmi_min", "smooth"]}},
             r"curves\.some\.lines\.CMI: more than one arm has cmi_weight 0 on vader-movie; one arm for each value",
@@ -68,6 +75,24 @@ def with_curve(curve: Mapping[str, Any], families: Mapping[str, list[str]] = {},
 def test_a_faulty_curve_is_refused(curve, told):
     with pytest.raises(UserError, match=told):
         pairs_to_compare(with_curve(curve, families={"zero": ["smooth", "mse"]}, mse={"label_loss": "mse"}))
+
+
+def test_every_setting_of_curves_is_one_of_runs():
+    settings = {*get_args(CurveSetting)}
+    assert settings <= Objective.model_fields.keys() | Training.model_fields.keys()
+    assert SETTINGS.keys() <= settings
+
+
+def test_a_student_without_a_teacher_has_no_temperature():
+    curve = {"over": "temperature", "role": "student", "lines": {"any": ["plain", "kd-ce"]}}
+    with pytest.raises(UserError, match=r"curves\.some\.over: plain has no teacher, and so no temperature"):
+        pairs_to_compare(with_curve(curve))
+
+
+def test_a_family_may_not_come_to_stand_where_another_arm_of_its_line_does():
+    curve = {"lines": {"CMI": ["cmi_max", "ce", "best"]}}
+    with pytest.raises(UserError, match=r"lines\.CMI: more than one arm has cmi_weight 0 on vader-movie"):
+        pairs_to_compare(with_curve(curve, families={"best": ["smooth", "cmi_min"]}))
 
 
 def test_an_arm_stands_where_its_settings_say():
@@ -96,14 +121,15 @@ def test_an_arm_stands_where_its_settings_say():
 def test_arms_at_one_x_are_compared_on_whatever_task_they_meet():
     without = pairs_to_compare(with_curve({"lines": TWO_LINES}))
     found = with_curve({"lines": TWO_LINES, "against": "smooth"})
-    more = [("teacher", "cmi_max", "smooth_max"), ("teacher", "ce", "smooth")]
+    more = [("teacher", "cmi_max", "smooth_max")]
+    assert ("teacher", "smooth", "ce") in without  # which says as much as ce against smooth
     assert pairs_to_compare(found) == [*without, *more]
     content = found.model_dump()
     content["tasks"] = ["vader-movie", "vader-nyt"]
     content["task_settings"]["vader-nyt"]["arms"] = {
         "teacher": {"smooth": {"cmi_weight": -2.0}, "smooth_max": {"cmi_weight": 0.0}}
     }
-    crossed = [("teacher", "cmi_max", "smooth"), ("teacher", "ce", "smooth_max")]
+    crossed = [("teacher", "cmi_max", "smooth")]
     assert {*pairs_to_compare(Params.model_validate(content))} == {*without, *more, *crossed}
 
 
@@ -126,7 +152,7 @@ CURVES = {
         "lines": {"CMI": ["min", "ce", "low"], "_$": ["smooth", "smooth_max"]},
         "against": "_$",
     },
-    "alone": {"over": "temperature", "role": "student", "lines": {"any": ["plain", "kd-ce"]}},
+    "alone": {"over": "alpha", "role": "student", "lines": {"any": ["plain", "kd-ce"]}},
 }
 
 
@@ -160,9 +186,10 @@ def test_points_are_those_of_the_tables_and_a_family_stands_where_its_chosen_tri
     expected = compared.query("metric == 'accuracy'")[["difference", "low", "high"]].iloc[0].tolist()
     assert [shown["y"], shown["low"], shown["high"]] == expected
     over = points[points["task"] == OVER_TASKS].set_index("x")
-    expected = results.tables.over_tasks.query("role == 'teacher' and arm == 'ce' and against == 'smooth'")
-    assert [*over.index] == [0, -2]
-    assert over.loc[0, ["y", "low", "high"]].tolist() == expected[["difference", "low", "high"]].iloc[0].tolist()
+    [other_way] = results.tables.over_tasks.query("arm == 'smooth' and against == 'ce'").to_dict("records")
+    assert sorted(over.index) == [-2, 0]
+    expected = [-other_way[key] for key in ("difference", "high", "low")]
+    assert over.loc[0, ["y", "low", "high"]].tolist() == expected
 
 
 def test_a_mean_over_tasks_is_of_arms_that_stand_at_one_x_on_all(results):

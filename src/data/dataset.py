@@ -41,16 +41,11 @@ class Columns:
 def place_of_task(settings: TaskSettings, glue: Glue) -> Place:
     """Where the data of a task lies whose source is glue, hub or folder."""
     if settings.source != "glue":
-        return _place(settings)
+        return place_of(settings)
     assert settings.part is not None  # as TaskSettings checks
     if glue.folder:
         return Place("folder", str(user_path(glue.folder) / settings.part))
     return Place("hub", glue.repository, settings.part, glue.revision, "set glue.folder")
-
-
-def place_of_also_test(also: AlsoTest) -> Place:
-    """Where the second test set of a task lies."""
-    return _place(also)
 
 
 def columns_of_task(settings: TaskSettings) -> Columns:
@@ -67,8 +62,9 @@ def columns_of_also_test(also: AlsoTest, settings: TaskSettings) -> Columns:
     return Columns(also.text or own.text, also.label, also.human or [], own.labels, also.drop_labels, also.quoting)
 
 
-def _place(settings: TaskSettings | AlsoTest) -> Place:
-    assert settings.path is not None  # as TaskSettings checks
+def place_of(settings: TaskSettings | AlsoTest) -> Place:
+    """Where data lie whose source is hub or folder."""
+    assert settings.path is not None  # as TaskSettings checks; AlsoTest always has one
     if settings.source == "hub":
         return Place("hub", settings.path, settings.part, settings.revision)
     return Place("folder", str(user_path(settings.path)))

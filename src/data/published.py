@@ -38,23 +38,26 @@ def read_split(task: str, place: Place, columns: Columns, split: str) -> Labelle
     return _labelled(where, raw, columns, split, named_by_source)
 
 
-def read_texts(path: Path, texts: list[str], quoting: bool | None, columns: list[str]) -> pd.DataFrame:
-    """Texts without labels from one file in a local format, as rows with the given columns (those unknown empty).
+def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted: list[str]) -> pd.DataFrame:
+    """Texts without labels from one file in a local format, as rows with the wanted columns (those unknown empty).
 
     Args:
-        texts: the file's columns of text.
+        text_columns: those of the file that hold text.
         quoting: as `read_table` takes it.
+        wanted: the columns of the result.
 
     Raises:
         UserError: the file cannot be read, or lacks a text column.
     """
     if not path.name.endswith(SUFFIXES) or not is_file(path):
         raise UserError(path, "no such file in a known format", ENDINGS)
-    raw = read_table(path, texts, quoting)
-    _check_columns(str(path), raw, texts)
-    rows = pd.DataFrame(dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in texts), strict=False)))
+    raw = read_table(path, text_columns, quoting)
+    _check_columns(str(path), raw, text_columns)
+    rows = pd.DataFrame(
+        dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in text_columns), strict=False))
+    )
     rows["row_id"] = [f"{path.name}_{row}" for row in range(len(rows))]
-    return rows.reindex(columns=columns)
+    return rows.reindex(columns=wanted)
 
 
 def _read_file(place: Place, columns: Columns, split: str) -> tuple[str, pd.DataFrame]:

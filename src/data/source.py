@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from src.data.dataset import columns_of_also_test, columns_of_task, place_of_also_test, place_of_task
+from src.data.dataset import columns_of_also_test, columns_of_task, place_of, place_of_task
 from src.data.labelled_text import LabelledText
 from src.data.published import read_split
 from src.data.splits import share_texts
@@ -65,7 +65,7 @@ def _read_also_test(name: str, params: Params) -> LabelledText | None:
     settings, also = params.task(name), params.task(name).also_test
     if also is None:
         return None
-    data = read_split(name, place_of_also_test(also), columns_of_also_test(also, settings), also.split)
+    data = read_split(name, place_of(also), columns_of_also_test(also, settings), also.split)
     where = f"task_settings.{name}.also_test"
     _check_labels(f"params.yaml: {where}", f"split '{also.split}'", data, "a split with rows of every label")
     _check_votes(f"{where}.human", also.human, data)

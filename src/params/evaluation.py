@@ -97,9 +97,10 @@ class Claim(Section):
 
 
 class Curve(Section):
-    """A figure of how arms fare as one of their settings changes. Where an arm stands on the x axis, its settings say.
+    """A figure of how arms fare as one of their settings changes.
 
-    A family stands for its chosen trial. docs/results.md tells what is drawn.
+    An arm's own settings say where it stands on the x axis; a family stands for its chosen trial. docs/results.md tells
+    what is drawn.
     """
 
     over: CurveSetting
@@ -114,7 +115,7 @@ class Curve(Section):
     @model_validator(mode="after")
     def _compares_lines(self) -> "Curve":
         if self.against is not None and (self.against not in self.lines or len(self.lines) == 1):
-            raise ValueError(f"against should be one of two lines or more, of {', '.join(self.lines)}")
+            raise ValueError(f"against should name one of the lines ({', '.join(self.lines)}), beside another line")
         return self
 
     @model_validator(mode="after")

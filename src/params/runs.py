@@ -137,7 +137,7 @@ class Teaching(Section):
 
 
 class Recipe(Teaching, Arm):
-    """A way to distil: what its students' arm sets, and the teacher's part."""
+    """A way to distil: an arm's settings for the student, and the teacher's part in the loss."""
 
 
 class TeachingOverrides(_may_be_left_out(Teaching)):

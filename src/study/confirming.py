@@ -160,7 +160,7 @@ def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
             new = distilled_arm(entries.get(("recipe", recipe), recipe), *ends)
             names["student", distilled_arm(recipe, pair.teacher, pair.like)] = new
     evaluate = made["evaluate"]
-    evaluate.pop("curves", None)  # of several trials one is left
+    evaluate["curves"] = {}  # most are over trials, of which one is left
     baseline = evaluate["baseline"]
     evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
     pairs, claims = evaluate.get("pairs", []), evaluate.get("claims", {})

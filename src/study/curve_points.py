@@ -8,11 +8,12 @@ from src.study.results import StudyResults
 
 SCORE, RATERS, DIFFERENCE = "score", "raters", "difference"  # rows of panels
 OVER_TASKS = "mean over tasks"  # in place of a task; no task's name has blanks
+XOfArms = dict[tuple[str, str], float]  # by task and name of an arm or a family
 POINT = ["row", "task", "metric", "line", "x", "y", "low", "high"]
 
 
 def curve_points(curve: Curve, results: StudyResults) -> pd.DataFrame:
-    """A line a point, those of a row of panels together.
+    """A table with one row a point, those of a row of panels together.
 
     Returns:
         row, task, metric, line, x, y, low and high. y is a mean of the task's first metric or of KL to raters in nats,
@@ -26,10 +27,7 @@ def curve_points(curve: Curve, results: StudyResults) -> pd.DataFrame:
     return pd.concat([table[POINT] for table in shown if len(table)], ignore_index=True)
 
 
-Places = dict[tuple[str, str], float]  # by task and name of an arm or a family
-
-
-def _places(curve: Curve, results: StudyResults) -> Places:
+def _places(curve: Curve, results: StudyResults) -> XOfArms:
     """Where each arm and family stands on each task: a family stands where its chosen trial does."""
     of_role = results.tables.trials[results.tables.trials["role"] == curve.role]
     trials = of_role[["task", "family", "arm", "chosen"]].itertuples(index=False, name=None)
@@ -39,7 +37,7 @@ def _places(curve: Curve, results: StudyResults) -> Places:
     return {key: x_of(results.params, curve, key[0], standing.get(key, key[1])) for key in keys}
 
 
-def _scores(curve: Curve, results: StudyResults, places: Places) -> pd.DataFrame:
+def _scores(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFrame:
     """The arms' means in what a curve shows. Where the task has no raters, those of its second test set are taken."""
     members = [(line, name) for line, names in curve.lines.items() for name in names]
     found = results.tables.arms[results.tables.arms["role"] == curve.role].merge(
@@ -54,7 +52,7 @@ def _scores(curve: Curve, results: StudyResults, places: Places) -> pd.DataFrame
     return found.rename(columns={"mean": "y"})
 
 
-def _differences(curve: Curve, results: StudyResults, places: Places) -> pd.DataFrame:
+def _differences(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFrame:
     """Those of arms that stand at one x on a task."""
     found = _of_pairs(curve, results.tables.comparisons)
     found = found[found["metric"] == found["task"].map(results.primary)]
@@ -62,7 +60,7 @@ def _differences(curve: Curve, results: StudyResults, places: Places) -> pd.Data
     return found.assign(x=x)[[one == two for one, two in zip(x, other, strict=True)]]
 
 
-def _over_tasks(curve: Curve, results: StudyResults, places: Places) -> pd.DataFrame:
+def _over_tasks(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFrame:
     """Those of arms that stand at one x, the same on all tasks; none where there is one task."""
     found = _of_pairs(curve, results.tables.over_tasks)
     stand = [
@@ -75,7 +73,11 @@ def _over_tasks(curve: Curve, results: StudyResults, places: Places) -> pd.DataF
 
 
 def _of_pairs(curve: Curve, table: pd.DataFrame) -> pd.DataFrame:
-    """The lines of a table of comparisons that could be a curve's."""
+    """The comparisons that could be a curve's, turned round where the table has them the other way only."""
     pairs = pd.DataFrame([*pairs_of_lines(curve)], columns=["line", "arm", "against"])
-    found = table[table["role"] == curve.role].merge(pairs)
+    own = table[table["role"] == curve.role]
+    turned = own.rename(columns={"arm": "against", "against": "arm", "low": "high", "high": "low"})
+    turned[["difference", "low", "high"]] *= -1
+    found = pd.concat([own, turned]).merge(pairs, on=["arm", "against"])
+    found = found.drop_duplicates(["line", "arm", "against", *found.columns.intersection(["task", "metric"])])
     return found.assign(row=DIFFERENCE).rename(columns={"difference": "y"})

@@ -42,9 +42,13 @@ def curve_pairs(where: str, params: Params, curve: Curve, trials: Trials) -> lis
         trials: of every arm and family of the curve's role.
 
     Raises:
-        UserError: two arms of a line stand at the same x, or none stands where one of `against` does.
+        UserError: two arms of a line may stand at the same x, none may stand where one of `against` does, or an arm
+            has no such setting.
     """
     names = dict.fromkeys(name for line in curve.lines.values() for name in line)
+    untaught = [arm for name in names for arm in trials[name] if arm in params.student.arms]
+    if curve.over == "temperature" and untaught:
+        raise UserError(f"{where}.over", f"{untaught[0]} has no teacher, and so no temperature", "distilled students")
     places = {
         task: {name: {x_of(params, curve, task, arm) for arm in trials[name]} for name in names}
         for task in params.tasks
@@ -62,9 +66,9 @@ def curve_pairs(where: str, params: Params, curve: Curve, trials: Trials) -> lis
 
 
 def _check_lines(where: str, curve: Curve, places: Mapping[str, Mapping[str, set[float]]]) -> None:
-    """A line has one point at each x; where families will stand is not known before they have chosen."""
+    """A line has one point at each x. A family may come to stand wherever one of its trials does."""
     for (task, at), (line, names) in product(places.items(), curve.lines.items()):
-        certain = [x for name in names if len(at[name]) == 1 for x in at[name]]
-        if twice := [x for x in certain if certain.count(x) > 1]:
+        possible = [x for name in names for x in at[name]]
+        if twice := [x for x in possible if possible.count(x) > 1]:
             problem = f"more than one arm has {curve.over} {twice[0]:g} on {task}"
             raise UserError(f"{where}.lines.{line}", problem, "one arm for each value")

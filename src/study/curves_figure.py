@@ -31,11 +31,12 @@ SETTINGS = {
     "train_share": "share of train rows",
 }
 MARKERS = ["o", "s", "^", "D", "v", "P"]
+LEGEND_COLUMNS, MANY_TICKS = 3, 5
 MOST_COLUMNS, NARROWEST, FIGURE_WIDTH, HEIGHT = 4, 2.4, 7.5, 1.9  # inches
 WIDEST_STEP, SPREAD = 0.18, 0.5  # of lines beside each other; values of the setting are 1 apart
 
 Cell = tuple[str, str]  # row and task of a panel
-Places = Mapping[Cell, tuple[int, int]]  # row and column in the grid
+GridPlaces = Mapping[Cell, tuple[int, int]]  # row and column in the grid
 
 
 def draw_curves(results: StudyResults, folder: Path) -> None:
@@ -75,7 +76,7 @@ def _title(curve: Curve, points: pd.DataFrame, results: StudyResults) -> str:
     return f"{alone}{curve.role}s on test, {seeds}{confidence}"
 
 
-def _places(points: pd.DataFrame) -> Places:
+def _places(points: pd.DataFrame) -> GridPlaces:
     """Where in the grid each row's panel of each task is; those of a task lie below each other."""
     rows, tasks = (list(dict.fromkeys(points[key])) for key in ("row", "task"))
     across = -(-len(tasks) // -(-len(tasks) // MOST_COLUMNS))
@@ -111,7 +112,7 @@ def _style(number: int) -> dict[str, Any]:
     return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)], "markersize": 4.5}
 
 
-def _name_panels(curve: Curve, points: pd.DataFrame, places: Places, grid: np.ndarray, ticks: list[str]) -> None:
+def _name_panels(curve: Curve, points: pd.DataFrame, places: GridPlaces, grid: np.ndarray, ticks: list[str]) -> None:
     """The task above its panels, the setting below them, and beside a panel what the one left of it does not say."""
     of_cells = points.groupby(["row", "task"])["metric"].first()
     labels = {place: _label(curve, cell[0], of_cells[cell]) for cell, place in places.items()}
@@ -121,7 +122,7 @@ def _name_panels(curve: Curve, points: pd.DataFrame, places: Places, grid: np.nd
         axis = grid[down, across]
         axis.set_xlim(-0.5, len(ticks) - 0.5)
         axis.set_xticks(range(len(ticks)), ticks)
-        axis.tick_params(labelsize=8, labelbottom=row == lowest[task])
+        axis.tick_params(labelsize=8 if len(ticks) < MANY_TICKS else 6, labelbottom=row == lowest[task])
         if row == highest[task]:
             axis.set_title(task, fontsize=9)
         if row == lowest[task]:
@@ -145,8 +146,10 @@ def _add_legend(figure: Figure, spare: list[Axes], curve: Curve) -> None:
         axis.set_axis_off()
     if len(curve.lines) == 1:
         return
-    names, artists = list(curve.lines), [Line2D([], [], **_style(number)) for number in range(len(curve.lines))]
+    names = [shortened(line) for line in curve.lines]
+    artists = [Line2D([], [], **_style(number)) for number in range(len(names))]
     if spare:
         spare[0].legend(artists, names, frameon=False, fontsize=9, loc="center")
     else:
-        figure.legend(artists, names, frameon=False, fontsize=9, loc="outside lower center", ncols=len(names))
+        columns = min(len(names), LEGEND_COLUMNS)
+        figure.legend(artists, names, frameon=False, fontsize=9, loc="outside lower center", ncols=columns)

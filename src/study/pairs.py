@@ -1,7 +1,6 @@
 """Which arms of a study are compared. No training depends on it."""
 
 from collections.abc import Iterator
-from itertools import chain
 
 from src.arms import arms_of, distilled_arm, distilled_arms
 from src.errors import UserError
@@ -22,32 +21,45 @@ def pairs_to_compare(params: Params) -> list[Pair]:
 
     Raises:
         UserError: an unknown name, two families of unlike numbers of trials, of which the larger has better chances, or
-            a curve whose arms stand in each other's way.
+            a curve that cannot be drawn (see `curve_pairs`).
     """
     pairs, trials = _pairs_of_arms(params), trials_of(params)
-    for key, role, first, second in _asked_pairs(params, trials):
-        for name in (first, second):
-            _check_known(key, role, name, trials)
-        counts = [len(trials[role][name]) for name in (first, second)]
-        if counts[0] != counts[1]:
-            problem = f"{first} has {counts[0]} trials and {second} has {counts[1]}"
-            raise UserError(key, problem, "as many trials on both sides")
-        pairs.append((role, first, second))
+    for key, pair in [*_named_pairs(params), *_pairs_of_curves(params, trials)]:
+        _check(key, pair, trials)
+    pairs += [pair for _, pair in _named_pairs(params)]
+    for _, (role, first, second) in _pairs_of_curves(params, trials):
+        if (role, second, first) not in pairs:  # which says the same
+            pairs.append((role, first, second))
     return list(dict.fromkeys(pairs))
 
 
-def _asked_pairs(params: Params, trials: Trials) -> Iterator[tuple[str, Role, str, str]]:
-    """What `evaluate` wants compared, each with its key."""
+def _named_pairs(params: Params) -> Iterator[tuple[str, Pair]]:
+    """What `pairs` and `claims` want compared, each with its key."""
     for pair in params.evaluate.pairs:
-        yield f"{EVALUATE}.pairs", pair.role, pair.arm, pair.against
+        yield f"{EVALUATE}.pairs", (pair.role, pair.arm, pair.against)
     for claim in params.evaluate.claims.values():
-        yield f"{EVALUATE}.claims", claim.role, claim.family, claim.against
+        yield f"{EVALUATE}.claims", (claim.role, claim.family, claim.against)
+
+
+def _pairs_of_curves(params: Params, trials: Trials) -> Iterator[tuple[str, Pair]]:
+    """What `curves` want compared, each with its key."""
     for name, curve in params.evaluate.curves.items():
         key = f"{EVALUATE}.curves.{name}"
-        for arm in chain.from_iterable(curve.lines.values()):
-            _check_known(key, curve.role, arm, trials)
+        for line, arms in curve.lines.items():
+            for arm in arms:
+                _check_known(f"{key}.lines.{line}", curve.role, arm, trials)
         for first, second in curve_pairs(key, params, curve, trials[curve.role]):
-            yield key, curve.role, first, second
+            yield key, (curve.role, first, second)
+
+
+def _check(key: str, pair: Pair, trials: Trials) -> None:
+    role, *names = pair
+    for name in names:
+        _check_known(key, role, name, trials)
+    (first, of_first), (second, of_second) = ((name, len(trials[role][name])) for name in names)
+    if of_first != of_second:
+        problem = f"{first} has {of_first} trials and {second} has {of_second}"
+        raise UserError(key, problem, "as many trials on both sides")
 
 
 def _check_known(key: str, role: Role, name: str, trials: Trials) -> None:

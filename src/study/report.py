@@ -22,8 +22,7 @@ from src.study.results import StudyResults
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
 TABLE_METRICS = ("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi")
-# Of params: of no importance, of other tasks, and of figures beside the page.
-NOT_SHOWN = {"checkpoints": True, "task_settings": True, "evaluate": {"curves"}}
+NOT_SHOWN = {"checkpoints", "task_settings"}  # of params: no result depends on the one, the other has all tasks
 
 
 def write_report(target: Path, results: StudyResults) -> None:
@@ -36,6 +35,7 @@ def write_report(target: Path, results: StudyResults) -> None:
         study=results.params.study,
         command=_command(results.params.study),
         claims=[claim | {"in_numbers": in_numbers(claim)} for claim in _null_first(results.claims)],
+        curves=list(results.params.evaluate.curves),
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
         params=_as_yaml(results.params),
@@ -129,6 +129,8 @@ def _command(study: str) -> str:
 def _as_yaml(params: Params) -> str:
     """The params of the study, without those of other tasks; what an arm or a task does not set is left out there."""
     content = params.model_dump(exclude=NOT_SHOWN)
+    if not params.evaluate.curves:
+        del content["evaluate"]["curves"]
     for section in ("finetune", "student"):
         content[section]["arms"] = getattr(params, section).model_dump(exclude_unset=True)["arms"]
     content["distill"] = params.distill.model_dump(exclude_unset=True)

@@ -19,7 +19,7 @@ from src.params import Claim
 from src.study.claims import VERDICTS, judged
 from src.study.intervals import Estimate, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
-from src.study.statistics import Measured, PredictedRows, run_values, statistics_of
+from src.study.statistics import PredictedRows, run_values, statistics_of
 from src.study.summary import compared_task, comparisons_table
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]
@@ -72,13 +72,9 @@ def estimates(setting: Setting, generator: np.random.Generator, effect: float = 
     """The difference of two simulated arms in each metric, second minus first; and the accuracy of the first."""
     statistics = statistics_of(METRICS[:-1], has_humans=False, ece_bins=15)
     arms = simulated_arms(setting, generator, effect)
-    tables = {name: [_of_rows([statistics[name](run) for run in arm]) for arm in arms] for name in METRICS}
+    tables = {name: [np.stack([statistics[name](run).known_rows() for run in arm]) for arm in arms] for name in METRICS}
     found = {name: _estimate(second - first) for name, (first, second) in tables.items()}
     return found | {ONE_ARM: _estimate(tables["accuracy"][0])}
-
-
-def _of_rows(found: list[Measured]) -> np.ndarray:
-    return np.stack([one.of_rows for one in found if one.of_rows is not None])
 
 
 def _estimate(table: np.ndarray) -> Estimate:

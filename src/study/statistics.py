@@ -57,6 +57,11 @@ class Measured(NamedTuple):
     value: float
     of_rows: np.ndarray | None
 
+    def known_rows(self) -> np.ndarray:
+        """The values (N,) of a statistic that has them."""
+        assert self.of_rows is not None
+        return self.of_rows
+
 
 Statistic = Callable[[PredictedRows], Measured]
 
@@ -85,7 +90,7 @@ def run_values(found: list[Measured]) -> RunValues:
     of_runs = np.array([one.value for one in found])
     if found[0].of_rows is None:
         return RunValues(of_runs, has_error=False)
-    table = np.stack([one.of_rows for one in found if one.of_rows is not None])
+    table = np.stack([one.known_rows() for one in found])
     return RunValues(of_runs, products_of(table), table.shape[1])
 
 

@@ -1,6 +1,6 @@
 """Losses of single rows: on labels, and between a student and its teacher.
 
-All are (n,) tensors; each says its unit, nats unless it is a distance without one. Logits are float32 or wider.
+All are (n,) tensors in nats, but for `mse` and `dist`, which have no unit. Logits are float32 or wider.
 """
 
 import math

@@ -42,10 +42,12 @@ class EncodedSplit:
 
     def joined(self, other: "EncodedSplit") -> "EncodedSplit":
         """These rows, then those of another split by the same tokenizer."""
-        both = None if self.segments is None or other.segments is None else [self.segments, other.segments]
         starts = torch.cat([self.starts, other.starts + len(self.ids)])
         lengths = torch.cat([self.lengths, other.lengths])
-        segments = None if both is None else torch.cat(both)
+        segments = None
+        if self.segments is not None:
+            assert other.segments is not None  # a tokenizer gives them always or never
+            segments = torch.cat([self.segments, other.segments])
         return EncodedSplit(torch.cat([self.ids, other.ids]), segments, starts, lengths, self.pad_id)
 
     def batch(self, rows: Tensor) -> dict[str, Tensor]:

@@ -64,13 +64,14 @@ class _TrainingPass(nn.Module):
     def __init__(self, classifier: Classifier, forward: Captured, names: list[str]) -> None:
         super().__init__()
         self.classifier, self.pass_forward, self.names = classifier, forward, names
-        self.autocast, self.dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
+        self.rounds, self.dtype = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
 
     def forward(self, *values: Tensor) -> Outputs:
-        with torch.autocast("cuda", self.dtype, self.autocast, cache_enabled=False):
+        with torch.autocast("cuda", self.dtype, self.rounds, cache_enabled=False):
             return self.pass_forward(**dict(zip(self.names, values, strict=True)))
 
 
+# `Any`: torch keeps the type of its pools to itself, and says "a module or a function" of what it captures.
 def _capture(training_pass: _TrainingPass, inputs: dict[str, Tensor], pool: Any) -> Captured:
     """Capture a pass for one shape. Dropout goes on with the random numbers that it would have had without it."""
     samples = tuple(values.clone() for values in inputs.values())
