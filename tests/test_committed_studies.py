@@ -23,9 +23,10 @@ from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
 
-SECTIONS = {  # of docs/glue-minilm.md
-    "glue-minilm-fixed": "## What came of the fixed form",
-    "glue-minilm": "## What came of the form that chooses",
+SECTIONS = {  # the page of each study, and where its verdicts stand there
+    "glue-minilm-fixed": ("glue-minilm.md", "## What came of the fixed form"),
+    "glue-minilm": ("glue-minilm.md", "## What came of the form that chooses"),
+    "lowdata": ("lowdata.md", "## What came of it"),
 }
 WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
@@ -77,7 +78,7 @@ def test_figures_and_report_are_those_of_the_records(records_alone, study):
     evaluate(params)
     plot(params)
     plots = Path("plots", study)
-    for kept in (REPOSITORY / plots).glob("data/*/*.csv"):  # in git for one of the two
+    for kept in (REPOSITORY / plots).glob("data/*/*.csv"):  # in git for one of them
         made = records_alone / kept.relative_to(REPOSITORY)
         pd.testing.assert_frame_equal(pd.read_csv(made), pd.read_csv(kept), rtol=1e-9)
     pages = [path.name for path in (REPOSITORY / plots).iterdir() if path.is_file()]
@@ -88,8 +89,8 @@ def test_figures_and_report_are_those_of_the_records(records_alone, study):
 
 
 def test_the_page_has_the_verdicts_of_the_study(study):
-    page = (REPOSITORY / "docs/glue-minilm.md").read_text()
-    section = page.split(SECTIONS[study])[1].split("\n## ")[0]
+    page, heading = SECTIONS[study]
+    section = (REPOSITORY / "docs" / page).read_text().split(heading)[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     assert len(rows) == len(claims(study))
     for name, claim in claims(study).items():
@@ -109,6 +110,12 @@ def test_the_page_has_the_verdicts_of_the_study(study):
 def test_the_readme_has_the_verdicts_on_the_papers_claims(name, form):
     readme = " ".join((REPOSITORY / "README.md").read_text().split())
     assert form.format(**in_points(claims("glue-minilm")[name])) in readme
+
+
+def test_the_readme_says_what_few_rows_show():
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    numbers = in_points(claims("lowdata")["max_5"])
+    assert "{difference:+.1f} over the plain one ({low:+.1f} to {high:+.1f};".format(**numbers) in readme
 
 
 def of_both_studies(task: str) -> TaskRecords:
