@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 HUMAN_PREFIX = "human_"
+TEXT_NAMES = ("text_a", "text_b")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ Where the names are numbers themselves, such as stars from "1" to "5", a number 
 import math
 import re
 from numbers import Real
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -69,7 +70,7 @@ def _number(label: object, known: dict[str, int], by_name: bool) -> int | None:
     """The number of a label that is no text; None for anything that stands for no label."""
     if by_name:
         return known.get(str(label), known.get(_text(label))) if _text(label) else None
-    if not isinstance(label, Real) or isinstance(label, (bool, np.bool_)):
+    if not _is_real(label):
         return None
     return next((number for number in known.values() if number == label), None)
 
@@ -80,9 +81,14 @@ def _text(label: object) -> str | None:
         return label
     if label is None or label is pd.NA or (isinstance(label, float) and math.isnan(label)):
         return ""
-    if not isinstance(label, Real) or isinstance(label, (bool, np.bool_)):
+    if not _is_real(label):
         return None
     return str(math.floor(label)) if label == label // 1 and math.isfinite(label) else str(label)
+
+
+def _is_real(label: object) -> TypeGuard[Real]:
+    """Whether a label is a number; true and false are none."""
+    return isinstance(label, Real) and not isinstance(label, (bool, np.bool_))
 
 
 def _as_number(text: str) -> str | int | float:

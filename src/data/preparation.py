@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data.labelled_text import HUMAN_PREFIX, LabelledText
+from src.data.labelled_text import HUMAN_PREFIX, TEXT_NAMES, LabelledText
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.data.published import read_texts
 from src.data.source import Source, read_source
@@ -90,7 +90,7 @@ def _transfer_rows(candidates: pd.DataFrame, splits: list[pd.DataFrame], count: 
 
 
 def _text_columns(rows: pd.DataFrame) -> list[str]:
-    return [column for column in ("text_a", "text_b") if column in rows]
+    return [column for column in TEXT_NAMES if column in rows]
 
 
 def _describe(rows: pd.DataFrame, label_names: list[str]) -> dict:

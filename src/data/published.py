@@ -11,7 +11,7 @@ import pandas as pd
 
 from src.data.dataset import Columns, Place
 from src.data.hub import read_hub
-from src.data.labelled_text import LabelledText
+from src.data.labelled_text import TEXT_NAMES, LabelledText
 from src.data.labels import is_one_of, label_numbers, typed
 from src.data.local import ENDINGS, SUFFIXES, UNTYPED, find_file, read_table
 from src.data.votes import raters_shares
@@ -53,9 +53,7 @@ def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted
         raise UserError(path, "no such file in a known format", ENDINGS)
     raw = read_table(path, text_columns, quoting)
     _check_columns(str(path), raw, text_columns)
-    rows = pd.DataFrame(
-        dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in text_columns), strict=False))
-    )
+    rows = _texts(raw, text_columns)
     rows["row_id"] = [f"{path.name}_{row}" for row in range(len(rows))]
     return rows.reindex(columns=wanted)
 
@@ -102,8 +100,7 @@ def _fault_of(text: object) -> str | None:
 
 def _labelled(place: str, raw: pd.DataFrame, columns: Columns, split: str, named_by_source: bool) -> LabelledText:
     """The project's own columns, of the rows that are not dropped; rows with equal texts share a group."""
-    texts = dict(zip(["text_a", "text_b"], (raw[column].astype(str) for column in columns.text), strict=False))
-    rows = pd.DataFrame(texts)
+    rows = _texts(raw, columns.text)
     rows.insert(0, "row_id", [f"{split}_{row}" for row in range(len(rows))])
     kept = ~is_one_of(raw[columns.label], columns.drop_labels)
     rows, labels = rows[kept].reset_index(drop=True), raw[columns.label][kept]
@@ -112,3 +109,8 @@ def _labelled(place: str, raw: pd.DataFrame, columns: Columns, split: str, named
     shares = raters_shares(place, raw[kept], columns.human, columns.labels)
     rows = pd.concat([rows, shares.reset_index(drop=True)], axis=1)
     return LabelledText(rows, columns.labels, "see the data set's own page", dropped=int((~kept).sum()))
+
+
+def _texts(raw: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """The columns of texts under the project's own names."""
+    return pd.DataFrame({name: raw[column].astype(str) for name, column in zip(TEXT_NAMES, columns, strict=False)})

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from src.study.claims import HOLDS, OPPOSITE, hangs_on
+from src.study.panels import save
 
 TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
 PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4
@@ -32,8 +33,7 @@ def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
         _draw(axis, claim)
     for axis in axes.flat[len(shown) :]:
         axis.remove()
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    plt.close(figure)
+    save(figure, path)
 
 
 def _draw(axis: Axes, claim: dict[str, Any]) -> None:

@@ -40,9 +40,8 @@ def _places(curve: Curve, results: StudyResults) -> XOfArms:
 def _scores(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFrame:
     """The arms' means in what a curve shows. Where the task has no raters, those of its second test set are taken."""
     members = [(line, name) for line, names in curve.lines.items() for name in names]
-    found = results.tables.arms[results.tables.arms["role"] == curve.role].merge(
-        pd.DataFrame(members, columns=["line", "arm"])
-    )
+    arms = results.tables.arms
+    found = arms[arms["role"] == curve.role].merge(pd.DataFrame(members, columns=["line", "arm"]), on="arm")
     of_raters = found["metric"].str.fullmatch("(.+_)?kl_to_human")
     nearest = found[of_raters].groupby("task")["metric"].agg(lambda names: min(names, key=len)).to_dict()
     found["row"] = None

@@ -8,7 +8,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from src.params import Curve
 from src.study.curve_points import DIFFERENCE, SCORE, curve_points
 from src.study.figures import NAMES
-from src.study.panels import COLOURS, panels, shortened
+from src.study.panels import COLOURS, panels, save, shortened
 from src.study.results import StudyResults
 
 SETTINGS = {
@@ -45,8 +44,7 @@ def draw_curves(results: StudyResults, folder: Path) -> None:
         points = curve_points(curve, results)
         figure = draw_curve(curve, points)
         figure.suptitle(_title(curve, points, results), x=0.01, ha="left", fontsize=10)
-        figure.savefig(folder / f"curve_{name}.png", dpi=120, metadata={"Software": None})
-        plt.close(figure)
+        save(figure, folder / f"curve_{name}.png")
 
 
 def draw_curve(curve: Curve, points: pd.DataFrame) -> Figure:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,7 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
 from src.core.metrics import confusion_matrix, reliability
-from src.study.panels import COLOURS, add_legend, arms_of_table, by_arm, colours_of_arms, grid, panels, shortened
+from src.study.panels import COLOURS, add_legend, arms_of_table, by_arm, colours_of_arms, grid, panels, save, shortened
 from src.study.records import TaskRecords, measured_spaces
 
 NAMES = {
@@ -49,8 +48,7 @@ def draw_task(results: TaskResults, folder: Path) -> None:
         title, draw = FIGURES[name]
         figure = draw(results)
         figure.suptitle(f"{task}: {title}", x=0.01, ha="left", fontsize=11, fontweight="bold")
-        figure.savefig(folder / f"{task}-{name}.png", dpi=120, metadata={"Software": None})
-        plt.close(figure)
+        save(figure, folder / f"{task}-{name}.png")
 
 
 def figure_names(records: TaskRecords) -> list[str]:

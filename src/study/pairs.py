@@ -24,10 +24,11 @@ def pairs_to_compare(params: Params) -> list[Pair]:
             a curve that cannot be drawn (see `curve_pairs`).
     """
     pairs, trials = _pairs_of_arms(params), trials_of(params)
-    for key, pair in [*_named_pairs(params), *_pairs_of_curves(params, trials)]:
+    named, of_curves = list(_named_pairs(params)), list(_pairs_of_curves(params, trials))
+    for key, pair in named + of_curves:
         _check(key, pair, trials)
-    pairs += [pair for _, pair in _named_pairs(params)]
-    for _, (role, first, second) in _pairs_of_curves(params, trials):
+    pairs += [pair for _, pair in named]
+    for _, (role, first, second) in of_curves:
         if (role, second, first) not in pairs:  # which says the same
             pairs.append((role, first, second))
     return list(dict.fromkeys(pairs))

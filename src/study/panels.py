@@ -1,5 +1,6 @@
 """What figures are made of: panels, legends, colours and names that find room."""
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -44,6 +45,12 @@ def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, font
     names, artists = zip(*entries, strict=True)
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}
     axis.legend(artists, names, frameon=False, fontsize=fontsize, **place)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, the same bytes for the same figure, and let go of it."""
+    figure.savefig(path, dpi=120, metadata={"Software": None})
+    plt.close(figure)
 
 
 def shortened(name: str) -> str:

@@ -184,23 +184,14 @@ def _kl_to_human(rows: PredictedRows, temperature: float) -> Measured:
 
 
 def _cmi(rows: PredictedRows) -> Measured:
-    """CMI in class space: the mean of KL(p || q_y)."""
-    return _mean(_cmi_of_rows(rows))
-
-
-def _cmi_of_rows(rows: PredictedRows) -> np.ndarray:
-    """KL(p || q_y) of each row (N,). The centroids' own derivative is 0, since they minimise the mean."""
+    """CMI in class space: the mean of KL(p || q_y). The centroids' own derivative is 0, since they minimise it."""
     log_p, p, counts = rows.log_p, np.exp(rows.log_p), np.bincount(rows.labels, minlength=rows.num_classes)
     centroids = _class_sums(p, rows) / np.maximum(counts, 1)[:, None]
     log_q = np.log(np.maximum(centroids, np.finfo(float).tiny))
-    return (p * (log_p - log_q[rows.labels])).sum(axis=1)
+    return _mean((p * (log_p - log_q[rows.labels])).sum(axis=1))
 
 
 def _gamma(rows: PredictedRows) -> Measured:
-    return Measured(*_gamma_with_rows(rows))
-
-
-def _gamma_with_rows(rows: PredictedRows) -> tuple[float, np.ndarray]:
     """Gamma: over all pairs of rows, H(p_x, p_u) where the labels differ. Each row is first and second of its pairs."""
     log_p, p = rows.log_p, np.exp(rows.log_p)
     log_p_of_others, p_of_others = (
@@ -208,16 +199,16 @@ def _gamma_with_rows(rows: PredictedRows) -> tuple[float, np.ndarray]:
     )
     as_first, as_second = -(p * log_p_of_others).sum(axis=1), -(p_of_others * log_p).sum(axis=1)
     value = float(as_first.mean())
-    return value, as_first + as_second - value
+    return Measured(value, as_first + as_second - value)
 
 
 def _ncmi(rows: PredictedRows) -> Measured:
     """CMI / Gamma; 0 where Gamma is 0."""
-    cmi_of_rows, (gamma, gamma_of_rows) = _cmi_of_rows(rows), _gamma_with_rows(rows)
-    cmi = float(cmi_of_rows.mean())
-    if gamma <= 0:
+    cmi, gamma = _cmi(rows), _gamma(rows)
+    if gamma.value <= 0:
         return _mean(np.zeros(len(rows.labels)))
-    return Measured(cmi / gamma, cmi / gamma + (cmi_of_rows - cmi / gamma * gamma_of_rows) / gamma)
+    ratio = cmi.value / gamma.value
+    return Measured(ratio, ratio + (cmi.known_rows() - ratio * gamma.known_rows()) / gamma.value)
 
 
 def _class_sums(values: np.ndarray, rows: PredictedRows) -> np.ndarray:
