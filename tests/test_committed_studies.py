@@ -26,6 +26,8 @@ from tests.conftest import REPOSITORY
 SECTIONS = {  # the page of each study, and where its verdicts stand there
     "glue-minilm-fixed": ("glue-minilm.md", "## What came of the fixed form"),
     "glue-minilm": ("glue-minilm.md", "## What came of the form that chooses"),
+    "glue-minilm-rates": ("glue-minilm.md", "## What came of equal learning rates"),
+    "glue-minilm-class": ("glue-minilm.md", "## What came of class space"),
     "lowdata": ("lowdata.md", "## What came of it"),
 }
 WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
@@ -110,6 +112,22 @@ def test_the_page_has_the_verdicts_of_the_study(study):
 def test_the_readme_has_the_verdicts_on_the_papers_claims(name, form):
     readme = " ".join((REPOSITORY / "README.md").read_text().split())
     assert form.format(**in_points(claims("glue-minilm")[name])) in readme
+
+
+def test_the_readme_says_what_equal_rates_and_class_space_show():
+    readme = " ".join((REPOSITORY / "README.md").read_text().split())
+    rates, output = claims("glue-minilm-rates"), claims("glue-minilm-class")
+    gains = [in_points(claim)["difference"] for claim in rates.values()]
+    assert f"with eight epochs, {min(gains):.1f} to {max(gains):.1f}." in readme
+    rests = {name: rest for name, claim in rates.items() for rest in claim["without"] if rest["task"] == "wnli"}
+    assert [f"{in_points(rest)['difference']:.1f}" for rest in rests.values()] == 3 * ["1.2"]
+    middle = "without it 1.2 points are left at each rate (at the middle one {low:+.1f} to {high:+.1f})"
+    assert middle.format(**in_points(rests["rate_2"])) in readme
+    assert (
+        "({difference:+.1f} points, {low:+.1f} to {high:+.1f}, and less".format(**in_points(output["alone_1"]))
+        in readme
+    )
+    assert output["alone_2"]["difference"] < output["alone_1"]["difference"]
 
 
 def test_the_readme_says_what_few_rows_show():
