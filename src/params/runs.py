@@ -85,6 +85,8 @@ class Training(Section):
     """Epochs; the best one on selection is kept."""
     batch_size: Count
     """Rows of a step, over all processes."""
+    accumulate: Count = Field(1, exclude_if=lambda parts: parts == 1)  # runs of before the key keep their records
+    """Parts that a batch is passed in, one after the other, for less memory: docs/method.md, A batch in parts."""
     lr: Positive
     """Highest learning rate of AdamW; it falls to 0 linearly."""
     weight_decay: NonNegative

@@ -42,6 +42,7 @@ TRAINING_CODE = (
     "src/core/**/*.py",
     "src/arms.py",
     "src/archives.py",
+    "src/pinned.py",
     "src/runs.py",
     "src/data/prepared.py",
     "stages/finetune.py",

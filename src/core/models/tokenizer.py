@@ -6,7 +6,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from src.core.models.files import damage_named, locate
+from src.core.models.files import damage_named, gguf_of, locate
 from src.errors import UserError
 from src.params import ModelSource
 
@@ -21,13 +21,16 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
         UserError: the model cannot be found, has no tokenizer, a damaged one, or one that cannot pad.
     """
     location = locate(source)
-    if source.source != "hub" and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
+    gguf = gguf_of(location)
+    if source.source != "hub" and not gguf and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
         # transformers would make an empty tokenizer, which knows no word.
         allowed = f"one of {', '.join(TOKENIZER_FILES)}"
         raise UserError("params.yaml: models", f"{location} holds no tokenizer", allowed)
     try:
         with damage_named(source):
-            tokenizer = AutoTokenizer.from_pretrained(location, revision=source.revision, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(
+                location, revision=source.revision, trust_remote_code=False, **gguf
+            )
     except UserError as error:
         if "tiktoken" not in error.problem:
             raise

@@ -56,5 +56,5 @@ class CompactVocabulary:
         self._put(table, self.padding)
 
     def _put(self, table: Tensor, padding: int | None) -> None:
-        self.embedding.weight = nn.Parameter(table)
+        self.embedding.weight = nn.Parameter(table, requires_grad=self.embedding.weight.requires_grad)
         self.embedding.num_embeddings, self.embedding.padding_idx = len(table), padding

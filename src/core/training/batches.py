@@ -34,19 +34,29 @@ class LabelledTokens:
         return self.first(int((self.labels != NO_LABEL).sum()))
 
     def batch(
-        self, rows: Tensor, process: int, processes: int, progress: float, device: torch.device
+        self,
+        rows: Tensor,
+        process: int,
+        processes: int,
+        progress: float,
+        device: torch.device,
+        part: Tensor | None = None,
     ) -> tuple[dict[str, Tensor], Batch]:
-        """The model's inputs and the objective's view of one process's share of a batch's rows."""
-        own = rows[process::processes]
+        """The model's inputs and the objective's view of one process's share of a batch's rows, or of some of them."""
+        own = (rows if part is None else part)[process::processes]
         inputs = {name: values.to(device) for name, values in self.tokens.batch(own).items()}
         batch = Batch(
             labels=self.labels[own].to(device),
             teacher_logits=None if self.teacher_logits is None else self.teacher_logits[own].to(device),
             global_rows=len(rows),
-            global_labelled=int((self.labels[rows] != NO_LABEL).sum()),
+            global_labelled=self._count_labelled(rows),
+            part_labelled=None if part is None else self._count_labelled(part),
             progress=progress,
         )
         return inputs, batch
+
+    def _count_labelled(self, rows: Tensor) -> int:
+        return int((self.labels[rows] != NO_LABEL).sum())
 
 
 @dataclass(frozen=True)

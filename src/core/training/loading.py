@@ -1,8 +1,7 @@
 """From a prepared task and settings to what trains: checks, tokens, model, teacher's logits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from src.core.method.losses import KD_LOSSES
 from src.core.method.objectives import NO_LABEL
+from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.compatibility import check_vocabulary
 from src.core.models.encoding import EncodedSplit, encode
@@ -18,6 +18,7 @@ from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.cuda_graphs import replay_training
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.first_token import compute_first_token_only
+from src.core.speed.recompute import recompute_activations
 from src.core.speed.vocabulary import CompactVocabulary
 from src.core.training.batches import LabelledTokens, TrainingData
 from src.core.training.environment import uses_cuda_graphs
@@ -41,10 +42,10 @@ class PreparedRun:
     tokens: dict[str, EncodedSplit]
     data: TrainingData
 
-    def savers(self) -> list[Callable[[Path], object]]:
+    def savers(self) -> list[Saver]:
         """What writes the model, with its whole vocabulary, and its tokenizer to a folder."""
         self.vocabulary.restore()
-        return [self.model.model.save_pretrained, self.tokenizer.save_pretrained]
+        return [*self.model.savers, self.tokenizer.save_pretrained]
 
     def tensors(self) -> Iterator[Tensor]:
         """All that determines the run besides settings and code: first weights, tokens, labels, teacher's logits."""
@@ -70,6 +71,8 @@ def prepare_run(
     longest = max(int(split.lengths.max()) for split in tokens.values())
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     check_vocabulary(source, model.model, tokens.values())
+    if settings.runtime.recompute:
+        recompute_activations(source, model.model)
     compute_first_token_only(model.model)
     if not torch.accelerator.is_available():
         use_cpu_dropout(model.model)
@@ -96,16 +99,20 @@ def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:
 def check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes: int) -> None:
     """Settings that params.yaml allows but that this task or this launch cannot use."""
     objective, batch_size = settings.objective, settings.training.batch_size
-    fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(len(task.label_names), processes)]
+    parts = processes * settings.training.accumulate
+    fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(len(task.label_names), parts)]
     if run.role == "student" and objective.alpha > 0 and objective.kd_loss not in fitting:
         problem = f"kd_loss {objective.kd_loss} {KD_LOSSES[objective.kd_loss].limit}"
         raise UserError(run, problem, f"allowed here: {', '.join(fitting)}")
     share = settings.training.train_share
     counts = {"batch_size": batch_size} | ({"train_share": round(share * len(task.train))} if share < 1 else {})
     for key, count in counts.items():
-        if count < 2 * processes:
-            problem = f"{key} {getattr(settings.training, key)} leaves some of {processes} processes without rows"
-            raise UserError(run, problem, f"at least {2 * processes} rows")
+        if count < 2 * parts:
+            one = "processes" if settings.training.accumulate == 1 else "parts of a batch"
+            problem = f"{key} {getattr(settings.training, key)} leaves some of {parts} {one} without rows"
+            raise UserError(run, problem, f"at least {2 * parts} rows")
+    if uses_cuda_graphs(settings.runtime) and settings.runtime.recompute:
+        raise UserError(run, "runtime.cuda_graphs and runtime.recompute are on", "one of the two")
     if processes > 1 and uses_cuda_graphs(settings.runtime):
         raise UserError(run, f"runtime.cuda_graphs is on, and there are {processes} processes", "false, or one process")
 

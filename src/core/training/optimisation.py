@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
 from transformers import get_linear_schedule_with_warmup
 
 from src.core.models.classifier import Classifier
@@ -28,9 +27,8 @@ class Optimisation:
         """The share of the steps already taken."""
         return self.steps_taken / self.steps
 
-    def step(self, loss: Tensor, accelerator: Accelerator) -> None:
-        """Take one step down the gradient of `loss`."""
-        accelerator.backward(loss)
+    def step(self, accelerator: Accelerator) -> None:
+        """Take one step down the gradient."""
         accelerator.clip_grad_norm_(self.model.parameters(), self.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
@@ -53,9 +51,10 @@ class Optimisation:
 
 
 def optimise(model: Classifier, settings: Training, steps_per_epoch: int, accelerator: Accelerator) -> Optimisation:
-    """The optimisation of a model over all epochs of `settings`."""
-    decayed = [weight for weight in model.parameters() if weight.ndim >= 2]
-    others = [weight for weight in model.parameters() if weight.ndim < 2]  # biases and layer norms
+    """The optimisation of what is trained of a model, over all epochs of `settings`."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    decayed = [weight for weight in trained if weight.ndim >= 2]
+    others = [weight for weight in trained if weight.ndim < 2]  # biases and layer norms
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
     steps = steps_per_epoch * settings.epochs

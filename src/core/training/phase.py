@@ -19,6 +19,7 @@ from src.core.training.diagnostics import diagnose
 from src.core.training.inference import predict
 from src.core.training.optimisation import optimise
 from src.core.training.randomness import random_states, restore_random_states, stream_seed
+from src.core.training.weights import put_trained_weights, trained_weights
 from src.params import Objective, Training
 
 SYNC_EVERY = 50  # steps between checks that make a GPU or another process wait
@@ -36,7 +37,7 @@ class Setup:
 
 @dataclass
 class Best:
-    """The epoch with the best score so far, and its weights. Scores are compared element by element."""
+    """The epoch with the best score so far, and its trained weights. Scores are compared element by element."""
 
     score: tuple[float, ...] = (-math.inf, -math.inf)
     epoch: int = 0
@@ -68,7 +69,7 @@ class Phase:
         self.model, self.data, self.seed, self.accelerator = setup.model, setup.data, setup.seed, accelerator
         self.number, self.settings = number, settings
         processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
-        self.objective = RunObjective(objective, self.data.num_classes, processes)
+        self.objective = RunObjective(objective, self.data.num_classes, processes, settings.accumulate)
         self.steps_per_epoch = len(self._order(epoch=0))
         self.optimisation = optimise(self.model, settings, self.steps_per_epoch, accelerator)
         self.history, self.epochs_before, self.steps_before = list(history), len(history), steps_before
@@ -106,7 +107,7 @@ class Phase:
             self._train_epoch(pause)
             self._end_epoch()
             pause(self)
-        self.model.load_state_dict(self.best.weights)
+        put_trained_weights(self.model, self.best.weights)
 
     def _train_epoch(self, pause: Callable[["Phase"], None]) -> None:
         """Take the batches that are left of the epoch."""
@@ -133,17 +134,19 @@ class Phase:
         self.loss_counts.zero_()
 
     def _step(self, rows: Tensor) -> None:
-        """One batch: forward, loss, backward, update."""
+        """One batch: forward, loss and backward of each part, update."""
         accelerator, progress = self.accelerator, self.optimisation.progress
         place = accelerator.process_index, accelerator.num_processes
-        inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device)
-        with accelerator.autocast():
-            outputs = self.optimisation.model(**inputs)
-        terms = self.objective(outputs, batch)
-        self.optimisation.step(terms.total, accelerator)
-        # Each term is a mean over these rows: summed with them as weights, an epoch's mean is that of its rows.
-        counts = self.over_all_rows * len(rows) + (1 - self.over_all_rows) * batch.all_labelled
-        self.loss_sums += terms.values() * counts
+        for part in rows.tensor_split(self.settings.accumulate):
+            inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device, part)
+            with accelerator.autocast():
+                outputs = self.optimisation.model(**inputs)
+            terms = self.objective(outputs, batch)
+            accelerator.backward(terms.total)
+            # Each term is a share of the batch's mean: with its rows as weights, an epoch's mean is that of its rows.
+            counts = self.over_all_rows * len(rows) + (1 - self.over_all_rows) * batch.all_labelled
+            self.loss_sums += terms.values() * counts
+        self.optimisation.step(accelerator)
         self.loss_counts += counts
         if self.batches_taken % SYNC_EVERY == 0:
             self.check_finite()
@@ -160,7 +163,7 @@ class Phase:
         self.batches_taken = 0
         score = (row[f"selection_{self.data.metrics[0]}"], -row["selection_nll"])
         if score > self.best.score:
-            weights = {name: weight.detach().clone() for name, weight in self.model.state_dict().items()}
+            weights = {name: weight.detach().clone() for name, weight in trained_weights(self.model).items()}
             self.best = Best(score, self.epochs, weights)
         self.accelerator.print(self._progress(row), flush=True)
 
@@ -194,7 +197,7 @@ class Phase:
             "steps_before": self.steps_before,
             "batches_taken": self.batches_taken,
             "best": vars(self.best),
-            "model": self.model.state_dict(),
+            "model": trained_weights(self.model),
             "centroids": self.objective.centroids.state_dict(),
             **self.optimisation.state_dict(),
         }
@@ -210,7 +213,7 @@ class Phase:
         self.history, self.epochs_before = state["history"], state["epochs_before"]
         self.steps_before, self.batches_taken = state["steps_before"], state["batches_taken"]
         self.best = Best(**state["best"])
-        self.model.load_state_dict(state["model"])
+        put_trained_weights(self.model, state["model"])
         self.objective.centroids.load_state_dict(state["centroids"], device)
         self.optimisation.load_state_dict(state)
         self.loss_sums, self.loss_counts = (sums.to(device) for sums in own["losses"])

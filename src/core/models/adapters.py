@@ -1,0 +1,87 @@
+"""LoRA: small trained updates beside a model's frozen linear layers (Hu et al., arXiv 2106.09685), by peft.
+
+A frozen weight W gets alpha / rank * B A beside it, with A of `rank` rows and B, of as many columns, 0 at the start: so
+training begins at the pre-trained model. The head, which is new, is trained in full.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from src.errors import UserError
+from src.params import Lora, ModelSource
+
+if TYPE_CHECKING:  # importing peft takes a second or more, which runs without it should not spend
+    from peft import PeftModel
+
+ADAPTER_FOLDER = "adapter"
+
+Saver = Callable[[Path], object]
+
+
+def add_lora(source: ModelSource, lora: Lora, model: PreTrainedModel, seed: int) -> "PeftModel":
+    """Freeze a classifier but for its head, and add LoRA to its linear layers, in place; A is drawn from `seed`.
+
+    Returns:
+        peft's view of the model, which can merge and save what is trained.
+
+    Raises:
+        UserError: a target of `lora` names no linear layer.
+    """
+    from peft import LoraConfig, get_peft_model
+
+    targets = list(_targets(source, lora, model))
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        modules_to_save=sorted(_head(model)),
+        fan_in_fan_out=all(isinstance(model.get_submodule(name), Conv1D) for name in targets),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft asks transformers by a name that is on its way out
+        adapted = get_peft_model(model, config)
+    # Where the model lies on this machine, as peft has it, is of no use on another.
+    config.base_model_name_or_path, config.revision = source.name, source.revision
+    return adapted
+
+
+def adapter_savers(adapted: "PeftModel") -> list[Saver]:
+    """What writes the adapter with the head to `adapter/` of a folder, and then the merged model to the folder."""
+
+    def adapter(folder: Path) -> None:
+        adapted.save_pretrained(str(folder / ADAPTER_FOLDER), save_embedding_layers=False)
+
+    def merged(folder: Path) -> None:
+        adapted.merge_and_unload().save_pretrained(folder)
+
+    return [adapter, merged]
+
+
+def _targets(source: ModelSource, lora: Lora, model: PreTrainedModel) -> Iterator[str]:
+    """Full names of the backbone's linear layers that `lora.targets` names by their last part, or of all of them."""
+    prefix = f"{model.base_model_prefix}."
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if name.startswith(prefix) and isinstance(module, (nn.Linear, Conv1D))
+    ]
+    known = sorted({name.rpartition(".")[2] for name in linear})
+    wanted = known if lora.targets == "all" else lora.targets
+    if unknown := sorted(set(wanted) - set(known)):
+        problem = f"{source.name} has no linear layer {unknown[0]!r:.100}"
+        raise UserError("params.yaml: models: lora.targets", problem, f"all, or of: {', '.join(known)}")
+    yield from (name for name in linear if name.rpartition(".")[2] in wanted)
+
+
+def _head(model: PreTrainedModel) -> set[str]:
+    """Names of the modules beside the backbone that have weights."""
+    return {name for name, part in model.named_children() if name != model.base_model_prefix and [*part.parameters()]}
