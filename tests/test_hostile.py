@@ -318,6 +318,31 @@ PARAMS = {
         "it should be a full commit hash of 40 hexadecimal digits",
     ),
     "glue at a tag": ("GLUE at a tag, which can move", ("glue.revision", "v1.0"), "glue.revision: not acceptable"),
+    "an update of no rank": (
+        "LoRA of rank 0",
+        ("models.teacher.lora", {"rank": 0, "alpha": 16}),
+        "models.teacher.lora.rank: not acceptable (got 0); it should be greater than or equal to 1",
+    ),
+    "an update without a scale": (
+        "LoRA without alpha",
+        ("models.teacher.lora", {"rank": 8}),
+        "models.teacher.lora.alpha: missing",
+    ),
+    "an unknown key of LoRA": (
+        "a key of LoRA by another library's name",
+        ("models.teacher.lora", {"rank": 8, "alpha": 16, "target_modules": "all"}),
+        "models.teacher.lora.target_modules: unknown key; allowed: targets, rank, alpha, dropout",
+    ),
+    "no targets": (
+        "LoRA without a target",
+        ("models.teacher.lora", {"rank": 8, "alpha": 16, "targets": []}),
+        "models.teacher.lora.targets",
+    ),
+    "no parts": (
+        "a batch in no parts",
+        ("finetune.training.accumulate", 0),
+        "finetune.training.accumulate: not acceptable (got 0); it should be greater than or equal to 1",
+    ),
     "layers in disorder": ("layers in disorder", ("models.student.layers", [4, 2]), "layers must ascend"),
     "maybe": ("maybe where true or false belongs", ("runtime.keep_weights", "maybe"), "it should be a valid boolean"),
     "unknown precision": (
@@ -1240,6 +1265,17 @@ def unknown_pad(folder: Path) -> None:
     changed_json("tokenizer_config.json", pad_token="[NEW]")(folder)
 
 
+def gguf_files(*names: str) -> Callable[[Path], None]:
+    """A folder of nothing but these, none of which is whole."""
+
+    def damage(folder: Path) -> None:
+        removed("*")(folder)
+        for name in names:
+            (folder / name).write_bytes(b"GGUF but not")
+
+    return damage
+
+
 def narrow(tensors: dict[str, torch.Tensor]) -> None:
     name = "bert.encoder.layer.1.output.dense.weight"
     tensors[name] = tensors[name][:, :8].clone()
@@ -1534,6 +1570,12 @@ MODELS = {
         template({"SpecialToken": {"id": "[CLS]", "type_id": 2**31}}),
         "the tokenizer gives a token or segment too large; up to 255",
     ),
+    "damaged GGUF": ("a damaged GGUF file", gguf_files("model.gguf"), "cannot be loaded (error: unpack_from requires"),
+    "two GGUF files": (
+        "two GGUF files",
+        gguf_files("model.gguf", "other.gguf"),
+        "model holds 2 .gguf files; a folder with one of them",
+    ),
     "no unknown token": (
         "a tokenizer whose token for unknown words is unknown",
         tokenizer(unk_token="[NONE]", vocab={"[PAD]": 0, "[CLS]": 2, "[SEP]": 3}),
@@ -1660,6 +1702,11 @@ def test_prepared_data(model, refused, case):
     "case",
     [
         Case("a layer that the model has not", {"layers": [0, 4]}, "no layer 4 in model; 0 to 3"),
+        Case(
+            "LoRA for a layer that the model has not",
+            {"lora": {"rank": 2, "alpha": 4, "targets": ["q_proj"]}},
+            "lora.targets: model has no linear layer 'q_proj'; all, or of: dense, key, query, value",
+        ),
         Case("a path longer than any file's", {"name": "a" * 300}, " holds no config.json"),
         Case("no folder", {"name": "nosuch"}, "nosuch holds no config.json; a folder of a Hugging Face model"),
         Case(

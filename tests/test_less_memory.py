@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -11,8 +13,11 @@ from src.core.method.cmi import ClassSums
 from src.core.method.objectives import NO_LABEL, Batch, Outputs, RunObjective
 from src.core.models.classifier import load_classifier
 from src.core.speed.recompute import recompute_activations
+from src.core.training.loading import check_fit
+from src.data.prepared import LabelledSplit, PreparedTask
 from src.errors import UserError
 from src.params import ModelSource, Objective
+from src.runs import RunName
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, trained
 
@@ -112,6 +117,31 @@ def test_activations_computed_again_change_no_bit(name, request, monkeypatch):
     assert again[0].model.is_activation_checkpointing
     assert again[1].history == kept[1].history
     assert all(torch.equal(one, other) for one, other in zip(again[0].parameters(), kept[0].parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"training": {"batch_size": 8, "accumulate": 5}},
+            "batch_size 8 leaves some of 5 parts of a batch without",
+        ),
+        (
+            {"training": {"accumulate": 2}, "objective": {"alpha": 0.5, "kd_loss": "dist"}},
+            "kd_loss dist is not defined over several processes or parts of a batch; allowed here: kl",
+        ),
+    ],
+)
+def test_parts_that_a_run_cannot_have_are_refused(params, changes, said):
+    settings = params.distilled_student("vader-movie", "kd")
+    settings = replace(
+        settings,
+        **{section: getattr(settings, section).model_copy(update=values) for section, values in changes.items()},
+    )
+    split = LabelledSplit(["0"] * 100, [("a",)] * 100, np.zeros(100))
+    task = PreparedTask("vader-movie", ["no", "yes"], ["accuracy"], split, split, {})
+    with pytest.raises(UserError, match=said):
+        check_fit(RunName("vader-movie", "student", "kd-ce", 0), task, settings, 1)
 
 
 def test_a_model_that_cannot_compute_again_is_refused(tiny_encoder, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
 import stages.distill
 import stages.finetune
@@ -59,6 +60,27 @@ def test_kept_weights_load_as_a_hugging_face_model(pipeline):
     model = AutoModelForSequenceClassification.from_pretrained(pipeline / "runs/tiny/student/kd-ce/0/model")
     assert model.config.num_hidden_layers == 2
     assert model.config.id2label == {0: "negative", 1: "positive"}
+
+
+def test_a_kept_model_says_in_a_pipeline_what_its_run_said_and_has_a_card(pipeline):
+    from transformers import pipeline as transformers_pipeline
+
+    folder = pipeline / "runs/tiny/student/kd-ce/0"
+    rows = pd.read_parquet(pipeline / "data/tiny/splits/test.parquet")
+    logits = pd.read_parquet(folder / "logits.parquet").query("split == 'test'")
+    assert logits["row_id"].tolist() == rows["row_id"].tolist()
+    said = transformers_pipeline("text-classification", str(folder / "model"))(rows["text_a"].tolist())
+    expected = logits[["logit_0", "logit_1"]].to_numpy().argmax(axis=1)
+    assert [line["label"] for line in said] == [("negative", "positive")[label] for label in expected]
+
+    card = ModelCard.load(folder / "model/README.md")
+    history = pd.read_csv(folder / "history.csv").set_index("epoch")
+    best = history.loc[json.loads((folder / "record.json").read_text())["best_epoch"]]
+    scores = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert scores["accuracy"] == pytest.approx(best["selection_accuracy"])
+    assert card.data.pipeline_tag == "text-classification"
+    assert "layers 0, 2" in card.text
+    assert str(pipeline) not in card.content
 
 
 def test_the_headline_and_the_tables_say_what_the_predictions_say(pipeline):

@@ -5,6 +5,7 @@ import itertools
 import re
 import reprlib
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -149,7 +150,8 @@ def _siblings(location: tuple[int | str, ...]) -> str:
 
 
 def _section_below(section: Any, part: int | str) -> Any:
-    """The type that sits under one step of a key path: a field of a section, or an entry of a mapping."""
+    """The type that sits under one step of a key path: a field of a section, or null, or a mapping's entry."""
     if isinstance(section, type) and issubclass(section, Section):
-        return section.model_fields[str(part)].annotation
+        below = section.model_fields[str(part)].annotation
+        return next(kind for kind in get_args(below) if kind is not NoneType) if isinstance(below, UnionType) else below
     return get_args(section)[-1]

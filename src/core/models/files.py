@@ -3,7 +3,7 @@
 import json
 import struct
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -54,8 +54,10 @@ def gguf_of(location: str) -> dict[str, str]:
     Raises:
         UserError: there are several, and nothing says which.
     """
-    folder = Path(location)
-    names = [path.name for path in folder.glob("*.gguf")] if not is_file(folder / "config.json") else []
+    folder, names = Path(location), []
+    if not is_file(folder / "config.json"):
+        with suppress(OSError):  # a name too long for a folder
+            names = [path.name for path in folder.glob("*.gguf")]
     if len(names) > 1:
         raise UserError("params.yaml: models", f"{folder} holds {len(names)} .gguf files", "a folder with one of them")
     return {"gguf_file": names[0]} if names else {}

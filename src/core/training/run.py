@@ -11,13 +11,15 @@ import torch
 from accelerate import Accelerator
 
 from src.core.method.objectives import Outputs
+from src.core.models.adapters import Saver
+from src.core.training.card import model_card
 from src.core.training.checkpoints import checkpoints_of, run_key
 from src.core.training.environment import environment, start
 from src.core.training.inference import predict
-from src.core.training.loading import check_fit, prepare_run, splits_to_predict
+from src.core.training.loading import PreparedRun, check_fit, prepare_run, splits_to_predict
 from src.core.training.phase import Setup
 from src.core.training.train import TrainingResult, train
-from src.data.prepared import PreparedTask
+from src.data.prepared import PreparedTask, load_description
 from src.errors import UserError, first_line
 from src.files import write_json
 from src.params import RunSettings
@@ -57,11 +59,21 @@ def run_training(
             }
             if accelerator.is_main_process:
                 left = run_result(description, result, outputs, task, settings.runtime.feature_rows)
-                save_run(run.folder(), left, prepared.savers() if settings.runtime.keep_weights else ())
+                save_run(run.folder(), left, _savers(run, prepared, task, settings, result))
     if accelerator.is_main_process:
         seconds = {"load_seconds": load_seconds, "train_seconds": train_seconds, "predict_seconds": lap()}
         write_timing(run, result, len(prepared.data.train.labels), seconds)
     accelerator.end_training()
+
+
+def _savers(
+    run: RunName, prepared: PreparedRun, task: PreparedTask, settings: RunSettings, result: TrainingResult
+) -> list[Saver]:
+    """What writes the model with its tokenizer and its card, if it is kept."""
+    if not settings.runtime.keep_weights:
+        return []
+    card = model_card(run, settings, task, result.history[result.best_epoch - 1], load_description(run.task)["licence"])
+    return [*prepared.savers(), lambda folder: card.save(folder / "README.md")]
 
 
 @contextmanager

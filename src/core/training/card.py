@@ -1,0 +1,68 @@
+"""The card of a kept model: what it was made from, and what it scored on the rows by which its epoch was chosen."""
+
+from pathlib import Path
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+from src.data.prepared import PreparedTask
+from src.params import RunSettings
+from src.pinned import licence_of_model
+from src.runs import RunName
+
+PIPELINE = "text-classification"
+TEXT = """
+# {run}
+
+A text classifier, fine-tuned by a run of this project on the task `{task}` ({labels}). It started from
+`{base}`{layers}{lora}.
+
+| | |
+|---|---|
+| rows | {rows} of train, {selection_rows} of selection |
+| objective | {objective} |
+| epoch | {epoch} of {epochs}, the best on selection |
+| licence of the data | {data_licence} |
+| licence of the base model | {base_licence} |
+
+Its scores are those on selection, which chose the epoch; scores on test are in the study's tables.
+
+```python
+from transformers import pipeline
+
+pipeline("text-classification", "path/to/this/folder")("a text")
+```
+"""
+
+
+def model_card(
+    run: RunName, settings: RunSettings, task: PreparedTask, best: dict[str, float], data_licence: str
+) -> ModelCard:
+    """A card in the form of the Hugging Face hub; `best` is the history's row of the epoch that is kept."""
+    model, objective = settings.model, settings.objective.model_dump()
+    scores = {metric: best[f"selection_{metric}"] for metric in (*task.metrics, "nll")}
+    data = ModelCardData(
+        model_name=str(run),
+        base_model=model.name if model.source == "hub" else None,
+        library_name="transformers",
+        pipeline_tag=PIPELINE,
+        eval_results=[
+            EvalResult(PIPELINE, task.name, task.name, metric, score, dataset_split="selection")
+            for metric, score in scores.items()
+        ],
+    )
+    text = TEXT.format(
+        run=run,
+        task=task.name,
+        labels=", ".join(task.label_names),
+        base=model.name if model.source != "folder" else Path(model.name).name,
+        layers="" if model.layers is None else f", layers {', '.join(map(str, model.layers))}",
+        lora="" if model.lora is None else ", with LoRA, merged; the adapter alone is in `adapter/`",
+        rows=len(task.train),
+        selection_rows=len(task.selection),
+        objective=", ".join(f"{key} {value}" for key, value in objective.items() if value),
+        epoch=int(best["epoch"]),
+        epochs=settings.training.epochs + settings.training.plain_epochs,
+        data_licence=data_licence,
+        base_licence=licence_of_model(model.name) if model.source == "pypi" else "see the base model's card",
+    )
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n{text}")
