@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 from accelerate import Accelerator
+from transformers import get_linear_schedule_with_warmup
 
 from src.core.method.objectives import NO_LABEL
 from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.core.training.batches import LabelledTokens, TrainingData
+from src.core.training.optimisation import rate_after
 from src.core.training.phase import Setup
 from src.core.training.randomness import stream_seed
 from src.core.training.train import train
@@ -60,6 +62,18 @@ def test_two_runs_agree_bit_for_bit(tiny_encoder):
     assert first[1].history == second[1].history
     for one, other in zip(first[0].parameters(), second[0].parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 5, 50])
+def test_the_learning_rate_rises_and_falls_as_that_of_transformers(warmup):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    schedule = get_linear_schedule_with_warmup(optimizer, warmup, 50)
+    for step in range(50):
+        assert rate_after(step, 50, warmup) == optimizer.param_groups[0]["lr"]
+        optimizer.step()
+        schedule.step()
+    assert rate_after(50, 50, warmup) == 0
 
 
 def test_seeds_differ(tiny_encoder):

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import get_linear_schedule_with_warmup
+from torch.optim.lr_scheduler import LambdaLR
 
 from src.core.models.classifier import Classifier
 from src.params import Training
@@ -50,6 +50,15 @@ class Optimisation:
         self.steps_taken = state["steps_taken"]
 
 
+def rate_after(step: int, steps: int, warmup: int) -> float:
+    """The learning rate after a step as a share of the highest: up from 0 over the warm-up, and then down to 0.
+
+    transformers has the same, in a module that imports its trainer, and with it peft: two seconds of every stage, and a
+    tensor before the switch of `src.core.speed.allocator`.
+    """
+    return step / warmup if step < warmup else max(0.0, (steps - step) / max(1, steps - warmup))
+
+
 def optimise(model: Classifier, settings: Training, steps_per_epoch: int, accelerator: Accelerator) -> Optimisation:
     """The optimisation of what is trained of a model, over all epochs of `settings`."""
     trained = [weight for weight in model.parameters() if weight.requires_grad]
@@ -58,6 +67,6 @@ def optimise(model: Classifier, settings: Training, steps_per_epoch: int, accele
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
     steps = steps_per_epoch * settings.epochs
-    schedule = get_linear_schedule_with_warmup(optimizer, round(settings.warmup * steps), steps)
+    schedule = LambdaLR(optimizer, lambda step: rate_after(step, steps, round(settings.warmup * steps)))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     return Optimisation(wrapped, optimizer, schedule, settings.max_grad_norm, steps)
