@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,17 +41,9 @@ class TaughtOnline(LabelledTokens):
 
     teacher: Classifier = field(kw_only=True)
 
-    def batch(
-        self,
-        rows: Tensor,
-        process: int,
-        processes: int,
-        progress: float,
-        device: torch.device,
-        part: Tensor | None = None,
-    ) -> tuple[dict[str, Tensor], Batch]:
+    def batch(self, *which: Any, **more: Any) -> tuple[dict[str, Tensor], Batch]:
         """The batch with what the teacher says of it."""
-        inputs, batch = super().batch(rows, process, processes, progress, device, part)
+        inputs, batch = super().batch(*which, **more)
         with torch.no_grad():
             return inputs, replace(batch, teacher_logits=self.teacher(**inputs).logits)
 

@@ -18,7 +18,7 @@ from src.params.types import (
 
 
 class Lora(Section):
-    """LoRA: small trained updates beside frozen linear layers; the head is trained in full (docs/models.md)."""
+    """LoRA: small trained updates beside frozen linear layers; the head is trained in full (docs/llm.md)."""
 
     rank: Count
     """Rows of A and columns of B in the update alpha / rank * B A."""
