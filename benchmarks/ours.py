@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from src.core.training.checkpoints import Checkpoints
-from src.core.training.environment import start
+from src.core.training.environment import precision_of, start
 from src.core.training.loading import PreparedRun, prepare_run
 from src.core.training.phase import Phase, Setup
 from src.core.training.train import train
@@ -60,7 +60,7 @@ def train_with(
     """Train with `step` in place of each training step, until it raises `Enough`."""
     training = run.training if epochs is None else run.training.model_copy(update={"epochs": epochs})
     with mock.patch.object(Phase, "_step", step), suppress(Enough):
-        setup = Setup(run.loaded.model, run.loaded.data, 0, run.accelerator)
+        setup = Setup(run.loaded.model, run.loaded.data, 0, run.accelerator, precision_of(run.settings.runtime))
         train(setup, run.settings.objective, training, checkpoints)
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from src.core.method.cmi import log_probabilities
-from src.core.method.objectives import Outputs
+from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.encoding import EncodedSplit, encode
 from src.core.models.tokenizer import load_tokenizer

@@ -132,7 +132,7 @@ POINTS = [
     ),
     Point("results half-written", FINETUNE, "stages.finetune", "src/files.py:write_csv:return:1", 8),
     Point("results in place, checkpoints not yet deleted", FINETUNE, "stages.finetune", "runs.py:save_run:return:1", 8),
-    Point("checkpoints deleted", FINETUNE, "stages.finetune", "src/core/training/run.py:write_timing:call:1", 8),
+    Point("checkpoints deleted", FINETUNE, "stages.finetune", "src/core/training/timing.py:write_timing:call:1", 8),
     Point("DVC storing the run", FINETUNE, "dvc repro", "dvc/output.py:Output.commit:call:1"),
     Point("a student's third step", STUDENT, "stages.student", f"{TRAINING}:Phase._step:call:3"),
     Point("DVC writing dvc.lock", STUDENT, "dvc repro", "dvc/dvcfile.py:Lockfile.dump_stages:call:1", 2),

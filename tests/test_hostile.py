@@ -347,8 +347,23 @@ PARAMS = {
     "maybe": ("maybe where true or false belongs", ("runtime.keep_weights", "maybe"), "it should be a valid boolean"),
     "unknown precision": (
         "an unknown precision",
-        ("runtime.precision", "fp16"),
-        "it should be 'auto', 'fp32', 'tf32' or 'bf16'",
+        ("runtime.precision", "int8"),
+        "it should be 'auto', 'fp32', 'tf32', 'bf16' or 'fp16'",
+    ),
+    "unknown feature map": (
+        "an unknown map of features",
+        ("objective.feature_map", "sigmoid"),
+        "objective.feature_map: not acceptable (got 'sigmoid'); it should be 'softmax', 'unit_softmax' or",
+    ),
+    "trained in bf16": (
+        "trained weights to be held in bf16",
+        ("models.teacher.dtype", "bf16"),
+        "models.teacher: dtype bf16 is for frozen weights and needs lora",
+    ),
+    "weights in fp16": (
+        "weights to be held in fp16",
+        ("models.teacher.dtype", "fp16"),
+        "models.teacher.dtype: not acceptable (got 'fp16'); it should be 'fp32' or 'bf16'",
     ),
     "all rows for test": ("a test split of all rows", ("splits.test", 1.0), "it should be less than 1"),
     "unknown task": (
@@ -1706,6 +1721,11 @@ def test_prepared_data(model, refused, case):
             "LoRA for a layer that the model has not",
             {"lora": {"rank": 2, "alpha": 4, "targets": ["q_proj"]}},
             "lora.targets: model has no linear layer 'q_proj'; all, or of: dense, key, query, value",
+        ),
+        Case(
+            "frozen weights in bf16 for products in fp32",
+            {"lora": {"rank": 2, "alpha": 4}, "dtype": "bf16"},
+            "models.teacher.dtype is bf16, and runtime.precision is fp32 here; precision bf16, or dtype fp32",
         ),
         Case("a path longer than any file's", {"name": "a" * 300}, " holds no config.json"),
         Case("no folder", {"name": "nosuch"}, "nosuch holds no config.json; a folder of a Hugging Face model"),

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from src.core.method.cmi import ClassSums
-from src.core.method.objectives import NO_LABEL, Batch, Outputs, RunObjective
+from src.core.method.objectives import NO_LABEL, Batch, RunObjective
+from src.core.method.spaces import Outputs
 from src.core.models.classifier import load_classifier
 from src.core.speed.recompute import recompute_activations
-from src.core.training.loading import check_fit
+from src.core.training.fit import check_fit
 from src.data.prepared import LabelledSplit, PreparedTask
 from src.errors import UserError
 from src.params import ModelSource, Objective

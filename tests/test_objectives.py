@@ -14,7 +14,8 @@ from torch.autograd import gradcheck
 from src.core.method.centroids import CENTROIDS, EmaCentroids, TrainSplitCentroids, make_centroids
 from src.core.method.cmi import ClassSums, class_means, class_sums, log_probabilities, measure
 from src.core.method.losses import KD_LOSSES, entropies, kd_dist, kd_kl, kd_logit_std, label_loss
-from src.core.method.objectives import NO_LABEL, Batch, Outputs, Processes, RunObjective
+from src.core.method.objectives import NO_LABEL, Batch, Processes, RunObjective
+from src.core.method.spaces import Outputs
 from src.params import HOTTEST, Centroid, KdLoss, Objective
 
 BASE = {
@@ -53,6 +54,8 @@ CHANGES = {
     "cmi_weight below 0": {"cmi_weight": -0.5},
     "space": {"cmi_weight": 0.5, "space": "class"},
     "tau": {"cmi_weight": 0.5, "tau": 2.0},
+    "feature_map unit_softmax": {"cmi_weight": 5.0, "feature_map": "unit_softmax"},
+    "feature_map unit_sigmoid": {"cmi_weight": 5.0, "feature_map": "unit_sigmoid", "tau": 0.1},
     "cmi_unit": {"cmi_weight": 0.5, "cmi_unit": 0.1},
     "cmi_warmup": {"cmi_weight": 0.5, "cmi_warmup": 0.5},
     "separation_weight": {"separation_weight": 0.5},

@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from src.errors import UserError
 from src.params import Params, load_params, read_yaml
+from src.params.models import ModelSource, Runtime
+from src.params.runs import ObjectiveDefaults, Training
 from src.study.dvc_experiment import study_arguments
 from src.study.overrides import study_content, study_params
 from tests.conftest import REPOSITORY, params_content
@@ -317,6 +319,25 @@ def test_editors_are_told_that_our_own_files_are_right(study, monkeypatch):
 def test_editors_are_told_what_is_wrong(key, value):
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(changed(key, value), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("place", "section"),
+    [
+        ("models.teacher", ModelSource),
+        ("models.student", ModelSource),
+        ("runtime", Runtime),
+        ("objective", ObjectiveDefaults),
+        ("finetune.training", Training),
+        ("student.training", Training),
+    ],
+)
+def test_params_yaml_has_every_key_that_a_run_depends_on(place, section):
+    """So that `dvc exp run -S` can set each as it stands there."""
+    own = params_content()
+    for key in place.split("."):
+        own = own[key]
+    assert set(own) == set(section.model_fields)
 
 
 def test_every_key_is_described():

@@ -21,7 +21,7 @@ from src.errors import UserError
 from src.files import read_csv
 from src.runs import RunName
 
-TOLERANCES = {"fp32": 1e-4, "fp32 graphs": 1e-4, "tf32": 1e-2, "bf16": 2e-2, "bf16 graphs": 2e-2}
+TOLERANCES = {"fp32": 1e-4, "fp32 graphs": 1e-4, "tf32": 1e-2, "bf16": 2e-2, "bf16 graphs": 2e-2, "fp16": 1e-2}
 COLUMNS = ["loss_total", "loss_cmi", "selection_nll", "selection_feature_cmi"]
 KD = {"alpha": 0.9, "temperature": 2.0}
 OBJECTIVES: dict[str, dict[str, Any]] = {
@@ -32,6 +32,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "class cmi_max, batch": {"space": "class", "cmi_weight": -0.2, "centroid": "batch"},
     "cmi_max, epoch": {"cmi_weight": -2.0, "centroid": "epoch"},
     "cmi_min, frozen": {"cmi_weight": 5.0, "centroid": "frozen"},
+    "unit_softmax cmi_max": {"feature_map": "unit_softmax", "tau": 0.1, "cmi_weight": -0.2},
+    "unit_sigmoid cmi_min": {"feature_map": "unit_sigmoid", "tau": 0.1, "cmi_weight": 0.5},
     "separation": {"space": "class", "cmi_weight": 0.5, "separation_weight": 0.1},
     "smoothing": {"label_smoothing": 0.1},
     "mse": {"label_loss": "mse"},
@@ -40,7 +42,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     **{f"kd, {name}": KD | {"kd_loss": name} for name in KD_LOSSES if name != "kl"},
     "kd, transfer": KD | {"transfer": True},
 }
-FEW = ("ce", "cmi_max", "kd")  # on shapes other than BERT's
+FEW = ("ce", "cmi_max", "kd")  # on shapes other than BERT's, and in fp16, which skips first steps of the others
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
@@ -50,8 +52,8 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     truth = found["cpu"]
     result: dict[str, Any] = {"runs": len(truth)}
     for kind, of_a_gpu in TOLERANCES.items():
-        # CPUs differ in how they round bf16: one is 2.5e-2 off with `dist`.
-        tolerance = of_a_gpu * (2 if tiny and kind.startswith("bf16") else 1)
+        # CPUs differ in how they round bf16: one is 2.5e-2 off with `dist`, 5.1e-2 with unit_softmax.
+        tolerance = of_a_gpu * (3 if tiny and kind.startswith("bf16") else 1)
         refused = {name: reason for name, reason in found[kind].items() if isinstance(reason, str)}
         of_runs = {name: _distance(found[kind][name], truth[name]) for name in found[kind].keys() - refused.keys()}
         result[f"{kind}, largest difference"] = max(of_runs.values())
@@ -98,7 +100,7 @@ def _losses(models: Path, kind: str, tiny: bool) -> Iterator[tuple[str, list[lis
     teacher = np.random.default_rng(1).normal(size=(len(task.train) + len(task.transfer), 3)).astype(np.float32)
     for shape, config in (small_shapes(16, 2) if tiny else small_shapes()).items():
         source = save_model(config, models / shape)
-        for name in OBJECTIVES if shape == "BERT" else FEW:
+        for name in OBJECTIVES if shape == "BERT" and kind != "fp16" else FEW:
             settings = run_settings(source, way, training, **OBJECTIVES[name])
             run = RunName("made", "student" if "kd" in name else "teacher", f"{shape}-{name}".replace(" ", "_"), 0)
             rows = len(teacher) if settings.objective.transfer else len(task.train)

@@ -13,7 +13,7 @@ from src.params.reading import check_params, load_params, read_yaml
 from src.params.runs import Objective, RunSettings, Training
 from src.params.study import PARAMS_FILE, MoreSeeds, Params
 from src.params.tasks import AlsoTest, Glue, MaxRows, TaskSettings, check_metrics
-from src.params.types import HOTTEST, Centroid, KdLoss, Metric, Role
+from src.params.types import HOTTEST, Centroid, FeatureMap, KdLoss, Metric, Precision, Role
 
 __all__ = [
     "HOTTEST",
@@ -25,6 +25,7 @@ __all__ = [
     "Curve",
     "EvaluateSection",
     "Families",
+    "FeatureMap",
     "Glue",
     "KdLoss",
     "Lora",
@@ -34,6 +35,7 @@ __all__ = [
     "MoreSeeds",
     "Objective",
     "Params",
+    "Precision",
     "Role",
     "RunSettings",
     "Runtime",

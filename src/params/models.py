@@ -10,6 +10,7 @@ from src.params.types import (
     Count,
     CountOrZero,
     NonNegative,
+    Precision,
     Real,
     Section,
     ShareOrZero,
@@ -48,6 +49,17 @@ class ModelSource(Section):
     dropout (0) and targets (all).
     """
 
+    dtype: Literal["fp32", "bf16"] = Field("fp32", exclude_if=lambda name: name == "fp32")  # likewise
+    """In what the frozen weights of lora are held while a run trains: bf16 takes half the memory, and needs
+    runtime.precision bf16. What is trained is fp32 always.
+    """
+
+    @model_validator(mode="after")
+    def _bf16_is_for_frozen_weights(self) -> "ModelSource":
+        if self.dtype == "bf16" and self.lora is None:
+            raise ValueError("dtype bf16 is for frozen weights and needs lora: a weight in bf16 loses small updates")
+        return self
+
     @model_validator(mode="after")
     def _revision_belongs_to_the_hub(self) -> "ModelSource":
         if (self.source == "hub") != (self.revision is not None):
@@ -77,8 +89,10 @@ class Runtime(Section):
     Where there is no GPU, `tf32` is fp32 and `cuda_graphs` is without effect.
     """
 
-    precision: Literal["auto", "fp32", "tf32", "bf16"] = "auto"
-    """fp32, bf16, tf32 (on a GPU: fp32 with rounded products), or auto: bf16 on a GPU that has it, else fp32."""
+    precision: Literal["auto", Precision] = "auto"
+    """fp32, bf16, fp16 (with loss scaling: for GPUs without bf16), tf32 (on a GPU: fp32 with rounded products), or
+    auto: bf16 on a GPU that has it, else fp32.
+    """
     cuda_graphs: bool = False
     """true: on an NVIDIA GPU the passes of training are captured and replayed, which is faster where models and
     batches are small (docs/speed.md). One process only; without effect elsewhere.

@@ -11,6 +11,7 @@ from src.params.types import (
     Centroid,
     Count,
     CountOrZero,
+    FeatureMap,
     Finite,
     KdLoss,
     LabelLoss,
@@ -31,6 +32,10 @@ class ObjectiveDefaults(Section):
     space: Space
     """The distribution that CMI is taken of. feature: softmax(h / tau), h the vector that enters the head, our reading
     of the paper. class: softmax(logits / tau), as in CMIC-DL and MCMI.
+    """
+    feature_map: FeatureMap = Field("softmax", exclude_if=lambda name: name == "softmax")  # as `accumulate` below
+    """What makes a distribution of h in space feature. softmax: of h itself, which a smaller h brings to less CMI.
+    unit_softmax, unit_sigmoid: of h less its mean and scaled to length 1: docs/method.md, CMI without the length.
     """
     tau: Temperature
     """Temperature of that softmax, up to 1e5."""

@@ -69,6 +69,8 @@ Tokens = Annotated[Whole, Field(ge=4, le=LARGEST_COUNT)]  # room for [CLS], one 
 
 Role = Literal["teacher", "student"]
 Space = Literal["feature", "class"]
+FeatureMap = Literal["softmax", "unit_softmax", "unit_sigmoid"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 Centroid = Literal["batch", "ema", "epoch", "frozen"]
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews"]
 # What a claim may be about; ECE has no interval.

@@ -11,7 +11,11 @@ from src.study.intervals import RunValues
 from src.study.records import TaskRecords
 from src.study.statistics import PredictedRows, best_temperature, metrics_of_runs
 
-FEATURE_MEASURES = ("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm")
+UNIT_MAPS = ("unit_softmax", "unit_sigmoid")
+FEATURE_MEASURES = (
+    *("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm"),
+    *(f"{name}_{measure}" for name in UNIT_MAPS for measure in ("cmi", "gamma", "ncmi")),
+)
 RunKey = tuple[str, str, int]  # role, arm, seed
 
 
@@ -49,8 +53,13 @@ def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
     own = records.runs.drop(columns=["role", "arm", "seed"])
     columns = pd.DataFrame({name: values.of_runs for name, values in metrics.items()})
     runs = pd.concat([records.runs[["role", "arm", "seed"]], columns, own], axis=1)
-    metrics |= {name: RunValues(own[name].to_numpy()) for name in FEATURE_MEASURES if name in own}
+    metrics |= {name: RunValues(own[name].to_numpy()) for name in FEATURE_MEASURES if _of_all_runs(own, name)}
     return MeasuredTask(records.task["task"], records.primary, runs, metrics)
+
+
+def _of_all_runs(runs: pd.DataFrame, name: str) -> bool:
+    """Measures of a feature map are those of runs with that map; only where all have it can they be compared."""
+    return name in runs and bool(runs[name].notna().all())
 
 
 def temperatures(records: TaskRecords) -> dict[RunKey, float]:

@@ -27,11 +27,12 @@ import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 
-from src.core.method.cmi import measure
+from src.core.method.spaces import measure_features, names_of_maps
 from src.data.labelled_text import HUMAN_PREFIX
 from src.data.prepared import load_description, load_selection_labels, load_test_labels
 from src.errors import UserError
 from src.files import is_file, new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
+from src.params import FeatureMap
 from src.runs import RUNS_FOLDER, RunName, RunResult, load_run, split_logits
 from src.study.also_test import measured_also_test
 
@@ -184,16 +185,21 @@ def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> 
     row |= {key: run.record[key] for key in ("best_epoch", "epochs", "steps")}
     features = torch.from_numpy(run.features["test"])
     if len(features):
-        row |= _feature_measures(features, labels)
+        row |= _feature_measures(features, labels, run.record["objective"].get("feature_map", "softmax"))
     return row | {"feature_rows": len(features)}
 
 
-def _feature_measures(features: torch.Tensor, labels: dict[str, pd.DataFrame]) -> dict[str, float]:
-    """Measures in feature space (tau = 1, nats) of features (N, D) of the first test rows."""
+def _feature_measures(
+    features: torch.Tensor, labels: dict[str, pd.DataFrame], feature_map: FeatureMap
+) -> dict[str, float]:
+    """Measures in feature space (tau = 1, nats) of features (N, D) of the first test rows, and their mean length."""
     test_labels = torch.tensor(labels["test"]["label"].to_numpy()[: len(features)])
     num_classes = max(int(own["label"].max()) for own in labels.values()) + 1
-    measures = measure(features, test_labels, num_classes)._asdict() | {"norm": float(features.norm(dim=1).mean())}
-    return {f"feature_{key}": value for key, value in measures.items()}
+    row = {}
+    for name, own in names_of_maps(feature_map).items():
+        measures = measure_features(features, test_labels, num_classes, own)
+        row |= {f"{name}_{key}": value for key, value in measures._asdict().items()}
+    return row | {"feature_norm": float(features.norm(dim=1).mean())}
 
 
 def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:

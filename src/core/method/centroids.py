@@ -63,6 +63,11 @@ class EmaCentroids(Centroids):
         step = (1 - self.momentum) * (sums.counts > 0)
         self.average = self.average + step.unsqueeze(1) * (means - self.average)
         self.weight = self.weight + step * (1 - self.weight)
+        return self.value
+
+    @property
+    def value(self) -> Tensor:
+        """The average (C, D) as it is; zeros for classes that have not come yet."""
         return self.average / self.weight.clamp(min=torch.finfo(self.weight.dtype).tiny).unsqueeze(1)
 
 

@@ -1,7 +1,8 @@
 """Conditional mutual information of a classifier's outputs, and the separation of its classes.
 
-Each sample x has a distribution p_x: softmax(logits / tau) in class space, softmax(h / tau) in feature space,
-where h is the vector that enters the classification head. With q_y the mean of p_x over the samples labelled y,
+Each sample x has a distribution p_x: softmax(logits / tau) in class space, softmax(h / tau) in feature space, where
+h is the vector that enters the classification head (for more, see `src.core.method.spaces`). With q_y the mean of p_x
+over the samples labelled y,
 
     CMI   = mean over x of KL(p_x || q_y)                                   = I(X; Z | Y)
     Gamma = mean over all pairs (x, u) of H(p_x, p_u) where y_x != y_u, 0 elsewhere
@@ -38,12 +39,13 @@ class CmiMeasures(NamedTuple):
 
 
 def log_probabilities(scores: Tensor, tau: float) -> Tensor:
-    """log p_x of each row of scores: (N, D) logits or features to (N, D) log-probabilities.
+    """log p_x of each row of scores: (N, D) logits or features to (N, D) log-probabilities, `wide_enough`."""
+    return torch.log_softmax(wide_enough(scores, tau) / tau, dim=-1)
 
-    They are in float32, or in float64 where the scores are or tau is above `FLOAT32_UP_TO`.
-    """
-    wide = scores.double() if scores.dtype == torch.float64 or tau > FLOAT32_UP_TO else scores.float()
-    return torch.log_softmax(wide / tau, dim=-1)
+
+def wide_enough(scores: Tensor, tau: float) -> Tensor:
+    """The scores in float32, or in float64 where they are or tau is above `FLOAT32_UP_TO`."""
+    return scores.double() if scores.dtype == torch.float64 or tau > FLOAT32_UP_TO else scores.float()
 
 
 def class_sums(values: Tensor, labels: Tensor, num_classes: int) -> ClassSums:
@@ -104,7 +106,12 @@ def measure(scores: Tensor, labels: Tensor, num_classes: int, tau: float = 1.0) 
         scores: (N, D) logits or features.
         labels: (N,).
     """
-    log_p = log_probabilities(scores.double(), tau)
+    return measure_log(log_probabilities(scores.double(), tau), labels, num_classes)
+
+
+@torch.no_grad()
+def measure_log(log_p: Tensor, labels: Tensor, num_classes: int) -> CmiMeasures:
+    """The same from log-probabilities (N, D), which should be float64."""
     centroids = class_means(class_sums(log_p.exp(), labels, num_classes))
     cmi = kl_to_centroids(log_p, labels, centroids).mean().clamp(min=0).item()
     gamma = separation(log_p, labels, num_classes).item()

@@ -9,25 +9,18 @@ part in KD alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from src.core.method.centroids import TrainSums, make_centroids
-from src.core.method.cmi import ClassSums, class_sums, kl_to_centroids, log_probabilities, separation_of_sums
+from src.core.method.cmi import ClassSums, class_sums, kl_to_centroids, separation_of_sums
 from src.core.method.losses import KD_LOSSES, entropies, label_loss
+from src.core.method.spaces import Outputs, OutputSpace
 from src.params import Objective
 
 LOSS_TERMS = ("total", "label", "kd", "cmi", "gamma", "entropy")
 NO_LABEL = -1
-
-
-class Outputs(NamedTuple):
-    """What a classifier says of N rows: logits (N, C) and the vectors h that enter its head (N, d)."""
-
-    logits: Tensor
-    features: Tensor
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ def plain_objective(objective: Objective) -> Objective:
 
 
 class RunObjective:
-    """The objective of one run, with the state of its centroids.
+    """The objective of one run, with the state of its centroids and of its space.
 
     With `parts` of a batch passed one after the other, the terms of each are its share of the batch's, and add up. Each
     part is compared with centroids of its own; those of `ema` take as long to forget as without parts.
@@ -120,10 +113,7 @@ class RunObjective:
         self.num_classes = num_classes
         self.processes = processes or Processes()
         self.centroids = make_centroids(settings.centroid, settings.momentum ** (1 / parts))
-
-    def space(self, outputs: Outputs) -> Tensor:
-        """The scores whose softmax CMI is taken of: features (N, d) or logits (N, C)."""
-        return {"feature": outputs.features, "class": outputs.logits}[self.settings.space]
+        self.space = OutputSpace(settings, self.processes.add, parts)
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
         """Let the centroids look at the train split, if they are of the kind that does."""
@@ -159,9 +149,18 @@ class RunObjective:
         warmup = self.settings.cmi_warmup
         return self.settings.cmi_weight * (min(progress / warmup, 1.0) if warmup else 1.0)
 
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """What centroids and space have gathered so far."""
+        return {"centroids": self.centroids.state_dict(), "centre": self.space.centre.state_dict()}
+
+    def load_state_dict(self, state: dict[str, dict[str, Tensor]], device: torch.device) -> None:
+        """Put back what `state_dict` gave."""
+        self.centroids.load_state_dict(state["centroids"], device)
+        self.space.centre.load_state_dict(state["centre"], device)
+
     def _information(self, outputs: Outputs, labels: Tensor, global_rows: int, part_rows: int) -> tuple[Tensor, Tensor]:
         """CMI and Gamma in the objective's space: this part's share of the global batch's."""
-        log_p = log_probabilities(self.space(outputs), self.settings.tau)
+        log_p = self.space.of_batch(outputs)
         of_p, of_log_p = (self._class_sums(values, labels) for values in (log_p.exp(), log_p))
         centroids = self.centroids.update(ClassSums(of_p.totals.detach(), of_p.counts))
         cmi = self.processes.mean(kl_to_centroids(log_p, labels, centroids), global_rows)

@@ -51,7 +51,16 @@ def add_lora(source: ModelSource, lora: Lora, model: PreTrainedModel, seed: int)
         adapted = get_peft_model(model, config)
     # Where the model lies on this machine, as peft has it, is of no use on another.
     config.base_model_name_or_path, config.revision = source.name, source.revision
+    # peft makes sets of these, whose order is another in each process, and so would be the bytes of what is saved.
+    config.target_modules, config.modules_to_save = sorted(targets), sorted(_head(model))
     return adapted
+
+
+def halve_frozen_weights(model: PreTrainedModel) -> None:
+    """Hold the frozen weights in bf16; those that are trained stay in float32."""
+    for weight in model.parameters():
+        if not weight.requires_grad:
+            weight.data = weight.data.to(torch.bfloat16)
 
 
 def adapter_savers(adapted: "PeftModel") -> list[Saver]:
@@ -61,6 +70,7 @@ def adapter_savers(adapted: "PeftModel") -> list[Saver]:
         adapted.save_pretrained(str(folder / ADAPTER_FOLDER), save_embedding_layers=False)
 
     def merged(folder: Path) -> None:
+        adapted.float()  # before the update is added to weights in bf16, which would round it
         adapted.merge_and_unload().save_pretrained(folder)
 
     return [adapter, merged]

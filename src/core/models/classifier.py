@@ -1,7 +1,7 @@
 """Pre-trained classifiers: where their weights come from, what is read of them, and how students are cut.
 
 Encoders and decoder-only models serve, but for the kinds whose head does not read one vector of a text; docs/models.md
-lists all. Weights are safetensors, and code that comes with a model is never run.
+lists all. Weights are safetensors or GGUF, and code that comes with a model is never run.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ from transformers import (
 )
 from transformers import logging as transformers_logging
 
-from src.core.method.objectives import Outputs
-from src.core.models.adapters import Saver, adapter_savers, add_lora
+from src.core.method.spaces import Outputs
+from src.core.models.adapters import Saver, adapter_savers, add_lora, halve_frozen_weights
 from src.core.models.compatibility import check_labels, check_length, check_loaded, check_token
 from src.core.models.files import DAMAGE, damage_named, gguf_of, locate, raise_if_memory
 from src.core.models.head_input import (
@@ -93,6 +93,8 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     if source.layers is not None:
         _keep_layers(source, source.layers, model, pad_id)
     savers = [] if source.lora is None else adapter_savers(add_lora(source, source.lora, model, seed))
+    if source.dtype == "bf16":
+        halve_frozen_weights(model)
     return Classifier(model, head_input, savers)
 
 

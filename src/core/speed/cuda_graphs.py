@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.core.method.objectives import Outputs
+from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
 from src.errors import UserError, first_line
 

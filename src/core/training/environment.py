@@ -17,7 +17,7 @@ import transformers
 from accelerate import Accelerator
 
 from src.core.speed.allocator import keep_and_enlarge_pages
-from src.params import Runtime
+from src.params import Precision, Runtime
 
 DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # deterministic mode refuses cuBLAS without it
 # How the names of the variables begin by which torch and the libraries below it choose kernels, precisions or an order
@@ -32,7 +32,10 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # `thr
 
 
 def start(runtime: Runtime) -> Accelerator:
-    """Fix the threads, ask for deterministic kernels, and choose device and precision."""
+    """Fix the threads, ask for deterministic kernels, and choose the device.
+
+    accelerate has no part in precision: `src.core.speed.half_precision` has.
+    """
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
         del os.environ[name]
     if runtime.threads is not None:
@@ -41,15 +44,24 @@ def start(runtime: Runtime) -> Accelerator:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     torch.use_deterministic_algorithms(True)
-    rounded = runtime.precision == "tf32" and torch.cuda.is_available()
-    torch.set_float32_matmul_precision("high" if rounded else "highest")
+    torch.set_float32_matmul_precision("high" if precision_of(runtime) == "tf32" else "highest")
     # Filling takes a sixth of a CPU step, and nothing here reads such memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # ty: ignore[missing-attribute]
-    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    wants_bf16 = runtime.precision == "bf16" or (runtime.precision == "auto" and has_bf16)
     # Without cpu=True accelerate does not join several processes where there is no GPU.
     on_cpu = not torch.accelerator.is_available()
-    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if wants_bf16 else "no")
+    return Accelerator(cpu=on_cpu, mixed_precision="no")
+
+
+def precision_of(runtime: Runtime) -> Precision:
+    """The precision in which runs compute here, which without a GPU may not be the one asked for."""
+    match runtime.precision:
+        case "tf32":
+            return "tf32" if torch.cuda.is_available() else "fp32"
+        case "auto":
+            has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+            return "bf16" if has_bf16 else "fp32"
+        case precision:
+            return precision
 
 
 def uses_cuda_graphs(runtime: Runtime) -> bool:
@@ -66,7 +78,7 @@ def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | i
     variables = arithmetic_variables()
     return {
         "device": _device_name(accelerator.device.type),
-        "precision": _precision(accelerator),
+        "precision": precision_of(runtime),
         **({"cuda_graphs": True} if uses_cuda_graphs(runtime) else {}),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
@@ -80,13 +92,6 @@ def arithmetic_variables() -> str:
     """The variables that are set of those named in `ARITHMETIC`, as NAME=value in the order of their names."""
     found = {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC) and name not in THREADS}
     return " ".join(f"{name}={value}" for name, value in sorted(found.items()) if value != DEFAULTS.get(name))
-
-
-def _precision(accelerator: Accelerator) -> str:
-    """As it is, which on the CPU may not be as it was asked for."""
-    if accelerator.mixed_precision == "bf16":
-        return "bf16"
-    return "tf32" if torch.get_float32_matmul_precision() == "high" else "fp32"
 
 
 def _device_name(kind: str) -> str:

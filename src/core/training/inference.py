@@ -3,7 +3,7 @@
 import torch
 from accelerate import Accelerator
 
-from src.core.method.objectives import Outputs
+from src.core.method.spaces import Outputs
 from src.core.models.encoding import EncodedSplit, inference_batches
 
 BATCH_ON_CPU, BATCH_ON_GPU = 64, 256  # a GPU takes about as long for either
@@ -20,8 +20,7 @@ def predict(model: torch.nn.Module, split: EncodedSplit, accelerator: Accelerato
     order, parts = [], []
     for rows in inference_batches(split.lengths, batch_size):
         inputs = {name: values.to(accelerator.device) for name, values in split.batch(rows).items()}
-        with accelerator.autocast():
-            outputs = accelerator.unwrap_model(model)(**inputs)
+        outputs = accelerator.unwrap_model(model)(**inputs)
         order.append(rows)
         parts.append(Outputs(outputs.logits.float().cpu(), outputs.features.float().cpu()))
     back = torch.cat(order).argsort()

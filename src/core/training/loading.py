@@ -1,4 +1,4 @@
-"""From a prepared task and settings to what trains: checks, tokens, model, teacher's logits."""
+"""From a prepared task and settings to what trains: tokens, model, teacher's logits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from src.core.method.losses import KD_LOSSES
 from src.core.method.objectives import NO_LABEL
 from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
@@ -18,13 +17,13 @@ from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.cuda_graphs import replay_training
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.first_token import compute_first_token_only
+from src.core.speed.half_precision import round_products
 from src.core.speed.recompute import recompute_activations
 from src.core.speed.vocabulary import CompactVocabulary
 from src.core.training.batches import LabelledTokens, TrainingData
-from src.core.training.environment import uses_cuda_graphs
+from src.core.training.environment import precision_of, uses_cuda_graphs
 from src.core.training.randomness import stream_seed
 from src.data.prepared import PreparedTask
-from src.errors import UserError
 from src.params import RunSettings
 from src.runs import RunName
 
@@ -78,6 +77,7 @@ def prepare_run(
         use_cpu_dropout(model.model)
     if uses_cuda_graphs(settings.runtime):
         replay_training(model, tokenizer.pad_token_id)
+    round_products(model, precision_of(settings.runtime))
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
@@ -94,27 +94,6 @@ def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:
     if run.role == "teacher":
         splits = ["train", *(["transfer"] if len(task.transfer) else []), *splits]
     return splits
-
-
-def check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes: int) -> None:
-    """Settings that params.yaml allows but that this task or this launch cannot use."""
-    objective, batch_size = settings.objective, settings.training.batch_size
-    parts = processes * settings.training.accumulate
-    fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(len(task.label_names), parts)]
-    if run.role == "student" and objective.alpha > 0 and objective.kd_loss not in fitting:
-        problem = f"kd_loss {objective.kd_loss} {KD_LOSSES[objective.kd_loss].limit}"
-        raise UserError(run, problem, f"allowed here: {', '.join(fitting)}")
-    share = settings.training.train_share
-    counts = {"batch_size": batch_size} | ({"train_share": round(share * len(task.train))} if share < 1 else {})
-    for key, count in counts.items():
-        if count < 2 * parts:
-            one = "processes" if settings.training.accumulate == 1 else "parts of a batch"
-            problem = f"{key} {getattr(settings.training, key)} leaves some of {parts} {one} without rows"
-            raise UserError(run, problem, f"at least {2 * parts} rows")
-    if uses_cuda_graphs(settings.runtime) and settings.runtime.recompute:
-        raise UserError(run, "runtime.cuda_graphs and runtime.recompute are on", "one of the two")
-    if processes > 1 and uses_cuda_graphs(settings.runtime):
-        raise UserError(run, f"runtime.cuda_graphs is on, and there are {processes} processes", "false, or one process")
 
 
 def learnt_rows(rows: int, share: float, seed: int) -> Tensor:

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
-from src.core.method.cmi import ClassSums, class_sums, log_probabilities
+from src.core.method.cmi import ClassSums, class_sums
 from src.core.method.objectives import LOSS_TERMS, Processes, RunObjective
 from src.core.models.classifier import Classifier
 from src.core.models.encoding import training_batches
@@ -20,7 +20,7 @@ from src.core.training.inference import predict
 from src.core.training.optimisation import optimise
 from src.core.training.randomness import random_states, restore_random_states, stream_seed
 from src.core.training.weights import put_trained_weights, trained_weights
-from src.params import Objective, Training
+from src.params import Objective, Precision, Training
 
 SYNC_EVERY = 50  # steps between checks that make a GPU or another process wait
 
@@ -33,6 +33,7 @@ class Setup:
     data: TrainingData
     seed: int
     accelerator: Accelerator
+    precision: Precision = "fp32"
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Phase:
         processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
         self.objective = RunObjective(objective, self.data.num_classes, processes, settings.accumulate)
         self.steps_per_epoch = len(self._order(epoch=0))
-        self.optimisation = optimise(self.model, settings, self.steps_per_epoch, accelerator)
+        self.optimisation = optimise(self.model, settings, self.steps_per_epoch, accelerator, setup.precision)
         self.history, self.epochs_before, self.steps_before = list(history), len(history), steps_before
         self.best = Best()
         self.batches_taken = 0
@@ -139,10 +140,8 @@ class Phase:
         place = accelerator.process_index, accelerator.num_processes
         for part in rows.tensor_split(self.settings.accumulate):
             inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device, part)
-            with accelerator.autocast():
-                outputs = self.optimisation.model(**inputs)
-            terms = self.objective(outputs, batch)
-            accelerator.backward(terms.total)
+            terms = self.objective(self.optimisation.model(**inputs), batch)
+            self.optimisation.backward(terms.total, accelerator)
             # Each term is a share of the batch's mean: with its rows as weights, an epoch's mean is that of its rows.
             counts = self.over_all_rows * len(rows) + (1 - self.over_all_rows) * batch.all_labelled
             self.loss_sums += terms.values() * counts
@@ -156,7 +155,7 @@ class Phase:
         """Measure the model, and keep its weights if they are the best so far."""
         means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
         losses = {f"loss_{name}": value for name, value in zip(LOSS_TERMS, means.tolist(), strict=True)}
-        row = {"epoch": self.epochs + 1} | losses | diagnose(self.model, self.data, self.accelerator)
+        row = {"epoch": self.epochs + 1} | losses | self.optimisation.skipped() | self._diagnosis()
         if not math.isfinite(row["selection_nll"]):
             raise FloatingPointError(f"the model's outputs are not finite after epoch {self.epochs + 1}")
         self.history.append(row)
@@ -167,12 +166,14 @@ class Phase:
             self.best = Best(score, self.epochs, weights)
         self.accelerator.print(self._progress(row), flush=True)
 
+    def _diagnosis(self) -> dict[str, float]:
+        return diagnose(self.model, self.data, self.objective.settings.feature_map, self.accelerator)
+
     def _train_sums(self) -> ClassSums:
         """Class sums of p over the whole train split, for the centroids that look at it."""
         split = self.data.train.labelled()
         outputs = predict(self.model, split.tokens, self.accelerator)
-        p = log_probabilities(self.objective.space(outputs), self.objective.settings.tau).exp()
-        sums = class_sums(p, split.labels, self.data.num_classes)
+        sums = class_sums(self.objective.space.of_split(outputs).exp(), split.labels, self.data.num_classes)
         return ClassSums(*(part.to(self.accelerator.device) for part in sums))
 
     def check_finite(self) -> None:
@@ -198,7 +199,7 @@ class Phase:
             "batches_taken": self.batches_taken,
             "best": vars(self.best),
             "model": trained_weights(self.model),
-            "centroids": self.objective.centroids.state_dict(),
+            "objective": self.objective.state_dict(),
             **self.optimisation.state_dict(),
         }
 
@@ -214,7 +215,7 @@ class Phase:
         self.steps_before, self.batches_taken = state["steps_before"], state["batches_taken"]
         self.best = Best(**state["best"])
         put_trained_weights(self.model, state["model"])
-        self.objective.centroids.load_state_dict(state["centroids"], device)
+        self.objective.load_state_dict(state["objective"], device)
         self.optimisation.load_state_dict(state)
         self.loss_sums, self.loss_counts = (sums.to(device) for sums in own["losses"])
         restore_random_states(own["random"], device)

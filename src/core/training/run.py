@@ -1,7 +1,6 @@
 """One run from a prepared task to saved results: what the training stages share."""
 
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,20 +9,21 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
-from src.core.method.objectives import Outputs
+from src.core.method.spaces import Outputs
 from src.core.models.adapters import Saver
 from src.core.training.card import model_card
 from src.core.training.checkpoints import checkpoints_of, run_key
-from src.core.training.environment import environment, start
+from src.core.training.environment import environment, precision_of, start
+from src.core.training.fit import check_fit
 from src.core.training.inference import predict
-from src.core.training.loading import PreparedRun, check_fit, prepare_run, splits_to_predict
+from src.core.training.loading import PreparedRun, prepare_run, splits_to_predict
 from src.core.training.phase import Setup
+from src.core.training.timing import memory_taken, stopwatch, write_timing
 from src.core.training.train import TrainingResult, train
 from src.data.prepared import PreparedTask, load_description
 from src.errors import UserError, first_line
-from src.files import write_json
 from src.params import RunSettings
-from src.runs import TIMING_FOLDER, RunName, RunResult, logits_table, save_run
+from src.runs import RunName, RunResult, logits_table, save_run
 
 
 def run_training(
@@ -38,7 +38,7 @@ def run_training(
         UserError: the settings do not fit the task, the loss is not finite, or memory or disk are full.
         Stopped: a signal came.
     """
-    lap = _stopwatch()
+    lap = stopwatch()
     accelerator = start(settings.runtime)
     accelerator.print(f"{run}: {len(task.train)} train rows, {settings.training.epochs} epochs", flush=True)
     check_fit(run, task, settings, accelerator.num_processes)
@@ -50,7 +50,7 @@ def run_training(
         )
         with checkpoints_of(run, key, settings.checkpoints, accelerator) as checkpoints:
             load_seconds = lap()
-            setup = Setup(prepared.model, prepared.data, run.seed, accelerator)
+            setup = Setup(prepared.model, prepared.data, run.seed, accelerator, precision_of(settings.runtime))
             result = train(setup, settings.objective, settings.training, checkpoints)
             train_seconds = lap()
             outputs = {
@@ -62,7 +62,9 @@ def run_training(
                 save_run(run.folder(), left, _savers(run, prepared, task, settings, result))
     if accelerator.is_main_process:
         seconds = {"load_seconds": load_seconds, "train_seconds": train_seconds, "predict_seconds": lap()}
-        write_timing(run, result, len(prepared.data.train.labels), seconds)
+        memory = memory_taken(prepared.model, accelerator)
+        accelerator.print(f"memory: {memory.peak_gb:.2f} GB at most, of which {memory.weights_gb:.2f} GB are weights")
+        write_timing(run, result, len(prepared.data.train.labels), seconds, memory)
     accelerator.end_training()
 
 
@@ -119,25 +121,3 @@ def run_result(
         logits=logits_table({split: values.logits.numpy() for split, values in outputs.items()}, row_ids),
         features={split: outputs[split].features[:feature_rows].numpy().copy() for split in ("selection", "test")},
     )
-
-
-def write_timing(run: RunName, result: TrainingResult, train_rows: int, seconds: dict[str, float]) -> None:
-    """Seconds of a run's parts, and train rows a second; of what was done since a checkpoint, where it resumed.
-
-    The rate has the evaluation after each epoch in it.
-    """
-    rows = train_rows * len(result.history) * (1 - result.resumed_at / result.steps)
-    rate = {"rows_per_second": rows / seconds["train_seconds"]}
-    content = {name: round(value, 3) for name, value in (seconds | rate).items()}
-    write_json(run.folder(TIMING_FOLDER).with_suffix(".json"), content | {"resumed_at_step": result.resumed_at})
-
-
-def _stopwatch() -> Callable[[], float]:
-    """A stopwatch: each call gives the seconds since the one before."""
-    times = [time.perf_counter()]
-
-    def lap() -> float:
-        times.append(time.perf_counter())
-        return times[-1] - times[-2]
-
-    return lap

@@ -1,0 +1,101 @@
+"""The distribution p_x that CMI is taken of: of a row's logits, or of the vector h that enters the head.
+
+| space   | feature_map  | p_x                                                                     |
+|---------|--------------|-------------------------------------------------------------------------|
+| class   |              | softmax(logits / tau), as in CMIC-DL (arXiv 2309.09123)                 |
+| feature | softmax      | softmax(h / tau), our reading of arXiv 2502.11258                       |
+| feature | unit_softmax | softmax(u / tau)                                                        |
+| feature | unit_sigmoid | sigmoid(u / tau) over its sum, as in the code of NCMI (arXiv 2601.02543) |
+
+u = (h - m) / |h - m|, with m the mean of h over all rows. So nothing comes of a smaller h, or of one that is moved:
+CMI of softmax(h) falls when h shrinks, while no class is more compact for it. docs/method.md, CMI without the length.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.core.method.centroids import EmaCentroids
+from src.core.method.cmi import ClassSums, CmiMeasures, class_sums, log_probabilities, measure_log, wide_enough
+from src.params import FeatureMap, Objective
+
+# As NCMI's code has it. With the bias-corrected start, which is ours, it is in a short run the mean of all batches.
+CENTRE_MOMENTUM = 0.9999
+
+
+class Outputs(NamedTuple):
+    """What a classifier says of N rows: logits (N, C) and the vectors h that enter its head (N, d)."""
+
+    logits: Tensor
+    features: Tensor
+
+
+def log_feature_probabilities(features: Tensor, feature_map: FeatureMap, centre: Tensor | None, tau: float) -> Tensor:
+    """log p_x (N, d) of features (N, d); `centre` (1, d) is m, which `softmax` does without."""
+    if feature_map == "softmax" or centre is None:
+        return log_probabilities(features, tau)
+    unit = F.normalize(wide_enough(features, tau) - centre, dim=-1)
+    if feature_map == "unit_softmax":
+        return log_probabilities(unit, tau)
+    return log_probabilities(F.logsigmoid(unit / tau), 1.0)
+
+
+def measure_features(
+    features: Tensor, labels: Tensor, num_classes: int, feature_map: FeatureMap = "softmax"
+) -> CmiMeasures:
+    """CMI, Gamma and NCMI of finished features (N, d) at tau = 1, with their exact mean and the exact centroids."""
+    wide = features.double()
+    log_p = log_feature_probabilities(wide, feature_map, wide.mean(dim=0, keepdim=True), 1.0)
+    return measure_log(log_p, labels, num_classes)
+
+
+def names_of_maps(feature_map: FeatureMap) -> dict[str, FeatureMap]:
+    """The maps by which a run's features are measured, by their name in tables: softmax always, and the run's own."""
+    return {"feature": "softmax"} | ({} if feature_map == "softmax" else {feature_map: feature_map})
+
+
+class OutputSpace:
+    """log p_x in the space of an objective. While a run trains, m is a moving mean over its batches.
+
+    No gradient flows through m.
+
+    Args:
+        add: adds up a tensor over processes.
+        parts: of a batch; m takes as long to forget as without parts.
+    """
+
+    def __init__(self, settings: Objective, add: Callable[[Tensor], Tensor], parts: int) -> None:
+        self.settings = settings
+        self.add = add
+        self.centre = EmaCentroids(CENTRE_MOMENTUM ** (1 / parts))  # a class of its own, to which all rows belong
+
+    def of_batch(self, outputs: Outputs) -> Tensor:
+        """log p (n, D) of this process's labelled rows of a batch, after m has taken in those of all processes."""
+        if not self._is_centred:
+            return self._log_p(outputs, None)
+        sums = _as_one_class(outputs.features.detach().float())
+        return self._log_p(outputs, self.centre.update(ClassSums(*map(self.add, sums))))
+
+    def of_split(self, outputs: Outputs) -> Tensor:
+        """log p (N, D) of a whole split, with m as it is; before the first batch, m is the mean of these rows."""
+        if not self._is_centred:
+            return self._log_p(outputs, None)
+        mean = outputs.features.mean(dim=0, keepdim=True)
+        return self._log_p(outputs, self.centre.value.to(mean.device) if len(self.centre.average) else mean)
+
+    @property
+    def _is_centred(self) -> bool:
+        return self.settings.space == "feature" and self.settings.feature_map != "softmax"
+
+    def _log_p(self, outputs: Outputs, centre: Tensor | None) -> Tensor:
+        if self.settings.space == "class":
+            return log_probabilities(outputs.logits, self.settings.tau)
+        return log_feature_probabilities(outputs.features, self.settings.feature_map, centre, self.settings.tau)
+
+
+def _as_one_class(features: Tensor) -> ClassSums:
+    everyone = torch.zeros(len(features), dtype=torch.long, device=features.device)
+    return class_sums(features, everyone, 1)
