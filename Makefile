@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup repro statistics study test test-slow faults models bench gpu ray intervals page lint format pins clean
+.PHONY: help params setup demo repro statistics study test test-slow faults models bench gpu ray intervals page lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ ray: $(VENV)/with-ray ## add Ray to .venv, for studies on several machines (docs
 
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
 	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))
+
+demo: setup ## the whole pipeline on a hundredth of the work, in demo/: a minute, and nothing else changes
+	@$(RUN) python -m stages.check && exec python -m stages.demo
 
 statistics: setup ## redo tables and figures from the predictions in git, without training (NAME=...: of a named study)
 	@$(RUN) python -m stages.check && exec $(if $(NAME),python -m stages.statistics --name $(NAME),\

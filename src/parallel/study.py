@@ -40,7 +40,7 @@ def run_units(options: Options) -> bool:
     with only_launcher():
         pipeline = _pipeline()
         if pipeline.changed and units_of(pipeline.commands):
-            reproduce(*FIRST)
+            run_to_its_end(sys.executable, "-m", "dvc", "repro", *FIRST)
             pipeline = _pipeline()
         units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
         if units:
@@ -50,16 +50,16 @@ def run_units(options: Options) -> bool:
         return bool(pipeline.changed)
 
 
-def reproduce(*arguments: str) -> None:
-    """Run `dvc repro`; ends the process with its exit status where it fails.
+def run_to_its_end(*command: str) -> None:
+    """Run a command; ends this process with its exit status where it fails.
 
     Raises:
-        Stopped: a signal came, and DVC has ended.
+        Stopped: a signal came, and the command has ended.
     """
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "repro", *arguments])
+    process = subprocess.Popen(command)
     try:
         status = process.wait()
-    except Stopped as stopped:  # which a terminal has sent to DVC too, and `kill` has not
+    except Stopped as stopped:  # which a terminal has sent to the command too, and `kill` has not
         process.send_signal(stopped.number)
         process.wait()
         raise

@@ -41,19 +41,29 @@ def make_workplace(unit: Unit, content: dict[str, Any], entries: Entries, cache:
         CannotWrite: no room, or no right to.
     """
     folder = UNITS_FOLDER / unit.name
+    own = {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
+    copy_repository(folder, content | own, cache)
+    with faults_named(folder):
+        for part in (DATA_FOLDER / unit.task, *_runs(unit, RUNS_FOLDER)):
+            _copied(part, folder / part, _linked)
+        needed = (f"prepare@{unit.task}", *unit.stages)
+        known = {in_copy(stage): entries[stage] for stage in needed if stage in entries}
+        dump_yaml(folder / LOCK_FILE, {"schema": "2.0", "stages": known})
+    return folder
+
+
+def copy_repository(folder: Path, content: dict[str, Any], cache: Path) -> None:
+    """Make a folder anew that has the pipeline's code, params of that content, and no results.
+
+    Raises:
+        CannotWrite: no room, or no right to.
+    """
     with faults_named(folder):
         shutil.rmtree(folder, ignore_errors=True)
         for part in filter(os.path.exists, CODE):
             _copied(Path(part), folder / part, shutil.copy2)
-        for part in (DATA_FOLDER / unit.task, *_runs(unit, RUNS_FOLDER)):
-            _copied(part, folder / part, _linked)
-        own = {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
-        dump_yaml(folder / PARAMS_FILE, content | own)
-        needed = (f"prepare@{unit.task}", *unit.stages)
-        known = {in_copy(stage): entries[stage] for stage in needed if stage in entries}
-        dump_yaml(folder / LOCK_FILE, {"schema": "2.0", "stages": known})
+        dump_yaml(folder / PARAMS_FILE, content)
         _configure(folder / ".dvc", cache)
-    return folder
 
 
 def take_results(unit: Unit, folder: Path) -> Entries:

@@ -1,0 +1,16 @@
+"""The first look: the whole pipeline in a folder of its own, and a repository that is as it was."""
+
+import sys
+
+from tests.repository import clone_with, run, tiny_study
+
+
+def test_the_demo_leaves_its_report_and_changes_nothing_else(tmp_path, tiny_encoder):
+    (tmp_path / "source").mkdir()
+    folder = tmp_path / "clone"
+    clone_with(folder, tiny_study(tiny_encoder, tmp_path / "source"))
+    told = run(folder, sys.executable, "-m", "stages.demo")
+    assert "demo/plots/demo/report.html    the report: open it in a browser" in told
+    assert {path.name for path in (folder / "demo/metrics/demo").iterdir()} >= {"claims.json", "summary.json", "tables"}
+    assert run(folder, "git", "status", "--short") == ""
+    assert not any((folder / name).exists() for name in ("runs", "metrics/demo", "dvc.lock"))
