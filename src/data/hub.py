@@ -2,16 +2,22 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from src.data.dataset import Columns, Place
 from src.errors import UserError, first_line
 from src.files import NOT_ALLOWED, user_path
+from src.hub_cache import check_files, on_a_terminal
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def read_hub(task: str, place: Place, columns: Columns, split: str) -> tuple[str, pd.DataFrame, bool]:
@@ -26,6 +32,7 @@ def read_hub(task: str, place: Place, columns: Columns, split: str) -> tuple[str
     try:
         rows, names = _load(place, split, columns.label)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
+        check_files(_snapshot(place), place.name)
         hint = f"{place.local_copy} for a local copy"
         allowed = f"check the network, or {hint}"
         if getattr(error, "errno", None) in NOT_ALLOWED:
@@ -37,15 +44,14 @@ def read_hub(task: str, place: Place, columns: Columns, split: str) -> tuple[str
 
 def _load(place: Place, split: str, label: str) -> tuple[pd.DataFrame, list[str]]:
     """The rows, and the names that the data set gives its labels."""
-    from datasets import Dataset, config, disable_progress_bars, load_dataset
+    from datasets import config
 
-    disable_progress_bars()
     caches = user_path(str(config.HF_DATASETS_CACHE), "set HOME or HF_HOME to a folder").absolute()
 
     def load(cache: str | None = None) -> tuple[pd.DataFrame, list[str]]:
-        rows = load_dataset(place.name, place.part, split=split, revision=place.revision, cache_dir=cache)
-        assert isinstance(rows, Dataset)  # a split's name gives one split
-        _check_revision(rows.cache_files, place.revision)
+        rows = _cached(place, split, cache)
+        rows = _fetched(place, split, cache) if rows is None else rows
+        _check_files(rows.cache_files, place)
         names: list[str] = getattr(rows.features.get(label), "names", None) or []
         return pd.DataFrame(rows.to_pandas()), names
 
@@ -58,11 +64,57 @@ def _load(place: Place, split: str, label: str) -> tuple[pd.DataFrame, list[str]
         return load(links)
 
 
+def _cached(place: Place, split: str, cache: str | None) -> "Dataset | None":
+    """The split, if the cache has it at this revision. By itself `datasets` would ask the hub first, and then wait."""
+    from datasets import config
+    from datasets.exceptions import DatasetsError
+
+    before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, True
+    try:
+        return _loaded(place, split, cache)
+    except (ConnectionError, ValueError, FileNotFoundError, DatasetsError):
+        return None
+    finally:
+        config.HF_HUB_OFFLINE = before
+
+
+def _fetched(place: Place, split: str, cache: str | None) -> "Dataset":
+    """The split, after a line that says so, with progress bars on a terminal."""
+    from datasets import config, disable_progress_bars, enable_progress_bars
+
+    print(f"fetching {place.name} {place.part or ''} {split} from {config.HF_ENDPOINT}", file=sys.stderr, flush=True)
+    (enable_progress_bars if on_a_terminal() else disable_progress_bars)()
+    return _loaded(place, split, cache)
+
+
+def _loaded(place: Place, split: str, cache: str | None) -> "Dataset":
+    from datasets import Dataset, load_dataset, logging
+
+    logging.set_verbosity_error()  # else it tells of the cache what `_check_revision` tells where it matters
+    rows = load_dataset(place.name, place.part, split=split, revision=place.revision, cache_dir=cache)
+    assert isinstance(rows, Dataset)  # a split's name gives one split
+    _check_revision(rows.cache_files, place.revision)
+    return rows
+
+
 def _check_revision(files: list[dict[str, str]], revision: str | None) -> None:
     """Without the hub `datasets` takes the newest of its cache, whatever its revision, which names the folder."""
     for found in {Path(file["filename"]).parent.name for file in files}:
         if re.fullmatch("[0-9a-f]{40}", found) and found != revision:
             raise ValueError(f"the hub cannot be reached, and the newest in the cache is revision {found}")
+
+
+def _check_files(files: list[dict[str, str]], place: Place) -> None:
+    """What was downloaded, of which `datasets` has made the files at hand, must be what the hub has."""
+    made = {Path(file["filename"]).parent for file in files}
+    check_files(_snapshot(place), place.name, "".join(f" and {folder}" for folder in made))
+
+
+def _snapshot(place: Place) -> Path:
+    """Where the hub's cache has what was downloaded of a revision."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE, f"datasets--{place.name.replace('/', '--')}", "snapshots", str(place.revision))
 
 
 @contextmanager

@@ -107,7 +107,6 @@ def _load_model(source: ModelSource, location: str, label_names: list[str], seed
     with damage_named(source), silent:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             location,
-            revision=source.revision,
             trust_remote_code=False,
             use_safetensors=True,
             **gguf,
@@ -127,9 +126,7 @@ def _load_model(source: ModelSource, location: str, label_names: list[str], seed
 
 def _load_config(source: ModelSource, location: str) -> Any:
     with damage_named(source):
-        config = AutoConfig.from_pretrained(
-            location, revision=source.revision, trust_remote_code=False, **gguf_of(location)
-        )
+        config = AutoConfig.from_pretrained(location, trust_remote_code=False, **gguf_of(location))
         text = config.get_text_config()  # of a model that also takes images, the part for texts
         if not isinstance(text, PretrainedConfig):
             raise TypeError(f"text_config is {text!r:.100}")

@@ -28,14 +28,14 @@ DAMAGE = (
 
 
 def locate(source: ModelSource) -> str:
-    """A local folder, or the id of a hub model. A folder may hold one GGUF file in place of Hugging Face's files.
+    """The folder with a model's files, fetched if it is not of this machine.
+
+    A folder may hold one GGUF file in place of Hugging Face's files.
 
     Raises:
-        UserError: the folder lacks what every model has, or what it has is not in the form of it.
+        UserError: it cannot be had, it lacks what every model has, or what it has is not in the form of it.
     """
-    if source.source == "hub":
-        return source.name
-    folder = _pypi_folder(source.name, cache_folder()) if source.source == "pypi" else user_path(source.name)
+    folder = _folder(source)
     if gguf_of(str(folder)):
         return str(folder)
     if not is_file(folder / "config.json"):
@@ -61,6 +61,19 @@ def gguf_of(location: str) -> dict[str, str]:
     if len(names) > 1:
         raise UserError("params.yaml: models", f"{folder} holds {len(names)} .gguf files", "a folder with one of them")
     return {"gguf_file": names[0]} if names else {}
+
+
+def _folder(source: ModelSource) -> Path:
+    match source.source:
+        case "pypi":
+            return _pypi_folder(source.name, cache_folder())
+        case "hub":
+            from src.core.models.hub import hub_folder  # what it needs of the hub's library is new there
+
+            assert source.revision is not None  # so says its validator
+            return hub_folder(source.name, source.revision)
+        case "folder":
+            return user_path(source.name)
 
 
 @cache
@@ -110,5 +123,5 @@ def raise_if_memory(error: Exception) -> None:
 
 
 def _cannot_load(source: ModelSource, reason: str) -> UserError:
-    allowed = "check name and network" if source.source == "hub" else "a whole folder of a Hugging Face text model"
+    allowed = "a whole folder of a Hugging Face text model"
     return UserError(f"params.yaml: models: {source.name}", f"cannot be loaded ({reason})", allowed)

@@ -22,15 +22,13 @@ def load_tokenizer(source: ModelSource) -> PreTrainedTokenizerBase:
     """
     location = locate(source)
     gguf = gguf_of(location)
-    if source.source != "hub" and not gguf and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
+    if not gguf and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
         # transformers would make an empty tokenizer, which knows no word.
         allowed = f"one of {', '.join(TOKENIZER_FILES)}"
         raise UserError("params.yaml: models", f"{location} holds no tokenizer", allowed)
     try:
         with damage_named(source):
-            tokenizer = AutoTokenizer.from_pretrained(
-                location, revision=source.revision, trust_remote_code=False, **gguf
-            )
+            tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False, **gguf)
     except UserError as error:
         if "tiktoken" not in error.problem:
             raise

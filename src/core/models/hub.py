@@ -1,0 +1,100 @@
+"""Models of the Hugging Face hub: the files of one commit, in the hub's own cache, whole and as the hub has them.
+
+What is complete there is not asked for again, network or not.
+"""
+
+import sys
+from functools import cache
+from pathlib import Path
+
+import huggingface_hub.constants
+from huggingface_hub import get_cached_repo_tree, snapshot_download
+from huggingface_hub.errors import (
+    CachedRepoTreeNotFoundError,
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+from src.errors import UserError, first_line
+from src.files import faults_named
+from src.hub_cache import check_files, on_a_terminal
+
+# What a classifier with its tokenizer is read from. Weights in other forms are not fetched.
+FILES = ["*.json", "*.txt", "*.model", "*.jinja", "model.safetensors", "model-*.safetensors"]
+ELSEWHERE = "check the network, or take a local copy (source: folder)"
+
+
+@cache
+def hub_folder(name: str, revision: str) -> Path:
+    """The folder with a model's files, fetched if they are not all in the cache; once for tokenizer and weights.
+
+    Raises:
+        UserError: it cannot be had, the cache cannot be written, or a file is not what the hub has.
+    """
+    folder = _cached(name, revision) or _fetched(name, revision)
+    check_files(folder, name)
+    return folder
+
+
+def _cached(name: str, revision: str) -> Path | None:
+    """The folder, where the cache knows that nothing of it is missing."""
+    try:
+        get_cached_repo_tree(name, revision=revision)
+        return _snapshot(name, revision, local_files_only=True)
+    except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
+        return None
+
+
+def _fetched(name: str, revision: str) -> Path:
+    """The folder, after a line that says so, with progress bars on a terminal."""
+    print(f"fetching {name} from {huggingface_hub.constants.ENDPOINT}", file=sys.stderr, flush=True)
+    shown = on_a_terminal() and are_progress_bars_disabled()
+    if shown:
+        enable_progress_bars()
+    try:
+        with faults_named(_cache_of(name), allowed="set HF_HOME to a folder that you may write to"):
+            return _snapshot(name, revision, local_files_only=False)
+    except UserError:
+        raise
+    except Exception as error:  # of the hub, of its HTTP library, of its downloader in Rust
+        problem, allowed = _explained(error)
+        raise UserError(f"params.yaml: models: {name}", f"cannot be fetched ({problem})", allowed) from None
+    finally:
+        if shown:
+            disable_progress_bars()
+
+
+def _cache_of(name: str) -> Path:
+    return Path(huggingface_hub.constants.HF_HUB_CACHE, repo_folder_name(repo_id=name, repo_type="model"))
+
+
+def _snapshot(name: str, revision: str, local_files_only: bool) -> Path:
+    return Path(
+        snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=FILES,
+            ignore_patterns=["*/*"],  # exports to other libraries
+            local_files_only=local_files_only,
+        )
+    )
+
+
+def _explained(error: Exception) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    match error:
+        case GatedRepoError():
+            return "it is gated", "accept its terms on its page, and log in with `hf auth login`"
+        case RepositoryNotFoundError():
+            return "the hub has no such model, or not for you", "check its name, or log in with `hf auth login`"
+        case RevisionNotFoundError():
+            return "it has no such revision", "a commit of this model"
+        case LocalEntryNotFoundError() if huggingface_hub.constants.HF_HUB_OFFLINE:
+            return "it is not all in the cache, and HF_HUB_OFFLINE is set", "unset it once, with a network"
+        case LocalEntryNotFoundError() if error.__cause__ is not None:
+            return first_line(error.__cause__), ELSEWHERE
+    return first_line(error), ELSEWHERE

@@ -1,0 +1,43 @@
+"""Files of the Hugging Face hub in its own cache: whether they are what the hub has.
+
+The hub's libraries take what they downloaded for what they asked for. In their cache a file's name is its hash on the
+hub: SHA-256 of a large file, git's SHA-1 of a small one.
+"""
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from src.errors import UserError
+from src.files import sha256_of
+
+
+def check_files(snapshot: Path, name: str, also: str = "") -> None:
+    """Compare each file of a snapshot, a folder of links into the cache, with its hash.
+
+    Args:
+        name: of the repository, for the error.
+        also: what was made of the files, and must be deleted with a damaged one.
+
+    Raises:
+        UserError: one is damaged.
+    """
+    for link in sorted(path for path in snapshot.rglob("*") if path.is_file()):
+        if not _is_as_on_the_hub(path := link.resolve()):
+            raise UserError(path, f"is not the {link.name} of {name}", f"delete it{also} and run again")
+
+
+def on_a_terminal() -> bool:
+    """Whether there is anybody to watch progress bars."""
+    return sys.stderr.isatty()
+
+
+def _is_as_on_the_hub(path: Path) -> bool:
+    """Whether a file has the hash that is its name; True where its name is no hash."""
+    if re.fullmatch("[0-9a-f]{64}", path.name):
+        return sha256_of(path) == path.name
+    if re.fullmatch("[0-9a-f]{40}", path.name):
+        content = path.read_bytes()
+        return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest() == path.name
+    return True
