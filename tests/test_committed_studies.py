@@ -29,6 +29,7 @@ SECTIONS = {  # the page of each study, and where its verdicts stand there
     "glue-minilm-rates": ("glue-minilm.md", "## What came of equal learning rates"),
     "glue-minilm-class": ("glue-minilm.md", "## What came of class space"),
     "lowdata": ("lowdata.md", "## What came of it"),
+    "human": ("human.md", "## What came of it"),
 }
 WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
@@ -45,6 +46,12 @@ def claims(study: str) -> dict[str, dict]:
 
 def in_points(claim: dict[str, Any]) -> dict[str, float]:
     return {key: 100 * claim[key] for key in ("difference", "low", "high")}
+
+
+def in_a_table(claim: dict[str, Any]) -> str:
+    if claim["metric"].startswith("kl_"):
+        return "| {difference:+.3f} nats | {low:+.3f} to {high:+.3f} |".format(**claim)
+    return "| {difference:+.1f} points | {low:+.1f} to {high:+.1f} |".format(**in_points(claim))
 
 
 @pytest.fixture(params=SECTIONS)
@@ -97,7 +104,7 @@ def test_the_page_has_the_verdicts_of_the_study(study):
     assert len(rows) == len(claims(study))
     for name, claim in claims(study).items():
         [row] = [row for row in rows if row.startswith(f"| `{name}`")]
-        assert "| {difference:+.1f} points | {low:+.1f} to {high:+.1f} |".format(**in_points(claim)) in row
+        assert in_a_table(claim) in row
         assert claim["verdict"].removesuffix(" at this size") in row
 
 
@@ -134,6 +141,16 @@ def test_the_readme_says_what_few_rows_show():
     readme = " ".join((REPOSITORY / "README.md").read_text().split())
     numbers = in_points(claims("lowdata")["max_5"])
     assert "{difference:+.1f} over the plain one ({low:+.1f} to {high:+.1f};".format(**numbers) in readme
+
+
+def test_the_readme_says_what_people_show():
+    readme, found = " ".join((REPOSITORY / "README.md").read_text().split()), claims("human")
+    as_it_is, tempered = (
+        "({difference:+.3f} nats, {low:+.3f} to {high:+.3f})",
+        "{difference:+.3f} ({low:+.3f} to {high:+.3f})",
+    )
+    assert as_it_is.format(**found["raters"]) in readme
+    assert tempered.format(**found["shape"]) in readme
 
 
 def of_both_studies(task: str) -> TaskRecords:

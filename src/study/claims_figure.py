@@ -1,6 +1,7 @@
 """The picture of a study's claims: on each task and over all of them, the difference with its interval."""
 
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -13,6 +14,7 @@ from src.study.panels import save
 
 TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
 PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4
+TITLE_WIDTH = 40  # characters that fit above a panel
 
 
 def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
@@ -63,4 +65,4 @@ def _title(claim: dict[str, Any]) -> list[str]:
     """What is compared, its verdict, and the tasks without any of which the verdict would be another."""
     fragile = [rest["task"] for rest in hangs_on(claim)]
     lines = [f"{claim['family']} - {claim['against']}", claim["verdict"]]
-    return [*lines, f"(not without {', '.join(fragile)})"] if fragile else lines
+    return [*lines, *wrap(f"(not without {', '.join(fragile)})", TITLE_WIDTH)] if fragile else lines
