@@ -38,6 +38,18 @@ def read_split(task: str, place: Place, columns: Columns, split: str) -> Labelle
     return _labelled(where, raw, columns, split, named_by_source)
 
 
+def read_unlabelled(task: str, place: Place, columns: Columns, split: str) -> pd.DataFrame:
+    """The texts of a split whose labels are not public, in its order; `task` is for errors.
+
+    Raises:
+        UserError: the split cannot be found or read, or a column of texts is missing.
+    """
+    read = _read_file(place, columns, split) if place.kind == "folder" else read_hub(task, place, columns, split)
+    where, raw = read[:2]
+    _check_columns(where, raw, columns.text)
+    return _texts(raw, columns.text)
+
+
 def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted: list[str]) -> pd.DataFrame:
     """Texts without labels from one file in a local format, as rows with the wanted columns (those unknown empty).
 

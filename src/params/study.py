@@ -20,7 +20,7 @@ from src.params.runs import (
     TrainingOverrides,
 )
 from src.params.tasks import Glue, Splits, TaskSettings
-from src.params.types import LONGEST_NAME, Section, Seed, TaskName
+from src.params.types import LONGEST_NAME, Role, Section, Seed, TaskName
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -38,6 +38,15 @@ class MoreSeeds(Section):
         if bool(self.tasks) != bool(self.seeds):
             raise ValueError("tasks and seeds should both be empty, or neither")
         return self
+
+
+class Submission(Section):
+    """An arm whose best runs predict GLUE's official test splits."""
+
+    role: Role
+    """teacher or student."""
+    arm: str
+    """An arm of that role; a distilled student's is <recipe>-<teacher arm>."""
 
 
 class Params(Section):
@@ -71,6 +80,10 @@ class Params(Section):
     """How rows are split."""
     glue: Glue
     """Where the tasks of source glue come from."""
+    submit: list[Submission] = Field(default_factory=list, exclude_if=lambda arms: not arms)  # as it was before the key
+    """Arms such as {role: teacher, arm: cmi_min} whose predictions of GLUE's official test splits are wanted
+    (docs/results.md). They need runtime.keep_weights.
+    """
     task_settings: dict[TaskName, TaskSettings]
     """By name: the tasks."""
 

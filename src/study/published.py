@@ -1,0 +1,138 @@
+"""Scores that others published on GLUE, beside those of a study, and whether the two can be compared.
+
+Each is of one run. A key says split and metric: scores of GLUE's test server are of other rows than ours.
+"""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from src.params import ModelSource, Role
+from src.study.results import StudyResults
+
+DISTILBERT_README = "README of DistilBERT in transformers' examples"
+MINILM_README = "README of MiniLM in microsoft/unilm"
+TORCHDISTILL_README = "README of yoshitomo-matsubara/torchdistill"
+# Of the validation split, of MNLI's the matched one.
+OFFICIAL_ROWS = {"cola": 1043, "sst2": 872, "mrpc": 408, "qqp": 40430, "mnli": 9815, "qnli": 5463, "rte": 277}
+OFFICIAL_ROWS |= {"wnli": 71}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A model's scores in per cent by task (None: not given, or a metric that is not said), as one source has them."""
+
+    model: str
+    hub_name: str
+    role: Role
+    split: str
+    source: str
+    scores: dict[str, tuple[str, float]]
+    teacher: str = ""  # where it was distilled
+
+
+def _scores(*values: float | None) -> dict[str, tuple[str, float]]:
+    """Of CoLA, SST-2, MRPC, MNLI, QNLI, RTE and WNLI. Of QQP the READMEs do not say the metric, or it is added."""
+    metrics = {"cola": "matthews", "sst2": "accuracy", "mrpc": "f1", "mnli": "accuracy", "qnli": "accuracy"}
+    given = zip((metrics | {"rte": "accuracy", "wnli": "accuracy"}).items(), values, strict=True)
+    return {task: (metric, value) for (task, metric), value in given if value is not None}
+
+
+BERT, DISTILBERT = "google-bert/bert-base-uncased", "distilbert/distilbert-base-uncased"
+PUBLISHED = [
+    Published(
+        "BERT-base-uncased",
+        BERT,
+        "teacher",
+        "validation",
+        DISTILBERT_README,
+        _scores(56.3, 92.7, 88.6, 84.7, 91.8, 69.3, 53.5),
+    ),
+    Published(
+        "DistilBERT-base-uncased",
+        DISTILBERT,
+        "student",
+        "validation",
+        DISTILBERT_README,
+        _scores(51.3, 91.3, 87.5, 82.1, 89.2, 59.9, 56.3),
+    ),
+    Published(
+        "MiniLM-L6-H384",
+        "microsoft/MiniLM-L6-H384-uncased",
+        "teacher",
+        "validation",
+        MINILM_README,
+        _scores(47.5, 91.5, 88.9, 83.3, 90.5, 68.8, None),
+    ),
+    Published(
+        "BERT-base",
+        BERT,
+        "teacher",
+        "test_server",
+        TORCHDISTILL_README,
+        _scores(51.1, 94.1, 86.8, 84.2, 91.0, 66.7, 65.8) | {"qqp": ("f1", 71.4)},
+    ),
+    Published(
+        "BERT-base distilled from BERT-large",
+        BERT,
+        "student",
+        "test_server",
+        TORCHDISTILL_README,
+        _scores(57.0, 93.7, 87.5, 85.9, 90.7, 66.7, 65.1) | {"qqp": ("f1", 72.8)},
+        teacher="BERT-large",
+    ),
+]
+ARMS: dict[Role, str] = {"teacher": "ce", "student": "plain"}
+
+
+def beside_published(results: StudyResults) -> pd.DataFrame:
+    """A row for each published score on a task of the study: its key, ours in the same metric, and what differs."""
+    rows = [
+        _row(results, task, part, entry)
+        for task in results.params.tasks
+        if results.params.task(task).source == "glue"
+        for part in [results.params.task(task).part or ""]
+        for entry in PUBLISHED
+        if part in entry.scores
+    ]
+    return pd.DataFrame(rows)
+
+
+def _row(results: StudyResults, task: str, part: str, entry: Published) -> dict[str, str]:
+    metric, score = entry.scores[part]
+    arm, test_rows = ARMS[entry.role], len(results.records[task].labels["test"])
+    arms = results.tables.arms.set_index(["task", "role", "arm", "metric"])["mean"]
+    ours = arms.get((task, entry.role, arm, metric))
+    split = "validation" if test_rows == OFFICIAL_ROWS[part] else f"validation_{test_rows}_rows"
+    return {
+        "task": f"`{task}`",
+        "published": f"{entry.model} ({entry.source})",
+        "its key": f"`{entry.split}_{metric}`",
+        "its score": f"{score:.1f}",
+        "our arm": f"{entry.role} `{arm}`",
+        "our key": f"`{split}_{metric}`",
+        "our score": "" if ours is None else f"{100 * ours:.1f}",
+        "comparable": ", ".join(_differences(results, task, part, entry)) or "yes",
+    }
+
+
+def _differences(results: StudyResults, task: str, part: str, entry: Published) -> list[str]:
+    """Why the two scores cannot be compared; nothing where they can."""
+    params, records = results.params, results.records[task]
+    model: ModelSource = getattr(params.models, entry.role)
+    rows, whole = records.task["splits"]["train"]["rows"], params.task(task).max_rows.train is None
+    found = {
+        "no: another split": entry.split != "validation",
+        "no: another model": (model.name, model.layers) != (entry.hub_name, None),
+        f"no: distilled from {entry.teacher}": bool(entry.teacher),
+        f"no: {rows} train rows": not whole,
+        "no: part of the split": len(records.labels["test"]) != OFFICIAL_ROWS[part],
+    }
+    reasons = [reason for reason, holds in found.items() if holds]
+    return [reason if number == 0 else reason.removeprefix("no: ") for number, reason in enumerate(reasons)]
+
+
+def as_markdown(table: pd.DataFrame) -> str:
+    """The table for a page of Markdown."""
+    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

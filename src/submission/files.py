@@ -1,0 +1,51 @@
+"""The files of a submission to the GLUE server: one a test split, tab-separated, zipped.
+
+    index   prediction        the number of the row, from 0; a label's number or name, as the task has it
+
+A test split's name, the file's name and the form of the labels are those of https://gluebenchmark.com/faq.
+"""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from src.files import new_file
+
+EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip file: equal predictions give equal bytes
+
+
+class OfficialTest(NamedTuple):
+    """An official test split, the file that its predictions go to, and whether labels are written by name."""
+
+    split: str
+    file: str
+    by_name: bool
+
+
+OFFICIAL_TESTS: dict[str, list[OfficialTest]] = {
+    "cola": [OfficialTest("test", "CoLA.tsv", by_name=False)],
+    "sst2": [OfficialTest("test", "SST-2.tsv", by_name=False)],
+    "mrpc": [OfficialTest("test", "MRPC.tsv", by_name=False)],
+    "qqp": [OfficialTest("test", "QQP.tsv", by_name=False)],
+    "mnli": [
+        OfficialTest("test_matched", "MNLI-m.tsv", by_name=True),
+        OfficialTest("test_mismatched", "MNLI-mm.tsv", by_name=True),
+    ],
+    "qnli": [OfficialTest("test", "QNLI.tsv", by_name=True)],
+    "rte": [OfficialTest("test", "RTE.tsv", by_name=True)],
+    "wnli": [OfficialTest("test", "WNLI.tsv", by_name=False)],
+}
+
+
+def table_of(labels: Sequence[int], names: Sequence[str], by_name: bool) -> str:
+    """The content of a file: a header, and a line a row."""
+    lines = [f"{row}\t{names[label] if by_name else label}" for row, label in enumerate(labels)]
+    return "\n".join(["index\tprediction", *lines]) + "\n"
+
+
+def write_submission(target: Path, tables: dict[str, str]) -> None:
+    """Write the zip file, all of it or nothing; equal tables give equal bytes."""
+    with new_file(target) as draft, zipfile.ZipFile(draft, "w") as archive:
+        for name, content in tables.items():
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)

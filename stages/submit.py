@@ -1,0 +1,59 @@
+"""Predict GLUE's official test splits with the best run of an arm, for the GLUE server.
+
+The best run of a task is that of the seed with the best selection score. Its weights must have been kept.
+"""
+
+import argparse
+from pathlib import Path
+from typing import cast, get_args
+
+from src.data.dataset import columns_of_task, place_of_task
+from src.data.published import read_unlabelled
+from src.errors import UserError, stage
+from src.params import Params, Role, load_params
+from src.submission.chosen import best_run, predicted_labels
+from src.submission.files import OFFICIAL_TESTS, table_of, write_submission
+
+SUBMISSIONS_FOLDER = Path("submissions")
+
+
+def submit(params: Params, role: Role, arm: str) -> Path:
+    """Write the zip file of an arm, with the tasks of the study that are GLUE's."""
+    tables = {}
+    for task in tasks_of_glue(params):
+        settings, run = params.task(task), best_run(params, task, role, arm)
+        place, columns = place_of_task(settings, params.glue), columns_of_task(settings)
+        for test in OFFICIAL_TESTS[settings.part or ""]:
+            texts = read_unlabelled(task, place, columns, test.split)
+            labels = predicted_labels(run, texts, params, columns.labels)
+            tables[test.file] = table_of(labels, columns.labels, test.by_name)
+            print(f"{test.file}: {len(labels)} rows, predicted by {run}", flush=True)
+
+    target = SUBMISSIONS_FOLDER / params.study / f"{role}-{arm}.zip"
+    write_submission(target, tables)
+    return target
+
+
+def tasks_of_glue(params: Params) -> list[str]:
+    """The tasks of the study that have an official test split."""
+    settings = {task: params.task(task) for task in params.tasks}
+    found = [task for task, own in settings.items() if own.source == "glue" and own.part in OFFICIAL_TESTS]
+    if not found:
+        allowed = f"a task of source glue whose part is one of {', '.join(OFFICIAL_TESTS)}"
+        raise UserError("params.yaml: tasks", "none has an official test split", allowed)
+    return found
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--role", required=True, choices=get_args(Role))
+    parser.add_argument("--arm", required=True, help="an arm of that role in params.yaml")
+    arguments = parser.parse_args()
+
+    target = submit(load_params(), cast(Role, arguments.role), arguments.arm)
+    print(f"{target}: without STS-B and AX, which the server takes from its sample submission")
+
+
+if __name__ == "__main__":
+    main()
