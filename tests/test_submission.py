@@ -18,6 +18,7 @@ from src.submission.chosen import best_run
 from src.submission.files import OFFICIAL_TESTS, table_of, write_submission
 from tests.conftest import params_content
 from tests.hub_repositories import TASKS, glue, splits_of
+from tests.repository import clone_with, run
 
 CHOSEN = ["glue-cola", "glue-mnli", "glue-rte"]
 
@@ -129,6 +130,19 @@ def refused(capsys) -> str:
         stages.submit.main()
     assert end.value.code == 1
     return capsys.readouterr().err
+
+
+def test_it_is_a_stage_of_the_pipeline_where_params_ask_for_it(trained, tmp_path, tiny_encoder):
+    content = params_with(tiny_encoder) | {"tasks": ["glue-rte"], "seeds": [0]}
+    content["models"]["student"] = tiny_encoder.model_dump()
+    content["glue"]["folder"] = str(trained / "glue")
+    content["finetune"]["arms"], content["distill"]["recipes"] = {"ce": {"cmi_weight": 0.0}}, {}
+    content["student"]["training"] |= {"epochs": 1}
+    content["evaluate"]["claims"] = {}
+    clone_with(tmp_path / "clone", content | {"submit": [{"role": "teacher", "arm": "ce"}]})
+    run(tmp_path / "clone", "dvc", "repro", "submit")
+    assert list(tables(tmp_path / "clone/submissions/tiny/teacher-ce.zip")) == ["RTE.tsv"]
+    assert run(tmp_path / "clone", "git", "status", "--short", "submissions") == ""
 
 
 def test_weights_that_were_not_kept_are_missed(place, capsys):
