@@ -321,21 +321,29 @@ def test_two_stages_fetch_a_model_at_once_into_a_folder_with_an_odd_name(world, 
 
 
 def test_a_full_cache_of_another_user_may_only_be_read(world, tmp_path, record_fault):
+    assert from_a_cache_of_another_user(world, tmp_path, BERT) == (0, "")
+    record_fault(KIND, "a full cache that may only be read", "trains")
+
+
+def test_a_cache_of_another_user_that_lacks_the_model_is_named(world, tmp_path, record_fault):
+    status, errors = from_a_cache_of_another_user(world, tmp_path, "org/other")
+    assert status == 1
+    assert last_line(errors).endswith(
+        "models--org--other: cannot be written (Permission denied); set HF_HOME to a folder that you may write to"
+    )
+    told = as_told(world, errors.replace(str(tmp_path), "..."))
+    record_fault(KIND, "a cache that may only be read, and lacks the model", told)
+
+
+def from_a_cache_of_another_user(world: World, tmp_path: Path, model: str) -> tuple[int, str]:
+    """Exit status and errors of a teacher from a cache with BERT in it that may only be read."""
     assert world.stages(*FINETUNE, folder=world.prepared()).status == 0
     shutil.copytree(world.root / "hf", home := tmp_path / "hf", symlinks=True)
     may_only_be_read(home)
-    processes = [
-        world.alone(world.prepared(name=name), *FINETUNE, under=tuple(without_privileges()), HF_HOME=str(home))
-        for name in (BERT, "org/other")
-    ]
-    there, missing_there = (process.communicate()[1] for process in processes)
-    assert (there, processes[0].returncode, processes[1].returncode) == ("", 0, 1)
-    assert last_line(missing_there).endswith(
-        "models--org--other: cannot be written (Permission denied); set HF_HOME to a folder that you may write to"
-    )
-    record_fault(KIND, "a full cache that may only be read", "trains")
-    told = as_told(world, missing_there.replace(str(tmp_path), "..."))
-    record_fault(KIND, "a cache that may only be read, and lacks the model", told)
+    folder, under = world.prepared(name=model), tuple(without_privileges())
+    process = world.alone(folder, *FINETUNE, under=under, HF_HOME=str(home))
+    errors = process.communicate()[1]
+    return process.returncode, errors
 
 
 def test_a_cache_without_room_is_named(world, tmp_path, record_fault):
