@@ -24,7 +24,11 @@ def check_files(snapshot: Path, name: str, also: str = "") -> None:
         UserError: one is damaged.
     """
     for link in sorted(path for path in snapshot.rglob("*") if path.is_file()):
-        if not _is_as_on_the_hub(path := link.resolve()):
+        try:
+            intact = _is_as_on_the_hub(path := link.resolve())
+        except OSError as error:
+            raise UserError(link, f"cannot be read ({error.strerror})", "a cache that you may read") from None
+        if not intact:
             raise UserError(path, f"is not the {link.name} of {name}", f"delete it{also} and run again")
 
 

@@ -4,11 +4,14 @@ from src.dvc_state import mend
 from src.errors import stage
 from src.params import load_params
 from src.study.pairs import pairs_to_compare
+from src.submission.asked import check_submissions
 
 
 @stage
 def main() -> None:
-    pairs_to_compare(load_params())  # else a misspelt arm in evaluate.pairs would be found after all the training
+    params = load_params()  # what is misspelt in evaluate and submit would else be found after all the training
+    pairs_to_compare(params)
+    check_submissions(params)
     mend()
 
 

@@ -9,21 +9,22 @@ from typing import cast, get_args
 
 from src.data.dataset import columns_of_task, place_of_task
 from src.data.published import read_unlabelled
-from src.errors import UserError, stage
+from src.errors import stage
 from src.params import Params, Role, load_params
+from src.submission.asked import tasks_of_glue
 from src.submission.chosen import best_run, predicted_labels
-from src.submission.files import OFFICIAL_TESTS, table_of, write_submission
+from src.submission.files import ALL_FILES, OFFICIAL_TESTS, table_of, write_submission
 
 SUBMISSIONS_FOLDER = Path("submissions")
 
 
-def submit(params: Params, role: Role, arm: str) -> Path:
-    """Write the zip file of an arm, with the tasks of the study that are GLUE's."""
+def submit(params: Params, role: Role, arm: str) -> tuple[Path, list[str]]:
+    """Write the zip file of an arm, with the tasks of the study that are GLUE's; it, and the files that it lacks."""
     tables = {}
-    for task in tasks_of_glue(params):
+    for task, part in tasks_of_glue(params).items():
         settings, run = params.task(task), best_run(params, task, role, arm)
         place, columns = place_of_task(settings, params.glue), columns_of_task(settings)
-        for test in OFFICIAL_TESTS[settings.part or ""]:
+        for test in OFFICIAL_TESTS[part]:
             texts = read_unlabelled(task, place, columns, test.split)
             labels = predicted_labels(run, texts, params, columns.labels)
             tables[test.file] = table_of(labels, columns.labels, test.by_name)
@@ -31,17 +32,7 @@ def submit(params: Params, role: Role, arm: str) -> Path:
 
     target = SUBMISSIONS_FOLDER / params.study / f"{role}-{arm}.zip"
     write_submission(target, tables)
-    return target
-
-
-def tasks_of_glue(params: Params) -> list[str]:
-    """The tasks of the study that have an official test split."""
-    settings = {task: params.task(task) for task in params.tasks}
-    found = [task for task, own in settings.items() if own.source == "glue" and own.part in OFFICIAL_TESTS]
-    if not found:
-        allowed = f"a task of source glue whose part is one of {', '.join(OFFICIAL_TESTS)}"
-        raise UserError("params.yaml: tasks", "none has an official test split", allowed)
-    return found
+    return target, [name for name in ALL_FILES if name not in tables]
 
 
 @stage
@@ -51,8 +42,8 @@ def main() -> None:
     parser.add_argument("--arm", required=True, help="an arm of that role in params.yaml")
     arguments = parser.parse_args()
 
-    target = submit(load_params(), cast(Role, arguments.role), arguments.arm)
-    print(f"{target}: without STS-B and AX, which the server takes from its sample submission")
+    target, missing = submit(load_params(), cast(Role, arguments.role), arguments.arm)
+    print(f"{target}: add the server's sample files of what is missing: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What git keeps of the studies: tables and verdicts follow from the records, and pages say what the verdicts say."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -145,10 +146,8 @@ def test_the_readme_says_what_few_rows_show():
 
 def test_the_readme_says_what_people_show():
     readme, found = " ".join((REPOSITORY / "README.md").read_text().split()), claims("human")
-    as_it_is, tempered = (
-        "({difference:+.3f} nats, {low:+.3f} to {high:+.3f})",
-        "{difference:+.3f} ({low:+.3f} to {high:+.3f})",
-    )
+    as_it_is = "({difference:+.3f} nats, {low:+.3f} to {high:+.3f};"
+    tempered = "{difference:+.3f} ({low:+.3f} to {high:+.3f})"
     assert as_it_is.format(**found["raters"]) in readme
     assert tempered.format(**found["shape"]) in readme
 
@@ -211,3 +210,19 @@ def test_the_study_that_confirms_has_its_control_and_its_seeds():
     assert (matched.family, matched.against) == ("kd-cmi_max", "kd-ce_as_cmi_max")
     assert params.seeds_of("rte") == [10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
     assert params.seeds_of("cola") == [10, 11, 12, 13, 14]
+
+
+def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
+    """A line for each such claim: without which tasks it would hold, and after "could not be told" the others."""
+    page = " ".join((REPOSITORY / "docs/human.md").read_text().split())
+    lines = dict(re.findall(r"- `(\w+)` would hold without (.*?)(?= - `| With five)", page))
+    found = {}
+    for name, claim in claims("human").items():
+        for rest in claim["without"]:
+            if rest["verdict"] != claim["verdict"]:
+                found.setdefault(name, {}).setdefault(rest["verdict"], []).append(rest["task"])
+    assert set(lines) == set(found)
+    for name, line in lines.items():
+        held, _, untold = line.partition("could not be told")
+        assert re.findall("`(.*?)`", held) == found[name]["holds"]
+        assert re.findall("`(.*?)`", untold) == found[name].get("cannot be told at this size", [])

@@ -1,5 +1,6 @@
 """The first look: the whole pipeline in a folder of its own, and a repository that is as it was."""
 
+import json
 import sys
 
 from tests.repository import clone_with, run, tiny_study
@@ -12,5 +13,6 @@ def test_the_demo_leaves_its_report_and_changes_nothing_else(tmp_path, tiny_enco
     told = run(folder, sys.executable, "-m", "stages.demo")
     assert "demo/plots/demo/report.html    the report: open it in a browser" in told
     assert {path.name for path in (folder / "demo/metrics/demo").iterdir()} >= {"claims.json", "summary.json", "tables"}
+    assert json.loads((folder / "demo/data/vader-movie/splits/task.json").read_text())["splits"]["train"]["rows"] == 20
     assert run(folder, "git", "status", "--short") == ""
     assert not any((folder / name).exists() for name in ("runs", "metrics/demo", "dvc.lock"))

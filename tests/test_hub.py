@@ -102,6 +102,7 @@ NOT_THERE: dict[str, tuple[dict[str, str], str, str]] = {
         "a model that does not exist (404)",
         "(the hub has no such model, or not for you)",
     ),
+    "no name": ({"name": "a b/c"}, "what is no name of a model", "is no name of a model on the hub (Repo id must use"),
     "no revision": ({"revision": "a" * 40}, "a revision that does not exist", "(it has no such revision); a commit of"),
     "no config": ({"name": "org/bare"}, "a model without a config.json", "holds no config.json; a folder of a Hugging"),
     "pickled": (
@@ -190,7 +191,7 @@ def world(tmp_path_factory) -> Iterator[World]:
         **{f"datasets/org/{name}": glue() for name in DATA_FAULTS},
         "org/bare": changed(small, {"config.json": None}),
         "org/coded": changed(small, {"config.json": json.dumps(MADE_UP).encode(), "coded.py": b"open('ran', 'w')\n"}),
-        **dict.fromkeys([*FAULTS, "org/other"], small),
+        **dict.fromkeys([*FAULTS, "org/other", "org/never"], small),
     }
     with serving(repositories) as hub:
         hub.faults = FAULTS | {f"datasets/org/{name}": fault for name, (fault, *_) in DATA_FAULTS.items()}
@@ -270,6 +271,21 @@ def test_a_fault_is_one_line_and_leaves_nothing(world, record_fault, name):
     record_fault(KIND, fault, as_told(world, ended.errors))
 
 
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_damaged_file_of_the_cache_is_named_and_fetched_again_once_it_is_deleted(world, record_fault, file):
+    assert world.stages(*FINETUNE, folder=world.prepared(name="org/other")).status == 0
+    [link] = (world.root / "hf/hub/models--org--other/snapshots").glob(f"*/{file}")
+    link.resolve().write_bytes(flipped(link.read_bytes(), 20))
+    ended = world.stages(*FINETUNE, folder=world.prepared(name="org/other"))
+    assert (ended.status, last_line(ended.errors)) == (
+        1,
+        f"error: {link.resolve()}: is not the {file} of org/other; delete it and run again",
+    )
+    record_fault(KIND, f"a bit flipped in {file} of the cache", as_told(world, ended.errors))
+    link.resolve().unlink()
+    assert world.stages(*FINETUNE, folder=world.prepared(name="org/other")).status == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GIVEN_UP)
 def test_what_does_not_pass_is_one_line_in_the_end(world, record_fault, name):
@@ -326,10 +342,10 @@ def test_a_full_cache_of_another_user_may_only_be_read(world, tmp_path, record_f
 
 
 def test_a_cache_of_another_user_that_lacks_the_model_is_named(world, tmp_path, record_fault):
-    status, errors = from_a_cache_of_another_user(world, tmp_path, "org/other")
+    status, errors = from_a_cache_of_another_user(world, tmp_path, "org/never")
     assert status == 1
     assert last_line(errors).endswith(
-        "models--org--other: cannot be written (Permission denied); set HF_HOME to a folder that you may write to"
+        "models--org--never: cannot be written (Permission denied); set HF_HOME to a folder that you may write to"
     )
     told = as_told(world, errors.replace(str(tmp_path), "..."))
     record_fault(KIND, "a cache that may only be read, and lacks the model", told)

@@ -40,13 +40,19 @@ def trained_in(processes: int, model: Path, output: Path, *arguments: str):
 
 
 @pytest.mark.parametrize(
-    ("centroid", "space"), [("ema", "feature"), pytest.param("frozen", "class", marks=pytest.mark.slow)]
+    ("centroid", "space", "rounding"),
+    [
+        ("ema", "unit_softmax", 2e-4),
+        pytest.param("ema", "feature", 2e-5, marks=pytest.mark.slow),
+        pytest.param("frozen", "class", 2e-5, marks=pytest.mark.slow),
+    ],
 )
-def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space):
+def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space, rounding):
+    """A unit map divides by the length of h - m, which is small here, and rounding with it."""
     alone, one = trained_in(1, without_dropout, tmp_path / "one", centroid, space)
     shared, two = trained_in(2, without_dropout, tmp_path / "two", centroid, space)
     for name, weights in one.items():
-        assert torch.allclose(two[name], weights, atol=2e-5), name
+        assert torch.allclose(two[name], weights, atol=rounding), name
     for row, same in zip(alone["history"], shared["history"], strict=True):
         assert same == pytest.approx(row, rel=1e-3, abs=1e-6)
         assert row["loss_cmi"] > 0
@@ -59,9 +65,9 @@ def test_two_killed_processes_end_as_two_that_were_not(tiny_encoder, tmp_path):
     the order of memory.
     """
     model = Path(tiny_encoder.name)
-    whole, weights = trained_in(2, model, tmp_path / "whole", "ema", "feature")
-    assert launched(2, model, tmp_path / "killed", "ema", "feature", "22").returncode != 0
-    resumed, same_weights = trained_in(2, model, tmp_path / "killed", "ema", "feature", "999")
+    whole, weights = trained_in(2, model, tmp_path / "whole", "ema", "unit_sigmoid")
+    assert launched(2, model, tmp_path / "killed", "ema", "unit_sigmoid", "22").returncode != 0
+    resumed, same_weights = trained_in(2, model, tmp_path / "killed", "ema", "unit_sigmoid", "999")
     assert resumed["resumed_at"] == 22
     assert resumed["history"][:2] == whole["history"][:2]
     assert resumed["history"][2] == pytest.approx(whole["history"][2], rel=1e-5, abs=1e-9)

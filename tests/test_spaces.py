@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from src.core.method.cmi import kl_to_centroids
 from src.core.method.objectives import Batch, Processes, RunObjective
 from src.core.method.spaces import (
     CENTRE_MOMENTUM,
@@ -54,11 +55,21 @@ def test_h_at_the_centre_is_uniform(feature_map):
     assert log_feature_probabilities(h, feature_map, h, 0.1).exp().tolist() == [[0.25] * 4]
 
 
-def test_unit_softmax_of_isotropic_features_has_half_a_dth_over_tau_squared():
-    """u has variance 1 / d in each dimension, so CMI is 1 / (2 d tau^2) where the softmax is nearly flat."""
+@pytest.mark.parametrize(("feature_map", "share"), [("unit_softmax", 1 / 2), ("unit_sigmoid", 1 / 8)])
+def test_isotropic_features_have_a_share_of_a_dth(feature_map, share):
+    """u has variance 1 / d in each dimension, and the sigmoid's slope at 0 is half of the exponential's there."""
     h = features(2000, 64)
-    cmi = measure_features(h, torch.zeros(2000, dtype=torch.long), 1, "unit_softmax").cmi
-    assert cmi == pytest.approx(1 / 128, rel=0.02)
+    cmi = measure_features(h, torch.zeros(2000, dtype=torch.long), 1, feature_map).cmi
+    assert cmi == pytest.approx(share / 64, rel=0.03)
+
+
+@pytest.mark.parametrize("feature_map", UNIT_MAPS)
+def test_a_row_at_the_centre_has_a_bounded_gradient(feature_map):
+    """As the first labelled row of a run has, where it comes alone."""
+    h = torch.ones(1, 8, requires_grad=True)
+    log_p = log_feature_probabilities(h, feature_map, torch.ones(1, 8), 0.1)
+    kl_to_centroids(log_p, torch.zeros(1, dtype=torch.long), torch.tensor([[0.3, 0.1, *[0.1] * 6]])).sum().backward()
+    assert h.grad.norm() < 1e5
 
 
 @pytest.mark.parametrize("feature_map", UNIT_MAPS)
@@ -91,14 +102,16 @@ def test_the_gradient_has_no_part_along_h(feature_map):
 
 
 def test_the_centre_is_a_moving_mean_over_batches_and_processes():
-    """Of two batches with the means a and b it is (m a + b) / (1 + m), m = 0.9999: each process adds its rows."""
-    first, second = features(10, seed=1).float(), features(10, seed=2).float() + 5
-    space = OutputSpace(objective("unit_softmax"), add=lambda sums: 2 * sums, parts=1)
-    for h in (first, second):
+    """Of two batches with the means a and b it is (m a + b) / (1 + m), m = 0.9999. Another process has other rows."""
+    ours = [features(10, seed=1).float(), features(10, seed=2).float() + 5]
+    theirs = [features(6, seed=3).float() - 2, features(6, seed=4).float() + 1]
+    of_the_other = iter([part for h in theirs for part in (h.sum(dim=0, keepdim=True), torch.tensor([6.0]))])
+    space = OutputSpace(objective("unit_softmax"), add=lambda sums: sums + next(of_the_other), parts=1)
+    for h in ours:
         space.of_batch(Outputs(torch.zeros(10, 3), h))
+    a, b = (torch.cat(batch).mean(dim=0) for batch in zip(ours, theirs, strict=True))
     m = CENTRE_MOMENTUM
-    expected = (m * first.mean(dim=0) + second.mean(dim=0)) / (1 + m)
-    assert space.centre.value.squeeze() == pytest.approx(expected, abs=1e-4)
+    assert space.centre.value.squeeze() == pytest.approx((m * a + b) / (1 + m), abs=1e-4)
 
 
 def test_a_split_is_seen_from_the_centre_as_it_is_and_does_not_move_it():

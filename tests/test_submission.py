@@ -12,14 +12,17 @@ import yaml
 import stages.finetune
 import stages.prepare
 import stages.submit
-from src.params import load_params
+from src.errors import UserError
+from src.params import check_params, load_params
 from src.runs import RunName
+from src.submission.asked import check_submissions
 from src.submission.chosen import best_run
 from src.submission.files import OFFICIAL_TESTS, table_of, write_submission
 from tests.conftest import params_content
 from tests.hub_repositories import TASKS, glue, splits_of
 from tests.repository import clone_with, run
 
+ASKED = [{"role": "teacher", "arm": "ce"}]
 CHOSEN = ["glue-cola", "glue-mnli", "glue-rte"]
 
 
@@ -156,6 +159,24 @@ def test_weights_that_were_not_kept_are_missed(place, capsys):
 def test_a_study_without_a_task_of_glue_is_told(place, tiny_encoder, capsys):
     (place / "params.yaml").write_text(yaml.safe_dump(params_with(tiny_encoder) | {"tasks": ["vader-movie"]}))
     assert "params.yaml: tasks: none has an official test split; a task of source glue" in refused(capsys)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"submit": [{"role": "teacher", "arm": "cmi_mni"}]}, "submit: no teacher arm 'cmi_mni'; allowed: ce, cmi_min"),
+        ({"submit": ASKED, "tasks": ["vader-movie"]}, "tasks: none has an official test split"),
+        ({"submit": ASKED, "kept": False}, "submit: needs the weights of the runs; runtime.keep_weights: true"),
+        ({"submit": ASKED, "twice": True}, "tasks: two are of GLUE's rte; one, for one file of predictions"),
+    ],
+)
+def test_what_could_not_be_made_is_told_before_the_training(tiny_encoder, changes, told):
+    content = params_with(tiny_encoder, keep_weights=changes.pop("kept", True))
+    if changes.pop("twice", False):
+        content["task_settings"]["again"] = content["task_settings"]["glue-rte"]
+        content["tasks"] = ["glue-rte", "again"]
+    with pytest.raises(UserError, match=told):
+        check_submissions(check_params(Path("params.yaml"), content | changes))
 
 
 def test_a_test_split_that_is_not_there_is_told(place, capsys):

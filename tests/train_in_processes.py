@@ -2,6 +2,7 @@
 
 python -m torch.distributed.run --nproc_per_node N -m tests.train_in_processes MODEL OUTPUT CENTROID SPACE [KILL_AT]
 
+SPACE may be a feature map too: unit_softmax is feature space by that map.
 With KILL_AT, a checkpoint is saved whenever the processes can agree to, and all are killed when that step is saved.
 """
 
@@ -54,7 +55,8 @@ def main() -> None:
         "alpha": 0.5,
         "temperature": 2.0,
     }
-    objective = Objective(**{**BASE, **weights, "centroid": centroid, "space": space})
+    place = {"space": space} if space in ("feature", "class") else {"feature_map": space, "tau": 0.1}
+    objective = Objective(**{**BASE, **weights, "centroid": centroid, **place})
     model = load_classifier(source, ["negative", "positive"], 0, 0)
     # 15 rows a batch: two processes get 8 and 7 of them.
     settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2, "plain_epochs": 1})

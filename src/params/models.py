@@ -50,7 +50,7 @@ class ModelSource(Section):
     """
 
     dtype: Literal["fp32", "bf16"] = Field("fp32", exclude_if=lambda name: name == "fp32")  # likewise
-    """In what the frozen weights of lora are held while a run trains: bf16 takes half the memory, and needs
+    """In what the backbone that lora freezes is held while a run trains: bf16 takes half the memory, and needs
     runtime.precision bf16. What is trained is fp32 always.
     """
 

@@ -9,6 +9,7 @@ from typing import Any
 from src.errors import UserError
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
 from src.study.pairs import pairs_to_compare
+from src.submission.asked import check_submissions
 
 STUDIES_FOLDER = Path("studies")
 
@@ -50,9 +51,10 @@ def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUD
 
 
 def checked_content(path: Path, merged: Any) -> Params:
-    """Valid params; a misspelt arm in evaluate.pairs would else be found after all the training."""
+    """Valid params; a misspelt arm in evaluate or submit would else be found after all the training."""
     params = check_params(path, merged)
     pairs_to_compare(params)
+    check_submissions(params)
     return params
 
 

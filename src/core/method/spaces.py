@@ -7,8 +7,8 @@
 | feature | unit_softmax | softmax(u / tau)                                                        |
 | feature | unit_sigmoid | sigmoid(u / tau) over its sum, as in the code of NCMI (arXiv 2601.02543) |
 
-u = (h - m) / |h - m|, with m the mean of h over all rows. So nothing comes of a smaller h, or of one that is moved:
-CMI of softmax(h) falls when h shrinks, while no class is more compact for it. docs/method.md, CMI without the length.
+u = (h - m) / |h - m|, with m the mean of h over all rows. So nothing comes of a smaller h: CMI of softmax(h) falls when
+h shrinks, while no class is more compact for it. docs/method.md, CMI without the length.
 """
 
 from collections.abc import Callable
@@ -24,6 +24,7 @@ from src.params import FeatureMap, Objective
 
 # As NCMI's code has it. With the bias-corrected start, which is ours, it is in a short run the mean of all batches.
 CENTRE_MOMENTUM = 0.9999
+SHORTEST = 1e-4  # of |h - m|: a vector at the centre has no direction, and else a gradient without bound
 
 
 class Outputs(NamedTuple):
@@ -35,9 +36,10 @@ class Outputs(NamedTuple):
 
 def log_feature_probabilities(features: Tensor, feature_map: FeatureMap, centre: Tensor | None, tau: float) -> Tensor:
     """log p_x (N, d) of features (N, d); `centre` (1, d) is m, which `softmax` does without."""
-    if feature_map == "softmax" or centre is None:
+    if feature_map == "softmax":
         return log_probabilities(features, tau)
-    unit = F.normalize(wide_enough(features, tau) - centre, dim=-1)
+    assert centre is not None  # as every caller of a unit map has one
+    unit = F.normalize(wide_enough(features, tau) - centre, dim=-1, eps=SHORTEST)
     if feature_map == "unit_softmax":
         return log_probabilities(unit, tau)
     return log_probabilities(F.logsigmoid(unit / tau), 1.0)

@@ -1,6 +1,6 @@
 """Models of the Hugging Face hub: the files of one commit, in the hub's own cache, whole and as the hub has them.
 
-What is complete there is not asked for again, network or not.
+What was fetched here once is not asked for again, network or not.
 """
 
 import sys
@@ -12,12 +12,18 @@ from huggingface_hub import get_cached_repo_tree, snapshot_download
 from huggingface_hub.errors import (
     CachedRepoTreeNotFoundError,
     GatedRepoError,
+    HFValidationError,
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+from huggingface_hub.utils import (
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+    validate_repo_id,
+)
 
 from src.errors import UserError, first_line
 from src.files import faults_named
@@ -35,6 +41,11 @@ def hub_folder(name: str, revision: str) -> Path:
     Raises:
         UserError: it cannot be had, the cache cannot be written, or a file is not what the hub has.
     """
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        problem = f"is no name of a model on the hub ({first_line(error)})"
+        raise UserError(f"params.yaml: models: {name}", problem, "owner/name") from None
     folder = _cached(name, revision) or _fetched(name, revision)
     check_files(folder, name)
     return folder

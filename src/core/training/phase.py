@@ -66,7 +66,7 @@ class Phase:
         steps_before: int,
     ) -> None:
         accelerator = setup.accelerator
-        accelerator.free_memory()  # of an earlier phase's optimiser
+        accelerator.free_memory()  # of an earlier phase's wrapped model
         self.model, self.data, self.seed, self.accelerator = setup.model, setup.data, setup.seed, accelerator
         self.number, self.settings = number, settings
         processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
@@ -108,6 +108,8 @@ class Phase:
             self._train_epoch(pause)
             self._end_epoch()
             pause(self)
+        if self.optimisation.steps_skipped == self.optimisation.steps_taken:
+            raise FloatingPointError("in fp16 no step had finite gradients: bf16 or fp32 has a wider range")
         put_trained_weights(self.model, self.best.weights)
 
     def _train_epoch(self, pause: Callable[["Phase"], None]) -> None:

@@ -57,12 +57,12 @@ def run_training(
                 split: predict(prepared.model, prepared.tokens[split], accelerator)
                 for split in splits_to_predict(run, task)
             }
+            memory = memory_taken(prepared.model, accelerator)
             if accelerator.is_main_process:
                 left = run_result(description, result, outputs, task, settings.runtime.feature_rows)
                 save_run(run.folder(), left, _savers(run, prepared, task, settings, result))
     if accelerator.is_main_process:
         seconds = {"load_seconds": load_seconds, "train_seconds": train_seconds, "predict_seconds": lap()}
-        memory = memory_taken(prepared.model, accelerator)
         accelerator.print(f"memory: {memory.peak_gb:.2f} GB at most, of which {memory.weights_gb:.2f} GB are weights")
         write_timing(run, result, len(prepared.data.train.labels), seconds, memory)
     accelerator.end_training()

@@ -1,0 +1,39 @@
+"""What params.yaml asks for under `submit`, checked before anything trains."""
+
+from src.arms import arms_of
+from src.errors import UserError
+from src.params import Params
+from src.submission.files import OFFICIAL_TESTS
+
+WHERE = "params.yaml: submit"
+
+
+def tasks_of_glue(params: Params) -> dict[str, str]:
+    """The tasks of the study that have an official test split, with what GLUE calls them.
+
+    Raises:
+        UserError: there is none, or two would write the same file.
+    """
+    settings = {task: params.task(task) for task in params.tasks}
+    found = {task: own.part for task, own in settings.items() if own.source == "glue" and own.part in OFFICIAL_TESTS}
+    if not found:
+        allowed = f"a task of source glue whose part is one of {', '.join(OFFICIAL_TESTS)}"
+        raise UserError("params.yaml: tasks", "none has an official test split", allowed)
+    if twice := [part for part in found.values() if list(found.values()).count(part) > 1]:
+        raise UserError("params.yaml: tasks", f"two are of GLUE's {twice[0]}", "one, for one file of predictions")
+    return found
+
+
+def check_submissions(params: Params) -> None:
+    """Find out before the training that a submission could not be made after it.
+
+    Raises:
+        UserError: an unknown arm, weights that will not be kept, or no task of GLUE.
+    """
+    for asked in params.submit:
+        if asked.arm not in (known := arms_of(params)[asked.role]):
+            raise UserError(WHERE, f"no {asked.role} arm '{asked.arm}'", f"allowed: {', '.join(known)}")
+    if params.submit:
+        tasks_of_glue(params)
+        if not params.runtime.keep_weights:
+            raise UserError(WHERE, "needs the weights of the runs", "runtime.keep_weights: true")
