@@ -358,7 +358,7 @@ PARAMS = {
     "trained in bf16": (
         "trained weights to be held in bf16",
         ("models.teacher.dtype", "bf16"),
-        "models.teacher: dtype bf16 is for frozen weights and needs lora",
+        "dtype bf16 is for frozen weights and needs lora: a weight in bf16 loses small updates",
     ),
     "weights in fp16": (
         "weights to be held in fp16",

@@ -79,17 +79,17 @@ def _cached(place: Place, split: str, cache: str | None) -> "Dataset | None":
 
 
 def _fetched(place: Place, split: str, cache: str | None) -> "Dataset":
-    """The split, after a line that says so, with progress bars on a terminal."""
-    from datasets import config, disable_progress_bars, enable_progress_bars
+    """The split, after a line that says so."""
+    from datasets import config
 
     print(f"fetching {place.name} {place.part or ''} {split} from {config.HF_ENDPOINT}", file=sys.stderr, flush=True)
-    (enable_progress_bars if on_a_terminal() else disable_progress_bars)()
     return _loaded(place, split, cache)
 
 
 def _loaded(place: Place, split: str, cache: str | None) -> "Dataset":
-    from datasets import Dataset, load_dataset, logging
+    from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_dataset, logging
 
+    (enable_progress_bars if on_a_terminal() else disable_progress_bars)()
     logging.set_verbosity_error()  # else it tells of the cache what `_check_revision` tells where it matters
     rows = load_dataset(place.name, place.part, split=split, revision=place.revision, cache_dir=cache)
     assert isinstance(rows, Dataset)  # a split's name gives one split
