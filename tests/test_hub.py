@@ -87,7 +87,7 @@ FAILING: dict[str, tuple[Fault, str, str]] = {
 RECOVERING: dict[str, tuple[Fault, str]] = {
     "busy": (first(1, Answer(429, {"Retry-After": "1"})), "429, too many requests, with Retry-After"),
     "ill": (first(3, Answer(500)), "500 three times, and then well"),
-    "late": (lambda request, good: replace(good, wait=0.2), "a server that takes 0.2 s for each answer"),
+    "late": (lambda request, good: replace(good, wait=0.1), "a server that takes 0.1 s for each answer"),
     "cut": (cut_once(), "a connection cut in the middle of the weights"),
 }
 GIVEN_UP: dict[str, tuple[Fault, str, str]] = {
@@ -216,18 +216,23 @@ def as_told(world: World, errors: str) -> str:
 def test_the_study_of_the_hub_runs_from_it_and_then_from_the_cache_alone(world, record_fault):
     """All eight tasks, a teacher and a student each; then without a request, and then without a server."""
     folder, tasks = world.folder(), study()["tasks"]
-    for task in tasks:
-        assert world.stages("prepare", "--task", task, folder=folder).status == 0
-        for stage, arm in (("finetune", "ce"), ("student", "plain")):
-            ended = world.stages(stage, "--task", task, "--arm", arm, "--seed", "0", folder=folder)
-            assert ended.status == 0, ended.errors
-    assert len(list(folder.glob("runs/*/*/*/0/record.json"))) == 16
-    world.hub.asked.clear()
-    for where in ({"HF_ENDPOINT": world.hub.address, "HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}):
-        with ForkedStages(again := world.folder(), HF_HOME=str(world.root / "hf"), **where) as stages:
+    places, home = [world.folder(), world.folder()], str(world.root / "hf")
+    with (  # which take their time to start, meanwhile
+        ForkedStages(places[0], HF_HOME=home, HF_ENDPOINT=world.hub.address, HF_HUB_OFFLINE="1") as offline,
+        ForkedStages(places[1], HF_HOME=home, HF_ENDPOINT="http://127.0.0.1:9") as without_hub,
+    ):
+        for task in tasks:
+            assert world.stages("prepare", "--task", task, folder=folder).status == 0
+            for stage, arm in (("finetune", "ce"), ("student", "plain")):
+                ended = world.stages(stage, "--task", task, "--arm", arm, "--seed", "0", folder=folder)
+                assert ended.status == 0, ended.errors
+        assert len(list(folder.glob("runs/*/*/*/0/record.json"))) == 16
+        world.hub.asked.clear()
+        for stages in (offline, without_hub):
             for task in tasks:
                 assert stages("prepare", "--task", task).status == 0
             assert stages(*FINETUNE).status == 0
+    for again in places:
         for path in [path for made in ("data", "runs/glue-rte/teacher") for path in (again / made).rglob("*")]:
             assert path.is_dir() or path.read_bytes() == (folder / path.relative_to(again)).read_bytes()
     assert world.hub.asked == []
@@ -336,30 +341,33 @@ def test_two_stages_fetch_a_model_at_once_into_a_folder_with_an_odd_name(world, 
     record_fault(KIND, "two stages that fetch the same model at once, HF_HOME with blanks and 大", "both train")
 
 
-def test_a_full_cache_of_another_user_may_only_be_read(world, tmp_path, record_fault):
-    assert from_a_cache_of_another_user(world, tmp_path, BERT) == (0, "")
+@pytest.fixture(scope="module")
+def of_another_user(world, tmp_path_factory) -> dict[str, tuple[int, str]]:
+    """How teachers of two models end, of which one is in the cache, where the cache may only be read."""
+    assert world.stages(*FINETUNE, folder=world.prepared()).status == 0
+    home = shutil.copytree(world.root / "hf", tmp_path_factory.mktemp("read-only") / "hf", symlinks=True)
+    may_only_be_read(home)
+    under = tuple(without_privileges())
+    processes = {
+        name: world.alone(world.prepared(name=name), *FINETUNE, under=under, HF_HOME=str(home))
+        for name in (BERT, "org/never")
+    }
+    ended = {name: process.communicate()[1].replace(str(home), ".../hf") for name, process in processes.items()}
+    return {name: (processes[name].returncode, errors) for name, errors in ended.items()}
+
+
+def test_a_full_cache_of_another_user_may_only_be_read(of_another_user, record_fault):
+    assert of_another_user[BERT] == (0, "")
     record_fault(KIND, "a full cache that may only be read", "trains")
 
 
-def test_a_cache_of_another_user_that_lacks_the_model_is_named(world, tmp_path, record_fault):
-    status, errors = from_a_cache_of_another_user(world, tmp_path, "org/never")
+def test_a_cache_of_another_user_that_lacks_the_model_is_named(world, of_another_user, record_fault):
+    status, errors = of_another_user["org/never"]
     assert status == 1
     assert last_line(errors).endswith(
         "models--org--never: cannot be written (Permission denied); set HF_HOME to a folder that you may write to"
     )
-    told = as_told(world, errors.replace(str(tmp_path), "..."))
-    record_fault(KIND, "a cache that may only be read, and lacks the model", told)
-
-
-def from_a_cache_of_another_user(world: World, tmp_path: Path, model: str) -> tuple[int, str]:
-    """Exit status and errors of a teacher from a cache with BERT in it that may only be read."""
-    assert world.stages(*FINETUNE, folder=world.prepared()).status == 0
-    shutil.copytree(world.root / "hf", home := tmp_path / "hf", symlinks=True)
-    may_only_be_read(home)
-    folder, under = world.prepared(name=model), tuple(without_privileges())
-    process = world.alone(folder, *FINETUNE, under=under, HF_HOME=str(home))
-    errors = process.communicate()[1]
-    return process.returncode, errors
+    record_fault(KIND, "a cache that may only be read, and lacks the model", as_told(world, errors))
 
 
 def test_a_cache_without_room_is_named(world, tmp_path, record_fault):
