@@ -7,6 +7,8 @@ hub: SHA-256 of a large file, git's SHA-1 of a small one.
 import hashlib
 import re
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from src.errors import UserError
@@ -32,11 +34,19 @@ def check_files(snapshot: Path, name: str, also: str = "") -> None:
             raise UserError(path, f"is not the {link.name} of {name}", f"delete it{also} and run again")
 
 
-def on_a_terminal() -> bool:
-    """Whether there is anybody to watch progress bars."""
-    return sys.stderr.isatty()
+def cache_of(kind: str, name: str) -> Path:
+    """Where the cache keeps a repository; `kind` is models or datasets."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    return Path(HF_HUB_CACHE, "--".join([kind, *name.split("/")]))
 
 
+def show_progress(enable: Callable[..., object], disable: Callable[..., object]) -> None:
+    """Have a library draw its progress bars where there is a terminal, and there alone."""
+    (enable if sys.stderr.isatty() else disable)()
+
+
+@cache
 def _is_as_on_the_hub(path: Path) -> bool:
     """Whether a file has the hash that is its name; True where its name is no hash."""
     if re.fullmatch("[0-9a-f]{64}", path.name):

@@ -20,7 +20,7 @@ import yaml
 
 from src.study.overrides import study_content
 from tests.conftest import REPOSITORY, flipped
-from tests.forked_stages import ForkedStages
+from tests.forked_stages import Ended, ForkedStages
 from tests.hub_repositories import bert, changed, distilbert, glue
 from tests.hub_server import Answer, Fault, Hub, Request, missing, serving
 from tests.repository import may_only_be_read, small_disk, without_privileges
@@ -213,6 +213,13 @@ def as_told(world: World, errors: str) -> str:
     return f"`` {last_line(errors).replace(str(world.root), '...').replace(world.hub.address, 'the hub')} ``"
 
 
+def check_refused(world: World, ended: Ended, expected: str) -> str:
+    """It ended with status 1 and with such a line, which is as the table of faults has it."""
+    assert ended.status == 1
+    assert expected in last_line(ended.errors)
+    return as_told(world, ended.errors)
+
+
 def test_the_study_of_the_hub_runs_from_it_and_then_from_the_cache_alone(world, record_fault):
     """All eight tasks, a teacher and a student each; then without a request, and then without a server."""
     folder, tasks = world.folder(), study()["tasks"]
@@ -269,11 +276,9 @@ def test_on_a_terminal_there_are_progress_bars(world, tmp_path):
 def test_a_fault_is_one_line_and_leaves_nothing(world, record_fault, name):
     _, fault, expected = FAILING[name]
     folder = world.prepared(name=f"org/{name}")
-    ended = world.stages(*FINETUNE, folder=folder)
-    assert ended.status == 1
-    assert expected in last_line(ended.errors)
+    told = check_refused(world, world.stages(*FINETUNE, folder=folder), expected)
     assert not (folder / "runs").exists()
-    record_fault(KIND, fault, as_told(world, ended.errors))
+    record_fault(KIND, fault, told)
 
 
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
@@ -296,9 +301,7 @@ def test_a_damaged_file_of_the_cache_is_named_and_fetched_again_once_it_is_delet
 def test_what_does_not_pass_is_one_line_in_the_end(world, record_fault, name):
     _, fault, expected = GIVEN_UP[name]
     ended = world.stages(*FINETUNE, folder=world.prepared(name=f"org/{name}"))
-    assert ended.status == 1
-    assert expected in last_line(ended.errors)
-    record_fault(KIND, fault, as_told(world, ended.errors))
+    record_fault(KIND, fault, check_refused(world, ended, expected))
 
 
 @pytest.mark.parametrize("name", RECOVERING)
@@ -312,22 +315,18 @@ def test_what_passes_is_waited_for(world, record_fault, name):
 def test_what_is_not_there_or_may_not_be_used_is_one_line(world, record_fault, case):
     teacher, fault, expected = NOT_THERE[case]
     folder = world.prepared(**teacher)
-    ended = world.stages(*FINETUNE, folder=folder)
-    assert ended.status == 1
-    assert expected in last_line(ended.errors)
+    told = check_refused(world, world.stages(*FINETUNE, folder=folder), expected)
     assert {path.name for path in folder.iterdir()} <= {"params.yaml", "data", "checkpoints"}  # and none named `ran`
-    record_fault(KIND, fault, as_told(world, ended.errors))
+    record_fault(KIND, fault, told)
 
 
 @pytest.mark.parametrize("name", DATA_FAULTS)
 def test_a_fault_with_a_data_set_is_one_line_and_leaves_nothing(world, record_fault, name):
     _, fault, expected = DATA_FAULTS[name]
     folder = world.folder(repository=f"org/{name}")
-    ended = world.stages(*RTE, folder=folder)
-    assert ended.status == 1
-    assert expected in last_line(ended.errors)
+    told = check_refused(world, world.stages(*RTE, folder=folder), expected)
     assert not (folder / "data/glue-rte").exists()
-    record_fault(KIND, fault, as_told(world, ended.errors))
+    record_fault(KIND, fault, told)
 
 
 def test_two_stages_fetch_a_model_at_once_into_a_folder_with_an_odd_name(world, record_fault):

@@ -14,7 +14,7 @@ import pandas as pd
 from src.data.dataset import Columns, Place
 from src.errors import UserError, first_line
 from src.files import NOT_ALLOWED, user_path
-from src.hub_cache import check_files, on_a_terminal
+from src.hub_cache import cache_of, check_files, show_progress
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -89,7 +89,7 @@ def _fetched(place: Place, split: str, cache: str | None) -> "Dataset":
 def _loaded(place: Place, split: str, cache: str | None) -> "Dataset":
     from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_dataset, logging
 
-    (enable_progress_bars if on_a_terminal() else disable_progress_bars)()
+    show_progress(enable_progress_bars, disable_progress_bars)
     logging.set_verbosity_error()  # else it tells of the cache what `_check_revision` tells where it matters
     rows = load_dataset(place.name, place.part, split=split, revision=place.revision, cache_dir=cache)
     assert isinstance(rows, Dataset)  # a split's name gives one split
@@ -112,9 +112,7 @@ def _check_files(files: list[dict[str, str]], place: Place) -> None:
 
 def _snapshot(place: Place) -> Path:
     """Where the hub's cache has what was downloaded of a revision."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    return Path(HF_HUB_CACHE, f"datasets--{place.name.replace('/', '--')}", "snapshots", str(place.revision))
+    return cache_of("datasets", place.name) / "snapshots" / str(place.revision)
 
 
 @contextmanager

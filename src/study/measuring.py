@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 import pandas as pd
 
-from src.params import Role
+from src.params import FeatureMap, Role
 from src.study.also_test import recorded_metrics
 from src.study.intervals import RunValues
 from src.study.records import TaskRecords
 from src.study.statistics import PredictedRows, best_temperature, metrics_of_runs
 
-UNIT_MAPS = ("unit_softmax", "unit_sigmoid")
+UNIT_MAPS = [name for name in get_args(FeatureMap) if name != "softmax"]
 FEATURE_MEASURES = (
     *("feature_cmi", "feature_gamma", "feature_ncmi", "feature_norm"),
     *(f"{name}_{measure}" for name in UNIT_MAPS for measure in ("cmi", "gamma", "ncmi")),

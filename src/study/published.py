@@ -30,7 +30,7 @@ MOST = 0.95  # of the train rows: what selection takes leaves fewer, and a run o
 
 @dataclass(frozen=True)
 class Published:
-    """A model's scores in per cent by task (None: not given, or a metric that is not said), as one source has them."""
+    """A model's metric and score in per cent by task, as one source has them."""
 
     model: str
     hub_name: str
@@ -98,22 +98,22 @@ ARMS: dict[Role, str] = {"teacher": "ce", "student": "plain"}
 
 def beside_published(results: StudyResults) -> pd.DataFrame:
     """A row for each published score on a task of the study: its key, ours in the same metric, and what differs."""
+    settings = {task: results.params.task(task) for task in results.params.tasks}
+    parts = {task: own.part for task, own in settings.items() if own.source == "glue" and own.part is not None}
+    means = results.tables.arms.set_index(["task", "role", "arm", "metric"])["mean"]
     rows = [
-        _row(results, task, part, entry)
-        for task in results.params.tasks
-        if results.params.task(task).source == "glue"
-        for part in [results.params.task(task).part or ""]
+        _row(results, means, task, part, entry)
+        for task, part in parts.items()
         for entry in PUBLISHED
         if part in entry.scores
     ]
     return pd.DataFrame(rows)
 
 
-def _row(results: StudyResults, task: str, part: str, entry: Published) -> dict[str, str]:
+def _row(results: StudyResults, means: pd.Series, task: str, part: str, entry: Published) -> dict[str, str]:
     metric, score = entry.scores[part]
     arm, test_rows = ARMS[entry.role], len(results.records[task].labels["test"])
-    arms = results.tables.arms.set_index(["task", "role", "arm", "metric"])["mean"]
-    ours = arms.get((task, entry.role, arm, metric))
+    ours, reasons = means.get((task, entry.role, arm, metric)), _differences(results, task, part, entry)
     split = "validation" if test_rows == OFFICIAL_ROWS[part][1] else f"validation_{test_rows}_rows"
     return {
         "task": f"`{task}`",
@@ -123,7 +123,7 @@ def _row(results: StudyResults, task: str, part: str, entry: Published) -> dict[
         "our arm": f"{entry.role} `{arm}`",
         "our key": f"`{split}_{metric}`",
         "our score": "" if ours is None else f"{100 * ours:.1f}",
-        "comparable": ", ".join(_differences(results, task, part, entry)) or "yes",
+        "comparable": f"no: {', '.join(reasons)}" if reasons else "yes",
     }
 
 
@@ -133,14 +133,13 @@ def _differences(results: StudyResults, task: str, part: str, entry: Published) 
     model: ModelSource = getattr(params.models, entry.role)
     rows, (train_rows, test_rows) = records.task["splits"]["train"]["rows"], OFFICIAL_ROWS[part]
     found = {
-        "no: another split": entry.split != "validation",
-        "no: another model": (model.name, model.layers) != (entry.hub_name, None),
-        f"no: distilled from {entry.teacher}": bool(entry.teacher),
-        f"no: {rows} of {train_rows} train rows": rows < MOST * train_rows,
-        "no: part of the split": len(records.labels["test"]) != test_rows,
+        "another split": entry.split != "validation",
+        "another model": (model.name, model.layers) != (entry.hub_name, None),
+        f"distilled from {entry.teacher}": bool(entry.teacher),
+        f"{rows} of {train_rows} train rows": rows < MOST * train_rows,
+        "part of the split": len(records.labels["test"]) != test_rows,
     }
-    reasons = [reason for reason, holds in found.items() if holds]
-    return [reason if number == 0 else reason.removeprefix("no: ") for number, reason in enumerate(reasons)]
+    return [reason for reason, holds in found.items() if holds]
 
 
 def as_markdown(table: pd.DataFrame) -> str:

@@ -22,8 +22,10 @@ from src.study.records import records_folder
 from src.study.results import StudyResults
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
-TABLE_METRICS = ("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi")
-UNIT_CMI = tuple(f"{name}_cmi" for name in UNIT_MAPS)
+TABLE_METRICS = (
+    *("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi"),
+    *(f"{name}_cmi" for name in UNIT_MAPS),
+)
 NOT_SHOWN = {"checkpoints", "task_settings"}  # of params: no result depends on the one, the other has all tasks
 
 
@@ -79,8 +81,7 @@ def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _task(results: StudyResults, task: str) -> dict[str, Any]:
     """A task's tables, and what its data are."""
     records, own = results.records[task], results.tables.arms[results.tables.arms["task"] == task]
-    shown = [name for name in (*TABLE_METRICS, *UNIT_CMI) if (own["metric"] == name).any()]
-    metrics = [*records.task["metrics"], *shown]
+    metrics = [*records.task["metrics"], *(name for name in TABLE_METRICS if (own["metric"] == name).any())]
     seeds = results.tables.runs[results.tables.runs["task"] == task]
     folder = records_folder(results.params.study, task)
     return {

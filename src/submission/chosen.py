@@ -1,6 +1,5 @@
-"""Which run of an arm predicts a task's official test split, and what it predicts."""
+"""Which run of an arm predicts a task's official test split, and its kept model."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +11,9 @@ from src.core.speed.half_precision import round_products
 from src.core.training.environment import precision_of, start
 from src.core.training.inference import predict
 from src.errors import UserError
-from src.params import ModelSource, Params, Role
-from src.runs import RunName, load_run
+from src.files import read_csv, read_json
+from src.params import ModelSource, Params, Role, Runtime
+from src.runs import RunName
 
 MODEL = "model"
 
@@ -33,17 +33,24 @@ def best_run(params: Params, task: str, role: Role, arm: str) -> RunName:
 
 
 def _selection_score(run: RunName, metric: str) -> tuple[float, float]:
-    result = load_run(run.folder())
-    row = result.history.iloc[result.record["best_epoch"] - 1]
+    history, record = read_csv(run.folder() / "history.csv"), read_json(run.folder() / "record.json")
+    row = history.iloc[record["best_epoch"] - 1]
     return float(row[f"selection_{metric}"]), -float(row["selection_nll"])
 
 
-def predicted_labels(run: RunName, texts: pd.DataFrame, params: Params, label_names: Sequence[str]) -> list[int]:
-    """The numbers of the labels that a run's kept model gives to texts, in their order."""
-    accelerator = start(params.runtime)
-    source = ModelSource(source="folder", name=str(Path(run.folder() / MODEL).absolute()))
-    tokenizer, max_length = load_tokenizer(source), load_run(run.folder()).record["training"]["max_length"]
-    rows = encode(list(texts.itertuples(index=False, name=None)), tokenizer, max_length)
-    model = load_classifier(source, list(label_names), tokenizer.pad_token_id, 0, int(rows.lengths.max()))
-    round_products(model, precision_of(params.runtime))
-    return predict(model.to(accelerator.device), rows, accelerator).logits.argmax(dim=1).tolist()
+class KeptModel:
+    """The model that a run kept, as it predicts."""
+
+    def __init__(self, run: RunName, label_names: list[str], runtime: Runtime) -> None:
+        self.accelerator = start(runtime)
+        self.max_length: int = read_json(run.folder() / "record.json")["training"]["max_length"]
+        source = ModelSource(source="folder", name=str(Path(run.folder() / MODEL).absolute()))
+        self.tokenizer = load_tokenizer(source)
+        self.model = load_classifier(source, label_names, self.tokenizer.pad_token_id, seed=0, tokens=self.max_length)
+        round_products(self.model, precision_of(runtime))
+        self.model.to(self.accelerator.device)
+
+    def labels_of(self, texts: pd.DataFrame) -> list[int]:
+        """The numbers of the labels that it gives to texts, in their order."""
+        rows = encode(list(texts.itertuples(index=False, name=None)), self.tokenizer, self.max_length)
+        return predict(self.model, rows, self.accelerator).logits.argmax(dim=1).tolist()

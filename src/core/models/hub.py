@@ -17,17 +17,11 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.file_download import repo_folder_name
-from huggingface_hub.utils import (
-    are_progress_bars_disabled,
-    disable_progress_bars,
-    enable_progress_bars,
-    validate_repo_id,
-)
+from huggingface_hub.utils import disable_progress_bars, enable_progress_bars, validate_repo_id
 
 from src.errors import UserError, first_line
 from src.files import faults_named
-from src.hub_cache import check_files, on_a_terminal
+from src.hub_cache import cache_of, check_files, show_progress
 
 # What a classifier with its tokenizer is read from. Weights in other forms are not fetched.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja", "model.safetensors", "model-*.safetensors"]
@@ -63,24 +57,15 @@ def _cached(name: str, revision: str) -> Path | None:
 def _fetched(name: str, revision: str) -> Path:
     """The folder, after a line that says so, with progress bars on a terminal."""
     print(f"fetching {name} from {huggingface_hub.constants.ENDPOINT}", file=sys.stderr, flush=True)
-    shown = on_a_terminal() and are_progress_bars_disabled()
-    if shown:
-        enable_progress_bars()
+    show_progress(enable_progress_bars, disable_progress_bars)
     try:
-        with faults_named(_cache_of(name), allowed="set HF_HOME to a folder that you may write to"):
+        with faults_named(cache_of("models", name), allowed="set HF_HOME to a folder that you may write to"):
             return _snapshot(name, revision, local_files_only=False)
     except UserError:
         raise
     except Exception as error:  # of the hub, of its HTTP library, of its downloader in Rust
         problem, allowed = _explained(error)
         raise UserError(f"params.yaml: models: {name}", f"cannot be fetched ({problem})", allowed) from None
-    finally:
-        if shown:
-            disable_progress_bars()
-
-
-def _cache_of(name: str) -> Path:
-    return Path(huggingface_hub.constants.HF_HUB_CACHE, repo_folder_name(repo_id=name, repo_type="model"))
 
 
 def _snapshot(name: str, revision: str, local_files_only: bool) -> Path:

@@ -157,7 +157,8 @@ class Phase:
         """Measure the model, and keep its weights if they are the best so far."""
         means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
         losses = {f"loss_{name}": value for name, value in zip(LOSS_TERMS, means.tolist(), strict=True)}
-        row = {"epoch": self.epochs + 1} | losses | self.optimisation.skipped() | self._diagnosis()
+        measures = diagnose(self.model, self.data, self.objective.settings.feature_map, self.accelerator)
+        row = {"epoch": self.epochs + 1} | losses | self.optimisation.skipped() | measures
         if not math.isfinite(row["selection_nll"]):
             raise FloatingPointError(f"the model's outputs are not finite after epoch {self.epochs + 1}")
         self.history.append(row)
@@ -167,9 +168,6 @@ class Phase:
             weights = {name: weight.detach().clone() for name, weight in trained_weights(self.model).items()}
             self.best = Best(score, self.epochs, weights)
         self.accelerator.print(self._progress(row), flush=True)
-
-    def _diagnosis(self) -> dict[str, float]:
-        return diagnose(self.model, self.data, self.objective.settings.feature_map, self.accelerator)
 
     def _train_sums(self) -> ClassSums:
         """Class sums of p over the whole train split, for the centroids that look at it."""
