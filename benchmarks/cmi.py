@@ -43,8 +43,7 @@ class BareCrossEntropy(RunObjective):
     def __call__(self, outputs: Outputs, batch: Batch) -> LossTerms:
         """The loss; the other terms are 0."""
         loss = F.cross_entropy(outputs.logits.float(), batch.labels)
-        nothing = loss.new_zeros(())
-        return LossTerms(loss, loss, nothing, nothing, nothing, nothing)
+        return LossTerms(loss, dict.fromkeys(self.names[1:], loss.new_zeros(())))
 
 
 def figures(setting: Setting) -> list[Figure]:

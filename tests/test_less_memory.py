@@ -32,7 +32,7 @@ def scores(seed: int, width: int) -> Tensor:
 def gradients(parts: int, labels: Tensor = LABELS, **settings: object) -> tuple[Tensor, Tensor]:
     """Of the loss of 12 rows with respect to logits and features, the parts one after the other."""
     objective = RunObjective(Objective(**{**BASE, **settings}), 3, parts=parts)
-    objective.start_epoch(0, lambda: ClassSums(torch.full((3, 3), 1.0), torch.full((3,), 3.0)))
+    objective.start_epoch(0, lambda values: ClassSums(torch.full((3, 3), 1.0), torch.full((3,), 3.0)))
     logits, features, teacher = scores(0, 3).requires_grad_(), scores(1, 3).requires_grad_(), scores(2, 3)
     for rows in torch.arange(ROWS).tensor_split(parts):
         own = labels[rows]

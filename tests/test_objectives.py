@@ -13,7 +13,16 @@ from torch.autograd import gradcheck
 
 from src.core.method.centroids import CENTROIDS, EmaCentroids, TrainSplitCentroids, make_centroids
 from src.core.method.cmi import ClassSums, class_means, class_sums, log_probabilities, measure
-from src.core.method.losses import KD_LOSSES, entropies, kd_dist, kd_kl, kd_logit_std, label_loss
+from src.core.method.losses import (
+    KD_LOSSES,
+    centre_distances,
+    entropies,
+    kd_dist,
+    kd_kl,
+    kd_logit_std,
+    label_loss,
+    squared_norms,
+)
 from src.core.method.objectives import NO_LABEL, Batch, Processes, RunObjective
 from src.core.method.spaces import Outputs
 from src.params import HOTTEST, Centroid, KdLoss, Objective
@@ -59,6 +68,9 @@ CHANGES = {
     "cmi_unit": {"cmi_weight": 0.5, "cmi_unit": 0.1},
     "cmi_warmup": {"cmi_weight": 0.5, "cmi_warmup": 0.5},
     "separation_weight": {"separation_weight": 0.5},
+    "clusters": {"cmi_weight": 0.5, "clusters": "all"},
+    "centre_weight": {"centre_weight": 0.01},
+    "norm_penalty": {"norm_penalty": 0.01},
     "label_loss": {"label_loss": "mse"},
     "label_smoothing": {"label_smoothing": 0.1},
     "confidence_penalty": {"confidence_penalty": 0.1},
@@ -96,6 +108,47 @@ def test_separation_is_maximised():
     outputs, labels, _ = batch()
     gamma = measure(outputs.features, labels, 3).gamma
     assert loss(separation_weight=0.7) == pytest.approx(loss() - 0.7 * gamma, rel=1e-5)
+
+
+def test_the_length_of_h_and_its_distance_to_the_centre_have_their_closed_forms():
+    """h = (3, 4) has length 5; it is (3, 0) from the centre (0, 4), half of whose square is 4.5."""
+    h = torch.tensor([[3.0, 4.0]])
+    assert squared_norms(h).item() == 25
+    assert centre_distances(h, torch.tensor([1]), torch.tensor([[9.0, 9.0], [0.0, 4.0]])).item() == 4.5
+    outputs, labels, _ = batch()
+    assert loss(norm_penalty=0.3) == pytest.approx(loss() + 0.3 * (outputs.features**2).sum(1).mean().item(), rel=1e-5)
+    means = class_means(class_sums(outputs.features, labels, 3))
+    apart = 0.5 * ((outputs.features - means[labels]) ** 2).sum(1).mean().item()
+    assert loss(centre_weight=0.3) == pytest.approx(loss() + 0.3 * apart, rel=1e-5)
+
+
+def test_one_centroid_for_all_rows_gives_cmi_and_what_the_classes_are_apart():
+    """I(X; Z) = I(X; Z | Y) + I(Y; Z), the latter being the mean KL of the class centroids to that of all."""
+    outputs, labels, _ = batch(rows=11)
+    log_p = outputs.features.double().log_softmax(-1)
+    q = class_means(class_sums(log_p.exp(), labels, 3))
+    all_rows = log_p.exp().mean(0)
+    apart = sum((labels == y).double().mean() * (q[y] * (q[y] / all_rows).log()).sum() for y in range(3)).item()
+    settings = Objective(**{**BASE, "clusters": "all", "cmi_weight": 1.0})
+    found = RunObjective(settings, 3)(outputs, Batch(labels)).terms["cmi"].item()
+    assert found == pytest.approx(measure(outputs.features, labels, 3).cmi + apart, rel=1e-5)
+    shuffled = RunObjective(settings, 3)(outputs, Batch(labels.roll(1))).terms["cmi"].item()
+    assert found == pytest.approx(shuffled, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1e-3])
+def test_for_small_h_the_gradient_of_cmi_is_that_of_centre_loss_over_the_width(scale):
+    """Up to the mean of h over its entries, which softmax cannot see; what they differ by falls with h."""
+    labels, width = torch.arange(30) % 3, 64
+    h = scale * torch.randn(30, width, dtype=torch.double, generator=torch.Generator().manual_seed(0))
+
+    def gradient(**weights: float) -> torch.Tensor:
+        leaf = (h - h.mean(1, keepdim=True)).requires_grad_()
+        terms = RunObjective(Objective(**{**BASE, **weights}), 3)(Outputs(torch.zeros(30, 3), leaf), Batch(labels))
+        return torch.autograd.grad(terms.total, leaf)[0]
+
+    of_cmi, of_centres = gradient(cmi_weight=5.0), gradient(centre_weight=5.0 / width)
+    assert (of_cmi - of_centres).norm() < 2 * scale * of_centres.norm()
 
 
 def test_distillation_weighs_teacher_and_labels():
@@ -199,7 +252,7 @@ def test_cmi_of_float32_features_keeps_its_digits_at_a_high_tau(centroid):
     """CMI falls with tau^2: 1e-7 nats here, which is what float32 loses."""
     outputs, labels, _ = batch()
     settings = Objective(**{**BASE, "tau": 1e3, "cmi_weight": 1.0, "centroid": centroid})
-    found = RunObjective(settings, 3)(outputs, Batch(labels)).cmi.item()
+    found = RunObjective(settings, 3)(outputs, Batch(labels)).terms["cmi"].item()
     assert found == pytest.approx(measure(outputs.features, labels, 3, 1e3).cmi, rel=1e-5)
     assert found < 1e-6
 
@@ -230,17 +283,18 @@ def test_kd_losses_pass_finite_differences(kd):
 
 
 def test_rows_without_a_label_take_part_in_kd_alone():
-    settings = Objective(**{**BASE, "alpha": 0.5, "cmi_weight": 0.7, "separation_weight": 0.3})
+    weights = {"cmi_weight": 0.7, "separation_weight": 0.3, "centre_weight": 0.02, "norm_penalty": 0.01}
+    settings = Objective(**{**BASE, "alpha": 0.5, **weights})
     outputs, labels, teacher = batch()
     hidden = labels.clone()
     hidden[8:] = NO_LABEL
     terms = RunObjective(settings, 3)(outputs, Batch(hidden, teacher, 12, 8))
     known = RunObjective(settings, 3)(Outputs(*(values[:8] for values in outputs)), Batch(labels[:8], teacher[:8]))
-    for name in ("label", "cmi", "gamma", "entropy"):
-        assert getattr(terms, name).item() == pytest.approx(getattr(known, name).item(), rel=1e-5)
-    assert terms.kd.item() == pytest.approx(kd_kl(outputs.logits, teacher, 1.0).mean().item(), rel=1e-5)
+    for name in ("label", "cmi", "gamma", "entropy", "centre", "norm"):
+        assert terms.terms[name].item() == pytest.approx(known.terms[name].item(), rel=1e-5)
+    assert terms.terms["kd"].item() == pytest.approx(kd_kl(outputs.logits, teacher, 1.0).mean().item(), rel=1e-5)
     nothing = RunObjective(settings, 3)(outputs, Batch(torch.full((12,), NO_LABEL), teacher, 12, 0))
-    assert nothing.total.item() == pytest.approx(0.5 * terms.kd.item(), rel=1e-5)
+    assert nothing.total.item() == pytest.approx(0.5 * terms.terms["kd"].item(), rel=1e-5)
 
 
 def best_free_logits(weight: float, rows: int = 200) -> tuple[float, float]:
@@ -335,12 +389,12 @@ def test_train_split_centroids_ignore_the_batch():
     assert torch.equal(centroids.update(ClassSums(torch.zeros(2, 2), torch.zeros(2))), class_means(whole))
 
 
+@pytest.mark.parametrize("clusters", ["class", "all"])
 @pytest.mark.parametrize("centroid", ["batch", "ema"])
-def test_two_processes_give_the_gradients_of_one(centroid):
+def test_two_processes_give_the_gradients_of_one(centroid, clusters):
     """Data-parallel training averages gradients; parts of unequal size, and a class that one part lacks."""
-    settings = Objective(
-        **{**BASE, "centroid": centroid, "cmi_weight": 0.7, "separation_weight": 0.3, "alpha": 0.5, "temperature": 2.0}
-    )
+    weights = {"cmi_weight": 0.7, "separation_weight": 0.3, "centre_weight": 0.02, "norm_penalty": 0.01, "alpha": 0.5}
+    settings = Objective(**{**BASE, "centroid": centroid, "clusters": clusters, "temperature": 2.0, **weights})
     outputs, labels, teacher = batch(rows=9)
     parts = [torch.tensor([0, 3, 6, 1]), torch.tensor([2, 4, 5, 7, 8])]
 
@@ -360,7 +414,7 @@ def test_two_processes_give_the_gradients_of_one(centroid):
 def _sums_in_order(outputs, labels, rows, settings):
     """What the other process contributes to each of the objective's sums, in the order they are asked for."""
     log_p = outputs.features[rows].log_softmax(-1)
-    for values in (log_p.exp(), log_p):
+    for values in (log_p.exp(), log_p, outputs.features[rows]):
         sums = class_sums(values, labels[rows], 3)
         yield sums.totals
         yield sums.counts

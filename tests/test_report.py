@@ -94,9 +94,9 @@ def test_missing_runs_are_named(results, tmp_path):
 def test_the_most_frequent_label_of_train_is_the_baseline():
     """Two of three test rows have it: F1 of label 1, macro F1 and Matthews follow."""
     counts = {"train": {"labels": {"no": 10, "yes": 20}}, "test": {"labels": {"no": 100, "yes": 200}}}
-    description = {"splits": counts, "metrics": ["accuracy", "f1", "macro_f1", "matthews"]}
+    description = {"splits": counts, "metrics": ["accuracy", "f1", "macro_f1", "matthews", "auc"]}
     assert majority_scores(description) == pytest.approx(
-        {"accuracy": 2 / 3, "f1": 0.8, "macro_f1": 0.4, "matthews": 0.0}
+        {"accuracy": 2 / 3, "f1": 0.8, "macro_f1": 0.4, "matthews": 0.0, "auc": 0.5}
     )
 
 

@@ -82,7 +82,7 @@ def test_training_in_one_batch_has_the_cmi_of_the_measure(feature_map, tau):
     unit = unit / unit.norm(dim=1, keepdim=True) / tau
     p = unit.softmax(1) if feature_map == "unit_softmax" else unit.sigmoid() / unit.sigmoid().sum(1, keepdim=True)
     q = torch.stack([p[labels == y].mean(dim=0) for y in range(3)])[labels]
-    assert terms.cmi.item() == pytest.approx((p * (p / q).log()).sum(1).mean().item(), rel=1e-4)
+    assert terms.terms["cmi"].item() == pytest.approx((p * (p / q).log()).sum(1).mean().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("feature_map", UNIT_MAPS)
@@ -92,7 +92,7 @@ def test_the_gradient_has_no_part_along_h(feature_map):
 
     def share_along_h(own: str) -> float:
         h = features().float().requires_grad_()
-        RunObjective(objective(own), 3)(Outputs(torch.zeros(60, 3), h), Batch(labels)).cmi.backward()
+        RunObjective(objective(own), 3)(Outputs(torch.zeros(60, 3), h), Batch(labels)).terms["cmi"].backward()
         centred = (h - h.mean(dim=0)).detach()
         along = (h.grad * centred).sum(dim=1) / centred.norm(dim=1)
         return (along.norm() / h.grad.norm()).item()
@@ -118,10 +118,10 @@ def test_a_split_is_seen_from_the_centre_as_it_is_and_does_not_move_it():
     h = features(20).float()
     space = OutputSpace(objective("unit_softmax"), add=lambda sums: sums, parts=1)
     outputs, moved = Outputs(torch.zeros(20, 3), h), Outputs(torch.zeros(20, 3), h + 7)
-    before = space.of_split(moved)
-    assert before == pytest.approx(space.of_batch(outputs), abs=1e-5)  # its own mean, before the first batch
+    before = space.p_of_split(moved)
+    assert before == pytest.approx(space.of_batch(outputs).exp(), abs=1e-5)  # its own mean, before the first batch
     centre = space.centre.value.clone()
-    assert space.of_split(moved).exp() != pytest.approx(before.exp(), abs=1e-3)
+    assert space.p_of_split(moved) != pytest.approx(before, abs=1e-3)
     assert torch.equal(space.centre.value, centre)
 
 
@@ -131,7 +131,7 @@ def test_the_centre_goes_on_where_it_was_saved():
     whole(outputs, Batch(labels))
     resumed.load_state_dict(whole.state_dict(), torch.device("cpu"))
     later = Outputs(outputs.logits, outputs.features.flip(0) + 1)
-    assert torch.equal(whole(later, Batch(labels)).cmi, resumed(later, Batch(labels)).cmi)
+    assert torch.equal(whole(later, Batch(labels)).terms["cmi"], resumed(later, Batch(labels)).terms["cmi"])
 
 
 def test_a_map_adds_its_measures_and_leaves_those_of_softmax():

@@ -12,7 +12,7 @@ from scipy.stats import binom, permutation_test
 from sklearn import metrics as sklearn_metrics
 
 from src.core.method.cmi import measure
-from src.core.metrics import CLASS_SCORES, class_counts, reliability, task_scores
+from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ROW_SCORES, class_counts, reliability, task_scores
 from src.errors import UserError
 from src.params import Params
 from src.params.types import Metric
@@ -30,7 +30,9 @@ SKLEARN = {
 
 
 def test_every_metric_has_its_score_and_its_name_in_figures():
-    assert set(get_args(Metric)) == set(CLASS_SCORES) == set(SKLEARN)
+    assert set(CLASS_SCORES) == set(SKLEARN)
+    assert set(get_args(Metric)) == {*CLASS_SCORES, *ROW_SCORES}
+    assert set(ROW_SCORES) == set(CONSTANT_SCORES)
     assert set(get_args(Metric)) < set(NAMES)
 
 
@@ -44,7 +46,7 @@ def rows(seed: int = 0, count: int = 80, classes: int = 3) -> PredictedRows:
 
 
 def every_statistic():
-    return statistics_of(list(CLASS_SCORES), has_humans=True, ece_bins=15)
+    return statistics_of([*CLASS_SCORES, *ROW_SCORES], has_humans=True, ece_bins=15)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -54,6 +56,28 @@ def test_task_scores_are_those_of_scikit_learn(name, classes):
     expected = SKLEARN[name](data.labels, data.logits.argmax(axis=1))
     assert task_scores([name], data.labels, data.logits)[name] == pytest.approx(expected, abs=1e-12)
     assert every_statistic()[name](data).value == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_auc_is_that_of_scikit_learn_for_two_labels_with_ties_too(classes):
+    data = rows(classes=classes)
+    logits = data.logits.round(0) if classes == 2 else data.logits
+    p = softmax(logits, axis=1)
+    scores = p[:, 1] if classes == 2 else p
+    expected = sklearn_metrics.roc_auc_score(data.labels, scores, multi_class="ovr")
+    assert task_scores(["auc"], data.labels, logits) == {"auc": pytest.approx(expected, abs=1e-12)}
+
+
+def test_auc_counts_pairs_in_the_right_order():
+    """Of the four pairs of a 0 and a 1, two are in order, one is reversed and one is tied: 2.5 / 4."""
+    labels, scores = np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 2.0, 3.0])
+    assert task_scores(["auc"], labels, np.stack([-scores, scores], axis=1))["auc"] == pytest.approx(0.625)
+
+
+def test_auc_tells_apart_what_rounds_to_probability_1_and_leaves_out_classes_without_rows():
+    labels, margins = np.array([0, 1]), np.array([50.0, 60.0])
+    assert task_scores(["auc"], labels, np.stack([-margins, margins, -np.full(2, 1e3)], axis=1))["auc"] == 1
+    assert task_scores(["auc"], np.zeros(2, int), np.zeros((2, 2)))["auc"] == 0.5
 
 
 def test_scores_of_constant_predictions_are_defined():

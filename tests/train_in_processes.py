@@ -52,6 +52,8 @@ def main() -> None:
         "cmi_weight": 0.3,
         "separation_weight": 0.1,
         "confidence_penalty": 0.05,
+        "centre_weight": 0.02,
+        "norm_penalty": 0.01,
         "alpha": 0.5,
         "temperature": 2.0,
     }

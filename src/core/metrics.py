@@ -1,14 +1,15 @@
 """Scores of predictions against labels.
 
-Every task score is a function of three counts per class, `ClassCounts`; every probabilistic score is a mean of per-row
-values. All scores are shares between 0 and 1 (Matthews: -1 to 1); NLL and KL are in nats.
+A task score is a function of three counts per class, `ClassCounts`, but for the AUC; that and every probabilistic score
+is a mean of per-row values. All scores are shares between 0 and 1 (Matthews: -1 to 1); NLL and KL are in nats.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import rankdata
 
 
 class ClassCounts(NamedTuple):
@@ -20,6 +21,7 @@ class ClassCounts(NamedTuple):
 
 
 ClassScore = Callable[[ClassCounts], np.ndarray]
+RowScore = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of labels (N,) and logits (N, C): (N,)
 
 
 def accuracy(counts: ClassCounts) -> np.ndarray:
@@ -64,12 +66,30 @@ def confusion_matrix(labels: np.ndarray, predictions: np.ndarray, num_classes: i
 def task_scores(names: list[str], labels: np.ndarray, logits: np.ndarray) -> dict[str, float]:
     """The named scores of logits (N, C) against labels (N,)."""
     counts = class_counts(labels, logits.argmax(axis=1), logits.shape[1])
-    return {name: float(CLASS_SCORES[name](counts)) for name in names}
+    of_classes = {name: float(CLASS_SCORES[name](counts)) for name in names if name in CLASS_SCORES}
+    of_rows = {name: float(ROW_SCORES[name](labels, logits).mean()) for name in names if name in ROW_SCORES}
+    return {name: (of_classes | of_rows)[name] for name in names}
+
+
+def auc_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """AUC, one class against the rest and averaged over classes, as a value of each row whose mean it is: (N,).
+
+    For two classes it is the share of pairs with different labels whose scores are in the right order; equal scores
+    count half. A row's value is the AUC and the row's influence on it (`src.study.statistics`). Classes that no row
+    has, or every row, have no pairs and are left out; without any pairs the AUC is 0.5.
+    """
+    of_classes = [_auc_of_class(labels == name, _log_odds(logits, name)) for name in range(logits.shape[1])]
+    known = [of_rows for of_rows in of_classes if of_rows is not None]
+    return np.mean(known, axis=0) if known else np.full(len(labels), 0.5)
 
 
 def nll_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Negative log-likelihood of each row's label, in nats: (N,)."""
     return -_log_probabilities(logits)[np.arange(len(labels)), labels]
+
+
+ROW_SCORES: dict[str, RowScore] = {"auc": auc_rows}  # metrics of tasks that are no function of the class counts
+CONSTANT_SCORES = {"auc": 0.5}  # what each of them is where all rows have the same logits
 
 
 def brier_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -100,6 +120,26 @@ def reliability(labels: np.ndarray, logits: np.ndarray, bins: int) -> dict[str, 
         "confidence": _ratio(np.bincount(number, confidence, bins), count),
         "accuracy": _ratio(np.bincount(number, correct, bins), count),
     }
+
+
+def _auc_of_class(positive: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
+    """The AUC of scores (N,) for a class, by row; None where one side has no rows."""
+    count, of_class = len(positive), int(positive.sum())
+    if of_class in (0, count):
+        return None
+    sizes = np.where(positive, of_class, count - of_class)  # of the row's own side
+    within = np.zeros(count)
+    for side in (positive, ~positive):
+        within[side] = rankdata(scores[side])
+    below = (rankdata(scores) - within) / (count - sizes)  # share of the other side's rows that score less
+    placed = np.where(positive, below, 1 - below)
+    auc = placed[positive].mean()
+    return auc + (placed - auc) * count / sizes
+
+
+def _log_odds(logits: np.ndarray, name: int) -> np.ndarray:
+    """log p / (1 - p) of a class (N,): in the order of its probability, and distinct where that rounds to 1."""
+    return logits[:, name] - logsumexp(np.delete(logits.astype(float), name, axis=1), axis=1)
 
 
 def _log_probabilities(logits: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from src.params.models import CheckpointSettings, ModelSource, Runtime
 from src.params.types import (
     ArmName,
     Centroid,
+    Clusters,
     Count,
     CountOrZero,
     FeatureMap,
@@ -43,6 +44,10 @@ class ObjectiveDefaults(Section):
     """How class centroids are estimated: docs/method.md, Centroids."""
     momentum: ShareOrZero
     """Of the ema centroids."""
+    clusters: Clusters = Field("class", exclude_if=lambda name: name == "class")
+    """Rows that share a centroid. class: those of a label. all: every row, which makes the term I(X; Z), without the
+    label: a control.
+    """
     cmi_weight: Finite
     """> 0 minimises CMI, < 0 maximises it."""
     cmi_unit: Positive
@@ -53,6 +58,10 @@ class ObjectiveDefaults(Section):
     """Share of the steps over which cmi_weight rises from 0."""
     separation_weight: Finite
     """> 0 pushes the classes apart (Gamma)."""
+    centre_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
+    """Of centre loss: half the squared distance of h to the mean h of its label."""
+    norm_penalty: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
+    """Weight of the squared length of h."""
     label_loss: LabelLoss
     """ce: cross-entropy; mse: squared distance of the probabilities to the label."""
     label_smoothing: ShareOrZero

@@ -24,6 +24,7 @@ NAMES = {
     "f1": "F1",
     "macro_f1": "macro F1",
     "matthews": "Matthews correlation",
+    "auc": "AUC",
     "selection_class_cmi": "CMI, class space (nats)",
     "selection_feature_cmi": "CMI, feature space (nats)",
 }

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from src.core.metrics import CLASS_SCORES, ClassCounts
+from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ClassCounts
 from src.files import new_file, read_json
 from src.params import Params
 from src.runs import runs_of_task
@@ -69,7 +69,8 @@ def majority_scores(description: dict[str, Any]) -> dict[str, float]:
     train, test = (np.array(list(description["splits"][split]["labels"].values())) for split in ("train", "test"))
     predicted = np.where(np.arange(len(test)) == train.argmax(), test.sum(), 0)
     counts = ClassCounts(*np.minimum([test, test, predicted], [predicted, test, predicted]).astype(float))
-    return {metric: float(CLASS_SCORES[metric](counts)) for metric in description["metrics"]}
+    known = {metric: float(score(counts)) for metric, score in CLASS_SCORES.items()} | CONSTANT_SCORES
+    return {metric: known[metric] for metric in description["metrics"]}
 
 
 def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:

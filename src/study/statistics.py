@@ -68,7 +68,7 @@ Statistic = Callable[[PredictedRows], Measured]
 
 def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> dict[str, Statistic]:
     """The statistics that a task is reported in: its own metrics, calibration, information, human distributions."""
-    chosen: dict[str, Statistic] = {name: partial(_score, metrics.CLASS_SCORES[name]) for name in task_metrics}
+    chosen: dict[str, Statistic] = {name: _of_task(name) for name in task_metrics}
     chosen["nll"] = lambda rows: _mean(metrics.nll_rows(rows.labels, rows.logits))
     chosen["brier"] = lambda rows: _mean(metrics.brier_rows(rows.labels, rows.logits))
     chosen["ece"] = partial(_ece, ece_bins)
@@ -149,6 +149,13 @@ def holm(p_values: list[float]) -> list[float]:
     factors = len(p_values) - np.arange(len(p_values))
     adjusted = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1.0)
     return adjusted[np.argsort(order, kind="stable")].tolist()
+
+
+def _of_task(metric: str) -> Statistic:
+    """A metric of tasks."""
+    if metric in metrics.CLASS_SCORES:
+        return partial(_score, metrics.CLASS_SCORES[metric])
+    return lambda rows: _mean(metrics.ROW_SCORES[metric](rows.labels, rows.logits))
 
 
 def _mean(values: np.ndarray) -> Measured:

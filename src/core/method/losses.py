@@ -1,6 +1,7 @@
-"""Losses of single rows: on labels, and between a student and its teacher.
+"""Losses of single rows: on labels, on features, and between a student and its teacher.
 
-All are (n,) tensors in nats, but for `mse` and `dist`, which have no unit. Logits are float32 or wider.
+All are (n,) tensors in nats, but for `mse`, `dist` and those of features alone, which have no unit. Logits are float32
+or wider.
 """
 
 import math
@@ -33,6 +34,24 @@ def entropies(logits: Tensor) -> Tensor:
     """Entropy of each row's prediction, in nats, 0 to log C (the confidence penalty of Pereyra et al. 2017)."""
     log_p = log_probabilities(logits, 1.0)
     return -(log_p.exp() * log_p).sum(dim=-1)
+
+
+def squared_norms(features: Tensor) -> Tensor:
+    """The squared length of each row's h, no unit: (n, d) features to (n,)."""
+    return features.float().square().sum(dim=-1)
+
+
+def centre_distances(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
+    """Half the squared distance of each row's h to the centre of its label, no unit (centre loss; Wen et al. 2016).
+
+    For h close together, KL(softmax(h) || q_y) is 1 / d of it, up to the mean of h over its d entries
+    (docs/method.md, Controls of CMI in feature space).
+
+    Args:
+        features, labels: (n, d) and (n,).
+        centres: (C, d), the mean h of each label.
+    """
+    return 0.5 * (features.float() - centres[labels]).square().sum(dim=-1)
 
 
 def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -2,9 +2,10 @@
 
     loss = (1 - alpha) L(labels) + alpha KD(teacher)
            + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H     (nats)
+           + centre_weight D + norm_penalty |h|^2                                           (no unit)
 
-cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. Without a teacher alpha is 0. Rows without a label take
-part in KD alone.
+cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. D is half the squared distance of h to its label's mean.
+Without a teacher alpha is 0. Rows without a label take part in KD alone.
 """
 
 from collections.abc import Callable
@@ -13,33 +14,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.core.method.centroids import TrainSums, make_centroids
+from src.core.method.centroids import Centroids, make_centroids
 from src.core.method.cmi import ClassSums, class_sums, kl_to_centroids, separation_of_sums
-from src.core.method.losses import KD_LOSSES, entropies, label_loss
+from src.core.method.losses import KD_LOSSES, centre_distances, entropies, label_loss, squared_norms
 from src.core.method.spaces import Outputs, OutputSpace
 from src.params import Objective
 
-LOSS_TERMS = ("total", "label", "kd", "cmi", "gamma", "entropy")
+LOSS_TERMS = ("label", "kd", "cmi", "gamma", "entropy")  # of every run; 0 where it has no such term
+RARE_TERMS = {"centre": "centre_weight", "norm": "norm_penalty"}  # of the runs whose objective has this weight
+OVER_ALL_ROWS = ("total", "kd")  # the means over all rows; those of other terms are over labelled rows
 NO_LABEL = -1
+# Sums over the train split, by label, of what is asked for: (N, D) values of its outputs.
+TrainSums = Callable[[Callable[[Outputs], Tensor]], ClassSums]
 
 
 @dataclass(frozen=True)
 class LossTerms:
-    """A batch's loss and its unweighted terms, scalars in nats; a term that the run does not have is 0.
+    """A batch's loss and, by name, its unweighted terms: scalars, in nats where losses.py gives no other unit.
 
     `label` is the loss on the labels (cross-entropy, or the squared distance), `entropy` that of the predictions.
     """
 
     total: Tensor
-    label: Tensor
-    kd: Tensor
-    cmi: Tensor
-    gamma: Tensor
-    entropy: Tensor
+    terms: dict[str, Tensor]
 
     def values(self) -> Tensor:
-        """The terms as one detached vector, in the order of `LOSS_TERMS`."""
-        return torch.stack([getattr(self, name).detach().float() for name in LOSS_TERMS])
+        """The loss and its terms as one detached vector, in the order of `RunObjective.names`."""
+        return torch.stack([term.detach().float() for term in (self.total, *self.terms.values())])
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,15 @@ class Processes:
 
 def plain_objective(objective: Objective) -> Objective:
     """Plain fine-tuning: cross-entropy alone. The space is kept, for what is measured on the way."""
-    nothing = {"cmi_weight": 0.0, "separation_weight": 0.0, "label_smoothing": 0.0, "confidence_penalty": 0.0}
-    return objective.model_copy(update=nothing | {"label_loss": "ce", "alpha": 0.0})
+    weights = [
+        "cmi_weight",
+        "separation_weight",
+        "confidence_penalty",
+        "label_smoothing",
+        "alpha",
+        *RARE_TERMS.values(),
+    ]
+    return objective.model_copy(update=dict.fromkeys(weights, 0.0) | {"label_loss": "ce"})
 
 
 class RunObjective:
@@ -112,12 +120,18 @@ class RunObjective:
         self.settings = settings
         self.num_classes = num_classes
         self.processes = processes or Processes()
-        self.centroids = make_centroids(settings.centroid, settings.momentum ** (1 / parts))
         self.space = OutputSpace(settings, self.processes.add, parts)
+        momentum = settings.momentum ** (1 / parts)
+        self.centroids = make_centroids(settings.centroid, momentum)  # means of p
+        self.centres = make_centroids(settings.centroid, momentum)  # means of h
+        rare = [term for term, weight in RARE_TERMS.items() if getattr(settings, weight)]
+        self.names = ("total", *LOSS_TERMS, *rare)
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
         """Let the centroids look at the train split, if they are of the kind that does."""
-        self.centroids.start_epoch(epoch, train_sums)
+        self.centroids.start_epoch(epoch, lambda: self._clustered(train_sums(self.space.p_of_split)))
+        if "centre" in self.names:
+            self.centres.start_epoch(epoch, lambda: train_sums(lambda outputs: outputs.features.float()))
 
     def __call__(self, outputs: Outputs, batch: Batch) -> LossTerms:
         """The loss of one batch, of which `outputs` has this process's n rows."""
@@ -126,23 +140,32 @@ class RunObjective:
         labelled_rows = max(labelled_rows, 1)
 
         label = self.processes.mean(label_loss(known.logits.float(), labels, settings), labelled_rows)
-        entropy = self.processes.mean(entropies(known.logits), labelled_rows)
         part_rows = labelled_rows if batch.part_labelled is None else max(batch.part_labelled, 1)
         cmi, gamma = self._information(known, labels, labelled_rows, part_rows)
+        entropy = self.processes.mean(entropies(known.logits), labelled_rows)
         kd, total = torch.zeros_like(label), label
         if batch.teacher_logits is not None:
             distance = KD_LOSSES[settings.kd_loss].of_rows
             kd_rows = distance(outputs.logits.float(), batch.teacher_logits, settings.temperature)
             kd = self.processes.mean(kd_rows, rows)
             total = (1 - settings.alpha) * label + settings.alpha * kd
+        terms = dict(zip(LOSS_TERMS, (label, kd, cmi, gamma, entropy), strict=True))
+        terms |= self._of_features(known.features, labels, labelled_rows)
         # A weight of 0 leaves the graph of its term out of the backward pass.
-        for weight, term in (
-            (self.cmi_weight(batch.progress) / settings.cmi_unit, cmi),
-            (-settings.separation_weight, gamma),
-            (-settings.confidence_penalty, entropy),
-        ):
-            total = total + weight * term if weight else total
-        return LossTerms(total, label, kd, cmi, gamma, entropy)
+        for name, weight in self._weights(batch.progress).items():
+            total = total + weight * terms[name] if weight else total
+        return LossTerms(total, terms)
+
+    def _weights(self, progress: float) -> dict[str, float]:
+        """What each term but those of labels and teacher is multiplied with."""
+        settings = self.settings
+        return {
+            "cmi": self.cmi_weight(progress) / settings.cmi_unit,
+            "gamma": -settings.separation_weight,
+            "entropy": -settings.confidence_penalty,
+            "centre": settings.centre_weight,
+            "norm": settings.norm_penalty,
+        }
 
     def cmi_weight(self, progress: float) -> float:
         """The weight of CMI after a share `progress` of the steps: it rises linearly over the first `cmi_warmup`."""
@@ -151,21 +174,41 @@ class RunObjective:
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """What centroids and space have gathered so far."""
-        return {"centroids": self.centroids.state_dict(), "centre": self.space.centre.state_dict()}
+        return {name: part.state_dict() for name, part in self._stateful().items()}
 
     def load_state_dict(self, state: dict[str, dict[str, Tensor]], device: torch.device) -> None:
         """Put back what `state_dict` gave."""
-        self.centroids.load_state_dict(state["centroids"], device)
-        self.space.centre.load_state_dict(state["centre"], device)
+        for name, part in self._stateful().items():
+            part.load_state_dict(state[name], device)
+
+    def _stateful(self) -> dict[str, Centroids]:
+        return {"centroids": self.centroids, "centres": self.centres, "centre": self.space.centre}
 
     def _information(self, outputs: Outputs, labels: Tensor, global_rows: int, part_rows: int) -> tuple[Tensor, Tensor]:
         """CMI and Gamma in the objective's space: this part's share of the global batch's."""
         log_p = self.space.of_batch(outputs)
         of_p, of_log_p = (self._class_sums(values, labels) for values in (log_p.exp(), log_p))
-        centroids = self.centroids.update(ClassSums(of_p.totals.detach(), of_p.counts))
-        cmi = self.processes.mean(kl_to_centroids(log_p, labels, centroids), global_rows)
+        centroids = self.centroids.update(self._clustered(ClassSums(of_p.totals.detach(), of_p.counts)))
+        cluster = labels if self.settings.clusters == "class" else torch.zeros_like(labels)
+        cmi = self.processes.mean(kl_to_centroids(log_p, cluster, centroids), global_rows)
         gamma = separation_of_sums(of_p.totals, of_log_p.totals, part_rows)
         return cmi, gamma if part_rows == global_rows else gamma * (part_rows / global_rows)
+
+    def _of_features(self, features: Tensor, labels: Tensor, global_rows: int) -> dict[str, Tensor]:
+        """The terms of h alone that this run has."""
+        rows = {}
+        if "centre" in self.names:
+            sums = ClassSums(*map(self.processes.add, class_sums(features.detach().float(), labels, self.num_classes)))
+            rows["centre"] = centre_distances(features, labels, self.centres.update(sums))
+        if "norm" in self.names:
+            rows["norm"] = squared_norms(features)
+        return {name: self.processes.mean(of_rows, global_rows) for name, of_rows in rows.items()}
+
+    def _clustered(self, sums: ClassSums) -> ClassSums:
+        """The sums of the clusters, from those of the labels: the same, or one of all rows."""
+        if self.settings.clusters == "class":
+            return sums
+        return ClassSums(sums.totals.sum(dim=0, keepdim=True), sums.counts.sum(dim=0, keepdim=True))
 
     def _class_sums(self, values: Tensor, labels: Tensor) -> ClassSums:
         local = class_sums(values, labels, self.num_classes)

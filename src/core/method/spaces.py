@@ -81,12 +81,12 @@ class OutputSpace:
         sums = _as_one_class(outputs.features.detach().float())
         return self._log_p(outputs, self.centre.update(ClassSums(*map(self.add, sums))))
 
-    def of_split(self, outputs: Outputs) -> Tensor:
-        """log p (N, D) of a whole split, with m as it is; before the first batch, m is the mean of these rows."""
+    def p_of_split(self, outputs: Outputs) -> Tensor:
+        """p (N, D) of a whole split, with m as it is; before the first batch, m is the mean of these rows."""
         if not self._is_centred:
-            return self._log_p(outputs, None)
+            return self._log_p(outputs, None).exp()
         mean = outputs.features.mean(dim=0, keepdim=True)
-        return self._log_p(outputs, self.centre.value.to(mean.device) if len(self.centre.average) else mean)
+        return self._log_p(outputs, self.centre.value.to(mean.device) if len(self.centre.average) else mean).exp()
 
     @property
     def _is_centred(self) -> bool:

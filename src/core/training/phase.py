@@ -11,7 +11,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from src.core.method.cmi import ClassSums, class_sums
-from src.core.method.objectives import LOSS_TERMS, Processes, RunObjective
+from src.core.method.objectives import OVER_ALL_ROWS, Processes, RunObjective
+from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
 from src.core.models.encoding import training_batches
 from src.core.training.batches import TrainingData
@@ -76,8 +77,8 @@ class Phase:
         self.history, self.epochs_before, self.steps_before = list(history), len(history), steps_before
         self.best = Best()
         self.batches_taken = 0
-        self.loss_sums, self.loss_counts = torch.zeros(2, len(LOSS_TERMS), device=accelerator.device)
-        over_all_rows = [float(name in ("total", "kd")) for name in LOSS_TERMS]
+        self.loss_sums, self.loss_counts = torch.zeros(2, len(self.objective.names), device=accelerator.device)
+        over_all_rows = [float(name in OVER_ALL_ROWS) for name in self.objective.names]
         self.over_all_rows = torch.tensor(over_all_rows, device=accelerator.device)  # 1: rows without a label count too
 
     @property
@@ -156,7 +157,7 @@ class Phase:
     def _end_epoch(self) -> None:
         """Measure the model, and keep its weights if they are the best so far."""
         means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
-        losses = {f"loss_{name}": value for name, value in zip(LOSS_TERMS, means.tolist(), strict=True)}
+        losses = {f"loss_{name}": value for name, value in zip(self.objective.names, means.tolist(), strict=True)}
         measures = diagnose(self.model, self.data, self.objective.settings.feature_map, self.accelerator)
         row = {"epoch": self.epochs + 1} | losses | self.optimisation.skipped() | measures
         if not math.isfinite(row["selection_nll"]):
@@ -169,16 +170,16 @@ class Phase:
             self.best = Best(score, self.epochs, weights)
         self.accelerator.print(self._progress(row), flush=True)
 
-    def _train_sums(self) -> ClassSums:
-        """Class sums of p over the whole train split, for the centroids that look at it."""
+    def _train_sums(self, values: Callable[[Outputs], Tensor]) -> ClassSums:
+        """Sums by label of `values` (N, D) over the whole train split, for the centroids that look at it."""
         split = self.data.train.labelled()
         outputs = predict(self.model, split.tokens, self.accelerator)
-        sums = class_sums(self.objective.space.of_split(outputs).exp(), split.labels, self.data.num_classes)
+        sums = class_sums(values(outputs), split.labels, self.data.num_classes)
         return ClassSums(*(part.to(self.accelerator.device) for part in sums))
 
     def check_finite(self) -> None:
         """Raise FloatingPointError if the epoch's loss is not finite so far."""
-        if not torch.isfinite(self.loss_sums[LOSS_TERMS.index("total")]):
+        if not torch.isfinite(self.loss_sums[self.objective.names.index("total")]):
             raise FloatingPointError(f"the loss is not finite by step {self.optimisation.steps_taken}")
 
     def _progress(self, row: dict[str, float]) -> str:
