@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from src.core.metrics import CLASS_SCORES, ClassCounts
 from src.files import new_file, read_json
 from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
 from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers
 from src.study.figures import figure_names
+from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
 from src.study.records import records_folder
 from src.study.results import StudyResults
@@ -62,14 +61,6 @@ def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
     specs["cmi"] = charts.cmi_chart(results.tables.runs, results.primary, "cmi")
     specs["epochs"] = charts.epochs_chart(list(results.records.values()), "epochs")
     return specs
-
-
-def majority_scores(description: dict[str, Any]) -> dict[str, float]:
-    """The task's metrics on test if every row is taken for the most frequent label of train."""
-    train, test = (np.array(list(description["splits"][split]["labels"].values())) for split in ("train", "test"))
-    predicted = np.where(np.arange(len(test)) == train.argmax(), test.sum(), 0)
-    counts = ClassCounts(*np.minimum([test, test, predicted], [predicted, test, predicted]).astype(float))
-    return {metric: float(CLASS_SCORES[metric](counts)) for metric in description["metrics"]}
 
 
 def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
