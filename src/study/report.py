@@ -14,6 +14,7 @@ from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
 from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers
+from src.study.dvc_page import chart_library
 from src.study.figures import figure_names
 from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
@@ -37,13 +38,14 @@ def write_report(target: Path, results: StudyResults) -> None:
     page = environment.get_template(TEMPLATE.name).render(
         study=results.params.study,
         command=_command(results.params.study),
+        warnings=results.warnings,
         claims=[claim | {"in_numbers": in_numbers(claim)} for claim in _null_first(results.claims)],
         curves=list(results.params.evaluate.curves),
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
         params=_as_yaml(results.params),
         specs=json.dumps(specs, allow_nan=False).replace("<", "\\u003c"),
-        library=charts.chart_library(),
+        library=chart_library(),
     )
     with new_file(target) as draft:
         draft.write_text(page, encoding="utf-8")
@@ -118,7 +120,10 @@ def _run_counts(results: StudyResults) -> dict[str, Any]:
 
 
 def _command(study: str) -> str:
-    return f"make study NAME={study}" if Path("studies", f"{study}.yaml").is_file() else "make repro"
+    """How a study is run; the folder of the demo has no studies."""
+    if Path("studies", f"{study}.yaml").is_file():
+        return f"make study NAME={study}"
+    return "make demo" if study == "demo" else "make repro"
 
 
 def _as_yaml(params: Params) -> str:
