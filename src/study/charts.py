@@ -17,7 +17,8 @@ DIGITS = 5  # as many as can be told apart in a chart
 CMI = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
 HEIGHT, LINE = 320, 22  # pixels, of a chart and of a line of names
 # Where all values are equal Vega rounds the label of the one tick to a whole number: such a label is written anew.
-TRUE_LABELS = "toNumber(datum.label) == datum.value ? datum.label : format(datum.value, '.6~g')"
+LABEL = "toNumber(replace(datum.label, '\u2212', '-'))"  # Vega writes a minus sign, and reads a hyphen
+TRUE_LABELS = f"{LABEL} == datum.value ? datum.label : format(datum.value, '.6~g')"
 NUMBERS = alt.Axis(labelExpr=TRUE_LABELS)
 FEW_TICKS = alt.Axis(tickCount=5, labelExpr=TRUE_LABELS)  # whose labels have room on a telephone
 MOST_COLOURS = 10  # of the palette
