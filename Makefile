@@ -74,7 +74,7 @@ gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes
 intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md
 	@$(RUN) python -m src.study.simulation $(INTERVALS)
 
-page: setup ## write .dvc/page.html, the page of `dvc plots`, from the pinned chart library
+page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.dvc_page
 
 lint: setup ## check style and types, and that what is generated from the code is fresh

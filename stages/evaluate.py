@@ -1,5 +1,7 @@
 """Evaluate the study: every run on test, the arms' means, their paired comparisons, and the verdicts on the claims."""
 
+import sys
+
 import pandas as pd
 
 from src.errors import stage
@@ -7,6 +9,7 @@ from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
 from src.study.claims import claims_content, judged, sentence
 from src.study.families import chosen_trials, selection_scores
+from src.study.majority import majority_warnings
 from src.study.measuring import measured_task
 from src.study.pairs import pairs_to_compare
 from src.study.records import METRICS_FOLDER, load_records
@@ -25,18 +28,20 @@ def evaluate(params: Params) -> None:
     settings = params.evaluate
     families, confidence = settings.families, settings.confidence
 
-    tasks, trials = [], []
+    tasks, trials, warnings = [], [], []
     for name in params.tasks:
         records = load_records(params.study, name)
         scores = selection_scores(records)
         chosen = chosen_trials(families, scores)
         trials.append(trials_table(name, families, scores, chosen))
         tasks.append(compared_task(measured_task(records, settings.ece_bins), chosen))
+        warnings += majority_warnings(records.task, tasks[-1].measured.runs)
 
     primary = {task.measured.name: task.measured.primary for task in tasks}
     arms = pd.concat([arms_table(task, confidence) for task in tasks])
     comparisons = comparisons_table(tasks, pairs_to_compare(params), confidence)
-    claims = [judged(*claim, comparisons, primary, confidence) for claim in settings.claims.items()]
+    compared = {task.measured.name: task for task in tasks}
+    claims = [judged(*claim, comparisons, compared, confidence) for claim in settings.claims.items()]
 
     folder = METRICS_FOLDER / params.study
     with new_folder(folder / "tables") as tables:
@@ -46,13 +51,15 @@ def evaluate(params: Params) -> None:
         write_csv(tables / "comparisons.csv", comparisons)
         write_csv(tables / "over_tasks.csv", over_tasks_table(comparisons, primary, confidence))
     write_json(folder / "summary.json", headline(arms, primary, families))
-    write_json(folder / "claims.json", claims_content(claims))
+    write_json(folder / "claims.json", claims_content(claims, warnings))
 
     for name, metric in primary.items():
         shown = arms[(arms["task"] == name) & (arms["metric"] == metric)]
         print(f"\n{name}: {metric} on test")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
     print("", *map(sentence, claims), sep="\n")
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 @stage

@@ -1,6 +1,8 @@
 """Families and claims: which trial stands, the verdicts by their rule, and how often the rule errs."""
 
 import json
+from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +12,11 @@ from src.errors import UserError
 from src.params import Claim, Families, Params
 from src.study.claims import claims_content, hangs_on, judged, sentence
 from src.study.families import chosen_trials
-from src.study.intervals import Estimate
+from src.study.intervals import Estimate, RunValues
+from src.study.measuring import MeasuredTask
 from src.study.pairs import pairs_to_compare, trials_of
 from src.study.simulation import Setting, verdicts
+from src.study.summary import ComparedTask
 
 COMPARED = {"role": "teacher", "arm": "b", "against": "a", "metric": "accuracy", "n": 5}
 
@@ -33,9 +37,19 @@ def comparisons(*differences: float, error: float | None = 0.001, metric: str = 
     return pd.DataFrame(lines)
 
 
-def judge(table: pd.DataFrame, of: Claim | None = None) -> dict:
-    primary = dict.fromkeys(table["task"], "accuracy")
-    return judged("some", of or claim(), table, primary, 0.95)
+def compared(table: pd.DataFrame, constant: Collection[str] = (), also_test: str | None = None) -> dict:
+    """The tasks of a table of comparisons, with a run of `a` and one of `b`; those of `constant` predict one label."""
+    found = {}
+    for task, own in table.groupby("task", sort=False):
+        metrics = dict.fromkeys(own["metric"], RunValues(np.zeros(2)))
+        of_one_label = frozenset([0, 1] if task in constant else [])
+        measured = MeasuredTask(str(task), "accuracy", pd.DataFrame(), metrics, also_test, of_one_label)
+        found[str(task)] = ComparedTask(measured, {("teacher", "a"): [0], ("teacher", "b"): [1]})
+    return found
+
+
+def judge(table: pd.DataFrame, of: Claim | None = None, **about_tasks: Any) -> dict:
+    return judged("some", of or claim(), table, compared(table, **about_tasks), 0.95)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +90,7 @@ def test_a_verdict_that_hangs_on_one_task_says_so():
     )
     assert (second["verdict"], second["difference"]) == ("holds", pytest.approx(0.0455))
     assert sentence(found).endswith("Without t0: does not hold (+0.0010, interval -0.0047 to +0.0067).")
-    assert claims_content([found])["some_hangs_on"] == "t0"
+    assert claims_content([found], [])["some_hangs_on"] == "t0"
 
 
 def test_numbers_of_a_claim_are_those_of_its_tasks():
@@ -94,7 +108,7 @@ def test_numbers_of_a_claim_are_those_of_its_tasks():
 
 def test_a_claim_about_raters_looks_at_the_second_test_set_where_the_first_has_none():
     table = pd.concat([comparisons(0.02, 0.01), comparisons(-0.03, error=0.004, metric="votes_kl_to_human")])
-    found = judge(table, claim("lower", "kl_to_human"))
+    found = judge(table, claim("lower", "kl_to_human"), also_test="votes")
     assert [line["metric"] for line in found["tasks"]] == ["votes_kl_to_human"]
     assert found["verdict"] == "holds"
     none = judge(table, claim("lower", "nll"))
@@ -102,8 +116,47 @@ def test_a_claim_about_raters_looks_at_the_second_test_set_where_the_first_has_n
     assert sentence(none).endswith("(no task is measured in nll).")
 
 
+def test_a_task_without_the_metric_of_a_claim_is_left_out_and_named():
+    """macro_f1 ends as f1 does, and is another metric."""
+    other = comparisons(-0.5, error=0.004, metric="macro_f1").assign(task="t2")
+    found = judge(pd.concat([comparisons(0.02, 0.01, error=0.004, metric="f1"), other]), claim(metric="f1"))
+    assert [line["task"] for line in found["tasks"]] == ["t0", "t1"]
+    assert (found["verdict"], found["difference"], found["left_out"]) == ("holds", pytest.approx(0.015), ["t2"])
+    assert sentence(found).endswith("Left out, because f1 is not measured there: t2.")
+
+
+def test_nothing_can_be_told_of_arms_that_predict_one_label():
+    found = judge(comparisons(0.0, 0.0, error=0.0), constant=["t0", "t1"])
+    assert (found["verdict"], found["reason"]) == ("cannot be told at this size", "both arms predict one label")
+    assert not {"low", "high", "p", "smallest_visible"} & {*found}
+    assert "interval" not in sentence(found)
+    same = judge(comparisons(0.0, 0.0, error=0.0), constant=["t0"])
+    assert same["reason"].endswith("; the difference is the same in every row of every run")
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict", "reason"),
+    [
+        ([0.003], "cannot be told at this size", "the verdict is: cannot be told at this size"),
+        ([-0.02], "does not hold", "leaves out a gain of 0.01"),
+        ([0.1], "holds", "the tasks agree"),
+        ([-0.1], "opposite", "the tasks agree"),
+    ],
+)
+def test_tasks_without_an_error_stay_in_the_mean_and_decide_nothing(differences, verdict, reason):
+    """Three such tasks make the interval a fourth as wide."""
+    none = comparisons(0.0, 0.0, 0.0, error=0.0)
+    table = pd.concat([comparisons(*differences, error=0.01).assign(task="t3"), none])
+    found = judge(table, constant=["t0", "t1", "t2"])
+    assert found["difference"] == pytest.approx(differences[0] / 4)
+    assert found["high"] == pytest.approx(differences[0] / 4 + 2.08596 * 0.01 / 4, rel=1e-4)
+    assert found["verdict"] == verdict
+    assert reason in found["reason"]
+    assert "On t0 both arms predict one label: its difference has no error." in sentence(found)
+
+
 def test_what_dvc_shows_of_a_claim_is_its_difference_interval_and_verdict():
-    content = claims_content([judge(comparisons(0.02, 0.01, 0.03, error=0.004))])
+    content = claims_content([judge(comparisons(0.02, 0.01, 0.03, error=0.004))], ["no run beats the majority"])
     shown = {key: value for key, value in content.items() if not isinstance(value, list)}
     assert shown == {"some": 0.02, "some_interval": "0.015 to 0.025", "some_verdict": "holds"}
 

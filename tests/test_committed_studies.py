@@ -40,6 +40,15 @@ def rounded(path: Path) -> Any:
     return json.loads(path.read_text(), parse_float=lambda digits: f"{float(digits):.9g}")
 
 
+def of_keys(made: Any, kept: Any) -> Any:
+    """`made` without keys that `kept` lacks: finished studies keep the file of their day, without today's warnings."""
+    if isinstance(made, dict) and isinstance(kept, dict):
+        return {key: of_keys(made[key], kept[key]) for key in kept}
+    if isinstance(made, list) and isinstance(kept, list) and len(made) == len(kept):
+        return [of_keys(*both) for both in zip(made, kept, strict=True)]
+    return made
+
+
 def claims(study: str) -> dict[str, dict]:
     found = json.loads((REPOSITORY / "metrics" / study / "claims.json").read_text())["claims"]
     return {claim["name"]: claim for claim in found}
@@ -75,7 +84,8 @@ def test_tables_and_verdicts_are_those_of_the_records(records_alone, study):
     evaluate(study_params(study, *WHERE))
     made, kept = (root / "metrics" / study for root in (records_alone, REPOSITORY))
     for name in ("claims.json", "summary.json"):
-        assert rounded(made / name) == rounded(kept / name)
+        ours, theirs = rounded(made / name), rounded(kept / name)
+        assert of_keys(ours, theirs) == theirs
     names = sorted(path.name for path in (kept / "tables").iterdir())
     assert names == ["arms.csv", "comparisons.csv", "over_tasks.csv", "runs.csv", "trials.csv"]
     for name in names:
@@ -170,9 +180,10 @@ def test_the_page_and_the_readme_say_what_is_left_of_the_first_claim(monkeypatch
     monkeypatch.chdir(REPOSITORY)
     params = study_params("glue-minilm", *WHERE)
     tasks = [measured_task(of_both_studies(task), params.evaluate.ece_bins) for task in params.tasks]
-    compared = comparisons_table([compared_task(task, {}) for task in tasks], [("teacher", "cmi_min", "fixed")], 0.95)
+    compared = {task.name: compared_task(task, {}) for task in tasks}
+    comparisons = comparisons_table(compared.values(), [("teacher", "cmi_min", "fixed")], 0.95)
     claim = params.evaluate.claims["alone"].model_copy(update={"against": "fixed"})
-    found = judged("alone", claim, compared, {task.name: task.primary for task in tasks}, 0.95)
+    found = judged("alone", claim, comparisons, compared, 0.95)
     [rest] = [rest for rest in found["without"] if rest["task"] == "wnli"]
     page, readme = (" ".join((REPOSITORY / name).read_text().split()) for name in ("docs/glue-minilm.md", "README.md"))
     assert "gains {difference:+.1f} points ({low:+.1f} to {high:+.1f})".format(**in_points(found)) in page

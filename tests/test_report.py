@@ -16,7 +16,6 @@ from src.params import load_params
 from src.study import dvc_page
 from src.study.report import majority_scores, write_report
 from src.study.results import StudyResults, load_results
-from tests.conftest import REPOSITORY
 from tests.synthetic_study import make_study
 
 TASKS = [f"task-{number}" for number in range(8)]
@@ -81,7 +80,13 @@ def test_page_says_what_a_reviewer_asks(results, page):
     assert "440 runs were asked for" in text
     for value in results.tables.runs["accuracy"].head(55):
         assert f"{value:.4f}" in text
-    for fact in ("make repro", "Licence: none", "cmi_weight", "Training code, SHA-256"):
+    for fact in (
+        "Made by  make repro .",
+        "Once these results are committed,",
+        "Licence: none",
+        "cmi_weight",
+        "Training code, SHA-256",
+    ):
         assert fact in text
 
 
@@ -101,7 +106,7 @@ def test_the_most_frequent_label_of_train_is_the_baseline():
 
 
 def test_the_page_of_dvc_plots_is_that_of_the_pinned_library():
-    assert (REPOSITORY / dvc_page.PAGE).read_text(encoding="utf-8") == dvc_page.content()
+    assert dvc_page.PAGE.read_text(encoding="utf-8") == dvc_page.content()
 
 
 MEASURE = """<script>addEventListener("load", () => setTimeout(() => {
@@ -141,6 +146,18 @@ def test_every_chart_is_drawn_without_a_network(page, tmp_path, width):
     assert min(found.values()) > 0
     inner, needed = map(int, re.search(r"<title>(\d+) (\d+)</title>", drawn).groups())
     assert needed <= inner
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+@pytest.mark.parametrize(("policy", "drawn"), [("script-src 'none'", False), ("script-src 'unsafe-inline'", True)])
+def test_a_policy_that_forbids_scripts_leaves_pictures_and_one_that_forbids_eval_charts(page, tmp_path, policy, drawn):
+    target = tmp_path / "report.html"
+    meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+    target.write_text(page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">{meta}'), encoding="utf-8")
+    found, _ = browse(target, 1280)
+    assert (min(marks(found).values()) > 0) == drawn
+    assert ('src="task-0-scores.png"' not in found.split("<h2>task-0</h2>")[0]) == drawn
 
 
 @pytest.mark.slow

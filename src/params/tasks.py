@@ -1,11 +1,23 @@
 """What params.yaml says of the data: tasks, their sources, and how rows are split."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from src.params.runs import TaskArms, TaskTraining
-from src.params.types import ArmName, Commit, Count, CountOrZero, DroppedLabel, LabelName, Metric, Section, Seed, Share
+from src.params.types import (
+    ArmName,
+    ClaimMetric,
+    Commit,
+    Count,
+    CountOrZero,
+    DroppedLabel,
+    LabelName,
+    Metric,
+    Section,
+    Seed,
+    Share,
+)
 
 
 class Splits(Section):
@@ -76,6 +88,14 @@ class AlsoTest(Section):
     """As of a task."""
     quoting: Annotated[bool, Field(strict=True)] | None = None
     """As of a task."""
+
+    @field_validator("name")
+    @classmethod
+    def _makes_no_metric_of_the_task(cls, name: str) -> str:
+        metrics = get_args(ClaimMetric)
+        if taken := [metric for metric in metrics if f"{name}_{metric}" in metrics]:
+            raise ValueError(f"{name}_{taken[0]} is a metric of the task's own test set; use another name")
+        return name
 
     @model_validator(mode="after")
     def _revision_belongs_to_the_hub(self) -> "AlsoTest":

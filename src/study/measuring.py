@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 
 from src.params import FeatureMap, Role
@@ -22,12 +23,18 @@ RunKey = tuple[str, str, int]  # role, arm, seed
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """The metrics of a task's runs; `runs` has a line a run, in the order of each metric's values."""
+    """The metrics of a task's runs; `runs` has a line a run, in the order of each metric's values.
+
+    `also_test` is the name of the task's second test set. `of_one_label` are the lines of runs that predict the same
+    label for every test row.
+    """
 
     name: str
     primary: str
     runs: pd.DataFrame
     metrics: dict[str, RunValues]
+    also_test: str | None = None
+    of_one_label: frozenset[int] = frozenset()
 
     @cached_property
     def lines(self) -> dict[tuple[Role, str], list[int]]:
@@ -55,7 +62,9 @@ def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
     columns = pd.DataFrame({name: values.of_runs for name, values in metrics.items()})
     runs = pd.concat([records.runs[["role", "arm", "seed"]], columns, own], axis=1)
     metrics |= {name: RunValues(own[name].to_numpy()) for name in FEATURE_MEASURES if _of_all_runs(own, name)}
-    return MeasuredTask(records.task["task"], records.primary, runs, metrics)
+    also_test = None if records.also_test is None else records.also_test["name"]
+    of_one_label = frozenset(line for line, run in enumerate(rows) if not np.ptp(run.logits.argmax(axis=1)))
+    return MeasuredTask(records.task["task"], records.primary, runs, metrics, also_test, of_one_label)
 
 
 def _of_all_runs(runs: pd.DataFrame, name: str) -> bool:

@@ -14,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+matplotlib.rcdefaults()  # no matplotlibrc of the user's, or of the folder, changes a figure
 plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label starts no formula
 
 # Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 
-from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ClassCounts
 from src.files import new_file, read_json
 from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
 from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers
+from src.study.dvc_page import chart_library
 from src.study.figures import figure_names
+from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
 from src.study.records import records_folder
 from src.study.results import StudyResults
@@ -38,13 +38,14 @@ def write_report(target: Path, results: StudyResults) -> None:
     page = environment.get_template(TEMPLATE.name).render(
         study=results.params.study,
         command=_command(results.params.study),
+        warnings=results.warnings,
         claims=[claim | {"in_numbers": in_numbers(claim)} for claim in _null_first(results.claims)],
         curves=list(results.params.evaluate.curves),
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
         params=_as_yaml(results.params),
         specs=json.dumps(specs, allow_nan=False).replace("<", "\\u003c"),
-        library=charts.chart_library(),
+        library=chart_library(),
     )
     with new_file(target) as draft:
         draft.write_text(page, encoding="utf-8")
@@ -62,15 +63,6 @@ def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
     specs["cmi"] = charts.cmi_chart(results.tables.runs, results.primary, "cmi")
     specs["epochs"] = charts.epochs_chart(list(results.records.values()), "epochs")
     return specs
-
-
-def majority_scores(description: dict[str, Any]) -> dict[str, float]:
-    """The task's metrics on test if every row is taken for the most frequent label of train."""
-    train, test = (np.array(list(description["splits"][split]["labels"].values())) for split in ("train", "test"))
-    predicted = np.where(np.arange(len(test)) == train.argmax(), test.sum(), 0)
-    counts = ClassCounts(*np.minimum([test, test, predicted], [predicted, test, predicted]).astype(float))
-    known = {metric: float(score(counts)) for metric, score in CLASS_SCORES.items()} | CONSTANT_SCORES
-    return {metric: known[metric] for metric in description["metrics"]}
 
 
 def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -128,7 +120,10 @@ def _run_counts(results: StudyResults) -> dict[str, Any]:
 
 
 def _command(study: str) -> str:
-    return f"make study NAME={study}" if Path("studies", f"{study}.yaml").is_file() else "make repro"
+    """How a study is run; the folder of the demo has no studies."""
+    if Path("studies", f"{study}.yaml").is_file():
+        return f"make study NAME={study}"
+    return "make demo" if study == "demo" else "make repro"
 
 
 def _as_yaml(params: Params) -> str:

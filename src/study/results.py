@@ -26,11 +26,12 @@ class Tables:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study's params, its tables, its claims, and its records by task."""
+    """A study's params, its tables, its claims and warnings, and its records by task."""
 
     params: Params
     tables: Tables
     claims: list[dict[str, Any]]
+    warnings: list[str]
     records: dict[str, TaskRecords]
 
     @property
@@ -45,4 +46,4 @@ def load_results(params: Params) -> StudyResults:
     names = ("runs", "arms", "trials", "comparisons", "over_tasks")
     tables = {name: read_csv(metrics / f"tables/{name}.csv", text=TEXT_COLUMNS) for name in names}
     records = {task: load_records(params.study, task) for task in params.tasks}
-    return StudyResults(params, Tables(**tables), load_claims(metrics / "claims.json"), records)
+    return StudyResults(params, Tables(**tables), *load_claims(metrics / "claims.json"), records)

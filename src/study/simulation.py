@@ -19,8 +19,9 @@ from src.params import Claim
 from src.study.claims import VERDICTS, judged
 from src.study.intervals import Estimate, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
+from src.study.pairs import Pair
 from src.study.statistics import PredictedRows, run_values, statistics_of
-from src.study.summary import compared_task, comparisons_table
+from src.study.summary import ComparedTask, compared_task, comparisons_table
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]
 ONE_ARM = "accuracy of one arm"
@@ -85,25 +86,29 @@ def verdicts(setting: Setting, tasks: int, effect: float, studies: int, seed: in
     """The share of simulated studies of several tasks in which a claim gets each verdict, 0.01 being worthwhile."""
     generator = np.random.default_rng([seed, tasks, round(100 * effect)])
     claim = Claim(statement="simulated", role="teacher", family="b", against="a", direction="higher", worthwhile=0.01)
-    primary = {f"task {number}": "accuracy" for number in range(tasks)}
+    names = [f"task {number}" for number in range(tasks)]
+    simulated = (_compared(names, setting, generator, effect) for _ in range(studies))
+    pairs: list[Pair] = [("teacher", "b", "a")]
     found = [
-        judged("simulated", claim, _comparisons(primary, setting, generator, effect), primary, 0.95)["verdict"]
-        for _ in range(studies)
+        judged("simulated", claim, comparisons_table(study.values(), pairs, 0.95), study, 0.95)["verdict"]
+        for study in simulated
     ]
     return pd.Series(found).value_counts(normalize=True).reindex(VERDICTS, fill_value=0.0)
 
 
-def _comparisons(tasks: Iterable[str], setting: Setting, generator: np.random.Generator, effect: float) -> pd.DataFrame:
-    """What `evaluate` would find of two arms in accuracy, by its own code."""
+def _compared(
+    tasks: Iterable[str], setting: Setting, generator: np.random.Generator, effect: float
+) -> dict[str, ComparedTask]:
+    """The tasks of a study of two arms in accuracy, as `evaluate` would measure them, by name."""
     accuracy = statistics_of(["accuracy"], has_humans=False, ece_bins=15)["accuracy"]
     lines = [("teacher", arm, seed) for arm in "ab" for seed in range(setting.seeds)]
-    found = []
+    found = {}
     for task in tasks:
         runs = [run for arm in simulated_arms(setting, generator, effect) for run in arm]
         metrics = {"accuracy": run_values([accuracy(run) for run in runs])}
         measured = MeasuredTask(task, "accuracy", pd.DataFrame(lines, columns=["role", "arm", "seed"]), metrics)
-        found.append(compared_task(measured, {}))
-    return comparisons_table(found, [("teacher", "b", "a")], 0.95)
+        found[task] = compared_task(measured, {})
+    return found
 
 
 def coverage(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:

@@ -29,6 +29,10 @@ class ComparedTask:
     measured: MeasuredTask
     lines: Mapping[tuple[Role, str], list[int]]
 
+    def predict_one_label(self, role: Role, *names: str) -> bool:
+        """Whether each run of these arms or families predicts the same label for every test row."""
+        return all(self.measured.of_one_label.issuperset(self.lines[role, name]) for name in names)
+
 
 def compared_task(measured: MeasuredTask, chosen: Chosen) -> ComparedTask:
     """A task with every arm standing for itself, and for each family its chosen trial."""
