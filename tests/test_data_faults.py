@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
 import stages.prepare
 from src.data.preparation import prepare_task
 from src.params import load_params
+from src.submission.asked import tasks_of_glue
 from tests.conftest import labelled_texts
 from tests.test_hostile import PREPARE, TINY, Case, refused, table, workplace, write_params  # noqa: F401
 
@@ -238,3 +239,17 @@ def test_pairs_with_one_empty_text_are_counted(workplace, record_fault, monkeypa
     stages.prepare.main()
     assert "tiny test: 3 pairs have one empty text" in capsys.readouterr().out
     record_fault(KIND, "pairs of which one text is empty", "kept, and counted")
+
+
+def test_transfer_texts_in_another_unicode_form_are_not_drawn(workplace):  # noqa: F811
+    test = [row | {"sentence": f"{row['sentence']} {NFC}"} for row in labelled_texts(60, 1)]
+    write_lines("validation.jsonl", test)
+    write_lines("more.jsonl", [{"sentence": text} for text in (test[0]["sentence"].replace(NFC, NFD), NFC, NFD)])
+    settings = {"max_rows": {"train": 144, "transfer": 100}, "transfer_file": "source/more.jsonl"}
+    assert prepared(**settings)["transfer_rows"] == 1
+
+
+def test_a_task_that_does_not_learn_all_labels_has_no_official_test(workplace):  # noqa: F811
+    mnli = ("task_settings.glue-mnli.drop_labels", ["neutral"])
+    write_params(mnli, ("tasks", ["glue-mnli", "glue-rte"]))
+    assert list(tasks_of_glue(load_params())) == ["glue-rte"]

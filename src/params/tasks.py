@@ -105,7 +105,7 @@ class TaskSettings(Section):
     labelled split that serves as test; without one (null) the test rows are cut from train. `transfer_file` is
     a local file of more texts without labels, in the columns of `text` (vader: a column text).
 
-    `human` names columns of votes or shares, one per label in their order; train may lack them, test may not.
+    `human` names columns of votes or shares, one per learnt label in their order; train may lack them, test may not.
 
     Rows whose label is in `drop_labels` are left out (None: rows without a label); names of `labels` among them are not
     learnt. `quoting` says whether quotes of
@@ -133,7 +133,7 @@ class TaskSettings(Section):
     label: ColumnName = "label"
     """Column of the label."""
     human: list[ColumnName] | None = None
-    """Columns of votes or shares, one per label in their order; train may lack them, test may not."""
+    """Columns of votes or shares, one per learnt label in their order; train may lack them, test may not."""
     labels: Annotated[list[LabelName], Field(min_length=2)] | None = None
     """Names of the labels in order; numbers in the data are their places, from 0."""
     train_split: SplitName = "train"
