@@ -20,6 +20,8 @@ def main() -> None:
         print(f"{task} {split}: {facts['rows']} rows, labels {facts['labels']}")
     for split, rows in description.get("dropped_rows", {}).items():
         print(f"{task} {split}: {rows} rows left out by drop_labels")
+    for split, rows in description.get("one_text_empty", {}).items():
+        print(f"{task} {split}: {rows} pairs have one empty text")
     if overlap := description.get("test_overlap"):
         told = "{train} rows of train and {selection} of selection have a text of test, {left_out} were left out"
         print(f"{task}: {told.format_map(overlap)} (test_overlap: {params.task(task).test_overlap})")

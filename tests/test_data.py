@@ -399,7 +399,7 @@ def test_one_text_of_a_pair_may_be_empty(tmp_path):
     )
     assert len(read_task("pairs", settings, None, "train").rows) == 2
     (tmp_path / "train.jsonl").write_text(json.dumps({"a": "", "b": " ", "label": 0}))
-    with pytest.raises(UserError, match="row 0: column 'a' holds no text"):
+    with pytest.raises(UserError, match="line 1: column 'a' holds no text"):
         read_task("pairs", settings, None, "train")
 
 

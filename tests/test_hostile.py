@@ -565,9 +565,9 @@ TASKS = {
     ),
     "number to drop": ("a number where a list of labels belongs", {"drop_labels": -1}, "it should be a valid list"),
     "name to drop": (
-        "a label to drop that is one to learn",
+        "labels to drop that leave one to learn",
         {"labels": ["1", "2"], "drop_labels": [2]},
-        "drop_labels holds 2, which is one of labels",
+        "drop_labels leaves 1 of labels to learn: at least two are needed",
     ),
     "rated rows to drop": (
         "labels to drop of VADER, whose labels are made from ratings",
@@ -582,7 +582,7 @@ TASKS = {
     "votes of two labels in one column": (
         "one column of votes for two labels",
         {"human": ["yes", "yes"]},
-        "human needs a column for each label, and each once",
+        "human needs a column for each label that is learnt, and each once",
     ),
     "votes of vader": (
         "columns of votes for VADER, which has ratings of its own",
@@ -678,7 +678,7 @@ SOURCES = {
     "other format": (
         "a file of transfer texts in an unknown format",
         {"transfer_file": "params.yaml", "max_rows": {"transfer": 5}},
-        "params.yaml: no such file in a known format; allowed endings: .jsonl.gz, .jsonl, .parquet, .csv, .tsv",
+        "params.yaml: no such file in a known format; allowed endings: .parquet, .jsonl, .json, .csv, .tsv, and",
     ),
     "folder of texts": (
         "a folder in the place of a file of transfer texts",
@@ -750,25 +750,29 @@ ROWS = {
     "no JSON": (
         "a line that is no JSON",
         ("train.jsonl", "sentence"),
-        "train.jsonl: not readable (row 0: Expecting value",
+        "train.jsonl: not readable (line 1: Expecting value",
     ),
     "cut JSON": (
         "a line that ends early",
         ("train.jsonl", '{"sentence": "a", "label"'),
-        "not readable (row 0: Expecting",
+        "not readable (line 1: Expecting",
     ),
-    "array": ("a JSON array for a row", ("train.jsonl", '["a", 0]'), "row 0: ['a', 0] is no JSON object"),
-    "number": ("a number for a row", ("train.jsonl", '{"sentence": "a", "label": 0}\n7'), "row 1: 7 is no JSON object"),
-    "null": ("null for a row", ("train.jsonl", "null"), "row 0: None is no JSON object"),
+    "array": ("a JSON array for a row", ("train.jsonl", '["a", 0]'), "line 1: ['a', 0] is no JSON object"),
+    "number": (
+        "a number for a row",
+        ("train.jsonl", '{"sentence": "a", "label": 0}\n7'),
+        "line 2: 7 is no JSON object",
+    ),
+    "null": ("null for a row", ("train.jsonl", "null"), "line 1: None is no JSON object"),
     "two on a line": (
         "two objects on one line",
         ("train.jsonl", '{"sentence": "a", "label": 0}, {"sentence": "b", "label": 1}'),
-        "train.jsonl: not readable (row 0: Extra data",
+        "train.jsonl: not readable (line 1: Extra data",
     ),
     "key twice": (
         "a label given twice",
         ("train.jsonl", '{"sentence": "a", "label": 0, "label": 1}'),
-        "row 0: a key is given twice",
+        "line 1: a key is given twice",
     ),
     "deep JSON": (
         "20,000 brackets",
@@ -779,128 +783,136 @@ ROWS = {
     "other column": (
         "no column of that name",
         ("train.jsonl", '{"text": "a", "label": 0}'),
-        "train.jsonl: no column 'sentence'; allowed: text, label",
+        "train.jsonl: no column 'sentence'; allowed: 'text', 'label'",
     ),
     "no label column": ("no labels", ("train.jsonl", '{"sentence": "a"}'), "train.jsonl: no column 'label'"),
     "label too high": (
         "a label above the last",
         ("train.jsonl", '{"sentence": "a", "label": 2}'),
-        "train.jsonl, row 0: label 2 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive",
+        "train.jsonl, line 1: label 2 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive",
     ),
     "label below 0": (
         "a label below 0, as GLUE's test splits have",
         ("train.jsonl", '{"sentence": "a", "label": -1}'),
-        "row 0: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; drop_labels",
+        "line 1: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; drop_labels",
     ),
     "name among numbers": (
         "a name among numbers",
         ("train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "b", "label": "positive"}'),
-        "row 1: label 'positive' is a name, others are not; either names or numbers in all rows",
+        "line 2: label 'positive' is a name, others are not; either names or numbers in all rows",
     ),
     "number among names": (
         "a number among the names of a CSV file",
         ("train.csv", "sentence,label\na,positive\nb,0\n"),
-        "train.csv, row 1: label 0 is a number, others are not",
+        "train.csv, line 3: label 0 is a number, others are not",
     ),
     "leading zero": (
         "a label with a leading zero",
         ("train.csv", "sentence,label\na,01\n"),
-        "row 0: label '01' is out",
+        "line 2: label '01' is out",
     ),
-    "blank before": ("a blank before a label", ("train.tsv", "sentence\tlabel\na\t 1\n"), "row 0: label ' 1' is out"),
+    "blank before": ("a blank before a label", ("train.tsv", "sentence\tlabel\na\t 1\n"), "line 2: label ' 1' is out"),
     "label missing": (
         "a row without its label",
         ("train.jsonl", '{"sentence": "a", "label": null}'),
-        "row 0: label None",
+        "line 1: label None",
     ),
     "label with a fraction": (
         "a label with a fraction",
         ("train.jsonl", '{"sentence": "a", "label": 0.5}'),
-        "row 0: label 0.5 is out of range",
+        "line 1: label 0.5 is out of range",
     ),
     "true for a label": (
         "true for a label",
         ("train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "b", "label": true}'),
-        "row 1: label True is out of range",
+        "line 2: label True is out of range",
     ),
     "infinite label": (
         "a label of 1e400",
         ("train.jsonl", '{"sentence": "a", "label": 1e400}'),
-        "row 0: label inf is out of range",
+        "line 1: label inf is out of range",
     ),
-    "NaN label": ("NaN, which is no JSON", ("train.jsonl", '{"sentence": "a", "label": NaN}'), "row 0: NaN is no JSON"),
+    "NaN label": (
+        "NaN, which is no JSON",
+        ("train.jsonl", '{"sentence": "a", "label": NaN}'),
+        "line 1: NaN is no JSON",
+    ),
     "digit in quotes": (
         "a number in quotes for a label",
         ("train.jsonl", '{"sentence": "a", "label": "1"}'),
-        "row 0: label '1' is out of range",
+        "line 1: label '1' is out of range",
     ),
     "unknown name": (
         "a name that no label has",
         ("train.jsonl", '{"sentence": "a", "label": "positive"}\n{"sentence": "b", "label": "good"}'),
-        "row 1: label 'good' is out of range; allowed: 0 to 1 as a number, or a name of negative, positive",
+        "line 2: label 'good' is out of range; allowed: 0 to 1 as a number, or a name of negative, positive",
     ),
     "list for a label": (
         "a list for a label",
         ("train.jsonl", '{"sentence": "a", "label": [0]}'),
-        "row 0: label [0] is out of range",
+        "line 1: label [0] is out of range",
     ),
     "huge label": (
         "a label of thirty digits",
         ("train.jsonl", '{"sentence": "a", "label": 1' + "0" * 30 + "}"),
-        "row 0: label 1000000000000000000000000000000 is out of range",
+        "line 1: label 1000000000000000000000000000000 is out of range",
     ),
     "word among numbers": (
         "one word among the numbers of a CSV file",
         ("train.csv", "sentence,label\na,0\nb,1\nc,oops\n"),
-        "train.csv, row 2: label 'oops' is out of range",
+        "train.csv, line 4: label 'oops' is out of range",
     ),
     "blank text": (
         "a text of blanks",
         ("train.jsonl", '{"sentence": " ", "label": 0}'),
-        "row 0: column 'sentence' holds no text; a text that is not empty",
+        "line 1: column 'sentence' holds no text; a text that is not empty",
     ),
-    "text missing": ("null for a text", ("train.jsonl", '{"sentence": null, "label": 0}'), "row 0: column 'sentence'"),
+    "text missing": ("null for a text", ("train.jsonl", '{"sentence": null, "label": 0}'), "line 1: column 'sentence'"),
     "number for a text": ("a number for a text", ("train.jsonl", '{"sentence": 7, "label": 0}'), "holds no text"),
     "nested text": ("an object for a text", ("train.jsonl", '{"sentence": {"a": "b"}, "label": 0}'), "holds no text"),
     "list of texts": ("a list for a text", ("train.jsonl", '{"sentence": ["a"], "label": 0}'), "holds no text"),
     "oversized text": (
         "a text of over a million characters",
         ("train.jsonl", json.dumps({"sentence": "a" * (LONGEST_TEXT + 1), "label": 0})),
-        "train.jsonl, row 0: column 'sentence' holds a text of 1000001 characters; a text that is not empty",
+        "train.jsonl, line 1: column 'sentence' holds a text of 1000001 characters; a text that is not empty",
     ),
     "oversized field": (
         "a quote left open: a field of over a million characters",
         ("train.csv", 'sentence,label\n"' + "a,0\n" * 300_000 + '",1\n'),
-        "train.csv, row 0: column 'sentence' holds a text of 1200000 characters",
+        "train.csv, line 2: column 'sentence' holds a text of 1200000 characters",
     ),
     "open quote": (
         "a quote left open to the end",
         ("train.csv", 'sentence,label\n"a,0\nb,1\n'),
-        "train.csv: not readable",
+        "train.csv: not readable (line 2: a quote is left open",
     ),
     "field too many": (
         "a CSV row with a field too many",
         ("train.csv", "sentence,label\na,0\nb,c,1\n"),
-        "train.csv: not readable (Error tokenizing data. C error: Expected 2 fields in line 3, saw 3)",
+        "train.csv: not readable (line 3 has 3 fields, the header 2)",
     ),
     "fields too many": (
         "every CSV row with a field more than the header",
         ("train.csv", "sentence,label\na,b,0\nc,d,1\n"),
-        "train.csv: not readable (its rows have more fields than its header)",
+        "train.csv: not readable (line 2 has 3 fields, the header 2)",
     ),
-    "field too few": ("a CSV row without its label", ("train.csv", "sentence,label\na,0\nb\n"), "row 1: label ''"),
+    "field too few": ("a CSV row without its label", ("train.csv", "sentence,label\na,0\nb\n"), "line 3: label ''"),
     "text too few": (
         "a CSV row without its text",
         ("train.csv", "label,sentence\n0,a\n1\n"),
-        "row 1: column 'sentence'",
+        "line 3: column 'sentence'",
     ),
     "column twice": (
         "a CSV header that names a column twice",
         ("train.csv", "sentence,label,label\na,0,1\n"),
-        "train.csv: not readable (its header names a column twice: sentence, label, label)",
+        "train.csv: not readable (it names a column twice: sentence, label, label)",
     ),
-    "no header": ("a TSV file without a header", ("train.tsv", "a\t0\nb\t1\n"), "no column 'sentence'; allowed: a, 0"),
-    "no CSV": ("a CSV file of nothing", ("train.csv", ""), "train.csv: not readable (No columns to parse from file)"),
+    "no header": (
+        "a TSV file without a header",
+        ("train.tsv", "a\t0\nb\t1\n"),
+        "no column 'sentence'; allowed: 'a', '0'",
+    ),
+    "no CSV": ("a CSV file of nothing", ("train.csv", ""), "train.csv: not readable (it holds no header)"),
     "bytes in Parquet": (
         "bytes for a text in Parquet",
         ("train.parquet", pd.DataFrame({"sentence": [b"a"], "label": [0]})),
@@ -944,7 +956,7 @@ ROWS = {
     "column of an index": (
         "the labels of a Parquet file as the index of a data frame",
         ("train.parquet", pd.DataFrame({"sentence": ["a"], "label": [1]}).set_index("label")),
-        "train.parquet: no column 'label'; allowed: sentence",
+        "train.parquet: no column 'label'; allowed: 'sentence'",
     ),
     "column twice in Parquet": (
         "a Parquet file that names a column twice",
@@ -959,12 +971,12 @@ ROWS = {
     "text after a quote": (
         "a CSV field that goes on after its closing quote",
         ("train.csv", 'sentence,label\n"a" and "b",1\n'),
-        'train.csv: not readable ("a" and "b",1 is no whole field in quotes; quotes within one are doubled)',
+        "train.csv: not readable (line 2: a quote closes before its field ends; quotes within a field in quotes are",
     ),
     "backslashes before quotes": (
         "a CSV field whose quotes have backslashes",
         ("train.csv", 'sentence,label\n"He said \\"no\\", twice",1\n'),
-        "is no whole field in quotes; quotes within one are doubled",
+        "line 2: a quote closes before its field ends; quotes within a field in quotes are doubled",
     ),
 }
 
@@ -976,17 +988,17 @@ ROWS_AND_SETTINGS = {
     "place or name": (
         "numbers for labels whose names are other numbers in the same range",
         ({"labels": ["1", "0"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
-        "train.jsonl, row 0: label 1 may be the name '1' or a place among 1, 0; names as texts",
+        "train.jsonl, line 1: label 1 may be the name '1' or a place among 1, 0; names as texts",
     ),
     "places of numbers": (
         "places for labels whose names are numbers",
         ({"labels": ["1", "2"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
-        "train.jsonl, row 1: label 0 is out of range; allowed: a name of 1, 2; drop_labels",
+        "train.jsonl, line 2: label 0 is out of range; allowed: a name of 1, 2; drop_labels",
     ),
     "stray quotes": (
         "quoting asked for where quotes are the texts' own",
         ({"quoting": True}, "train.tsv", 'sentence\tlabel\n"a" b\t0\n'),
-        'train.tsv: not readable ("a" b 0 is no whole field in quotes',
+        "train.tsv: not readable (line 2: a quote closes before its field ends",
     ),
     "all dropped": (
         "labels to drop that are all of one label",
@@ -1006,27 +1018,27 @@ ROWS_AND_SETTINGS = {
     "half of the votes": (
         "votes for one label of two",
         (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "yes": 3}\n'),
-        "train.jsonl: no column 'no' (human); allowed: sentence, label, yes",
+        "train.jsonl: no column 'no' (human); allowed: 'sentence', 'label', 'yes'",
     ),
     "less than no votes": (
         "votes below 0",
         (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "no": -1, "yes": 3}\n'),
-        "train.jsonl, row 0: column 'no' holds -1; allowed: votes or shares, numbers from 0 on, not all of them 0",
+        "train.jsonl, line 1: column 'no' holds -1; allowed: votes or shares, numbers from 0 on, not all of them 0",
     ),
     "word for votes": (
         "a word where votes belong",
         (VOTED, "train.csv", "sentence,label,no,yes\na,1,0,many\n"),
-        "train.csv, row 0: column 'yes' holds 'many'; allowed: votes or shares",
+        "train.csv, line 2: column 'yes' holds 'many'; allowed: votes or shares",
     ),
     "votes missing": (
         "votes that a row lacks",
         (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "no": 0, "yes": null}\n'),
-        "train.jsonl, row 0: column 'yes' holds",
+        "train.jsonl, line 1: column 'yes' holds",
     ),
     "nobody voted": (
         "a row for which nobody voted",
         (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "no": 0, "yes": 0}\n'),
-        "train.jsonl, row 0: nobody voted; allowed: votes or shares",
+        "train.jsonl, line 1: nobody voted; allowed: votes or shares",
     ),
     "test without votes": (
         "a test split without the votes that are named",
@@ -1089,12 +1101,12 @@ ENCODINGS = {
     "surrogate": (
         "half of a surrogate pair in JSON",
         ("train.jsonl", r'{"sentence": "a \ud800", "label": 0}'),
-        "row 0: column 'sentence' holds half of a surrogate pair",
+        "line 1: column 'sentence' holds half of a surrogate pair",
     ),
     "escaped NUL": (
         "a NUL character in JSON",
         ("train.jsonl", r'{"sentence": "a\u0000b", "label": 0}'),
-        "row 0: column 'sentence' holds a NUL character",
+        "line 1: column 'sentence' holds a NUL character",
     ),
     "raw NUL": ("a NUL byte in a CSV file", ("train.csv", b"sentence,label\na\0b,0\n"), "it holds NUL characters"),
     "NUL in Parquet": (
@@ -1105,7 +1117,7 @@ ENCODINGS = {
     "control character": (
         "a raw control character in JSON",
         ("train.jsonl", b'{"sentence": "a\x01b", "label": 0}'),
-        "row 0: Invalid control character",
+        "line 1: Invalid control character",
     ),
     "no gzip": (
         "plain text with the ending of gzip",
@@ -1179,7 +1191,9 @@ def test_encodings(workplace, refused, case):
 def test_a_folder_in_the_place_of_a_file(workplace, refused):
     Path("source/train.jsonl").unlink()
     Path("source/train.jsonl").mkdir()
-    case = Case("a folder in the place of the rows", None, "source/train: no such file; allowed endings: ")
+    case = Case(
+        "a folder in the place of the rows", None, "source/train: no such file, only train.jsonl; allowed endings: "
+    )
     refused("data rows", case, stages.prepare.main, *PREPARE)
 
 
@@ -1188,13 +1202,13 @@ TRANSFER = {
     "no column": (
         "transfer texts without the column",
         ("more.jsonl", '{"text": "a"}'),
-        "no column 'sentence'; allowed: text",
+        "no column 'sentence'; allowed: 'text'",
     ),
-    "no text": ("null among the transfer texts", ("more.jsonl", '{"sentence": null}'), "more.jsonl, row 0: column"),
+    "no text": ("null among the transfer texts", ("more.jsonl", '{"sentence": null}'), "more.jsonl, line 1: column"),
     "surrogate": (
         "half of a surrogate pair among the transfer texts",
         ("more.jsonl", r'{"sentence": "\udfff"}'),
-        "more.jsonl, row 0: column 'sentence' holds half of a surrogate pair",
+        "more.jsonl, line 1: column 'sentence' holds half of a surrogate pair",
     ),
 }
 
@@ -2004,7 +2018,7 @@ def test_a_folder_that_may_only_be_read(model, refused, place):
 
 
 # What may not be read, and the file that the line then names
-UNREADABLE = {"source": "source/train.jsonl", "data/tiny/splits/train.parquet": "data/tiny/splits/train.parquet"}
+UNREADABLE = {"source": "source", "data/tiny/splits/train.parquet": "data/tiny/splits/train.parquet"}
 
 
 @pytest.mark.parametrize("path", UNREADABLE)

@@ -1,10 +1,13 @@
 """Which published data set a task is made of: where it lies, and which of its columns hold what."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+import pandas as pd
 
 from src.files import user_path
 from src.params import AlsoTest, Glue, TaskSettings
+from src.params.types import canonical
 
 Label = str | int | None
 
@@ -27,15 +30,38 @@ class Place:
 class Columns:
     """Which columns hold texts, label and raters' votes (`human`; empty without), and how labels are read.
 
-    `labels` are their names in order. `drop_labels` and `quoting` are as in params.yaml.
+    `labels` are the names of the data's labels in order, `learnt_labels` those of the task among them. `drop_labels`
+    and `quoting` are as in params.yaml.
     """
 
     text: list[str]
     label: str
     human: list[str]
     labels: list[str]
+    learnt_labels: list[str]
     drop_labels: list[Label]
     quoting: bool | None
+
+
+@dataclass(frozen=True)
+class RawSplit:
+    """A split as its source has it.
+
+    `where` it is from and the index of `table`, which says where each row stands in it ("line 6", or "row 5" from 0),
+    are for errors. `label_names` are those that the source itself gives the numbers of its labels, in order.
+    """
+
+    where: str
+    table: pd.DataFrame
+    label_names: list[str] = field(default_factory=list)
+
+
+def with_canonical_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with the names of its columns in one Unicode form; a `ValueError` where two are one."""
+    table = table.set_axis([canonical(str(name)) for name in table], axis="columns")
+    if not table.columns.is_unique:
+        raise ValueError(f"it names a column twice: {', '.join(table):.100}")
+    return table
 
 
 def place_of_task(settings: TaskSettings, glue: Glue) -> Place:
@@ -52,14 +78,28 @@ def columns_of_task(settings: TaskSettings) -> Columns:
     """The columns of a task whose source is glue, hub or folder."""
     assert settings.text is not None  # as TaskSettings checks
     assert settings.labels is not None
-    human = settings.human or []
-    return Columns(settings.text, settings.label, human, settings.labels, settings.drop_labels, settings.quoting)
+    return Columns(
+        settings.text,
+        settings.label,
+        settings.human or [],
+        settings.labels,
+        settings.learnt_labels,
+        settings.drop_labels,
+        settings.quoting,
+    )
 
 
 def columns_of_also_test(also: AlsoTest, settings: TaskSettings) -> Columns:
     """The columns of a task's second test set, whose labels are those of the task."""
     own = columns_of_task(settings)
-    return Columns(also.text or own.text, also.label, also.human or [], own.labels, also.drop_labels, also.quoting)
+    return replace(
+        own,
+        text=also.text or own.text,
+        label=also.label,
+        human=also.human or [],
+        drop_labels=also.drop_labels,
+        quoting=also.quoting,
+    )
 
 
 def place_of(settings: TaskSettings | AlsoTest) -> Place:

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from src.data.dataset import Columns, Place
+from src.data.dataset import Columns, Place, RawSplit, with_canonical_columns
+from src.data.labels import names_in
 from src.errors import UserError, first_line
 from src.files import NOT_ALLOWED, user_path
 from src.hub_cache import cache_of, check_files, show_progress
@@ -20,40 +21,42 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def read_hub(task: str, place: Place, columns: Columns, split: str) -> tuple[str, pd.DataFrame, bool]:
-    """Where the split is from, its rows, and whether the data set names its labels; `task` is for errors.
+def read_hub(task: str, place: Place, columns: Columns, split: str) -> RawSplit:
+    """A split of a data set on the hub; `task` is for errors.
 
     Raises:
-        UserError: it cannot be loaded, or its labels have other names or another order than the task's.
+        UserError: it cannot be loaded.
     """
     from datasets.exceptions import DatasetsError  # slow to import, and needed for the hub only
 
     where = f"{place.name}/{place.part or ''} {split}"
     try:
-        rows, names = _load(place, split, columns.label)
+        rows, features = _load(place, split)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         check_files(_snapshot(place), place.name)
         hint = f"{place.local_copy} for a local copy"
         allowed = f"check the network, or {hint}"
+        if "Dataset scripts" in str(error):
+            allowed = (
+                f"scripts are not run: fetch its Parquet files (branch refs/convert/parquet), and {place.local_copy}"
+            )
         if getattr(error, "errno", None) in NOT_ALLOWED:
             allowed = f"set HF_HOME to a folder that you may write to, or {hint}"
         raise UserError(f"task {task}: {where}", f"cannot be loaded ({first_line(error)})", allowed) from None
-    _check_label_names(where, names, columns.labels)
-    return where, rows, bool(names)
+    return RawSplit(where, rows.rename(index="row {}".format), names_in(features, columns.label))
 
 
-def _load(place: Place, split: str, label: str) -> tuple[pd.DataFrame, list[str]]:
-    """The rows, and the names that the data set gives its labels."""
+def _load(place: Place, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The rows, and the features of their columns."""
     from datasets import config
 
     caches = user_path(str(config.HF_DATASETS_CACHE), "set HOME or HF_HOME to a folder").absolute()
 
-    def load(cache: str | None = None) -> tuple[pd.DataFrame, list[str]]:
+    def load(cache: str | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
         rows = _cached(place, split, cache)
         rows = _fetched(place, split, cache) if rows is None else rows
         _check_files(rows.cache_files, place)
-        names: list[str] = getattr(rows.features.get(label), "names", None) or []
-        return pd.DataFrame(rows.to_pandas()), names
+        return with_canonical_columns(pd.DataFrame(rows.to_pandas())), rows.features
 
     try:
         return load()
@@ -126,10 +129,3 @@ def _cache_of_links(cache: Path) -> Generator[str]:
                 if not name.endswith(".lock"):
                     (below / name).symlink_to(Path(folder, name))
         yield copy
-
-
-def _check_label_names(place: str, names: list[str], labels: list[str]) -> None:
-    """Where the data set names its labels, params must name them alike and in the same order (case aside)."""
-    if names and [name.casefold() for name in names] != [label.casefold() for label in labels]:
-        allowed = f"set the task's labels to [{', '.join(names)}]"
-        raise UserError(place, f"its labels are not {', '.join(labels)} in this order", allowed)

@@ -1,4 +1,4 @@
-"""Tables in local files: .jsonl[.gz], .parquet, .csv and .tsv. Texts are kept to the letter.
+"""Tables in local files: .parquet, and .jsonl, .json, .csv and .tsv, or these as .gz. Texts are kept to the letter.
 
 No word such as NA means a missing value, and quotes that are no CSV are never repaired.
 """
@@ -9,8 +9,9 @@ import gzip
 import io
 import json
 import re
+import sys
 import zlib
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,91 +19,107 @@ import pandas as pd
 import pyarrow
 import pyarrow.parquet as pq
 
+from src.data.dataset import with_canonical_columns
 from src.errors import UserError, first_line
-from src.files import is_file
+from src.params.types import canonical
 
-SUFFIXES = (".jsonl.gz", ".jsonl", ".parquet", ".csv", ".tsv")
-ENDINGS = f"allowed endings: {', '.join(SUFFIXES)}"
-UNTYPED = (".csv", ".tsv")
+TEXTS = (".jsonl", ".json", ".csv", ".tsv")
+SUFFIXES = (".parquet", *TEXTS, *(f"{suffix}.gz" for suffix in TEXTS))
+ENDINGS = f"allowed endings: .parquet, {', '.join(TEXTS)}, and the last four with .gz"
 # What the readers raise, depending on where the damage is.
 DAMAGE = (ValueError, OSError, EOFError, zlib.error, RecursionError, KeyError, TypeError, pyarrow.ArrowException)
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # A field in quotes, from one separator to the next. Its own quotes are doubled; some programs put a \ before them.
 DOUBLED = r'(?<![^{0}\r\n])"(?:[^"]++|"")*+"(?![^{0}\r\n])'
 ESCAPED = r'(?<![^{0}\r\n])"(?:[^"\\]++|\\.)*+"(?![^{0}\r\n])'
 
+csv.field_size_limit(sys.maxsize)  # texts have a limit of their own
 
-def find_file(folder: Path, split: str) -> Path:
-    """The file of a split.
 
-    Raises:
-        UserError: there is none in a known format.
-    """
-    found = [path for path in (folder / f"{split}{suffix}" for suffix in SUFFIXES) if is_file(path)]
-    if not found:
-        raise UserError(folder / split, "no such file", ENDINGS)
-    return found[0]
+def has_types(path: Path) -> bool:
+    """Whether a file of this ending tells numbers from texts."""
+    return _kind(path) not in (".csv", ".tsv")
 
 
 def read_table(path: Path, columns: list[str], quoting: bool | None = None) -> pd.DataFrame:
-    """The rows of a file.
+    """The rows of a file, indexed by where each stands in it: "line 6", or "row 5" from 0 where there are no lines.
 
     Args:
         path: its ending says the format.
-        columns: those that are needed, which are texts in a .csv or .tsv file.
+        columns: those that are needed.
         quoting: whether quotes enclose fields of a .csv or .tsv file; None: as `_quotes_enclose_fields` says.
 
     Raises:
         UserError: it cannot be read, or its quotes may be meant in two ways.
     """
     try:
-        return _read(path, columns, quoting)
+        return with_canonical_columns(_read(path, columns, quoting))
     except UnicodeDecodeError as error:
         raise UserError(path, f"not readable ({first_line(error)})", "text encoded as UTF-8") from None
     except DAMAGE as error:
         raise UserError(path, f"not readable ({first_line(error)})", "check the file's format") from None
 
 
+def _kind(path: Path) -> str:
+    """A file's ending, but for .gz."""
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix
+
+
 def _read(path: Path, columns: list[str], quoting: bool | None) -> pd.DataFrame:
-    if path.suffix == ".parquet":
+    with path.open("rb") as file:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise UserError(path, "is a pointer of Git LFS, not the file itself", "fetch that with `git lfs pull`")
+    kind = _kind(path)
+    if kind == ".parquet":
         return _read_parquet(path)
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if b"\0" in content and not content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ValueError("it holds NUL characters, as binary files and other encodings than UTF-8 do")
     text = content.decode("utf-8-sig")
-    if path.suffix not in UNTYPED:
+    if kind == ".json" and text.lstrip().startswith("["):
+        return _table({f"row {number}": row for number, row in enumerate(_parsed(text))})
+    if has_types(path):
         return _read_json_lines(text)
     if quoting is None:
-        quoting = path.suffix == ".csv" or _quotes_enclose_fields(path, text, columns)
-    return _read_separated(text, columns, "," if path.suffix == ".csv" else "\t", quoting)
+        quoting = kind == ".csv" or _quotes_enclose_fields(path, text, columns)
+    return _read_separated(text, "," if kind == ".csv" else "\t", quoting)
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     names = pq.read_schema(path).names
-    if len(set(names)) < len(names):
+    if len(set(names)) < len(names):  # which pandas does not read
         raise ValueError(f"it names a column twice: {', '.join(names):.100}")
     rows = pd.read_parquet(path)
     for _, values in rows.items():
         values.to_list()  # pandas decodes text late: bytes that are no UTF-8 are to be found here
-    return rows.reset_index(drop=True)
+    return rows.set_axis([f"row {number}" for number in range(len(rows))])
 
 
 def _read_json_lines(text: str) -> pd.DataFrame:
-    """One JSON object a line; blank lines do not count."""
-    rows = []
-    for line in io.StringIO(text, newline="\n"):
+    """One JSON object a line; blank lines are no rows."""
+    rows = {}
+    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
         if line.strip():
-            rows.append(_json_object(line, len(rows)))
-    return pd.DataFrame(rows, dtype=object)  # pandas would stumble over texts that are refused later
+            try:
+                rows[f"line {number}"] = _parsed(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"line {number}: {error.msg}, character {error.colno}") from None
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from None
+    return _table(rows)
 
 
-def _json_object(line: str, row: int) -> dict[str, Any]:
-    try:
-        found = json.loads(line, object_pairs_hook=_once_each, parse_constant=_no_constant)
-    except ValueError as error:
-        raise ValueError(f"row {row}: {error}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"row {row}: {found!r:.40} is no JSON object")
-    return found
+def _table(rows: Mapping[str, object]) -> pd.DataFrame:
+    """Objects of JSON by where they stand."""
+    for place, row in rows.items():
+        if not isinstance(row, dict):
+            raise ValueError(f"{place}: {row!r:.40} is no JSON object")
+    # As objects: pandas would stumble over texts that are refused later.
+    return pd.DataFrame(list(rows.values()), index=list(rows), dtype=object)
+
+
+def _parsed(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=_once_each, parse_constant=_no_constant)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -129,31 +146,30 @@ def _quotes_enclose_fields(path: Path, text: str, columns: list[str]) -> bool:
         return False
     header, *lines = [line.rstrip("\r") for line in text.split("\n") if line.strip("\r")]
     names = header.split("\t")
-    if not set(columns) <= set(names) or any(line.count("\t") != len(names) - 1 for line in lines):
+    if not set(columns) <= set(map(canonical, names)) or any(line.count("\t") != len(names) - 1 for line in lines):
         return True
     problem = "its quotes may enclose fields, as pandas writes them, or be the texts' own, as in GLUE's files"
     raise UserError(path, problem, "set the task's quoting to true (they enclose fields) or false")
 
 
-def _read_separated(text: str, columns: list[str], separator: str, quoting: bool) -> pd.DataFrame:
-    """A table with a header; rows of another number of fields are refused, of which pandas takes some."""
-    if quoting:
-        _check_quotes(text, separator)
+def _read_separated(text: str, separator: str, quoting: bool) -> pd.DataFrame:
+    """A table with a header. Blank lines are no rows, and fields that a row lacks at its end are empty."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
-    read = partial(pd.read_csv, sep=separator, quoting=quotes, keep_default_na=False)
-    header = read(io.StringIO(text), header=None, nrows=1, dtype=str)
-    names = header.iloc[0].tolist()
-    if len(set(names)) < len(names):
-        raise ValueError(f"its header names a column twice: {', '.join(names):.100}")
-    # Without low_memory, pandas would guess the type of a column part by part.
-    raw = read(io.StringIO(text), dtype=dict.fromkeys(columns, str), low_memory=False)
-    if not isinstance(raw.index, pd.RangeIndex):
-        raise ValueError("its rows have more fields than its header")
-    return raw
-
-
-def _check_quotes(text: str, separator: str) -> None:
-    """pandas would take a field that goes on after its closing quote, without the quotes."""
-    rest = re.sub(DOUBLED.format(separator), "", text)
-    if stray := re.search(rf'(?<![^{separator}\r\n])".{{0,40}}', rest):
-        raise ValueError(f"{stray[0]} is no whole field in quotes; quotes within one are doubled")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quoting=quotes, strict=True)
+    rows, first = {}, 1
+    try:
+        for fields in reader:
+            if fields and not (len(fields) == 1 and fields[0].isspace()):
+                rows[f"line {first}"] = fields
+            first = reader.line_num + 1  # a field in quotes may go over several lines
+    except csv.Error as error:
+        problem = "is left open" if "end of data" in str(error) else "closes before its field ends"
+        raise ValueError(f"line {first}: a quote {problem}; quotes within a field in quotes are doubled") from None
+    if not rows:
+        raise ValueError("it holds no header")
+    header = rows.pop(next(iter(rows)))
+    for place, fields in rows.items():
+        if len(fields) > len(header):
+            raise ValueError(f"{place} has {len(fields)} fields, the header {len(header)}")
+        fields += [""] * (len(header) - len(fields))
+    return pd.DataFrame(list(rows.values()), index=list(rows), columns=header, dtype=str)

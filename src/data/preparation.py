@@ -8,9 +8,9 @@ import pandas as pd
 
 from src.data.labelled_text import HUMAN_PREFIX, TEXT_NAMES, LabelledText
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
-from src.data.published import read_texts
+from src.data.published import is_empty, read_texts
 from src.data.source import Source, read_source
-from src.data.splits import share_texts, split_off, subsample
+from src.data.splits import comparable_texts, share_texts, split_off, subsample
 from src.errors import UserError
 from src.files import new_folder, user_path, write_json, write_parquet
 from src.params import Params
@@ -39,6 +39,8 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
     }
     if settings.drop_labels:
         description["dropped_rows"] = source.dropped
+    if empty := _one_text_empty(splits):
+        description["one_text_empty"] = empty
     if source.test is not None:
         overlap = _overlap(splits, splits["test"])
         description["test_overlap"] = overlap | {"left_out": source.overlap_left_out}
@@ -81,11 +83,16 @@ def _overlap(splits: dict[str, pd.DataFrame], tested: pd.DataFrame) -> dict[str,
     return {split: int(share_texts(splits[split], tested).sum()) for split in ("train", "selection")}
 
 
+def _one_text_empty(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """How many pairs of each split have one empty text; of splits that have any."""
+    counts = {split: int(is_empty(rows[_text_columns(rows)]).any(axis=1).sum()) for split, rows in splits.items()}
+    return {split: count for split, count in counts.items() if count}
+
+
 def _transfer_rows(candidates: pd.DataFrame, splits: list[pd.DataFrame], count: int, seed: int) -> pd.DataFrame:
     """Up to `count` rows, drawn at random, none of whose texts occurs in a split."""
-    texts = _text_columns(candidates)
-    taken = pd.MultiIndex.from_frame(pd.concat(splits)[texts])
-    fresh = candidates[~pd.MultiIndex.from_frame(candidates[texts]).isin(taken)].drop_duplicates(texts)
+    repeated = comparable_texts(candidates).duplicated().to_numpy()
+    fresh = candidates[~share_texts(candidates, pd.concat(splits)) & ~repeated]
     return fresh.iloc[np.random.default_rng([seed, TRANSFER]).permutation(len(fresh))[:count]]
 
 

@@ -1,19 +1,18 @@
 """Data sets with splits of their own: GLUE and any other, from the Hugging Face hub or a local folder.
 
-A local folder holds one file a split: `<split>.jsonl[.gz]`, `.parquet`, `.csv` or `.tsv`, with the column names
-of the hub's data set and labels as integers or as names.
+A local folder (`src.data.folder`) has the column names of the hub's data set, and labels as integers or as names.
 """
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from src.data.dataset import Columns, Place
+from src.data.dataset import Columns, Place, RawSplit
+from src.data.folder import read_folder
 from src.data.hub import read_hub
 from src.data.labelled_text import TEXT_NAMES, LabelledText
-from src.data.labels import is_one_of, label_numbers, typed
-from src.data.local import ENDINGS, SUFFIXES, UNTYPED, find_file, read_table
+from src.data.labels import LEFT_OUT, check_names, learnt_numbers
+from src.data.local import ENDINGS, SUFFIXES, read_table
 from src.data.votes import raters_shares
 from src.errors import UserError
 from src.files import is_file
@@ -29,13 +28,7 @@ def read_split(task: str, place: Place, columns: Columns, split: str) -> Labelle
     Raises:
         UserError: the split cannot be found or read, a column is missing, or a label is out of range.
     """
-    named_by_source = False
-    if place.kind == "folder":
-        where, raw = _read_file(place, columns, split)
-    else:
-        where, raw, named_by_source = read_hub(task, place, columns, split)
-    _check_columns(where, raw, columns.text, columns.label)
-    return _labelled(where, raw, columns, split, named_by_source)
+    return _labelled(_read(task, place, columns, split, columns.label), columns, split)
 
 
 def read_unlabelled(task: str, place: Place, columns: Columns, split: str) -> pd.DataFrame:
@@ -44,10 +37,7 @@ def read_unlabelled(task: str, place: Place, columns: Columns, split: str) -> pd
     Raises:
         UserError: the split cannot be found or read, or a column of texts is missing.
     """
-    read = _read_file(place, columns, split) if place.kind == "folder" else read_hub(task, place, columns, split)
-    where, raw = read[:2]
-    _check_columns(where, raw, columns.text)
-    return _texts(raw, columns.text)
+    return _texts(_read(task, place, columns, split).table, columns.text)
 
 
 def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted: list[str]) -> pd.DataFrame:
@@ -70,12 +60,13 @@ def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted
     return rows.reindex(columns=wanted)
 
 
-def _read_file(place: Place, columns: Columns, split: str) -> tuple[str, pd.DataFrame]:
-    path = find_file(Path(place.name), split)
-    raw = read_table(path, [*columns.text, columns.label], columns.quoting)
-    if path.suffix in UNTYPED and columns.label in raw:
-        raw[columns.label] = typed(raw[columns.label], columns.labels)
-    return str(path), raw
+def _read(task: str, place: Place, columns: Columns, split: str, *others: str) -> RawSplit:
+    """A split whose columns of texts have texts, and which has the other columns."""
+    folder = place.kind == "folder"
+    raw = read_folder(place, columns, split) if folder else read_hub(task, place, columns, split)
+    check_names(raw, columns.labels)
+    _check_columns(raw.where, raw.table, columns.text, *others)
+    return raw
 
 
 def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str) -> None:
@@ -83,16 +74,20 @@ def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str
         raise UserError(place, "holds no rows", "at least one is needed")
     for column in [*texts, *others]:
         if column not in raw.columns:
-            raise UserError(place, f"no column '{column}'", f"allowed: {', '.join(map(str, raw.columns))}")
+            raise UserError(place, f"no column '{column}'", f"allowed: {', '.join(map(repr, raw.columns))}")
     for column in texts:
-        for row, text in enumerate(raw[column]):
+        for row, text in raw[column].items():
             if fault := _fault_of(text):
-                raise UserError(f"{place}, row {row}", f"column '{column}' holds {fault}", TEXT_ALLOWED)
+                raise UserError(f"{place}, {row}", f"column '{column}' holds {fault}", TEXT_ALLOWED)
     # One text of a pair may be empty: QQP has two such rows.
-    empty = (raw[texts].apply(lambda column: column.str.strip()) == "").all(axis=1).to_numpy()
+    empty = is_empty(raw[texts]).all(axis=1)
     if empty.any():
-        where = f"{place}, row {np.flatnonzero(empty)[0]}"
-        raise UserError(where, f"column '{texts[0]}' holds no text", TEXT_ALLOWED)
+        raise UserError(f"{place}, {empty.idxmax()}", f"column '{texts[0]}' holds no text", TEXT_ALLOWED)
+
+
+def is_empty(texts: pd.DataFrame) -> pd.DataFrame:
+    """Whether each text holds nothing but blanks."""
+    return texts.apply(lambda column: column.str.strip()) == ""
 
 
 def _fault_of(text: object) -> str | None:
@@ -110,17 +105,16 @@ def _fault_of(text: object) -> str | None:
     return None
 
 
-def _labelled(place: str, raw: pd.DataFrame, columns: Columns, split: str, named_by_source: bool) -> LabelledText:
+def _labelled(raw: RawSplit, columns: Columns, split: str) -> LabelledText:
     """The project's own columns, of the rows that are not dropped; rows with equal texts share a group."""
-    rows = _texts(raw, columns.text)
+    rows, numbers = _texts(raw.table, columns.text), learnt_numbers(raw, columns)
     rows.insert(0, "row_id", [f"{split}_{row}" for row in range(len(rows))])
-    kept = ~is_one_of(raw[columns.label], columns.drop_labels)
-    rows, labels = rows[kept].reset_index(drop=True), raw[columns.label][kept]
-    rows["label"] = label_numbers(place, labels, columns.labels, named_by_source)
+    rows["label"] = numbers
     rows["group"] = rows["row_id"]
-    shares = raters_shares(place, raw[kept], columns.human, columns.labels)
-    rows = pd.concat([rows, shares.reset_index(drop=True)], axis=1)
-    return LabelledText(rows, columns.labels, "see the data set's own page", dropped=int((~kept).sum()))
+    kept = numbers != LEFT_OUT
+    shares = raters_shares(raw.where, raw.table[kept], columns.human, columns.learnt_labels)
+    rows = pd.concat([rows[kept], shares], axis=1).reset_index(drop=True)
+    return LabelledText(rows, columns.learnt_labels, "see the data set's own page", dropped=int((~kept).sum()))
 
 
 def _texts(raw: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

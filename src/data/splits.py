@@ -1,7 +1,7 @@
 """Cutting rows into splits: seeded, stratified by label, and never through a group.
 
 `selection` is cut from train, `test` is the data set's own labelled split where it has one (docs/protocol.md). Rows
-with equal texts, and the sentences of one document, always stay together.
+with equal texts, in whatever Unicode form, and the sentences of one document, always stay together.
 """
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from src.errors import UserError
 from src.params import MaxRows
+from src.params.types import canonical
 
 
 def linked_groups(rows: pd.DataFrame) -> np.ndarray:
@@ -19,7 +20,7 @@ def linked_groups(rows: pd.DataFrame) -> np.ndarray:
     Returns:
         (N,) integers.
     """
-    by_group, by_text = pd.factorize(rows["group"])[0], pd.factorize(_joined_texts(rows))[0]
+    by_group, by_text = pd.factorize(rows["group"])[0], pd.factorize(comparable_texts(rows))[0]
     # Groups and texts are the nodes of a graph, rows its edges; linked rows lie in one component.
     first_text = by_group.max() + 1
     nodes = first_text + by_text.max() + 1
@@ -33,11 +34,13 @@ def share_texts(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
     Returns:
         (N,) booleans.
     """
-    return _joined_texts(rows).isin(set(_joined_texts(others))).to_numpy()
+    return comparable_texts(rows).isin(set(comparable_texts(others))).to_numpy()
 
 
-def _joined_texts(rows: pd.DataFrame) -> pd.Series:
-    return rows["text_a"] if "text_b" not in rows else rows["text_a"] + "\x1f" + rows["text_b"]
+def comparable_texts(rows: pd.DataFrame) -> pd.Series:
+    """Each row's text, or pair of texts as one, in one Unicode form; models get the texts as they are."""
+    joined = rows["text_a"] if "text_b" not in rows else rows["text_a"] + "\x1f" + rows["text_b"]
+    return joined.map(canonical)
 
 
 def stratified_sample(rows: pd.DataFrame, count: int, generator: np.random.Generator) -> np.ndarray:

@@ -14,7 +14,7 @@ def raters_shares(place: str, raw: pd.DataFrame, columns: list[str], label_names
 
     Args:
         place: where the rows are from, for errors.
-        raw: indexed by the number of the row.
+        raw: indexed by where each row is.
         columns: of the votes, one per label in their order.
 
     Raises:
@@ -24,12 +24,12 @@ def raters_shares(place: str, raw: pd.DataFrame, columns: list[str], label_names
     if len(missing) == len(columns):
         return pd.DataFrame(index=raw.index)
     if missing:
-        raise UserError(place, f"no column '{missing[0]}' (human)", f"allowed: {', '.join(map(str, raw.columns))}")
+        raise UserError(place, f"no column '{missing[0]}' (human)", f"allowed: {', '.join(map(repr, raw.columns))}")
     votes = raw[columns].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=float)
     for row, column in np.argwhere(~(np.isfinite(votes) & (votes >= 0))):
         value = raw[columns].iloc[row, column]
-        raise UserError(f"{place}, row {raw.index[row]}", f"column '{columns[column]}' holds {value!r:.60}", ALLOWED)
+        raise UserError(f"{place}, {raw.index[row]}", f"column '{columns[column]}' holds {value!r:.60}", ALLOWED)
     sums = votes.sum(axis=1, keepdims=True)
     for row in np.flatnonzero(sums == 0):
-        raise UserError(f"{place}, row {raw.index[row]}", "nobody voted", ALLOWED)
+        raise UserError(f"{place}, {raw.index[row]}", "nobody voted", ALLOWED)
     return pd.DataFrame(votes / sums, index=raw.index, columns=[HUMAN_PREFIX + name for name in label_names])

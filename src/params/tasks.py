@@ -8,6 +8,7 @@ from src.params.runs import TaskArms, TaskTraining
 from src.params.types import (
     ArmName,
     ClaimMetric,
+    ColumnName,
     Commit,
     Count,
     CountOrZero,
@@ -17,6 +18,7 @@ from src.params.types import (
     Section,
     Seed,
     Share,
+    SplitName,
 )
 
 
@@ -39,8 +41,8 @@ class Glue(Section):
     revision: Commit
     """Its full commit hash."""
     folder: str | None = None
-    """A local folder of <part>/<split>.jsonl[.gz], .parquet, .csv or .tsv instead of the hub; a relative path
-    begins at the repository.
+    """A local folder with a folder for each part (docs/data.md) instead of the hub; a relative path begins at the
+    repository.
     """
 
 
@@ -72,17 +74,17 @@ class AlsoTest(Section):
     """As of a task."""
     path: str
     """As of a task."""
-    split: str
+    split: SplitName
     """The split to read."""
     part: str | None = None
     """As of a task."""
     revision: Commit | None = None
     """As of a task."""
-    text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
+    text: Annotated[list[ColumnName], Field(min_length=1, max_length=2)] | None = None
     """Null: the task's own."""
-    label: str = "label"
+    label: ColumnName = "label"
     """As of a task."""
-    human: list[str] | None = None
+    human: list[ColumnName] | None = None
     """As of a task."""
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
     """As of a task."""
@@ -112,9 +114,10 @@ class TaskSettings(Section):
     labelled split that serves as test; without one (null) the test rows are cut from train. `transfer_file` is
     a local file of more texts without labels, in the columns of `text` (vader: a column text).
 
-    `human` names columns of votes or shares, one per label in their order; train may lack them, test may not.
+    `human` names columns of votes or shares, one per learnt label in their order; train may lack them, test may not.
 
-    Rows whose label is in `drop_labels` are left out (None: rows without a label). `quoting` says whether quotes of
+    Rows whose label is in `drop_labels` are left out (None: rows without a label); names of `labels` among them are not
+    learnt. `quoting` says whether quotes of
     a .tsv or .csv file enclose fields (None: always in .csv, and where nothing else is possible in .tsv).
     `test_overlap` says what becomes of train rows with a text of `test_split`. `training` and `arms` override, for this
     task, what runs are made with.
@@ -134,22 +137,22 @@ class TaskSettings(Section):
     """hub: its id; folder: where its files lie, from the repository. ~ is your home folder."""
     revision: Commit | None = None
     """Of the hub: the full commit hash."""
-    text: Annotated[list[str], Field(min_length=1, max_length=2)] | None = None
+    text: Annotated[list[ColumnName], Field(min_length=1, max_length=2)] | None = None
     """Columns of the one or two texts."""
-    label: str = "label"
+    label: ColumnName = "label"
     """Column of the label."""
-    human: list[str] | None = None
-    """Columns of votes or shares, one per label in their order; train may lack them, test may not."""
+    human: list[ColumnName] | None = None
+    """Columns of votes or shares, one per learnt label in their order; train may lack them, test may not."""
     labels: Annotated[list[LabelName], Field(min_length=2)] | None = None
     """Names of the labels in order; numbers in the data are their places, from 0."""
-    train_split: str = "train"
+    train_split: SplitName = "train"
     """Split that train and selection are cut from."""
-    test_split: str | None = "validation"
+    test_split: SplitName | None = "validation"
     """Labelled split that serves as test; null: test is cut from train."""
     transfer_file: str | None = None
     """A local file of more texts without labels, in the columns of text."""
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
-    """Rows of these labels are left out; null: rows without a label."""
+    """Rows of these labels are left out; null: rows without a label. A name of labels among them is not learnt."""
     quoting: Annotated[bool, Field(strict=True)] | None = None
     """Whether quotes of a .tsv or .csv file enclose fields; null: found out, or refused."""
     test_overlap: Literal["keep", "drop"] = "keep"
@@ -160,6 +163,12 @@ class TaskSettings(Section):
     """What differs from the training of finetune and student."""
     arms: TaskArms = TaskArms()
     """What differs from their arms and from the recipes."""
+
+    @property
+    def learnt_labels(self) -> list[str]:
+        """The names of `labels` that `drop_labels` does not hold, in order."""
+        dropped = {str(label) for label in self.drop_labels if label is not None}
+        return [name for name in self.labels or [] if name not in dropped]
 
     @field_validator("metrics", "text")
     @classmethod
@@ -182,21 +191,23 @@ class TaskSettings(Section):
         if self.test_split == self.train_split:
             raise ValueError(f"test_split and train_split are both '{self.train_split}'")
         if self.labels is not None:
-            check_metrics(self.metrics, self.labels)
+            check_metrics(self.metrics, self.learnt_labels)
         return self
 
     @model_validator(mode="after")
     def _every_label_has_its_votes(self) -> "TaskSettings":
         second = self.also_test.human if self.also_test else None
         for key, columns in (("human", self.human), ("also_test.human", second)):
-            if columns is not None and (len(columns) != len(self.labels or []) or len({*columns}) < len(columns)):
-                raise ValueError(f"{key} needs a column for each label, and each once")
+            if columns is not None and (len(columns) != len(self.learnt_labels) or len({*columns}) < len(columns)):
+                raise ValueError(f"{key} needs a column for each label that is learnt, and each once")
         return self
 
     @model_validator(mode="after")
-    def _no_label_is_dropped(self) -> "TaskSettings":
-        if both := [label for label in self.drop_labels if str(label) in (self.labels or [])]:
-            raise ValueError(f"drop_labels holds {both[0]!r}, which is one of labels")
+    def _labels_are_left(self) -> "TaskSettings":
+        if self.labels is not None and len(self.learnt_labels) < 2:
+            raise ValueError(
+                f"drop_labels leaves {len(self.learnt_labels)} of labels to learn: at least two are needed"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """The kinds of values that params.yaml holds, with the ranges that the libraries behind them can take."""
 
 import re
+import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -11,6 +12,11 @@ MOST_THREADS = 1024  # OpenMP ends the process where it cannot start as many as 
 MOST_BINS = 10_000  # each is a sum of its own
 HOTTEST = 1e5  # a loss at this temperature is its limit to 1 in 100,000, and float64 has five digits of it left
 LONGEST_NAME = 50  # up to three names and a seed are joined to the name of a folder, which may have 255 bytes
+
+
+def canonical(text: str) -> str:
+    """The Unicode form in which names and texts are compared: an é may be one character, or an e and an accent."""
+    return unicodedata.normalize("NFC", text)
 
 
 def _no_boolean(value: Any) -> Any:
@@ -38,13 +44,13 @@ def _label_name(name: str) -> str:
     """Label names are shown in tables and figures, and are part of column names."""
     if not name.strip() or name != name.strip() or not name.isprintable():
         raise ValueError("a label name should be text without line breaks or blanks around it")
-    return name
+    return canonical(name)
 
 
 def _dropped_label(label: Any) -> Any:
     if isinstance(label, bool) or not isinstance(label, str | int | None):
         raise ValueError("it should be a whole number, a text in quotes, or null for rows without a label")
-    return label
+    return canonical(label) if isinstance(label, str) else label
 
 
 # Task names may hold dashes; arm and recipe names may not, because a dash joins the two in a student's name.
@@ -52,6 +58,8 @@ TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=LONG
 ArmName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$", max_length=LONGEST_NAME)]
 FamilyName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST_NAME)]
 LabelName = Annotated[str, Field(max_length=LONGEST_NAME), BeforeValidator(_text), AfterValidator(_label_name)]
+ColumnName = Annotated[str, AfterValidator(canonical)]
+SplitName = Annotated[str, AfterValidator(canonical)]
 DroppedLabel = Annotated[str | int | None, BeforeValidator(_dropped_label)]
 Commit = Annotated[str, AfterValidator(_commit)]
 Whole = Annotated[int, BeforeValidator(_no_boolean)]

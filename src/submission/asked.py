@@ -9,13 +9,14 @@ WHERE = "params.yaml: submit"
 
 
 def tasks_of_glue(params: Params) -> dict[str, str]:
-    """The tasks of the study that have an official test split, with what GLUE calls them.
+    """The tasks of the study that have an official test split and learn all labels, with what GLUE calls them.
 
     Raises:
         UserError: there is none, or two would write the same file.
     """
     settings = {task: params.task(task) for task in params.tasks}
-    found = {task: own.part for task, own in settings.items() if own.source == "glue" and own.part in OFFICIAL_TESTS}
+    whole = {task: own for task, own in settings.items() if own.learnt_labels == own.labels}
+    found = {task: own.part for task, own in whole.items() if own.source == "glue" and own.part in OFFICIAL_TESTS}
     if not found:
         allowed = f"a task of source glue whose part is one of {', '.join(OFFICIAL_TESTS)}"
         raise UserError("params.yaml: tasks", "none has an official test split", allowed)
