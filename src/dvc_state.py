@@ -21,7 +21,7 @@ from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 from voluptuous import Invalid
 
 from src.errors import UserError
-from src.files import faults_named
+from src.write_faults import faults_named
 
 LOCK_FILE = "dvc.lock"
 CONFLICT = "<<<<<<< "

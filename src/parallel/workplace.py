@@ -17,11 +17,12 @@ from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 from ruamel.yaml.comments import CommentedMap
 
 from src.data.prepared import DATA_FOLDER
-from src.files import faults_named
+from src.files import new_file, new_folder
 from src.parallel.units import Unit, in_copy
 from src.params import PARAMS_FILE
 from src.runs import RUNS_FOLDER, TIMING_FOLDER
 from src.settings import SETTINGS_FOLDER
+from src.write_faults import faults_named
 
 UNITS_FOLDER = Path(".dvc/tmp/units")
 LOCK_FILE = Path("dvc.lock")
@@ -136,11 +137,14 @@ def _linked(source: Path, target: Path) -> None:
 
 
 def _moved(source: Path, target: Path) -> None:
-    with faults_named(target):
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(source, target)
+    """Move a file, or all that is in a folder, into the place of another."""
+    if source.is_dir():
+        with new_folder(target) as draft:
+            for part in source.iterdir():
+                shutil.move(part, draft / part.name)
+    else:
+        with new_file(target) as draft:
+            shutil.move(source, draft)
 
 
 def _configure(folder: Path, cache: Path) -> None:

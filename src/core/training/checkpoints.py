@@ -27,9 +27,10 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from src.errors import first_line
-from src.files import faults_named, new_file
+from src.files import new_file
 from src.params import CheckpointSettings
 from src.runs import RunName
+from src.write_faults import faults_named
 
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 CODE = Path(__file__).parent.parent  # src/core
