@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
-from filelock import FileLock, Timeout
 
 from src.errors import UserError
 from src.interrupts import Stopped
+from src.locks import lock_if_free
 from src.parallel.places import Place
 from src.parallel.units import Unit
 from src.parallel.workplace import UNITS_FOLDER
@@ -103,12 +103,9 @@ def only_launcher() -> Generator[None]:
     Raises:
         UserError: another one is at work here.
     """
-    UNITS_FOLDER.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(UNITS_FOLDER / "lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UserError(UNITS_FOLDER, "its units are being run already", "wait for that launcher, or stop it") from None
+    lock = lock_if_free(UNITS_FOLDER / "lock")
+    if lock is None:
+        raise UserError(UNITS_FOLDER, "its units are being run already", "wait for that launcher, or stop it")
     try:
         _wait_for_leftovers()
         yield
