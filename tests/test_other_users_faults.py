@@ -34,7 +34,13 @@ def as_user(user: str, *command: str) -> subprocess.CompletedProcess:
     prefix = ["setpriv", f"--reuid={user}", f"--regid={GROUP}", "--clear-groups"]
     variables = {"PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
     return subprocess.run(
-        [*prefix, *command], env=os.environ | variables, umask=SHARED, capture_output=True, text=True, check=False
+        [*prefix, *command],
+        env=os.environ | variables,
+        umask=SHARED,
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -152,3 +158,18 @@ def test_features_that_may_not_be_read(shared, record_fault):
     line = "error: run/features.safetensors: not readable (Permission denied); a file that you may read"
     assert outcome.stderr == f"{line}\n"
     record_fault(KIND, "features of a run that only their owner may read", f"`` {line} ``")
+
+
+@pytest.mark.fault
+def test_a_launcher_whose_number_another_user_has_now(shared, record_fault):
+    """This test's process, which is root's, stands for that of the other user."""
+    code = f"""
+import os
+os.environ["CMI_GLUE_LAUNCHER"] = "{os.getpid()}"
+from src.interrupts import StopRequest
+from src.parallel.dvc_process import signal_group
+print(StopRequest().pending(), signal_group({os.getpgrp()}, 0))
+"""
+    outcome = as_user(SECOND, sys.executable, "-c", code)
+    assert outcome.stdout == "None False\n", outcome.stderr
+    record_fault(KIND, "a launcher was killed, and another user has its process number now", "its units go on")
