@@ -22,6 +22,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 from voluptuous import Invalid
 
+from src.dvc_needs import check_dvc_can_work, dvc_faults_named
 from src.errors import UserError
 from src.locks import flock_fault, mount_of
 from src.write_faults import faults_named
@@ -38,8 +39,9 @@ def mend(root: Path = Path()) -> None:
 
     Raises:
         UserError: dvc.lock cannot be read and another DVC is at work, or it holds a merge conflict; or DVC's files
-            cannot be written.
+            cannot be written or locked; or DVC cannot work here at all.
     """
+    check_dvc_can_work(root)
     state = root / ".dvc" / "tmp"
     if not state.is_dir():
         return  # DVC has never run here
@@ -55,7 +57,8 @@ def mend(root: Path = Path()) -> None:
 @contextmanager
 def _locked(state: Path) -> Generator[None]:
     """Hold the lock of rwlock as DVC does by its settings, and with hard links its main lock too."""
-    by_links = Config(str(state.parent))["core"].get("hardlink_lock", False)
+    with dvc_faults_named():
+        by_links = Config(str(state.parent))["core"].get("hardlink_lock", False)
     with ExitStack() as stack:
         for path in [state / MAIN_LOCK, state / RWLOCK_LOCK] if by_links else [state / RWLOCK_LOCK]:
             _remove_flock_file(path) if by_links else _check_flock(path)

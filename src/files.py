@@ -155,6 +155,20 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def check_readable(path: Path) -> None:
+    """For libraries that say of a file which may not be read that there is none, as safetensors does.
+
+    Raises:
+        UserError: it may not be read.
+    """
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        raise UserError(path, "not readable (Permission denied)", "a file that you may read") from None
+    except OSError:
+        return  # what else is wrong the library says
+
+
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 digest of a file's bytes."""
     with path.open("rb") as file:

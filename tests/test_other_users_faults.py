@@ -5,6 +5,7 @@ Real users, as which only root can run commands; their group owns the folder, an
 
 import contextlib
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -19,6 +20,10 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
+from src.core.models.files import locate
+from src.errors import UserError
+from src.files import read_tensors
+from src.params import ModelSource
 from src.runs import RunResult, save_run
 from tests.conftest import REPOSITORY
 from tests.repository import digests
@@ -148,16 +153,32 @@ def test_what_a_library_makes_for_its_user_alone_gets_the_rights_of_the_umask(tm
     record_fault(KIND, "safetensors files, which the library makes with mode 0600", "they get the rights of the umask")
 
 
+READERS = {
+    "features of a run": ("run/features.safetensors", lambda path: read_tensors(path)),
+    "weights of a model": (
+        "run/model/model.safetensors",
+        lambda path: locate(ModelSource(source="folder", name=str(path.parent))),
+    ),
+}
+
+
 @pytest.mark.fault
-def test_features_that_may_not_be_read(shared, record_fault):
-    """safetensors itself says "No such file" of them."""
-    path = features_of(shared / "run")
+@pytest.mark.parametrize("what", READERS)
+def test_safetensors_files_that_may_not_be_read(shared, record_fault, what):
+    """The library itself says "No such file" of them."""
+    name, read = READERS[what]
+    path = Path(name)
+    features_of(shared / "run")
+    (shared / "run/model/config.json").write_text("{}")
     path.chmod(0o600)
-    code = "from src.errors import stage; from src.files import read_tensors; from pathlib import Path"
-    outcome = as_user(SECOND, sys.executable, "-c", f"{code}; stage(lambda: read_tensors(Path('run/{path.name}')))()")
-    line = "error: run/features.safetensors: not readable (Permission denied); a file that you may read"
-    assert outcome.stderr == f"{line}\n"
-    record_fault(KIND, "features of a run that only their owner may read", f"`` {line} ``")
+    os.seteuid(pwd.getpwnam(SECOND).pw_uid)
+    try:
+        with pytest.raises(UserError) as caught:
+            read(path)
+    finally:
+        os.seteuid(0)
+    assert str(caught.value) == f"{path}: not readable (Permission denied); a file that you may read"
+    record_fault(KIND, f"{what} that only their owner may read", f"`` error: {caught.value} ``")
 
 
 @pytest.mark.fault

@@ -114,7 +114,9 @@ def _connected(address: str) -> Generator[ModuleType]:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         advice = "`ray start --head` here, `ray start --address=...` on the other machines"
-        raise UserError(f"--ray {address}", first_line(error), advice) from None
+        raise UserError(
+            f"--ray {address}", str(error), advice
+        ) from None  # all lines: two versions, one below the other
     try:
         yield ray
     finally:

@@ -70,10 +70,12 @@ def copy_repository(folder: Path, content: dict[str, Any], cache: Path) -> None:
 def take_results(unit: Unit, folder: Path) -> Entries:
     """Move the runs of a unit to their places in the repository; their entries for its dvc.lock.
 
+    What a stage that failed had made before is gone from the unit, and stays in the repository.
+
     Raises:
         CannotWrite: no right to.
     """
-    found = entries_of(unit, folder)
+    found = {stage: entry for stage, entry in entries_of(unit, folder).items() if _is_there(entry, folder)}
     timings = [run.relative_to(folder) for run in _runs(unit, folder / TIMING_FOLDER, ".json")]
     for path in (*outputs_of(found), *timings):
         _moved(folder / path, path)
@@ -90,6 +92,10 @@ def entries_of(unit: Unit, folder: Path) -> Entries:
 def outputs_of(entries: Entries) -> list[Path]:
     """All outputs of some entries."""
     return [Path(output["path"]) for entry in entries.values() for output in entry["outs"]]
+
+
+def _is_there(entry: dict[str, Any], folder: Path) -> bool:
+    return all((folder / output["path"]).exists() for output in entry["outs"])
 
 
 def read_entries() -> Entries:
