@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 from dvc.config import Config
 from dvc.lock import LockError, make_lock
-from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, SCHEMA
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 from voluptuous import Invalid
@@ -150,8 +150,8 @@ def _remove_rwlock(path: Path) -> None:
 
 
 def _is_free(path: Path) -> bool:
-    """Whether an rwlock can be read and names no process."""
+    """Whether an rwlock is one that DVC reads, and names no process."""
     try:
-        return not any(dict(json.loads(path.read_bytes())).values())
-    except (ValueError, TypeError):
+        return not any(SCHEMA(json.loads(path.read_bytes())).values())
+    except (ValueError, Invalid):
         return False
