@@ -20,7 +20,11 @@ setup: $(VENV)/ready ## make .venv with the pinned packages
 # torch is installed by version, not by hash, since its CPU and GPU builds are different files. By the constraints that
 # step may add what the lock lacks (the CUDA packages of a GPU build) but change nothing that is in it. setuptools comes
 # first: pip would otherwise fetch its newest version, unchecked, to build the one package that has no wheel.
+# The script that enters .venv would not find it below a path with one of these signs, and pip would install elsewhere.
 $(VENV)/ready: requirements.txt requirements.lock
+	@case "$$(pwd -P)" in *[\"\$$\`\\:]*) \
+		echo "error: $$(pwd -P): a virtual environment does not work below it; move to a path without \" \$$ \` \\ and :" >&2; \
+		exit 1;; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12" >&2; exit 1; }
 	@! grep -vixFf <($(LOCKED)) requirements.txt | grep '==' | grep -v '^torch==' >&2 || \

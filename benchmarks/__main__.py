@@ -22,7 +22,7 @@ from benchmarks import (
 )
 from benchmarks.figures import Figure, show, table, write_results
 from benchmarks.scratch import Setting, working_copy
-from src.errors import until_nobody_reads
+from src.printing import printing
 
 RESULTS = Path(__file__).parent / "results.json"
 ROWS = {
@@ -42,7 +42,7 @@ ROWS = {
 SLOW = ("units", "pipeline")  # run where asked for
 
 
-@until_nobody_reads()
+@printing()
 def main() -> int:
     """Measure the rows asked for; the exit status is 1 if one of them broke, whatever its figures."""
     arguments = parsed_arguments()

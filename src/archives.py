@@ -18,8 +18,9 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 
 from src.errors import UserError, first_line
-from src.files import faults_named, new_file, new_folder, sha256_of, user_path
+from src.files import new_file, new_folder, sha256_of, user_path
 from src.pinned import MODEL_ARCHIVES, Archive, Joined
+from src.write_faults import faults_named
 
 # What zipfile raises, depending on where the damage is: RuntimeError is of members that need a password.
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)

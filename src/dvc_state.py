@@ -9,21 +9,26 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from dvc.config import Config
 from dvc.lock import LockError, make_lock
-from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK
+from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK, SCHEMA
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 from voluptuous import Invalid
 
+from src.dvc_needs import check_dvc_can_work, dvc_faults_named
 from src.errors import UserError
-from src.files import faults_named
+from src.locks import flock_fault, mount_of
+from src.write_faults import faults_named
 
 LOCK_FILE = "dvc.lock"
+MAIN_LOCK = "lock"
 CONFLICT = "<<<<<<< "
 
 
@@ -34,22 +39,50 @@ def mend(root: Path = Path()) -> None:
 
     Raises:
         UserError: dvc.lock cannot be read and another DVC is at work, or it holds a merge conflict; or DVC's files
-            cannot be written.
+            cannot be written or locked; or DVC cannot work here at all.
     """
+    check_dvc_can_work(root)
     state = root / ".dvc" / "tmp"
     if not state.is_dir():
         return  # DVC has never run here
-    try:
-        # Under this lock no DVC that starts meanwhile can have written to rwlock unseen.
-        with faults_named(state / RWLOCK_FILE), make_lock(str(state / RWLOCK_LOCK), tmp_dir=str(state)):
-            others = list(_dvc_processes(root.resolve()))
-            if not _is_whole(root / LOCK_FILE):
-                _restore_lock_file(root, others)
-            if not others:
-                _remove_rwlock(state / RWLOCK_FILE)
-    except LockError:
-        problem, allowed = "is held by another DVC", "wait for it, or stop it, and run again"
-        raise UserError(state / RWLOCK_LOCK, problem, allowed) from None
+    # Under its lock no DVC that starts meanwhile can have written to rwlock unseen.
+    with faults_named(state / RWLOCK_FILE), _locked(state):
+        others = list(_dvc_processes(root.resolve()))
+        if not _is_whole(root / LOCK_FILE):
+            _restore_lock_file(root, others)
+        if not others:
+            _remove_rwlock(state / RWLOCK_FILE)
+
+
+@contextmanager
+def _locked(state: Path) -> Generator[None]:
+    """Hold the lock of rwlock as DVC does by its settings, and with hard links its main lock too."""
+    with dvc_faults_named():
+        by_links = Config(str(state.parent))["core"].get("hardlink_lock", False)
+    with ExitStack() as stack:
+        for path in [state / MAIN_LOCK, state / RWLOCK_LOCK] if by_links else [state / RWLOCK_LOCK]:
+            _remove_flock_file(path) if by_links else _check_flock(path)
+            try:
+                stack.enter_context(make_lock(str(path), tmp_dir=str(state), hardlink_lock=by_links))
+            except LockError:
+                unless = ", or left by one that was killed: where none runs, on other machines either, delete it"
+                problem = f"is held by another DVC{unless if by_links else ''}"
+                raise UserError(path, problem, "wait for it, or stop it, and run again") from None
+        yield
+
+
+def _remove_flock_file(path: Path) -> None:
+    """A lock of hard links has two; DVC would take a file that `flock` has locked once for one that is held."""
+    if path.exists() and path.stat().st_nlink == 1:
+        path.unlink()
+
+
+def _check_flock(path: Path) -> None:
+    """DVC would say of a disk without `flock` that another DVC is at work."""
+    path.touch()
+    if fault := flock_fault(path):
+        problem = f"cannot be locked on the disk mounted at {mount_of(path)} ({fault})"
+        raise UserError(path, problem, "`dvc config --local core.hardlink_lock true`, or a mount with flock")
 
 
 def _dvc_processes(root: Path) -> Iterator[psutil.Process]:
@@ -117,8 +150,8 @@ def _remove_rwlock(path: Path) -> None:
 
 
 def _is_free(path: Path) -> bool:
-    """Whether an rwlock can be read and names no process."""
+    """Whether an rwlock is one that DVC reads, and names no process."""
     try:
-        return not any(dict(json.loads(path.read_bytes())).values())
-    except (ValueError, TypeError):
+        return not any(SCHEMA(json.loads(path.read_bytes())).values())
+    except (ValueError, Invalid):
         return False

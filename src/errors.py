@@ -2,14 +2,11 @@
 
 import functools
 import gc
-import os
-import select
-import signal
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from src.interrupts import Stopped, raise_on_signals
+from src.printing import printing
 
 
 class UserError(Exception):
@@ -34,23 +31,6 @@ def first_line(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-@contextmanager
-def until_nobody_reads() -> Generator[None]:
-    """End the process without a word where what reads its output is gone, as after `| head`."""
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        reader = select.poll()
-        reader.register(sys.stdout.fileno(), 0)
-        if not reader.poll(0):  # another pipe is broken
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer goes there
-        sys.exit(128 + signal.SIGPIPE)
-
-
 def stage(main: Callable[[], None]) -> Callable[[], None]:
     """Let a stage's `main` end in one readable line when a `UserError` (status 1) or a signal (128 + its number) comes.
 
@@ -58,7 +38,7 @@ def stage(main: Callable[[], None]) -> Callable[[], None]:
     """
 
     @functools.wraps(main)
-    @until_nobody_reads()
+    @printing()
     def run() -> None:
         gc.freeze()  # what was imported stays
         gc.enable()

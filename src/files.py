@@ -1,7 +1,8 @@
 """Reading and writing files: a reader sees all of a file or nothing, and damage is one line that names the file.
 
 A draft is written beside its target, because a rename is atomic only within one file system. A process that is
-killed leaves its draft behind; the next writer of the same target removes it.
+killed leaves its draft behind; the next writer of the same target removes it. What a group shares stays so: folders and
+files get the rights that the umask and a setgid bit give them.
 """
 
 import errno
@@ -9,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,23 +19,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load
 
 from src.errors import UserError, first_line
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-class CannotWrite(UserError):
-    """`target` cannot be written: see the message."""
-
-
-class DiskFull(CannotWrite):
-    """There is no room to write `target`."""
-
-    def __init__(self, target: Path) -> None:
-        super().__init__(target, "no space left on its disk", "free some and run again")
+from src.write_faults import CannotWrite, faults_named
 
 
 @contextmanager
@@ -46,14 +33,13 @@ def new_folder(target: Path) -> Generator[Path]:
         CannotWrite: no room, no right to, or something else in the way.
     """
     with faults_named(target):
-        _remove_drafts(target)
-        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.draft-", dir=target.parent))
+        draft = _draft_of(target)
+        draft.mkdir()
         try:
-            draft.chmod(0o755)
+            _check_replaceable(target)
             yield draft
-            if target.exists():
-                shutil.rmtree(target)
-            draft.replace(target)
+            _share_files(draft)
+            _put_in_place(draft, target)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
@@ -66,8 +52,7 @@ def new_file(target: Path) -> Generator[Path]:
         CannotWrite: no room, no right to, or something else in the way.
     """
     with faults_named(target):
-        _remove_drafts(target)
-        draft = target.with_name(f".{target.name}.draft-{os.getpid()}")
+        draft = _draft_of(target)
         try:
             draft.touch()
             yield draft
@@ -138,7 +123,7 @@ def read_parquet(source: Path) -> pd.DataFrame:
 def read_tensors(source: Path) -> dict[str, np.ndarray]:
     """Read a safetensors file."""
     with _damage_named(source):
-        return load_file(source)
+        return load(source.read_bytes())  # by name, safetensors takes a file that it may not read for none
 
 
 def user_path(path: str, allowed: str = "the path in full, or HOME set to a folder") -> Path:
@@ -170,54 +155,66 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def check_readable(path: Path) -> None:
+    """For libraries that say of a file which may not be read that there is none, as safetensors does.
+
+    Raises:
+        UserError: it may not be read.
+    """
+    try:
+        path.open("rb").close()
+    except PermissionError:
+        raise UserError(path, "not readable (Permission denied)", "a file that you may read") from None
+    except OSError:
+        return  # what else is wrong the library says
+
+
 def sha256_of(path: Path) -> str:
     """The hexadecimal SHA-256 digest of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _remove_drafts(target: Path) -> None:
-    """Drafts of `target` that a killed process left: DVC would take them for results beside it."""
+def _draft_of(target: Path) -> Path:
+    """The name of a draft. Those that a killed process left are removed: DVC would take them for results."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for draft in target.parent.glob(f".{target.name}.draft-*"):
         if draft.is_dir():
             shutil.rmtree(draft, ignore_errors=True)
         else:
             draft.unlink(missing_ok=True)
+    return target.with_name(f".{target.name}.draft-{os.getpid()}")
 
 
-@contextmanager
-def faults_named(
-    target: Path, problem: str = "cannot be written", allowed: str = "a place that you may write to"
-) -> Generator[None]:
-    """Also where the fault is with a folder above or a file of a draft, `target` is what the user knows of.
+def _check_replaceable(target: Path) -> None:
+    """Before any work: a folder of another user may let go of some of its files and not of others."""
+    if target.is_symlink() or target.is_file():
+        raise CannotWrite(target, "is no folder", "delete it; a link may stand in the place of a folder above it")
+    for folder in [target, *(path for path in target.rglob("*") if path.is_dir())] if target.exists() else []:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
-    Raises:
-        CannotWrite: no room, no right to, or something else in the way.
-    """
+
+def _share_files(folder: Path) -> None:
+    """Give the rights that the umask leaves to what a library made for its owner alone, as safetensors does."""
+    rights = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.stat().st_mode & 0o077:
+            path.chmod(rights)
+
+
+def _put_in_place(draft: Path, target: Path) -> None:
+    """What was there goes when its successor has its place, and keeps it where that fails."""
+    before = draft.with_name(f"{draft.name}-before")
+    if target.exists():
+        target.replace(before)
     try:
-        yield
-    except Exception as error:
-        if isinstance(error, DiskFull) or _found_no_space(error):
-            raise DiskFull(target) from None
-        if isinstance(error, CannotWrite):
-            raise CannotWrite(target, error.problem, error.allowed) from None
-        if isinstance(error, OSError) and error.filename is not None and _lies_by(Path(error.filename), target):
-            raise CannotWrite(target, f"{problem} ({error.strerror})", allowed) from None
+        draft.replace(target)
+    except OSError:
+        if before.exists():
+            before.replace(target)
         raise
-
-
-def _lies_by(named: Path, target: Path) -> bool:
-    """Whether a file that an error names is at or below the target's folder, or one of the folders above it."""
-    return named.is_relative_to(target.parent) or target.is_relative_to(named)
-
-
-def _found_no_space(error: BaseException | None) -> bool:
-    """torch raises an error of its own over the one that says it; safetensors, in Rust, says it in words only."""
-    if error is None:
-        return False
-    said = getattr(error, "errno", None) in NO_SPACE or f"os error {errno.ENOSPC}" in str(error)
-    return said or _found_no_space(error.__context__)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 @contextmanager

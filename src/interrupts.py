@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+import psutil
+
 Handler = Callable[[int, FrameType | None], Any] | int | None  # as `signal.getsignal` gives it
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -69,13 +71,7 @@ def _orphaned() -> bool:
     if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
         return True
     launcher = os.environ.get(LAUNCHER)
-    if launcher is None:
-        return False
-    try:
-        os.kill(int(launcher), 0)
-    except ProcessLookupError:
-        return True
-    return False
+    return launcher is not None and not psutil.pid_exists(int(launcher))
 
 
 @contextmanager

@@ -21,7 +21,17 @@ from safetensors.numpy import save_file
 
 from src.arms import arms_of
 from src.errors import UserError
-from src.files import new_folder, read_csv, read_json, read_parquet, read_tensors, write_csv, write_json, write_parquet
+from src.files import (
+    is_file,
+    new_folder,
+    read_csv,
+    read_json,
+    read_parquet,
+    read_tensors,
+    write_csv,
+    write_json,
+    write_parquet,
+)
 from src.params import Params, Role
 
 RUNS_FOLDER = Path("runs")
@@ -117,6 +127,6 @@ def load_logits(folder: Path) -> pd.DataFrame:
         UserError: the run is not there, or the file is damaged.
     """
     path = folder / "logits.parquet"
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(folder, "this run has not been made", "run `dvc repro`")
     return read_parquet(path)

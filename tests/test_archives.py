@@ -125,7 +125,7 @@ def test_an_environment_without_pip_says_so(cache, tmp_path):
     code = "\n".join([*lines, "try: fetch(VADER)", "except Exception as error: print(error)"])
     packages = os.pathsep.join([str(REPOSITORY), str(tmp_path / "packages")])
     (tmp_path / "packages").mkdir()
-    for name in ("filelock", "numpy", "numpy.libs", "pandas", "dateutil", "six.py", "pyarrow", "safetensors"):
+    for name in ("filelock", "numpy", "numpy.libs", "pandas", "dateutil", "six.py", "pyarrow", "safetensors", "psutil"):
         found = Path(sysconfig.get_path("purelib"), name)
         if found.exists():
             (tmp_path / "packages" / name).symlink_to(found)

@@ -14,8 +14,9 @@ import pandas as pd
 from src.data.dataset import Columns, Place, RawSplit, with_canonical_columns
 from src.data.labels import names_in
 from src.errors import UserError, first_line
-from src.files import NOT_ALLOWED, user_path
+from src.files import user_path
 from src.hub_cache import cache_of, check_files, show_progress
+from src.write_faults import NOT_ALLOWED
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -31,9 +31,9 @@ def start_dvc(arguments: list[str], folder: Path, log: IO[bytes], variables: Map
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group (0: none, just ask); whether there is such a group."""
+    """Send a signal to a process group (0: none, just ask); whether there is such a group of this user's."""
     try:
         os.killpg(group, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # PermissionError: it has ended, and another user has its number
         return False
     return True

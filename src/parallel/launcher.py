@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Protocol
 
 import psutil
-from filelock import FileLock, Timeout
 
 from src.errors import UserError
 from src.interrupts import Stopped
+from src.locks import lock_if_free
 from src.parallel.places import Place
 from src.parallel.units import Unit
 from src.parallel.workplace import UNITS_FOLDER
+from src.write_faults import faults_named
 
 
 class Engine(Protocol):
@@ -60,7 +61,8 @@ class Launcher:
         free: queue.SimpleQueue[Place] = queue.SimpleQueue()
         for place in self.engine.places:
             free.put(place)
-        self.logs.mkdir(parents=True, exist_ok=True)
+        with faults_named(self.logs):
+            self.logs.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(len(self.engine.places)) as pool:
             futures = [pool.submit(self._run_one, unit, free) for unit in units]
             try:
@@ -74,7 +76,8 @@ class Launcher:
         try:
             folder = self.prepare(unit)
             log = self.logs / f"{unit.name}.log"
-            status = self.engine.reproduce(unit, folder, log, place)
+            with faults_named(log):
+                status = self.engine.reproduce(unit, folder, log, place)
             return Outcome(unit, folder, _last_line(log) if status else None)
         except UserError as error:
             return Outcome(unit, None, f"error: {error}")
@@ -103,12 +106,9 @@ def only_launcher() -> Generator[None]:
     Raises:
         UserError: another one is at work here.
     """
-    UNITS_FOLDER.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(UNITS_FOLDER / "lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise UserError(UNITS_FOLDER, "its units are being run already", "wait for that launcher, or stop it") from None
+    lock = lock_if_free(UNITS_FOLDER / "lock")
+    if lock is None:
+        raise UserError(UNITS_FOLDER, "its units are being run already", "wait for that launcher, or stop it")
     try:
         _wait_for_leftovers()
         yield
@@ -119,10 +119,16 @@ def only_launcher() -> Generator[None]:
 def _wait_for_leftovers() -> None:
     """Stages notice that their launcher is gone, save, and end; the same run must not begin beside them."""
     folder = UNITS_FOLDER.resolve()
-    left = [process for process in psutil.process_iter(["cwd"]) if _is_below(process.info["cwd"], folder)]
-    if left:
-        print(f"waiting for {len(left)} processes that a killed launcher has left", file=sys.stderr)
-        psutil.wait_procs(left)
+    seen = psutil.process_iter(["cwd", "cmdline", "name"])
+    left = [process for process in seen if _is_below(process.info["cwd"], folder)]
+    for process in left:
+        command = " ".join(process.info["cmdline"] or [process.info["name"]])
+        print(
+            f"waiting for process {process.pid} ({command:.60}) in {process.info['cwd']}: a stage that a killed "
+            "launcher left there saves and ends; end any other process, or have it leave that folder",
+            file=sys.stderr,
+        )
+    psutil.wait_procs(left)
 
 
 def _is_below(place: str | None, folder: Path) -> bool:

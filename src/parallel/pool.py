@@ -21,6 +21,7 @@ from typing import Any
 
 from src.errors import UserError, first_line
 from src.interrupts import LAUNCHER, Stopped
+from src.printing import accept_any_text
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    accept_any_text()
     with suppress(EOFError):
         while True:
             arguments = pipe.recv()

@@ -114,7 +114,8 @@ def _connected(address: str) -> Generator[ModuleType]:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         advice = "`ray start --head` here, `ray start --address=...` on the other machines"
-        raise UserError(f"--ray {address}", first_line(error), advice) from None
+        told = str(error) or first_line(error)  # all lines: of versions that differ each has its own
+        raise UserError(f"--ray {address}", told, advice) from None
     try:
         yield ray
     finally:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from dvc.repo import Repo
 
+from src.dvc_needs import check_dvc_can_work, dvc_faults_named
 from src.errors import UserError
 from src.interrupts import Stopped
 from src.parallel.launcher import Engine, Launcher, only_launcher
@@ -37,8 +38,10 @@ def run_units(options: Options) -> bool:
         UserError: a unit failed, or another launcher is at work here.
         Stopped: a signal came; what is not finished has its checkpoints.
     """
+    check_dvc_can_work(Path())
     with only_launcher():
         pipeline = _pipeline()
+        check_dvc_can_work(pipeline.cache)
         if pipeline.changed and units_of(pipeline.commands):
             run_to_its_end(sys.executable, "-m", "dvc", "repro", *FIRST)
             pipeline = _pipeline()
@@ -94,7 +97,7 @@ class _Pipeline:
 
 
 def _pipeline() -> _Pipeline:
-    with Repo() as repo:
+    with dvc_faults_named(), Repo() as repo:
         commands = {stage.addressing: stage.cmd for stage in repo.index.stages if isinstance(stage.cmd, str)}
         return _Pipeline(commands, list(repo.status()), Path(repo.cache.local_cache_dir).resolve())
 

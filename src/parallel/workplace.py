@@ -17,11 +17,12 @@ from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 from ruamel.yaml.comments import CommentedMap
 
 from src.data.prepared import DATA_FOLDER
-from src.files import faults_named
+from src.files import new_file, new_folder
 from src.parallel.units import Unit, in_copy
 from src.params import PARAMS_FILE
 from src.runs import RUNS_FOLDER, TIMING_FOLDER
 from src.settings import SETTINGS_FOLDER
+from src.write_faults import faults_named
 
 UNITS_FOLDER = Path(".dvc/tmp/units")
 LOCK_FILE = Path("dvc.lock")
@@ -69,10 +70,12 @@ def copy_repository(folder: Path, content: dict[str, Any], cache: Path) -> None:
 def take_results(unit: Unit, folder: Path) -> Entries:
     """Move the runs of a unit to their places in the repository; their entries for its dvc.lock.
 
+    What a stage that failed had made before is gone from the unit, and stays in the repository.
+
     Raises:
         CannotWrite: no right to.
     """
-    found = entries_of(unit, folder)
+    found = {stage: entry for stage, entry in entries_of(unit, folder).items() if _is_there(entry, folder)}
     timings = [run.relative_to(folder) for run in _runs(unit, folder / TIMING_FOLDER, ".json")]
     for path in (*outputs_of(found), *timings):
         _moved(folder / path, path)
@@ -89,6 +92,10 @@ def entries_of(unit: Unit, folder: Path) -> Entries:
 def outputs_of(entries: Entries) -> list[Path]:
     """All outputs of some entries."""
     return [Path(output["path"]) for entry in entries.values() for output in entry["outs"]]
+
+
+def _is_there(entry: dict[str, Any], folder: Path) -> bool:
+    return all((folder / output["path"]).exists() for output in entry["outs"])
 
 
 def read_entries() -> Entries:
@@ -136,11 +143,14 @@ def _linked(source: Path, target: Path) -> None:
 
 
 def _moved(source: Path, target: Path) -> None:
-    with faults_named(target):
-        if target.is_dir():
-            shutil.rmtree(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(source, target)
+    """Move a file, or all that is in a folder, into the place of another."""
+    if source.is_dir():
+        with new_folder(target) as draft:
+            for part in source.iterdir():
+                shutil.move(part, draft / part.name)
+    else:
+        with new_file(target) as draft:
+            shutil.move(source, draft)
 
 
 def _configure(folder: Path, cache: Path) -> None:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 
 from src.archives import cache_folder, model_folder
 from src.errors import UserError, first_line
-from src.files import is_file, user_path
+from src.files import check_readable, is_file, user_path
 from src.params import ModelSource
 
 # All JSON that transformers reads of a local folder; it takes for granted that each is an object.
@@ -40,8 +40,11 @@ def locate(source: ModelSource) -> str:
         return str(folder)
     if not is_file(folder / "config.json"):
         raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
-    if not list(folder.glob("*.safetensors")):
+    weights = list(folder.glob("*.safetensors"))
+    if not weights:
         raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
+    for path in weights:
+        check_readable(path)
     for name in JSON_FILES:
         if is_file(folder / name):
             _check_json(folder / name)

@@ -20,8 +20,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars, validate_repo_id
 
 from src.errors import UserError, first_line
-from src.files import faults_named
 from src.hub_cache import cache_of, check_files, show_progress
+from src.write_faults import faults_named
 
 # What a classifier with its tokenizer is read from. Weights in other forms are not fetched.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja", "model.safetensors", "model-*.safetensors"]

@@ -23,11 +23,12 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock
 from torch import Tensor
 
 from src.errors import first_line
-from src.files import faults_named, new_file
+from src.files import new_file
+from src.locks import lock_if_free
 from src.params import CheckpointSettings
 from src.runs import RunName
 
@@ -119,22 +120,11 @@ def checkpoints_of(
                 shutil.rmtree(folder)
 
 
-def _lock_free_slot(root: Path, name: str) -> FileLock:
+def _lock_free_slot(root: Path, name: str) -> BaseFileLock:
     """The lock of the first slot that no living process holds."""
     slot = 0
-    while (lock := _lock_if_free(root / f"{name}-{slot}")) is None:
+    while (lock := lock_if_free(root / f"{name}-{slot}" / "lock")) is None:
         slot += 1
-    return lock
-
-
-def _lock_if_free(folder: Path) -> FileLock | None:
-    lock = FileLock(folder / "lock")
-    try:
-        with faults_named(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-    except Timeout:
-        return None
     return lock
 
 

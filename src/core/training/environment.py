@@ -17,6 +17,7 @@ import transformers
 from accelerate import Accelerator
 
 from src.core.speed.allocator import keep_and_enlarge_pages
+from src.errors import UserError
 from src.params import Precision, Runtime
 
 DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # deterministic mode refuses cuBLAS without it
@@ -29,13 +30,21 @@ ARITHMETIC = (
     *(() if torch.backends.mkl.is_available() else ("OPENBLAS_",)),  # torch has one of the two
 )
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # `threads` shows what comes of these
+# By these accelerate knows that it is one of several processes, unless they have the value here.
+MPI_ALONE = dict.fromkeys(("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"), "1")
+ALONE = {"LOCAL_RANK": "-1", "WORLD_SIZE": "1"} | MPI_ALONE
+NUMBERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT")
 
 
 def start(runtime: Runtime) -> Accelerator:
     """Fix the threads, ask for deterministic kernels, and choose the device.
 
     accelerate has no part in precision: `src.core.speed.half_precision` has.
+
+    Raises:
+        UserError: the environment has a part of what a launcher of several processes sets.
     """
+    _check_launch()
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
         del os.environ[name]
     if runtime.threads is not None:
@@ -50,6 +59,21 @@ def start(runtime: Runtime) -> Accelerator:
     # Without cpu=True accelerate does not join several processes where there is no GPU.
     on_cpu = not torch.accelerator.is_available()
     return Accelerator(cpu=on_cpu, mixed_precision="no")
+
+
+def _check_launch() -> None:
+    """With one variable left over from elsewhere, torch would miss others, or wait for processes that never come."""
+    if not (found := [name for name, alone in ALONE.items() if os.environ.get(name, alone) != alone]):
+        return
+    allowed = f"unset {found[0]}, or start several processes with `accelerate launch` or `torchrun`"
+    for name in (*NUMBERS, "MASTER_ADDR") if MPI_ALONE.keys().isdisjoint(found) else ["MASTER_ADDR"]:
+        value = os.environ.get(name)
+        if not value:
+            raise UserError(
+                found[0], f"is set in the environment, and {name}, which launchers set too, is not", allowed
+            )
+        if name in NUMBERS and not value.isdecimal():
+            raise UserError(name, f"is {value!r:.100} in the environment, which is no number", allowed)
 
 
 def precision_of(runtime: Runtime) -> Precision:
