@@ -20,7 +20,7 @@ from transformers import (
 
 from src.core.models.classifier import load_classifier
 from src.core.models.compatibility import check_vocabulary
-from src.core.models.encoding import encode, inference_batches, separator, training_batches
+from src.core.models.encoding import encode, inference_batches, joins_pairs, training_batches
 from src.core.models.head_input import HeadInput, whole
 from src.core.models.tokenizer import load_tokenizer
 from src.core.training.inference import predict
@@ -311,7 +311,7 @@ PAIRS = [("good film", "bad plot"), ("good", "film bad plot"), ("good film bad",
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_pairs_without_a_template_have_the_end_token_between_them(tiny_decoder, side):
     """GPT-2's tokenizer and Qwen's join two texts with nothing between; the end token (3) stays when texts are cut."""
-    tokenizer = load_tokenizer(tiny_decoder)
+    tokenizer = load_tokenizer(tiny_decoder, pairs=True)
     tokenizer.truncation_side = side
     good, bad, film, plot, end = (tokenizer.get_vocab()[word] for word in ("good", "bad", "film", "plot", "[SEP]"))
     rows = encode(PAIRS, tokenizer, 16).ids.view(3, 5).tolist()
@@ -323,7 +323,8 @@ def test_pairs_without_a_template_have_the_end_token_between_them(tiny_decoder, 
 
 
 def test_pairs_with_a_template_are_left_to_it(tiny_encoder):
-    assert separator(load_tokenizer(tiny_encoder)) == ""
+    assert not joins_pairs(load_tokenizer(tiny_encoder))
+    assert type(load_tokenizer(tiny_encoder, pairs=True)) is type(load_tokenizer(tiny_encoder))
 
 
 def test_pairs_without_anything_to_put_between_are_refused():
@@ -348,7 +349,7 @@ def test_a_text_without_a_token_gets_the_pad_token(tiny_decoder):
 @pytest.mark.parametrize("texts", [[("",), (" ",)], [("", ""), (" ", "")]], ids=["texts", "pairs"])
 def test_texts_that_all_come_to_no_token_are_refused(name, texts, request):
     with pytest.raises(UserError, match="finds no token in any text; a model for these texts, or a larger max_length"):
-        encode(texts, load_tokenizer(request.getfixturevalue(name)), 16)
+        encode(texts, load_tokenizer(request.getfixturevalue(name), pairs=len(texts[0]) == 2), 16)
 
 
 def test_every_row_is_in_one_batch_of_an_epoch():

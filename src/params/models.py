@@ -19,7 +19,7 @@ from src.params.types import (
 
 
 class Lora(Section):
-    """LoRA: small trained updates beside frozen linear layers; the head is trained in full (docs/llm.md)."""
+    """LoRA: small trained updates beside frozen linear layers; new weights are trained in full (docs/llm.md)."""
 
     rank: Count
     """Rows of A and columns of B in the update alpha / rank * B A."""

@@ -84,22 +84,27 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     location = locate(source)
     config = _load_config(source, location)
     check_labels(source, config, label_names)
-    model = _load_model(source, location, label_names, seed)
+    model, new = _load_model(source, location, label_names, seed)
     for part in (model.config, model.config.get_text_config()):
         part.pad_token_id = pad_id
         part.return_dict, part.use_cache = True, False
+    model.config.problem_type = "single_label_classification"  # what was kept of another would have a pipeline squash
     head_input = _try(source, model, pad_id)
     check_length(source, model, tokens)
     if source.layers is not None:
         _keep_layers(source, source.layers, model, pad_id)
-    savers = [] if source.lora is None else adapter_savers(add_lora(source, source.lora, model, seed))
+    savers = []
+    if source.lora is not None:
+        savers = adapter_savers(source, add_lora(source, source.lora, model, new, seed))
     if source.dtype == "bf16":
         halve_frozen_weights(model)
     return Classifier(model, head_input, savers)
 
 
-def _load_model(source: ModelSource, location: str, label_names: list[str], seed: int) -> PreTrainedModel:
-    """The model with all of its pre-trained weights but perhaps those of its head."""
+def _load_model(
+    source: ModelSource, location: str, label_names: list[str], seed: int
+) -> tuple[PreTrainedModel, set[str]]:
+    """The model, and the names of the weights that are not pre-trained: at most those of its pooler and head."""
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
     gguf = gguf_of(location)
@@ -120,8 +125,9 @@ def _load_model(source: ModelSource, location: str, label_names: list[str], seed
             model.hf_quantizer.remove_quantization_config(model)  # its weights are float32 now, and can be saved
         if source.new_head:
             model = _with_new_head(model, seed)
-    check_loaded(source, model, {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])})
-    return model
+    new = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
+    check_loaded(source, model, new)
+    return model, new
 
 
 def _load_config(source: ModelSource, location: str) -> Any:

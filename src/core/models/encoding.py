@@ -4,7 +4,7 @@ Token ids of a whole split lie in one flat tensor, so that memory stays near fou
 costs one gather. Batches hold rows of similar length, padded to the longest of them only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,16 +74,18 @@ def encode(texts: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, max
         UserError: the tokenizer has nothing to put between two texts, or finds no token in any text.
     """
     ids, segments, lengths = [], [], []
-    between = separator(tokenizer) if len(texts[0]) == 2 else ""
+    if len(texts[0]) == 2 and joins_pairs(tokenizer):
+        problem = f"the tokenizer of {tokenizer.name_or_path} puts nothing between the texts of a pair"
+        raise UserError("params.yaml: models", problem, "one with a template for pairs, a separator or an end token")
     settings = {"truncation": True, "max_length": max_length}
     for start in range(0, len(texts), ROWS_AT_ONCE):
         rows = texts[start : start + ROWS_AT_ONCE]
-        encoded = _tokenise(rows, tokenizer, between, **settings)
+        encoded = _tokenise(rows, tokenizer, **settings)
         lengths += [len(row) for row in encoded["input_ids"]]
         ids.append(_flat([row or [tokenizer.pad_token_id] for row in encoded["input_ids"]], torch.int32))
         if "token_type_ids" in encoded:
             segments.append(_flat([row or [0] for row in encoded["token_type_ids"]], torch.uint8))
-    nothing = _tokenise([("",) * len(texts[0])], tokenizer, between, **settings)["input_ids"][0]
+    nothing = _tokenise([("",) * len(texts[0])], tokenizer, **settings)["input_ids"][0]
     if max(lengths) <= len(nothing):
         problem = f"the tokenizer of {tokenizer.name_or_path} finds no token in any text"
         raise UserError("params.yaml: models", problem, "a model for these texts, or a larger max_length")
@@ -92,34 +94,17 @@ def encode(texts: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, max
     return EncodedSplit(torch.cat(ids), joined, counts.cumsum(0) - counts, counts, tokenizer.pad_token_id)
 
 
-def separator(tokenizer: PreTrainedTokenizerBase) -> str:
-    """What has to be written between the texts of a pair: nothing, where the tokenizer puts something there itself.
-
-    GPT-2's and Qwen's do not, so that ("good", "film bad plot") would be ("good film", "bad plot"): their separator,
-    or else their end token.
-
-    Raises:
-        UserError: it has neither.
-    """
-    first, second = _tokenise([(text,) for text in PROBE], tokenizer, "", add_special_tokens=False)["input_ids"]
-    for token in ("", tokenizer.sep_token, tokenizer.eos_token):
-        if token is not None:
-            found = _tokenise([PROBE], tokenizer, token)["input_ids"][0]
-            if not any(found[place:][: len(first + second)] == first + second for place in range(len(found) + 1)):
-                return token
-    problem = f"the tokenizer of {tokenizer.name_or_path} puts nothing between the texts of a pair"
-    raise UserError("params.yaml: models", problem, "one with a template for pairs, a separator or an end token")
+def joins_pairs(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a tokenizer puts nothing between the texts of a pair: ("a b", "c") would be ("a", "b c")."""
+    first, second = _tokenise([(text,) for text in PROBE], tokenizer, add_special_tokens=False)["input_ids"]
+    found = _tokenise([PROBE], tokenizer)["input_ids"][0]
+    return any(found[place:][: len(first + second)] == first + second for place in range(len(found) + 1))
 
 
-def _tokenise(rows: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, between: str, **settings: Any) -> Any:
-    """Tokenised rows; `between` goes to the side of a text where it is not cut."""
-    first, *second = (list(column) for column in zip(*rows, strict=True))
-    if tokenizer.truncation_side == "left":
-        first = [text + between for text in first]
-    else:
-        second = [[between + text for text in column] for column in second]
+def _tokenise(rows: Sequence[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, **settings: Any) -> Any:
+    columns = (list(column) for column in zip(*rows, strict=True))
     try:
-        return tokenizer(first, *second, **settings)
+        return tokenizer(*columns, **settings)
     except MemoryError:
         raise
     except Exception as error:  # tokenizers, written in Rust, has no error of its own

@@ -17,7 +17,7 @@ from src.files import check_readable, is_file, user_path
 from src.params import ModelSource
 
 # All JSON that transformers reads of a local folder; it takes for granted that each is an object.
-INDEX_FILE = "model.safetensors.index.json"
+WEIGHTS_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 JSON_FILES = ("config.json", "tokenizer.json", "vocab.json", INDEX_FILE)
 JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
@@ -33,7 +33,8 @@ def locate(source: ModelSource) -> str:
     A folder may hold one GGUF file in place of Hugging Face's files.
 
     Raises:
-        UserError: it cannot be had, it lacks what every model has, or what it has is not in the form of it.
+        UserError: it cannot be had, it lacks what every model has, has two sets of weights, or what it has is not in
+            the form of it.
     """
     folder = _folder(source)
     if gguf_of(str(folder)):
@@ -45,6 +46,9 @@ def locate(source: ModelSource) -> str:
         raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
     for path in weights:
         check_readable(path)
+    if is_file(folder / WEIGHTS_FILE) and is_file(folder / INDEX_FILE):
+        problem = f"{folder} holds two sets of weights, {WEIGHTS_FILE} and the shards of {INDEX_FILE}"
+        raise UserError("params.yaml: models", problem, "a folder with one of them")
     for name in JSON_FILES:
         if is_file(folder / name):
             _check_json(folder / name)

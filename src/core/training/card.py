@@ -5,11 +5,12 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from src.data.prepared import PreparedTask
-from src.params import RunSettings
+from src.params import ModelSource, RunSettings
 from src.pinned import licence_of_model
 from src.runs import RunName
 
 PIPELINE = "text-classification"
+EXAMPLES = {1: '"a text"', 2: '{"text": "the first text", "text_pair": "the second"}'}
 TEXT = """
 # {run}
 
@@ -29,8 +30,11 @@ Its scores are those on selection, which chose the epoch; scores on test are in 
 ```python
 from transformers import pipeline
 
-pipeline("text-classification", "path/to/this/folder")("a text")
+classify = pipeline("text-classification", "path/to/this/folder", truncation=True)
+classify({example})
 ```
+
+In training, texts were cut to {max_length} tokens; `truncation=True` does the same.
 """
 
 
@@ -56,7 +60,9 @@ def model_card(
         labels=", ".join(task.label_names),
         base=model.name if model.source != "folder" else Path(model.name).name,
         layers="" if model.layers is None else f", layers {', '.join(map(str, model.layers))}",
-        lora="" if model.lora is None else ", with LoRA, merged; the adapter alone is in `adapter/`",
+        lora=_lora(model),
+        example=EXAMPLES[len(task.train.texts[0])],
+        max_length=settings.training.max_length,
         rows=len(task.train),
         selection_rows=len(task.selection),
         objective=", ".join(f"{key} {value}" for key, value in objective.items() if value),
@@ -66,3 +72,11 @@ def model_card(
         base_licence=licence_of_model(model.name) if model.source == "pypi" else "see the base model's card",
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n{text}")
+
+
+def _lora(model: ModelSource) -> str:
+    """What there is of an adapter, as the end of a sentence."""
+    if model.lora is None:
+        return ""
+    rounded = ", trained over the base model in bfloat16" if model.dtype == "bf16" else ""
+    return ", with LoRA, merged" + ("" if model.layers else f"; the adapter alone is in `adapter/`{rounded}")

@@ -63,7 +63,8 @@ def prepare_run(
         UserError: the model cannot be used (see `src.core.models.classifier`).
     """
     source, max_length = settings.model, settings.training.max_length
-    tokenizer = load_tokenizer(source)
+    tokenizer = load_tokenizer(source, pairs=len(task.train.texts[0]) == 2)
+    tokenizer.model_max_length = max_length  # kept with it: whoever truncates does so where training did
     learnt_from = ["train", "transfer"] if settings.objective.transfer else ["train"]
     splits = sorted({*learnt_from, *splits_to_predict(run, task)})
     tokens = {split: encode(task.splits[split].texts, tokenizer, max_length) for split in splits}
