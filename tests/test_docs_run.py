@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -52,24 +51,20 @@ def make_ready(folder: Path) -> None:
     """Have `make` find a virtual environment that is up to date: this Python's."""
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/activate").write_text(f'PATH="{Path(sys.executable).parent}:$PATH"\n')
-    (folder / ".venv/ready").touch()
-    later = time.time() + 86400
-    os.utime(folder / ".venv/ready", (later, later))
+    (folder / ".venv/ready").touch()  # later than the requirements
 
 
 def changed_as_told(folder: Path, command: str) -> None:
-    """What a comment such as `with seeds: 3` says of params.yaml."""
-    if told := re.search(r"# with (\S+): (.+)$", command):
-        key, value = told.groups()
-    elif told := re.search(r"# with (\S+) in place of (\S+)$", command):
-        key, value = told[1], "1.0e-4"
-    else:
+    """What a comment says of params.yaml: `with seeds: 3`, or `with finetune.training.lrr in place of lr`."""
+    told = re.search(r"# with (\S+)(?:: (\S+)| in place of (\S+))$", command)
+    if told is None:
         return
+    place, value, instead_of = told.groups()
     content = section = read_yaml(folder / "params.yaml")
-    *path, last = key.split(".")
+    *path, last = place.split(".")
     for part in path:
         section = section[part]
-    section[last] = yaml.safe_load(value)
+    section[last] = section.pop(instead_of) if instead_of else yaml.safe_load(value)
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 

@@ -1,6 +1,7 @@
 """`dvc repro` with its training stages side by side: what comes before them, the units, and what comes after."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator
@@ -77,8 +78,10 @@ def check_identity() -> None:
     """DVC keeps an experiment as a commit; to find out at the end of a study that it cannot would be late.
 
     Raises:
-        UserError: git does not know the user.
+        UserError: there is no git, or it does not know the user.
     """
+    if shutil.which("git") is None:
+        raise UserError("git", "is not on the path, and DVC needs it for an experiment", "install it, or `make repro`")
     for key in ("user.name", "user.email"):
         if subprocess.run(["git", "config", key], capture_output=True, check=False).returncode != 0:
             raise UserError(f"git {key}", "is not set, and DVC needs it for an experiment", f"git config {key} ...")

@@ -21,9 +21,10 @@ def experiments_named(name: str) -> list[str]:
 
 def experiment_here(name: str) -> str | None:
     """The ref of the experiment of that name of the last commit."""
-    commit = git("rev-parse", "HEAD").stdout.decode().strip()
+    named = experiments_named(name)
+    commit = git("rev-parse", "HEAD").stdout.decode().strip() if named else ""
     wanted = f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
-    return wanted if wanted in experiments_named(name) else None
+    return wanted if wanted in named else None
 
 
 def check_same(name: str, ref: str, params: bytes) -> None:
