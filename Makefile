@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study test test-slow faults models bench gpu ray intervals page lint format pins clean
+.PHONY: help params setup demo repro statistics study restore test test-slow faults models bench gpu ray intervals page lint format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -50,11 +50,14 @@ demo: setup ## the whole pipeline on a hundredth of the work, in demo/: a minute
 	@$(RUN) python -m stages.check && exec python -m stages.demo
 
 statistics: setup ## redo tables and figures from the predictions in git, without training (NAME=...: of a named study)
-	@$(RUN) python -m stages.check && exec $(if $(NAME),python -m stages.statistics --name $(NAME),\
-		dvc repro --single-item --force evaluate plot)
+	@$(RUN) $(if $(NAME),exec python -m stages.statistics --name '$(NAME)',\
+		python -m stages.check && exec dvc repro --single-item --force evaluate plot)
 
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/; RAY=host:port: on a cluster)
-	@$(RUN) python -m stages.study --name $(NAME) $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
+	@$(RUN) python -m stages.study --name '$(NAME)' $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
+
+restore: setup ## undo an experiment: params.yaml, dvc.lock and its results as committed; git's stash keeps what they held
+	@$(RUN) python -m stages.restore
 
 test: setup ## run the tests, a file of them at a time in each of two processes
 	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder

@@ -6,8 +6,6 @@ also name a process that is long gone and whose number another one has taken.
 """
 
 import json
-import shutil
-import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +20,7 @@ from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import YAMLFileCorruptedError, parse_yaml
 from voluptuous import Invalid
 
+from src.committed import committed
 from src.dvc_needs import check_dvc_can_work, dvc_faults_named
 from src.errors import UserError
 from src.locks import flock_fault, mount_of
@@ -122,24 +121,16 @@ def _restore_lock_file(root: Path, others: list[psutil.Process]) -> None:
     if others:
         problem = f"cannot be read while DVC is at work here (process {others[0].pid})"
         raise UserError(path, problem, "wait for that process or stop it, and run again")
-    committed = _committed(root)
+    last = committed(path)
     path.replace(aside)
-    if committed is not None:
-        path.write_bytes(committed)
-    instead = "none is committed" if committed is None else "the committed one serves"
+    if last is not None:
+        path.write_bytes(last)
+    instead = "none is committed" if last is None else "the committed one serves"
     print(
         f"warning: {path} was damaged, as by a DVC killed while it wrote it: {instead}, and finished stages come from "
         f"DVC's run cache; what was left of it is in {aside}",
         file=sys.stderr,
     )
-
-
-def _committed(root: Path) -> bytes | None:
-    """The dvc.lock of the last commit; None without one, or without git."""
-    if shutil.which("git") is None:
-        return None
-    found = subprocess.run(["git", "show", f"HEAD:./{LOCK_FILE}"], cwd=root, capture_output=True, check=False)
-    return found.stdout if found.returncode == 0 else None
 
 
 def _remove_rwlock(path: Path) -> None:

@@ -9,6 +9,7 @@ from src.errors import stage
 from src.parallel.study import run_to_its_end
 from src.parallel.workplace import copy_repository
 from src.study.overrides import study_content
+from src.study.workspace import check_unchanged
 
 FOLDER = Path("demo")
 LEFT = f"""
@@ -21,6 +22,7 @@ No number of it means anything: `make repro` is the same with more rows."""
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
 
+    check_unchanged()
     copy_repository(FOLDER, study_content("demo"), (FOLDER / ".dvc/cache").resolve())
     os.chdir(FOLDER)
     run_to_its_end(sys.executable, "-m", "stages.repro")

@@ -14,7 +14,7 @@ from src.arms import distilled_arm
 from src.errors import UserError, stage
 from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
-from src.parallel.progress import Progress
+from src.parallel.progress import Progress, counted
 from src.params import Params, load_params
 from src.runs import RUNS_FOLDER, RunName
 from stages.distill import distil
@@ -35,7 +35,7 @@ def main() -> None:
     all_jobs = jobs_of(load_params())
     jobs = [job for job in all_jobs if not _is_made(job)]
     made = len(all_jobs) - len(jobs)
-    print(f"{len(jobs)} runs, {made} are there already; logs in {LOGS}", file=sys.stderr, flush=True)
+    print(f"{counted(len(jobs), 'run')} to make, {made} made already; logs in {LOGS}", file=sys.stderr, flush=True)
     progress = Progress(len(jobs), arguments.workers, "run")
     run_jobs(jobs, train, arguments.workers, LOGS, progress.ended, arguments.seconds)
 

@@ -3,8 +3,8 @@
 import argparse
 
 from src.errors import UserError, stage
-from src.study.overrides import study_params
 from src.study.published import as_markdown, beside_published
+from src.study.recorded import recorded_study
 from src.study.results import load_results
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
     name = parser.parse_args().name
 
-    table = beside_published(load_results(study_params(name)))
+    table = beside_published(load_results(recorded_study(name)))
 
     if table.empty:
         raise UserError(f"studies/{name}.yaml", "has no task of GLUE", "a study with tasks of source glue")

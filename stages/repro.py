@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from src.errors import stage
+from src.parallel.launcher import only_launcher
 from src.parallel.options import add_options, options_in
 from src.parallel.study import become, run_units
 from src.parallel.units import WHOLE
@@ -15,7 +16,8 @@ def main() -> None:
     add_options(parser)
     arguments = parser.parse_args()
 
-    changed = run_units(options_in(arguments))
+    with only_launcher():
+        changed = run_units(options_in(arguments))
 
     if arguments.part != WHOLE:
         print("this part is up to date; when all parts are, run it without --part")

@@ -3,7 +3,7 @@
 import argparse
 
 from src.errors import stage
-from src.study.overrides import study_params
+from src.study.recorded import recorded_study
 from stages.evaluate import evaluate
 from stages.plot import plot
 
@@ -12,7 +12,7 @@ from stages.plot import plot
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
-    params = study_params(parser.parse_args().name)
+    params = recorded_study(parser.parse_args().name)
 
     evaluate(params)
     plot(params)

@@ -1,4 +1,4 @@
-"""Run a named study: params.yaml with the overrides of studies/<name>.yaml, as a DVC experiment of that name.
+"""Run a named study: studies/<name>.yaml over the committed params.yaml, as a DVC experiment of that name.
 
 Its training stages run side by side first, and `dvc exp run` finds them done.
 """
@@ -8,10 +8,13 @@ import shlex
 
 from src.dvc_state import mend
 from src.errors import stage
-from src.parallel.options import add_options, options_in
-from src.parallel.study import become, check_identity, run_units
+from src.parallel.launcher import only_launcher
+from src.parallel.options import Options, add_options, options_in
+from src.parallel.study import check_identity, run_dvc, run_units
 from src.parallel.units import WHOLE
-from src.study.dvc_experiment import study_arguments, write_study_params
+from src.study.dvc_experiment import Experiment, experiment_of
+from src.study.experiments import check_same, check_same_results, experiment_here
+from src.study.workspace import check_unchanged, params_in_place, tell_uncommitted
 
 
 @stage
@@ -22,19 +25,35 @@ def main() -> None:
     add_options(parser)
     arguments = parser.parse_args()
 
-    command = study_arguments(arguments.name)
+    experiment = experiment_of(arguments.name)
 
-    print(shlex.join(command), flush=True)
+    print(shlex.join(experiment.command), flush=True)
     if arguments.dry:
         return
-    if arguments.part == WHOLE:
+    with only_launcher():
+        run(experiment, options_in(arguments))
+
+
+def run(experiment: Experiment, options: Options) -> None:
+    """Run a study, or its part, in the workspace; params.yaml is what it was where that fails."""
+    check_unchanged()
+    if options.part == WHOLE:
         check_identity()
+    there = experiment_here(experiment.name)
+    if there:
+        check_same(experiment.name, there, experiment.params)
+    tell_uncommitted(experiment.name)
     mend()
-    write_study_params(command)
-    run_units(options_in(arguments))
-    if arguments.part == WHOLE:
-        become(*study_arguments(arguments.name))
-    print("this part is up to date; when all parts are, run it without --part")
+    with params_in_place(experiment.params):
+        run_units(options)
+        if options.part != WHOLE:
+            print("this part is up to date; when all parts are, run it without --part")
+        elif there:
+            run_dvc("repro")
+            check_same_results(experiment.name, there)
+            print(f"experiment {experiment.name} is up to date")
+        else:
+            run_dvc("exp", "run", "--name", experiment.name)
 
 
 if __name__ == "__main__":

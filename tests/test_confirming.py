@@ -16,7 +16,7 @@ from src.data.prepared import DATA_FOLDER, LABELS_FOLDER
 from src.errors import UserError
 from src.params import read_yaml
 from src.study.confirming_file import write_confirming_study
-from src.study.dvc_experiment import study_arguments
+from src.study.dvc_experiment import experiment_of
 from src.study.families import selection_scores
 from src.study.overrides import study_content, study_params
 from src.study.records import load_records
@@ -92,7 +92,7 @@ def test_the_chosen_trials_are_the_arms_of_the_confirming_study(choice, monkeypa
     claims = params.evaluate.claims
     assert (claims["alone"].family, claims["alone"].against) == ("cmi_min", "plain")
     assert (claims["kd"].family, claims["kd"].against) == ("kd-cmi_max", "kd-plain")
-    assert study_arguments("sure")[:5] == ["dvc", "exp", "run", "--name", "sure"]
+    assert experiment_of("sure").command[:5] == ["dvc", "exp", "run", "--name", "sure"]
     text = Path("studies/sure.yaml").read_text()
     assert text.startswith("# Made by: python -m stages.confirm --study made --name sure --seeds 5 6 7\n")
     score = selection_scores(load_records("made", "tiny", ["selection"]))["teacher", best("ce", "ce_slow")]

@@ -22,7 +22,7 @@ from src.errors import UserError
 from src.params import Params, load_params, read_yaml
 from src.params.models import ModelSource, Runtime
 from src.params.runs import ObjectiveDefaults, Training
-from src.study.dvc_experiment import study_arguments
+from src.study.dvc_experiment import experiment_of
 from src.study.overrides import study_content, study_params
 from tests.conftest import REPOSITORY, params_content
 from tests.repository import run, start
@@ -166,13 +166,13 @@ def test_a_recipe_gives_alpha_and_temperature(params: Params):
 def arguments_of(folder: Path, overrides: dict) -> list[str]:
     """The -S settings of a study of those overrides over the committed params.yaml."""
     dump_yaml(folder / "some.yaml", overrides)
-    command = study_arguments("some", REPOSITORY / "params.yaml", folder)
+    command = experiment_of("some", REPOSITORY / "params.yaml", folder).command
     assert command[:5] == ["dvc", "exp", "run", "--name", command[4]]
     return command[6::2]
 
 
 def test_a_named_study_is_params_yaml_with_its_overrides():
-    command = study_arguments("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies")
+    command = experiment_of("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies").command
     assert command[:5] == ["dvc", "exp", "run", "--name", "glue"]
     assert "study=glue" in command
     assert "models.teacher.name=google-bert/bert-base-uncased" in command
@@ -278,7 +278,7 @@ def test_dvc_runs_what_a_study_says(tmp_path):
 def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, expected):
     (tmp_path / "wrong.yaml").write_text(text or "seeds: [0]")
     with pytest.raises(UserError, match=expected):
-        study_arguments(name, REPOSITORY / "params.yaml", tmp_path)
+        experiment_of(name, REPOSITORY / "params.yaml", tmp_path)
 
 
 def test_a_misspelt_arm_in_the_pairs_of_a_study_is_found_before_it_runs(tmp_path):

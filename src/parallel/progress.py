@@ -33,7 +33,15 @@ class Progress:
 
     def __str__(self) -> str:
         left = self.count - self.done
-        minutes = (time.monotonic() - self.began) / self.done * left / 60
         running = min(left, self.at_once)
-        counts = f"{self.done} of {self.count} {self.unit}s, {running} running, {len(self.failures)} failed"
-        return f"{counts}, about {minutes:.0f} minutes left" if left else counts
+        counts = f"{self.done} of {counted(self.count, self.unit)}, {running} running, {len(self.failures)} failed"
+        return f"{counts}, {self._time_for(left)} left" if left else counts
+
+    def _time_for(self, left: int) -> str:
+        minutes = round((time.monotonic() - self.began) / self.done * left / 60)
+        return f"about {counted(minutes, 'minute')}" if minutes else "less than a minute"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 unit, 2 units."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

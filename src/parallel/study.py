@@ -1,6 +1,7 @@
 """`dvc repro` with its training stages side by side: what comes before them, the units, and what comes after."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,11 +15,11 @@ from dvc.repo import Repo
 from src.dvc_needs import check_dvc_can_work, dvc_faults_named
 from src.errors import UserError
 from src.interrupts import Stopped
-from src.parallel.launcher import Engine, Launcher, only_launcher
+from src.parallel.launcher import Engine, Launcher
 from src.parallel.options import Options
 from src.parallel.places import places
 from src.parallel.processes import Processes
-from src.parallel.progress import Progress
+from src.parallel.progress import Progress, counted
 from src.parallel.ray_tasks import ray_tasks
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
@@ -31,35 +32,41 @@ FIRST = ("--single-item", "settings", "prepare")  # without that option DVC take
 def run_units(options: Options) -> bool:
     """Bring the training stages of params.yaml up to date, several at a time; dvc.lock then says so.
 
+    Called below `only_launcher`.
+
     Returns:
         Whether anything in the pipeline was not up to date.
 
     Raises:
-        UserError: a unit failed, or another launcher is at work here.
+        UserError: a unit failed.
         Stopped: a signal came; what is not finished has its checkpoints.
     """
     check_dvc_can_work(Path())
-    with only_launcher():
+    pipeline = _pipeline()
+    check_dvc_can_work(pipeline.cache)
+    if pipeline.changed and units_of(pipeline.commands):
+        run_dvc("repro", *FIRST)
         pipeline = _pipeline()
-        check_dvc_can_work(pipeline.cache)
-        if pipeline.changed and units_of(pipeline.commands):
-            run_to_its_end(sys.executable, "-m", "dvc", "repro", *FIRST)
-            pipeline = _pipeline()
-        units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
-        if units:
-            params = load_params()
-            with _engine(options, params, pipeline.cache) as engine:
-                _run(units, params, pipeline, engine)
-        return bool(pipeline.changed)
+    units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
+    if units:
+        params = load_params()
+        with _engine(options, params, pipeline.cache) as engine:
+            _run(units, params, pipeline, engine)
+    return bool(pipeline.changed)
+
+
+def run_dvc(*arguments: str) -> None:
+    """Run DVC, as `run_to_its_end` does."""
+    run_to_its_end(sys.executable, "-m", "dvc", *arguments)
 
 
 def run_to_its_end(*command: str) -> None:
-    """Run a command; ends this process with its exit status where it fails.
+    """Run a command that finds this interpreter's tools; ends this process with its exit status where it fails.
 
     Raises:
         Stopped: a signal came, and the command has ended.
     """
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, env=own_tools())
     try:
         status = process.wait()
     except Stopped as stopped:  # which a terminal has sent to the command too, and `kill` has not
@@ -74,8 +81,10 @@ def check_identity() -> None:
     """DVC keeps an experiment as a commit; to find out at the end of a study that it cannot would be late.
 
     Raises:
-        UserError: git does not know the user.
+        UserError: there is no git, or it does not know the user.
     """
+    if shutil.which("git") is None:
+        raise UserError("git", "is not on the path, and DVC needs it for an experiment", "install it, or `make repro`")
     for key in ("user.name", "user.email"):
         if subprocess.run(["git", "config", key], capture_output=True, check=False).returncode != 0:
             raise UserError(f"git {key}", "is not set, and DVC needs it for an experiment", f"git config {key} ...")
@@ -84,7 +93,12 @@ def check_identity() -> None:
 def become(*command: str) -> NoReturn:
     """Go on as another command, so that signals reach it."""
     sys.stdout.flush()
-    os.execvp(command[0], command)
+    os.execvpe(command[0], command, own_tools())
+
+
+def own_tools() -> dict[str, str]:
+    """The environment with this interpreter's folder first on the path: stages begin with `python`."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +133,8 @@ def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine)
 
     launcher, at_once = Launcher(engine, workplace, LOGS_FOLDER / params.study), len(engine.places)
     progress = Progress(len(units), at_once)
-    print(f"{len(units)} units, {at_once} at a time; their logs are in {launcher.logs}", file=sys.stderr, flush=True)
+    told = f"{counted(len(units), 'unit')}, {at_once} at a time; logs in {launcher.logs}"
+    print(told, file=sys.stderr, flush=True)
     try:
         for outcome in launcher.run(units):
             failure = outcome.failure
@@ -132,6 +147,5 @@ def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine)
         join_entries(new, list(pipeline.commands))
     progress.tell_failures()
     if progress.failures:
-        raise UserError(
-            launcher.logs, f"{len(progress.failures)} of {len(units)} units failed", "mend these and run again"
-        )
+        problem = f"{len(progress.failures)} of {counted(len(units), 'unit')} failed"
+        raise UserError(launcher.logs, problem, "mend these and run again")

@@ -32,15 +32,23 @@ def read_yaml(path: Path) -> Any:
     Raises:
         UserError: it is missing, not YAML, or gives a key twice.
     """
-    allowed = "see docs/params.md"
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path, path.read_bytes())
     except FileNotFoundError:
         raise UserError(path, "not found", "run from the repository root") from None
+    except OSError as error:
+        raise UserError(path, f"not readable as YAML: {first_line(error)}", "see docs/params.md") from None
+
+
+def parse_yaml(path: Path, text: bytes) -> Any:
+    """The same of a file's bytes; `path` is for the message of the `UserError`."""
+    allowed = "see docs/params.md"
+    try:
+        return YAML(typ="safe").load(text.decode("utf-8"))
     except MarkedYAMLError as error:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise UserError(path, f"not readable as YAML: {error.problem}{line}", allowed) from None
-    except (OSError, YAMLError, ValueError, RecursionError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         # Besides text that is not UTF-8, ValueError is of dates and numbers that Python cannot hold.
         raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
 

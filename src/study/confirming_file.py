@@ -10,11 +10,12 @@ from ruamel.yaml import YAML
 
 from src.errors import UserError
 from src.files import new_file
-from src.params import PARAMS_FILE, MoreSeeds, check_params, read_yaml
+from src.params import PARAMS_FILE, MoreSeeds, check_params
 from src.study.confirming import NONE, Content, chosen_on_tasks, confirming_content
-from src.study.dvc_experiment import study_arguments
+from src.study.dvc_experiment import experiment_of
 from src.study.families import Chosen, Scores
-from src.study.overrides import STUDIES_FOLDER, difference, study_content
+from src.study.overrides import STUDIES_FOLDER, base_content, difference, study_content
+from src.study.workspace import check_unchanged
 
 
 def write_confirming_study(
@@ -33,11 +34,12 @@ def write_confirming_study(
     path = folder / f"{name}.yaml"
     if path.exists():
         raise UserError(path, "is there already", "another name, or delete it")
+    check_unchanged(params_file, folder)
     content = study_content(study, params_file, folder)
     params = check_params(params_file, content)
     chosen, scores = chosen_on_tasks(params)
     made: dict[str, Any] = confirming_content(content, params, chosen, seeds, more_seeds) | {"study": name}
-    base = read_yaml(params_file)
+    base = base_content(params_file)
     # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
     families = base.get("evaluate", {}).get("families", {})
     made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
@@ -74,6 +76,6 @@ def _write_checked(path: Path, text: str, params_file: Path) -> None:
     """Write a study once it is known that DVC can run it."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / path.name).write_text(text, encoding="utf-8")
-        study_arguments(path.stem, params_file, Path(folder))
+        experiment_of(path.stem, params_file, Path(folder))
     with new_file(path) as draft:
         draft.write_text(text, encoding="utf-8")

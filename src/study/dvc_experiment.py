@@ -6,9 +6,9 @@ the study's file says is given.
 """
 
 import re
-import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,43 +21,46 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
 from src.params import PARAMS_FILE, read_yaml
-from src.study.overrides import STUDIES_FOLDER, checked_content, difference, merged_content, study_overrides
+from src.params.reading import parse_yaml
+from src.study.overrides import (
+    STUDIES_FOLDER,
+    base_content,
+    base_text,
+    checked_content,
+    difference,
+    leaves,
+    merged_content,
+    study_overrides,
+)
 
-PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named study as DVC runs it: the command for a workspace as committed, and params.yaml as that sets it."""
+
+    name: str
+    command: list[str]
+    params: bytes
 
 
-def study_arguments(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> list[str]:
-    """The command that runs a named study: `dvc exp run` with a -S for all that is not so in params.yaml already.
+def experiment_of(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Experiment:
+    """`dvc exp run` with a -S for all that a study sets over the committed params.yaml.
 
     Raises:
         UserError: no such study, params.yaml with its overrides is not valid, or DVC cannot be told of one of them.
     """
-    base, overrides = read_yaml(params_file), study_overrides(name, folder)
+    text, base, overrides = base_text(params_file), base_content(params_file), study_overrides(name, folder)
     file, merged = folder / f"{name}.yaml", merged_content(base, overrides)
     study = checked_content(file, merged).study
-    changes = _leaves(difference(base, merged))
+    changes = leaves(difference(base, merged))
     settings = {_setting(path, value, base): _nested(path, value) for path, value in changes}
-    if _set_by_dvc(settings, params_file) != merged:
-        wrong = [
-            text for text, own in settings.items() if _set_by_dvc([text], params_file) != merged_content(base, own)
-        ]
+    params = _set_by_dvc(settings, text)
+    if params is None or parse_yaml(params_file, params) != merged:
+        wrong = [setting for setting, own in settings.items() if not _is_told(setting, own, text, base)]
         problem = f"DVC cannot be told of {', '.join(wrong) or 'all its overrides together'}"
         raise UserError(file, problem, "write it into params.yaml, and use `dvc exp run`")
-    return ["dvc", "exp", "run", "--name", study, *(part for setting in settings for part in ("-S", setting))]
-
-
-def write_study_params(command: list[str], params_file: Path = PARAMS_FILE) -> None:
-    """Set in params.yaml what the command of `study_arguments` sets, as DVC will: twice is once."""
-    apply_overrides(params_file, command[6::2])
-
-
-def _leaves(content: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The path and value of everything in nested mappings, down to where a key is none of Hydra's paths, such as 2x."""
-    for key, value in content.items():
-        if isinstance(value, dict) and value and all(map(PLAIN_KEY.fullmatch, value)):
-            yield from _leaves(value, (*above, key))
-        else:
-            yield (*above, key), value
+    told = [part for setting in settings for part in ("-S", setting)]
+    return Experiment(study, ["dvc", "exp", "run", "--name", study, *told], params)
 
 
 def _nested(path: tuple[str, ...], value: Any) -> dict:
@@ -102,12 +105,20 @@ def _written_text(text: str) -> str:
     return text if taken_for == [text] else QuotedString(text, Quote.double).with_quotes()
 
 
-def _set_by_dvc(settings: Iterable[str], params_file: Path) -> Any:
-    """The content of params.yaml once DVC has set something in a copy of it; None where DVC refuses."""
+def _is_told(setting: str, own: dict, text: bytes, base: dict) -> bool:
+    """Whether one setting alone comes to what the study's file says there."""
+    found = _set_by_dvc([setting], text)
+    return found is not None and parse_yaml(PARAMS_FILE, found) == merged_content(base, own)
+
+
+def _set_by_dvc(settings: Iterable[str], text: bytes) -> bytes | None:
+    """A params.yaml once DVC has set something in it; None where DVC refuses, or cannot read what it wrote."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(shutil.copy(params_file, Path(folder) / "params.yaml"))
+        copy = Path(folder) / PARAMS_FILE.name
+        copy.write_bytes(text)
         try:
             apply_overrides(copy, list(settings))
-            return read_yaml(copy)
+            read_yaml(copy)
         except (DvcException, OmegaConfBaseException, UserError):
             return None
+        return copy.read_bytes()

@@ -1,17 +1,47 @@
-"""Named studies: small files of overrides over params.yaml, run as one DVC experiment.
+"""Named studies: small files of overrides over the committed params.yaml, run as one DVC experiment.
 
 An override sets a value, adds an entry, or with null in its place leaves out an entry such as an arm or a claim.
+What stands in params.yaml of the workspace, where the last study or experiment has left its own, is no part of a study.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from src.committed import committed
 from src.errors import UserError
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
+from src.params.reading import parse_yaml
 from src.study.pairs import pairs_to_compare
 from src.submission.asked import check_submissions
 
 STUDIES_FOLDER = Path("studies")
+PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+
+
+def base_text(params_file: Path = PARAMS_FILE) -> bytes:
+    """What every study builds on: params.yaml of the last commit, or as it stands where none has it.
+
+    Raises:
+        UserError: there is no params.yaml.
+    """
+    last = committed(params_file)
+    if last is None and not params_file.is_file():
+        raise UserError(params_file, "not found", "run from the repository root")
+    return params_file.read_bytes() if last is None else last
+
+
+def base_content(params_file: Path = PARAMS_FILE) -> dict[str, Any]:
+    """The content of `base_text`.
+
+    Raises:
+        UserError: it is no mapping.
+    """
+    content = parse_yaml(params_file, base_text(params_file))
+    if not isinstance(content, dict):
+        check_params(params_file, content)
+    return content
 
 
 def study_content(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> dict[str, Any]:
@@ -20,11 +50,16 @@ def study_content(name: str, params_file: Path = PARAMS_FILE, folder: Path = STU
     Raises:
         UserError: no such study, or its file and params.yaml together are not valid.
     """
-    base = read_yaml(params_file)
+    base = base_content(params_file)
     own = {} if base.get("study") == name else study_overrides(name, folder)
     content = merged_content(base, own)
     checked_content(folder / f"{name}.yaml", content)
     return content
+
+
+def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Params:
+    """The same as values."""
+    return checked_content(folder / f"{name}.yaml", study_content(name, params_file, folder))
 
 
 def difference(base: dict, wanted: dict) -> dict[str, Any]:
@@ -39,15 +74,18 @@ def difference(base: dict, wanted: dict) -> dict[str, Any]:
     return found
 
 
-def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Params:
-    """params.yaml with the overrides of a named study.
+def leaves(content: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The path and value of everything in nested mappings, down to where a key is none of Hydra's paths, such as 2x."""
+    for key, value in content.items():
+        if isinstance(value, dict) and value and all(map(PLAIN_KEY.fullmatch, value)):
+            yield from leaves(value, (*above, key))
+        else:
+            yield (*above, key), value
 
-    Raises:
-        UserError: no such study, or the two together are not valid.
-    """
-    return checked_content(
-        folder / f"{name}.yaml", merged_content(read_yaml(params_file), study_overrides(name, folder))
-    )
+
+def changed_keys(base: dict, own: dict) -> list[str]:
+    """The keys, such as finetune.training.lr, that differ."""
+    return [".".join(path) for path, _ in leaves(difference(base, own))]
 
 
 def checked_content(path: Path, merged: Any) -> Params:
@@ -63,7 +101,8 @@ def study_overrides(name: str, folder: Path) -> dict[str, Any]:
     path = folder / f"{name}.yaml"
     if not path.is_file():
         allowed = ", ".join(sorted(other.stem for other in folder.glob("*.yaml")))
-        raise UserError(path, "no such study", f"allowed: {allowed}")
+        where, problem = (path, "no such study") if name else ("NAME", "no study is named")
+        raise UserError(where, problem, f"allowed: {allowed}")
     own = read_yaml(path)
     if not isinstance(own, dict):
         raise UserError(path, "holds no overrides", "keys of params.yaml with their values")

@@ -1,0 +1,34 @@
+"""Files as a commit has them, whatever stands in the workspace."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from src.errors import UserError
+
+NOT_THERE = ("not a git repository", "invalid object name", "does not exist in", "exists on disk, but not in")
+
+
+def committed(path: Path, revision: str = "HEAD") -> bytes | None:
+    """A file's bytes in a commit; None without git, outside of a repository, or where the commit lacks it.
+
+    Raises:
+        UserError: git refuses, as in a repository that another user owns.
+    """
+    if shutil.which("git") is None:
+        return None
+    found = git("show", f"{revision}:./{path.name}", folder=path.parent)
+    if found.returncode == 0:
+        return found.stdout
+    said = found.stderr.decode(errors="replace").strip()
+    if any(words in said for words in NOT_THERE):
+        return None
+    raise UserError(path, f"git cannot tell what is committed ({said.partition(chr(10))[0]})", "see `git status`")
+
+
+def git(*arguments: str, folder: Path = Path(), stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run git, whose words are then English."""
+    environment = os.environ | {"LC_ALL": "C"}
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, input=stdin, capture_output=True, check=False)

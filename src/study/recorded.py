@@ -1,0 +1,28 @@
+"""Named studies whose records are there, in git or from a run here."""
+
+from pathlib import Path
+
+from src.errors import UserError
+from src.params import Params
+from src.study.overrides import STUDIES_FOLDER, study_params
+from src.study.records import records_folder
+
+
+def recorded_study(name: str) -> Params:
+    """A study with the records of all its tasks.
+
+    Raises:
+        UserError: no such study, or it has not run.
+    """
+    params = study_params(name)
+    missing = [folder for task in params.tasks if not (folder := records_folder(name, task)).is_dir()]
+    if missing:
+        some = len(missing) < len(params.tasks)
+        where, problem = (missing[0], "has not run on this task") if some else (missing[0].parent, "has not run")
+        raise UserError(where, f"is not there: study {name} {problem}", run_command(name))
+    return params
+
+
+def run_command(name: str) -> str:
+    """What runs a study: params.yaml's own has no file."""
+    return f"`make study NAME={name}`" if Path(STUDIES_FOLDER, f"{name}.yaml").is_file() else "`make repro`"

@@ -1,0 +1,28 @@
+"""Put params.yaml, dvc.lock, settings/ and the committed study's results back; what they held goes to git's stash."""
+
+import argparse
+
+from src.dvc_state import mend
+from src.errors import stage
+from src.parallel.launcher import only_launcher
+from src.parallel.study import run_dvc
+from src.study.restoring import changed_by_experiments, put_away
+
+
+@stage
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+
+    with only_launcher():
+        mend()
+        files = changed_by_experiments()
+        if not files:
+            print("nothing to put back: all is as committed")
+            return
+        put_away(files)
+        print(f"{len(files)} files are as committed; `git stash pop` brings back what they held", flush=True)
+        run_dvc("checkout", "--allow-missing")
+
+
+if __name__ == "__main__":
+    main()
