@@ -15,7 +15,7 @@ from tests.repository import clone_with, run, tiny_study, with_tools
 
 pytestmark = pytest.mark.fault
 
-KIND = "a study as jobs of SLURM"
+KIND = "A study as jobs of SLURM"
 SBATCH = """#!/usr/bin/env bash
 export SLURM_SUBMIT_DIR=$PWD SLURM_JOB_ID=101 SLURM_ARRAY_TASK_ID=1 "${1#--export=}"
 exec bash "$2"
