@@ -27,7 +27,7 @@ def test_results_in_git_are_compared_with_the_code(tmp_path):
         (
             "src/core/metrics.py",
             "\n",
-            "error: dvc.lock: is not of today's code and params; stale: finetune@vader-movie-ce-0, ",
+            "error: dvc.lock: is not of today's code and params; stale: finetune@vader-movie-ce-0",
         ),
         ("params.yaml", "\nmisspelt: 1\n", "error: params.yaml: misspelt: unknown key"),
     ):
