@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study restore test test-slow faults models bench gpu ray intervals page lint format pins clean
+.PHONY: help params setup demo repro statistics study restore test test-slow faults models bench gpu ray intervals page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -66,7 +66,7 @@ test-slow: ray ## run the tests that take minutes, those of real faults among th
 	@$(RUN) python -m pytest -m slow
 
 faults: ray ## break the pipeline in every way we know of, and write docs/faults.md (FAULTS=tests/...: some of it)
-	@$(if $(FAULTS),,rm -f docs/faults.md)
+	@$(if $(FAULTS),,rm -f docs/faults.md docs/faults.json)
 	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md $(or $(FAULTS),tests)
 
 models: setup ## try every kind of model that transformers classifies with, and write docs/models.md from what came of it
@@ -86,6 +86,9 @@ page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the 
 
 lint: setup ## check style and types, and that what is generated from the code is fresh
 	@$(RUN) ruff check . && ruff format --check . && ty check src stages benchmarks && python -m src.params.reference --check
+
+fresh: setup ## check that the results in git are of today's code and params; nothing is run (for a clean clone)
+	@$(RUN) python -m stages.fresh
 
 params: setup ## write docs/params.md and params.schema.json from src/params
 	@$(RUN) python -m src.params.reference

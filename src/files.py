@@ -13,16 +13,17 @@ import shutil
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-import pyarrow.parquet as pq
 from safetensors import SafetensorError
-from safetensors.numpy import load
 
 from src.errors import UserError, first_line
 from src.write_faults import CannotWrite, faults_named
+
+# What reads tables imports pandas itself: `settings` runs at every `dvc repro`, and would start in twice the time.
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
 
 @contextmanager
@@ -67,13 +68,13 @@ def write_json(target: Path, content: Any) -> None:
         draft.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def write_csv(target: Path, table: pd.DataFrame) -> None:
+def write_csv(target: Path, table: "pd.DataFrame") -> None:
     """Write a table without its index; floats keep every digit, so that equal files mean equal results."""
     with new_file(target) as draft:
         table.to_csv(draft, index=False, lineterminator="\n")
 
 
-def write_parquet(target: Path, table: pd.DataFrame) -> None:
+def write_parquet(target: Path, table: "pd.DataFrame") -> None:
     """Write a table as Parquet without its index, with checksums that `read_parquet` verifies.
 
     Floats are split into streams of their bytes: logits take a third less than as dictionaries.
@@ -95,21 +96,25 @@ def read_json(source: Path) -> Any:
         return json.loads(source.read_text(encoding="utf-8"))
 
 
-def read_csv(source: Path, text: Iterable[str] = ()) -> pd.DataFrame:
+def read_csv(source: Path, text: Iterable[str] = ()) -> "pd.DataFrame":
     """Read a CSV file that `write_csv` wrote.
 
     Args:
         text: the columns of text, kept as written, since a name can be `null` or `007`; the others hold numbers.
     """
+    import pandas as pd
+
     with _damage_named(source):
         return pd.read_csv(source, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
 
 
-def read_parquet(source: Path) -> pd.DataFrame:
+def read_parquet(source: Path) -> "pd.DataFrame":
     """Read a Parquet file that `write_parquet` wrote, and verify it.
 
     Checksums cover its pages; the names of its columns and the number of its rows are stored twice.
     """
+    import pyarrow.parquet as pq
+
     with _damage_named(source), pq.ParquetFile(source, page_checksum_verification=True) as file:
         table, about = file.read(), file.metadata
         groups = [about.row_group(number).num_rows for number in range(about.num_row_groups)]
@@ -120,8 +125,10 @@ def read_parquet(source: Path) -> pd.DataFrame:
         return table.to_pandas()
 
 
-def read_tensors(source: Path) -> dict[str, np.ndarray]:
+def read_tensors(source: Path) -> "dict[str, np.ndarray]":
     """Read a safetensors file."""
+    from safetensors.numpy import load
+
     with _damage_named(source):
         return load(source.read_bytes())  # by name, safetensors takes a file that it may not read for none
 

@@ -7,36 +7,88 @@
 
 DVC cannot depend on a key of params.yaml that may be missing, as the overrides of a task may. Defaults of the schema
 are left out, so that a new key there makes no finished run stale. Stages read params.yaml itself.
+
+Nor can DVC depend on a folder that params.yaml names. Where data or a model lie in one, the file has a fingerprint of
+what is read from it, under `files`.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from src.errors import UserError
+from src.files import read_json
+from src.fingerprints import FileHashes, kept_hashes
 from src.params import Params, RunSettings
+from src.watched import Watched, watched_data, watched_model
 
 SETTINGS_FOLDER = Path("settings")
+Content = dict[str, Any]
 
 
-def settings_files(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The path below the folder, and the content, of each file."""
+def settings_files(params: Params, folder: Path = SETTINGS_FOLDER) -> dict[Path, Content]:
+    """The content of each file below `folder`, by its path.
+
+    Files that are not on this machine keep the fingerprint that `folder` has of them.
+
+    Raises:
+        UserError: a file that params.yaml names cannot be read.
+    """
+    with kept_hashes() as hashes:
+        return {
+            folder / path: content | _fingerprints(folder / path, content, watched, hashes)
+            for path, content, watched in _contents(params)
+        }
+
+
+def settings_are_written(params: Params, folder: Path = SETTINGS_FOLDER) -> bool:
+    """Whether `folder` has all of these files, with this content, and no others."""
+    written = {path: _known(path) for path in folder.rglob("*.json")}
+    return written == settings_files(params, folder)
+
+
+def _contents(params: Params) -> Iterator[tuple[str, Content, Watched]]:
+    """The path of each file, what params.yaml says there, and the files that this names."""
     for task in params.tasks:
-        yield f"{task}/data.json", _data(params, task)
+        yield f"{task}/data.json", _data(params, task), watched_data(params.task(task), params.glue)
         for arm in params.finetune.arms:
-            yield f"{task}/teacher/{arm}.json", _run(params.teacher(task, arm))
+            yield f"{task}/teacher/{arm}.json", *_run(params.teacher(task, arm))
         for arm in params.student.arms:
-            yield f"{task}/student/{arm}.json", _run(params.plain_student(task, arm))
+            yield f"{task}/student/{arm}.json", *_run(params.plain_student(task, arm))
         for recipe in params.distill.recipes:
-            yield f"{task}/recipe/{recipe}.json", _run(params.distilled_student(task, recipe))
+            yield f"{task}/recipe/{recipe}.json", *_run(params.distilled_student(task, recipe))
 
 
-def _data(params: Params, task: str) -> dict[str, Any]:
+def _data(params: Params, task: str) -> Content:
     settings = params.task(task)
     content = {"task": settings.model_dump(exclude_defaults=True, exclude={"training", "arms"})}
     content["splits"] = params.splits.model_dump(exclude_defaults=True)
     return content | ({"glue": params.glue.model_dump(exclude_defaults=True)} if settings.source == "glue" else {})
 
 
-def _run(settings: RunSettings) -> dict[str, Any]:
+def _run(settings: RunSettings) -> tuple[Content, Watched]:
     parts = ("model", "objective", "training", "runtime")
-    return {part: getattr(settings, part).model_dump(exclude_defaults=True) for part in parts}
+    content = {part: getattr(settings, part).model_dump(exclude_defaults=True) for part in parts}
+    return content, watched_model(settings.model)
+
+
+def _fingerprints(path: Path, content: Content, watched: Watched, hashes: FileHashes) -> Content:
+    """The key `files` of a settings file; none where params.yaml names no files, or nothing is known of them."""
+    before, found = _known(path), {}
+    kept = before.pop("files", {})
+    for key, (place, files) in watched.items():
+        if files:
+            found[key] = hashes.fingerprint(files)
+        elif before == content and key in kept:
+            print(f"warning: {place} is not here; {path} keeps the fingerprint of its files", file=sys.stderr)
+            found[key] = kept[key]
+    return {"files": found} if found else {}
+
+
+def _known(path: Path) -> Content:
+    """What a settings file says; nothing where it is missing or damaged."""
+    try:
+        return read_json(path)
+    except UserError:
+        return {}

@@ -1,16 +1,23 @@
-"""Write what params.yaml comes to for each kind of run: DVC makes those anew whose settings changed."""
+"""Write what params.yaml comes to for each kind of run: DVC makes those anew whose settings changed.
+
+It runs at every `dvc repro`, since DVC by itself looks neither at keys of params.yaml that no stage depends on nor at
+the files that params.yaml names.
+"""
 
 from src.errors import stage
 from src.files import new_folder, write_json
-from src.params import load_params
+from src.params import PARAMS_FILE, read_yaml
 from src.settings import SETTINGS_FOLDER, settings_files
+from src.study.overrides import checked_content
 
 
 @stage
 def main() -> None:
+    files = settings_files(checked_content(PARAMS_FILE, read_yaml(PARAMS_FILE)))
+
     with new_folder(SETTINGS_FOLDER) as folder:
-        for path, content in settings_files(load_params()):
-            write_json(folder / path, content)
+        for path, content in files.items():
+            write_json(folder / path.relative_to(SETTINGS_FOLDER), content)
 
 
 if __name__ == "__main__":

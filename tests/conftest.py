@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from src.params import ModelSource, Params
-from tests.fault_table import FaultTable
+from tests.fault_table import FaultTable, keep_names
 from tests.model_table import ModelTable
 
 REPOSITORY = Path(__file__).parent.parent
@@ -42,8 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(ModelTable(path))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The longest file first: of two workers one is busy with it while the other does the rest."""
+    keep_names(config, items)
     items.sort(key=lambda item: item.path.name != "test_pipeline.py")
 
 

@@ -1,9 +1,10 @@
 """A pytest plugin: writes what the fault tests saw to a Markdown table (`pytest -m fault --fault-table=FILE tests`).
 
-Where the file is there, a run of some tests replaces the sections of their kinds and leaves the others.
+The rows are kept by the ids of their tests in a JSON file beside the table. A run of some tests replaces their rows,
+takes out those of tests that its files no longer have, and leaves all others.
 """
 
-import re
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,34 @@ HEAD = """# Faults tried, and what came of them
 Written by `make faults` from its test runs, not by hand: {passed} faults survived, {failed} not, {skipped} not tried.
 """
 FIRST_LINES = "| fault | what came of it |\n|---|---|\n"
+FAULT_TESTS = pytest.StashKey[set[str]]()  # the ids of the fault tests of this session's files
+FILES = pytest.StashKey[set[str]]()  # its files of tests, if each was asked for as a whole
+Row = dict[str, str] | None  # kind, fault, outcome; None: a test of the tests
+
+
+def keep_names(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep which fault tests there are, before some are deselected."""
+    whole = not any("::" in argument for argument in config.args)
+    config.stash[FILES] = {_file(item.nodeid) for item in items} if whole else set()
+    config.stash[FAULT_TESTS] = {item.nodeid for item in items if item.get_closest_marker("fault")}
+
+
+def read_rows(table: Path) -> dict[str, Row]:
+    """The rows of a table by the ids of their tests.
+
+    Raises:
+        pytest.UsageError: the table is there, and the file of its rows is not.
+    """
+    rows = table.with_suffix(".json")
+    if table.exists() and not rows.exists():
+        raise pytest.UsageError(f"{rows}: not found; run `make faults` for all of them")
+    return json.loads(rows.read_text(encoding="utf-8")) if rows.exists() else {}
+
+
+def gone(rows: dict[str, Row], config: pytest.Config, root: Path) -> set[str]:
+    """The rows whose tests are in this session's files, or in a file that is not there, and are no more."""
+    files, tests = config.stash[FILES], config.stash[FAULT_TESTS]
+    return {name for name in rows if name not in tests and (_file(name) in files or not (root / _file(name)).exists())}
 
 
 class FaultTable:
@@ -20,37 +49,45 @@ class FaultTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.sections: dict[str, list[str]] = {}
+        self.rows = read_rows(path)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take one phase of one test in: its call, or whatever ended it before."""
         if report.when != "call" and report.passed:
             return
-        found = dict(report.user_properties)
-        if report.passed and "fault" not in found:
-            return  # a test of the tests
-        outcome = found.get("outcome", "")
-        if not report.passed:
-            outcome = f"**{report.outcome}**: {_reason(report)}"
-        kind, fault = found.get("kind", "other"), found.get("fault", report.nodeid.split("::")[-1])
-        title = kind.capitalize() if kind.islower() else kind
-        self.sections.setdefault(title, []).append(f"| {_cell(fault)} | {_cell(outcome)} |\n")
+        self.rows[report.nodeid] = _row(report)
 
-    def pytest_sessionfinish(self) -> None:
-        """Write the table, one section a kind in the order of their first rows."""
-        sections = (_sections(self.path) if self.path.exists() else {}) | self.sections
-        rows = [row for section in sections.values() for row in section]
-        failed, skipped = (sum(f"| **{outcome}**: " in row for row in rows) for outcome in ("failed", "skipped"))
-        parts = [HEAD.format(passed=len(rows) - failed - skipped, failed=failed, skipped=skipped)]
-        parts += [f"\n## {title}\n\n{FIRST_LINES}{''.join(own)}" for title, own in sections.items()]
-        self.path.write_text("".join(parts), encoding="utf-8")
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the rows, and the table: one section a kind in the order of their first rows."""
+        for name in gone(self.rows, session.config, session.config.rootpath):
+            del self.rows[name]
+        text = json.dumps(self.rows, indent=1, ensure_ascii=False)
+        self.path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+        self.path.write_text(_markdown([row for row in self.rows.values() if row]), encoding="utf-8")
 
 
-def _sections(table: Path) -> dict[str, list[str]]:
-    """The rows of a table that is there, by their sections' titles."""
-    _, *parts = re.split(r"^## (.*)\n", table.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    rows = [part.split(FIRST_LINES)[1].splitlines(keepends=True) for part in parts[1::2]]
-    return {title: [row for row in own if row.strip()] for title, own in zip(parts[::2], rows, strict=True)}
+def _file(name: str) -> str:
+    return name.partition("::")[0]
+
+
+def _row(report: pytest.TestReport) -> Row:
+    found = dict(report.user_properties)
+    if report.passed and "fault" not in found:
+        return None
+    outcome = found.get("outcome", "") if report.passed else f"**{report.outcome}**: {_reason(report)}"
+    kind, fault = found.get("kind", "other"), found.get("fault", report.nodeid.split("::")[-1])
+    return {"kind": str(kind), "fault": str(fault), "outcome": str(outcome)}
+
+
+def _markdown(rows: list[dict[str, str]]) -> str:
+    sections: dict[str, list[str]] = {}
+    for row in rows:
+        title = row["kind"].capitalize() if row["kind"].islower() else row["kind"]
+        sections.setdefault(title, []).append(f"| {_cell(row['fault'])} | {_cell(row['outcome'])} |\n")
+    failed, skipped = (sum(row["outcome"].startswith(f"**{end}**: ") for row in rows) for end in ("failed", "skipped"))
+    parts = [HEAD.format(passed=len(rows) - failed - skipped, failed=failed, skipped=skipped)]
+    parts += [f"\n## {title}\n\n{FIRST_LINES}{''.join(own)}" for title, own in sections.items()]
+    return "".join(parts)
 
 
 def _reason(report: pytest.TestReport) -> str:

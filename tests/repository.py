@@ -46,6 +46,11 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
     return outcome.stdout
 
 
+def stages_run(told: str) -> list[str]:
+    """The stages that DVC says it runs: `settings` always, and nothing else where all is up to date."""
+    return [line.split("'")[1] for line in told.splitlines() if line.startswith("Running stage")]
+
+
 def without_privileges() -> list[str]:
     """The start of a command line in which permissions hold, as they do for all but root; skips where none can."""
     if os.geteuid() != 0:

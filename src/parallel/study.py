@@ -24,6 +24,7 @@ from src.parallel.ray_tasks import ray_tasks
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
 from src.params import PARAMS_FILE, Params, load_params, read_yaml
+from src.settings import settings_are_written
 
 LOGS_FOLDER = Path("logs")
 FIRST = ("--single-item", "settings", "prepare")  # without that option DVC takes tasks in an order of chance
@@ -42,17 +43,17 @@ def run_units(options: Options) -> bool:
         Stopped: a signal came; what is not finished has its checkpoints.
     """
     check_dvc_can_work(Path())
-    pipeline = _pipeline()
+    params, pipeline = load_params(), _pipeline()
     check_dvc_can_work(pipeline.cache)
-    if pipeline.changed and units_of(pipeline.commands):
+    changed = bool(pipeline.changed) or not settings_are_written(params)
+    if changed and units_of(pipeline.commands):
         run_dvc("repro", *FIRST)
         pipeline = _pipeline()
     units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
     if units:
-        params = load_params()
         with _engine(options, params, pipeline.cache) as engine:
             _run(units, params, pipeline, engine)
-    return bool(pipeline.changed)
+    return changed
 
 
 def run_dvc(*arguments: str) -> None:
@@ -103,7 +104,10 @@ def own_tools() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """What DVC knows: each stage's command in the order of dvc.yaml, the stages that changed, and its cache."""
+    """What DVC knows: each stage's command in the order of dvc.yaml, the stages that changed, and its cache.
+
+    Of `settings`, which runs every time, DVC says no more than that.
+    """
 
     commands: dict[str, str]
     changed: list[str]
@@ -113,7 +117,8 @@ class _Pipeline:
 def _pipeline() -> _Pipeline:
     with dvc_faults_named(), Repo() as repo:
         commands = {stage.addressing: stage.cmd for stage in repo.index.stages if isinstance(stage.cmd, str)}
-        return _Pipeline(commands, list(repo.status()), Path(repo.cache.local_cache_dir).resolve())
+        changed = [stage for stage, reasons in repo.status().items() if reasons != ["always changed"]]
+        return _Pipeline(commands, changed, Path(repo.cache.local_cache_dir).resolve())
 
 
 @contextmanager

@@ -16,7 +16,6 @@ same order.
 """
 
 import hashlib
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +32,7 @@ from src.data.prepared import load_description, load_selection_labels, load_test
 from src.errors import UserError
 from src.files import is_file, new_folder, read_csv, read_json, read_parquet, write_csv, write_json, write_parquet
 from src.params import FeatureMap
-from src.runs import RUNS_FOLDER, RunName, RunResult, load_run, split_logits
+from src.runs import RunName, RunResult, load_run, split_logits
 from src.study.also_test import measured_also_test
 
 METRICS_FOLDER = Path("metrics")
@@ -115,7 +114,6 @@ def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int) -
     Raises:
         UserError: a run is missing, or its rows are not those of the prepared task.
     """
-    _warn_of_strays(task, names)
     runs = {name: load_run(name.folder()) for name in names}
     labels = {"selection": load_selection_labels(task), "test": load_test_labels(task)}
     description = load_description(task)
@@ -160,14 +158,6 @@ def training_code() -> str:
     for path in sorted(path for pattern in TRAINING_CODE for path in REPOSITORY.glob(pattern)):
         digest.update(path.relative_to(REPOSITORY).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _warn_of_strays(task: str, names: list[RunName]) -> None:
-    """Runs on disk that params.yaml does not ask for (any more) are named, and left out."""
-    wanted = {name.folder() for name in names}
-    found = {record.parent for record in (RUNS_FOLDER / task).glob("*/*/*/record.json")}
-    for stray in sorted(found - wanted):
-        print(f"warning: {stray} is not among the arms and seeds of params.yaml and is left out", file=sys.stderr)
 
 
 def _environments(runs: dict[RunName, RunResult]) -> list[dict]:

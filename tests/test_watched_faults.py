@@ -1,0 +1,232 @@
+"""What `settings` looks at in every run: the whole of params.yaml, and the files that it names outside of the pipeline.
+
+DVC by itself takes neither a key that no stage depends on nor another file under the same name for a change.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import stages.settings
+from src.fingerprints import KEPT_FILE
+from src.params import load_params
+from src.settings import settings_are_written
+from tests.conftest import params_content
+from tests.repository import clone_with, run, stages_run, tiny_study
+from tests.test_hostile import workplace, write_params  # noqa: F401  a fixture
+
+pytestmark = pytest.mark.fault
+
+KIND = "files that params.yaml names, changed under the same name"
+DATA, TEACHER, STUDENT, RECIPE = "data.json", "teacher/ce.json", "student/plain.json", "recipe/kd.json"
+
+
+@pytest.fixture
+def model(workplace) -> Path:  # noqa: F811
+    """A folder with the names of a model's files, of which `settings` reads no more than the bytes."""
+    folder = workplace / "encoder"
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md"):
+        (folder / name).write_text(name)
+    source = {"source": "folder", "name": "encoder", "revision": None}
+    own = params_content()["models"]
+    own["teacher"] |= source
+    write_params(("tasks", ["tiny"]), ("models", own))
+    return folder
+
+
+@pytest.fixture
+def written(workplace, monkeypatch):  # noqa: F811
+    """Runs the stage; what it wrote for the task `tiny`, by path."""
+
+    def files() -> dict[str, dict]:
+        monkeypatch.setattr(sys, "argv", ["stage"])
+        stages.settings.main()
+        folder = Path("settings/tiny")
+        return {str(path.relative_to(folder)): json.loads(path.read_text()) for path in folder.rglob("*.json")}
+
+    return files
+
+
+def changed(before: dict[str, dict], after: dict[str, dict]) -> set[str]:
+    return {path for path in before | after if before.get(path) != after.get(path)}
+
+
+def relabel(path: Path) -> None:
+    """Another label on the first row, in as many bytes and with the same time of the last change."""
+    text, stat = path.read_text(), path.stat()
+    label = text.index('"label": ') + len('"label": ')
+    path.write_text(text[:label] + str(1 - int(text[label])) + text[label + 1 :])
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def touch(path: Path) -> None:
+    os.utime(path, (1, 1))
+
+
+CHANGES = {
+    "labels": ("a label of a task's train file, with size and time as before", "source/train.jsonl", relabel, {DATA}),
+    "second file": (
+        "a second file for a split beside the first",
+        "source/train.csv",
+        lambda path: path.write_text("sentence,label\n"),
+        {DATA},
+    ),
+    "weights": (
+        "other weights in a model's folder",
+        "encoder/model.safetensors",
+        lambda path: path.write_text("MODEL.safetensors"),
+        {TEACHER, "teacher/cmi_min.json", "teacher/cmi_max.json"},
+    ),
+    "tokenizer": (
+        "another tokenizer in a model's folder",
+        "encoder/tokenizer.json",
+        lambda path: path.unlink(),
+        {TEACHER, "teacher/cmi_min.json", "teacher/cmi_max.json"},
+    ),
+    "readme": (
+        "a README in a model's folder, which nothing reads",
+        "encoder/README.md",
+        lambda path: path.write_text("changed"),
+        set(),
+    ),
+    "other split": (
+        "a file that the task does not read",
+        "source/test.jsonl",
+        lambda path: path.write_text("{}"),
+        set(),
+    ),
+    "time": ("the time of a file, and nothing in it", "source/train.jsonl", touch, set()),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_changes(model, written, record_fault, name):
+    fault, path, change, expected = CHANGES[name]
+    before = written()
+    change(Path(path))
+    assert settings_are_written(load_params()) == (not expected)
+    assert changed(before, written()) == expected
+    record_fault(KIND, fault, "what is made of it is made anew" if expected else "nothing is made anew")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "path"),
+    [
+        ("also_test", {"name": "more", "source": "folder", "path": "second", "split": "test"}, "second/test.jsonl"),
+        ("transfer_file", "more.jsonl", "more.jsonl"),
+    ],
+    ids=["also_test", "transfer_file"],
+)
+def test_a_file_of_another_key_changes(workplace, written, record_fault, key, value, path):  # noqa: F811
+    Path("second").mkdir()
+    shutil.copy("source/train.jsonl", path)
+    rows = {"train": None, "selection": None, "test": None, "transfer": 1}
+    task = f"task_settings.tiny.{key}"
+    write_params(("tasks", ["tiny"]), ("task_settings.tiny.max_rows", rows), (task, value))
+    before = written()
+    relabel(Path(path))
+    assert changed(before, written()) == {DATA}
+    record_fault(KIND, f"the file of {key}", "what is made of it is made anew")
+
+
+def test_a_folder_of_glue_changes(workplace, written, record_fault):  # noqa: F811
+    Path("glue").mkdir()
+    shutil.copytree("source", "glue/rte")
+    task = {"source": "glue", "part": "rte", "text": ["sentence"], "labels": ["a", "b"], "metrics": ["accuracy"]}
+    write_params(("tasks", ["tiny"]), ("task_settings.tiny", task), ("glue.folder", "glue"))
+    before = written()
+    relabel(Path("glue/rte/validation.jsonl"))
+    assert changed(before, written()) == {DATA}
+    record_fault(KIND, "a file of glue.folder", "what is made of it is made anew")
+
+
+def test_a_folder_that_is_not_on_this_machine(model, written, capsys, record_fault):
+    """A colleague has the results and not the data: what is committed stays as it is."""
+    before = written()
+    shutil.rmtree("source")
+    shutil.rmtree("encoder")
+    capsys.readouterr()
+    assert written() == before
+    told = capsys.readouterr().err
+    line = "warning: source is not here; settings/tiny/data.json keeps the fingerprint of its files"
+    assert line in told.splitlines()
+    record_fault(KIND, "the folders are on another machine only", f"nothing is made anew; `` {line} ``")
+
+    write_params(("tasks", ["tiny"]), ("task_settings.tiny.path", "nowhere"))  # of another folder nothing is known
+    assert "files" not in written()[DATA]
+
+
+def test_a_file_that_did_not_change_is_read_once(model, written):
+    """Its hash is kept, once its times are old enough to tell that it changed."""
+    Path(KEPT_FILE).parent.mkdir(parents=True)
+    weights = model / "model.safetensors"
+    before = written()
+    assert not Path(KEPT_FILE).exists()
+
+    place = str(weights.resolve())
+    stat = weights.stat()
+    stamp = [stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns]
+    Path(KEPT_FILE).write_text(json.dumps({place: [stamp, "kept"]}))
+    assert changed(before, written()) == {TEACHER, "teacher/cmi_min.json", "teacher/cmi_max.json"}
+    weights.write_text("model.safetensors")
+    assert written() == before
+
+    Path(KEPT_FILE).write_text("damaged")
+    assert written() == before
+
+
+def test_dvc_sees_all_of_it(tmp_path, tiny_encoder, record_fault):
+    """In a clone with real DVC, as far as the prepared task: what changed is made anew once, and nothing else is."""
+    folder, source = tmp_path / "clone", tmp_path / "source"
+    source.mkdir()
+    clone_with(folder, tiny_study(tiny_encoder, source))
+    prepare = ("dvc", "repro", "prepare@tiny")
+    assert stages_run(run(folder, *prepare)) == ["settings", "prepare@tiny"]
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "prepared")
+
+    assert stages_run(run(folder, *prepare)) == ["settings"]
+    assert run(folder, "git", "status", "--porcelain") == ""
+    relabel(source / "train.jsonl")
+    assert stages_run(run(folder, *prepare)) == ["settings", "prepare@tiny"]
+    assert stages_run(run(folder, *prepare)) == ["settings"]
+    record_fault(KIND, "a label, in a clone with DVC's run cache", "`dvc repro` prepares the task anew, once")
+
+    told = run(folder, "dvc", "exp", "run", "-S", "checkpoints.seconds=-5", "prepare@tiny", ok=False)
+    assert "error: params.yaml: checkpoints.seconds: not acceptable (got -5); " in told
+
+
+REFUSED = {
+    "unknown key": ("+nokey=3", "params.yaml: nokey: unknown key; allowed: study, "),
+    "misspelt section": ("+evaluat.ece_bins=5", "params.yaml: evaluat: unknown key; allowed: evaluate, "),
+    "no dependency": ("checkpoints.seconds=-5", "params.yaml: checkpoints.seconds: not acceptable (got -5); "),
+    "seed": ("seeds=[5.0]", "params.yaml: seeds.0: not acceptable (got 5.0); it should be a valid integer"),
+    "arm to compare": ("evaluate.pairs=[{role: teacher, arm: no, against: ce}]", "params.yaml: evaluate.pairs: "),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A clone of the default study whose settings are written, as far as a fault of them can be told."""
+    folder = tmp_path_factory.mktemp("finished")
+    clone_with(folder, params_content())
+    run(folder, "dvc", "repro", "settings")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "settings")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_experiment_with_a_faulty_setting_ends_at_once(finished, record_fault, name):
+    setting, expected = REFUSED[name]
+    told = run(finished, "dvc", "exp", "run", "-S", setting, "settings", ok=False)
+    run(finished, "git", "checkout", "--quiet", ".")
+    [line] = [line for line in told.splitlines() if line.startswith("error: ")]
+    assert line.startswith(f"error: {expected}")
+    record_fault("a setting of `dvc exp run` while all is up to date", f"-S '{setting}'", f"`` {line:.120} ``")
