@@ -245,6 +245,14 @@ def test_labels_of_model_and_data_must_agree_in_order(tiny_encoder, tmp_path, na
             loaded(source)
 
 
+def test_labels_of_model_and_data_agree_in_either_unicode_form(tiny_encoder, tmp_path):
+    """An é is one character here, and an e with an accent there."""
+    source = copy_of(tiny_encoder, tmp_path / "named")
+    rename_labels(tmp_path / "named", ["ne\N{COMBINING ACUTE ACCENT}", "positive"])
+    names = ["n\N{LATIN SMALL LETTER E WITH ACUTE}", "positive"]
+    assert load_classifier(source, names, 0, 0).model.config.id2label == dict(enumerate(names))
+
+
 def test_a_model_with_another_number_of_labels_gets_a_new_head(tiny_encoder, tmp_path):
     source = copy_of(tiny_encoder, tmp_path / "three")
     rename_labels(tmp_path / "three", ["a", "b", "c"])

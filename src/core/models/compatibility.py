@@ -12,6 +12,7 @@ from src.core.models.encoding import EncodedSplit
 from src.core.models.head_input import token_embeddings
 from src.errors import UserError
 from src.params import ModelSource
+from src.params.types import canonical
 
 MATCHING = "a tokenizer and weights that belong together"
 
@@ -39,12 +40,12 @@ def check_token(source: ModelSource, model: PreTrainedModel, largest: int) -> No
 
 
 def check_labels(source: ModelSource, config: Any, label_names: list[str]) -> None:
-    """Where model and data both name their labels, names and order must agree (case aside)."""
+    """Where model and data both name their labels, names and order must agree, but for case and Unicode form."""
     names = [str(name) for _, name in sorted(config.id2label.items())]
     unnamed = all(name == f"LABEL_{number}" for number, name in enumerate(names))
     if unnamed or source.new_head or len(names) != len(label_names):
         return  # no names to compare, or a head that will be new
-    if [name.casefold() for name in names] != [name.casefold() for name in label_names]:
+    if [canonical(name).casefold() for name in names] != [canonical(name).casefold() for name in label_names]:
         problem = f"{source.name} has the labels {', '.join(names)}"
         allowed = f"the data has {', '.join(label_names)}, in this order; new_head: true draws a new head"
         raise UserError("params.yaml: models", problem, allowed)
