@@ -120,7 +120,7 @@ def start_frozen(phase: Phase, choices: dict[str, RunObjective]) -> list[float]:
         if name.endswith("frozen"):
             phase.objective = objective
             began = now()
-            objective.start_epoch(0, phase._train_sums)
+            objective.start_epoch(0, phase._train_sums())
             seconds.append(now() - began)
     phase.optimisation.model.train()
     return seconds

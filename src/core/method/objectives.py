@@ -182,19 +182,21 @@ class RunObjective:
             part.load_state_dict(state[name], device)
 
     def _stateful(self) -> dict[str, Centroids]:
-        return {"centroids": self.centroids, "centres": self.centres, "centre": self.space.centre}
+        return {"centroids": self.centroids, "centres": self.centres, "mean": self.space.centre}
 
-    def _information(self, outputs: Outputs, labels: Tensor, global_rows: int, part_rows: int) -> tuple[Tensor, Tensor]:
-        """CMI and Gamma in the objective's space: this part's share of the global batch's."""
+    def _information(
+        """CMI and Gamma in the objective's space: the share of this part in those of the batch."""
+    ) -> tuple[Tensor, Tensor]:
+        """CMI and Gamma in the objective's space: this part's share of the global batch's, which has `labelled_rows`."""
         log_p = self.space.of_batch(outputs)
         of_p, of_log_p = (self._class_sums(values, labels) for values in (log_p.exp(), log_p))
         centroids = self.centroids.update(self._clustered(ClassSums(of_p.totals.detach(), of_p.counts)))
         cluster = labels if self.settings.clusters == "class" else torch.zeros_like(labels)
-        cmi = self.processes.mean(kl_to_centroids(log_p, cluster, centroids), global_rows)
+        cmi = self.processes.mean(kl_to_centroids(log_p, cluster, centroids), labelled_rows)
         gamma = separation_of_sums(of_p.totals, of_log_p.totals, part_rows)
-        return cmi, gamma if part_rows == global_rows else gamma * (part_rows / global_rows)
+        return cmi, gamma if part_rows == labelled_rows else gamma * (part_rows / labelled_rows)
 
-    def _of_features(self, features: Tensor, labels: Tensor, global_rows: int) -> dict[str, Tensor]:
+    def _of_features(self, features: Tensor, labels: Tensor, labelled_rows: int) -> dict[str, Tensor]:
         """The terms of h alone that this run has."""
         rows = {}
         if "centre" in self.names:
@@ -202,7 +204,7 @@ class RunObjective:
             rows["centre"] = centre_distances(features, labels, self.centres.update(sums))
         if "norm" in self.names:
             rows["norm"] = squared_norms(features)
-        return {name: self.processes.mean(of_rows, global_rows) for name, of_rows in rows.items()}
+        return {name: self.processes.mean(of_rows, labelled_rows) for name, of_rows in rows.items()}
 
     def _clustered(self, sums: ClassSums) -> ClassSums:
         """The sums of the clusters, from those of the labels: the same, or one of all rows."""

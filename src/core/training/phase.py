@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from src.core.method.cmi import ClassSums, class_sums
-from src.core.method.objectives import OVER_ALL_ROWS, Processes, RunObjective
+from src.core.method.objectives import OVER_ALL_ROWS, Processes, RunObjective, TrainSums
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
 from src.core.models.encoding import training_batches
@@ -132,7 +133,7 @@ class Phase:
         return training_batches(self.data.train.tokens.lengths, self.settings.batch_size, order)
 
     def _begin_epoch(self) -> None:
-        self.objective.start_epoch(self.epochs - self.epochs_before, self._train_sums)
+        self.objective.start_epoch(self.epochs - self.epochs_before, self._train_sums())
         torch.manual_seed(stream_seed(self.seed, "dropout", self.epochs, self.accelerator.process_index))
         self.loss_sums.zero_()
         self.loss_counts.zero_()
@@ -170,12 +171,16 @@ class Phase:
             self.best = Best(score, self.epochs, weights)
         self.accelerator.print(self._progress(row), flush=True)
 
-    def _train_sums(self, values: Callable[[Outputs], Tensor]) -> ClassSums:
-        """Sums by label of `values` (N, D) over the whole train split, for the centroids that look at it."""
+    def _train_sums(self) -> TrainSums:
+        """Sums by label over the whole train split, for the centroids that look at it; one pass for all of them."""
         split = self.data.train.labelled()
-        outputs = predict(self.model, split.tokens, self.accelerator)
-        sums = class_sums(values(outputs), split.labels, self.data.num_classes)
-        return ClassSums(*(part.to(self.accelerator.device) for part in sums))
+        outputs = cache(lambda: predict(self.model, split.tokens, self.accelerator))
+
+        def sums(values: Callable[[Outputs], Tensor]) -> ClassSums:
+            of_labels = class_sums(values(outputs()), split.labels, self.data.num_classes)
+            return ClassSums(*(part.to(self.accelerator.device) for part in of_labels))
+
+        return sums
 
     def check_finite(self) -> None:
         """Raise FloatingPointError if the epoch's loss is not finite so far."""
