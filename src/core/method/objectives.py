@@ -185,9 +185,9 @@ class RunObjective:
         return {"centroids": self.centroids, "centres": self.centres, "mean": self.space.centre}
 
     def _information(
-        """CMI and Gamma in the objective's space: the share of this part in those of the batch."""
+        self, outputs: Outputs, labels: Tensor, labelled_rows: int, part_rows: int
     ) -> tuple[Tensor, Tensor]:
-        """CMI and Gamma in the objective's space: this part's share of the global batch's, which has `labelled_rows`."""
+        """CMI and Gamma in the objective's space: the share of this part in those of the batch."""
         log_p = self.space.of_batch(outputs)
         of_p, of_log_p = (self._class_sums(values, labels) for values in (log_p.exp(), log_p))
         centroids = self.centroids.update(self._clustered(ClassSums(of_p.totals.detach(), of_p.counts)))
