@@ -1,6 +1,7 @@
 """Two real processes (gloo) train as one does: the same losses, weights and measures, to float32 rounding."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,9 @@ def launched(processes: int, model: Path, output: Path, *arguments: str) -> subp
     # accelerate's own launcher starts several processes on GPUs only; on CPU it hands over to torch's or to MPI.
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     command = [*launch, "-m", "tests.train_in_processes", str(model), str(output), *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    # torch's launcher gives each of several processes one thread, and one process all cores: other rounding on some CPUs.
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
 
 def trained_in(processes: int, model: Path, output: Path, *arguments: str):

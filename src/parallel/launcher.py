@@ -11,6 +11,7 @@ from typing import Protocol
 
 import psutil
 
+from src.dvc_needs import check_dvc_can_work
 from src.errors import UserError
 from src.interrupts import Stopped
 from src.locks import lock_if_free
@@ -104,8 +105,9 @@ def only_launcher() -> Generator[None]:
     """One launcher a repository; what one that was killed has left running ends first.
 
     Raises:
-        UserError: another one is at work here.
+        UserError: another one is at work here, or DVC cannot work here.
     """
+    check_dvc_can_work(Path())
     lock = lock_if_free(UNITS_FOLDER / "lock")
     if lock is None:
         raise UserError(UNITS_FOLDER, "its units are being run already", "wait for that launcher, or stop it")

@@ -42,9 +42,9 @@ def run_units(options: Options) -> bool:
         UserError: a unit failed.
         Stopped: a signal came; what is not finished has its checkpoints.
     """
-    check_dvc_can_work(Path())
-    params, pipeline = load_params(), _pipeline()
+    pipeline = _pipeline()
     check_dvc_can_work(pipeline.cache)
+    params = load_params()
     changed = bool(pipeline.changed) or not settings_are_written(params)
     if changed and units_of(pipeline.commands):
         run_dvc("repro", *FIRST)
