@@ -29,7 +29,7 @@ def launched(processes: int, model: Path, output: Path, *arguments: str) -> subp
     # accelerate's own launcher starts several processes on GPUs only; on CPU it hands over to torch's or to MPI.
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     command = [*launch, "-m", "tests.train_in_processes", str(model), str(output), *arguments]
-    # torch's launcher gives each of several processes one thread, and one process all cores: other rounding on some CPUs.
+    # torch's launcher gives each of several processes one thread, and one process all cores: some CPUs round otherwise.
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
