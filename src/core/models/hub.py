@@ -41,7 +41,7 @@ def hub_folder(name: str, revision: str) -> Path:
         problem = f"is no name of a model on the hub ({first_line(error)})"
         raise UserError(f"params.yaml: models: {name}", problem, "owner/name") from None
     folder = _cached(name, revision) or _fetched(name, revision)
-    check_files(folder, name)
+    check_files("models", name, revision)
     return folder
 
 
