@@ -6,6 +6,7 @@ a file in the cache is the ETag that came with it, on the hub the same hash. Som
 """
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -64,6 +65,21 @@ def cache_of(kind: str, name: str) -> Path:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return Path(HF_HUB_CACHE, "--".join([kind, *name.split("/")]))
+
+
+def refused_token(error: BaseException | None) -> str | None:
+    """What to do where the hub refused the user's token, of which public repositories need none; else None."""
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        return None
+    while error is not None:
+        response = getattr(error, "response", None)
+        if response is not None and response.status_code == 401 and "X-Error-Code" not in response.headers:
+            named = "unset HF_TOKEN or renew it" if "HF_TOKEN" in os.environ else "log in again with `hf auth login`"
+            return f"{named}; what is public needs no token"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def show_progress(enable: Callable[..., object], disable: Callable[..., object]) -> None:

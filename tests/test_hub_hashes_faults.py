@@ -1,4 +1,4 @@
-"""Hashes of files that come from the hub: in a cache without links, and from mirrors that send other ETags."""
+"""Files of the hub in other ways: a cache without links, mirrors that send other ETags, an expired token."""
 
 import hashlib
 import shutil
@@ -32,15 +32,26 @@ def without_commit(request: Request, good: Answer) -> Answer:
     return replace(good, headers={name: value for name, value in good.headers.items() if name != "X-Repo-Commit"})
 
 
+def without_token(request: Request, good: Answer) -> Answer:
+    """The hub's answer to an expired token, also where none is needed."""
+    said = "Invalid credentials in Authorization header"
+    refusal = Answer(
+        401, {"X-Error-Message": said, "Content-Type": "application/json"}, b'{"error": "%s"}' % said.encode()
+    )
+    return refusal if "authorization" in request.headers else good
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Iterator[World]:
     root = tmp_path_factory.mktemp("hub")
     small = bert(root / "bert")
-    models = dict.fromkeys(["org/tiny", "org/sha1", "org/md5", "org/nameless"], small)
-    with serving({"datasets/nyu-mll/glue": glue(), "datasets/org/md5": glue()} | models) as hub:
+    models = dict.fromkeys(["org/tiny", "org/sha1", "org/md5", "org/nameless", "org/public"], small)
+    data = dict.fromkeys(["datasets/nyu-mll/glue", "datasets/org/md5", "datasets/org/public"], glue())
+    with serving(data | models) as hub:
         hub.faults = {"org/sha1": with_etag("sha1"), "org/md5": with_etag("md5"), "org/nameless": without_commit}
-        hub.faults["datasets/org/md5"] = with_etag("md5")
-        with ForkedStages(root, HF_ENDPOINT=hub.address, HF_HOME=str(root / "hf")) as stages:
+        hub.faults |= {"datasets/org/md5": with_etag("md5")}
+        hub.faults |= dict.fromkeys(["org/public", "datasets/org/public"], without_token)
+        with ForkedStages(root, HF_ENDPOINT=hub.address, HF_HOME=str(root / "hf"), HF_TOKEN="hf_expired") as stages:
             own = World(hub, root, stages)
             assert stages(*RTE, folder=own.folder()).status == 0
             yield own
@@ -103,3 +114,13 @@ def test_a_mirror_that_names_no_commit_is_refused_by_the_library(world, record_f
     ended = world.stages(*FINETUNE, folder=world.prepared(name="org/nameless"))
     told = check_refused(world, ended, "is missing the 'X-Repo-Commit' header")
     record_fault(KIND, "a mirror that sends no X-Repo-Commit", told)
+
+
+@pytest.mark.parametrize("what", ["model", "data set"])
+def test_an_expired_token_is_named(world, record_fault, what):
+    if what == "model":
+        ended = world.stages(*FINETUNE, folder=world.prepared(name="org/public"))
+    else:
+        ended = world.stages(*RTE, folder=world.folder("org/public"))
+    expected = "(the hub refuses your token (401)); unset HF_TOKEN or renew it; what is public needs no token"
+    record_fault(KIND, f"an expired HF_TOKEN, a public {what}", check_refused(world, ended, expected))

@@ -15,7 +15,7 @@ from src.data.dataset import Columns, Place, RawSplit, with_canonical_columns
 from src.data.labels import names_in
 from src.errors import UserError, first_line
 from src.files import user_path
-from src.hub_cache import check_files, keep_listing, show_progress
+from src.hub_cache import check_files, keep_listing, refused_token, show_progress
 from src.write_faults import NOT_ALLOWED
 
 if TYPE_CHECKING:
@@ -43,7 +43,10 @@ def read_hub(task: str, place: Place, columns: Columns, split: str) -> RawSplit:
             )
         if getattr(error, "errno", None) in NOT_ALLOWED:
             allowed = f"set HF_HOME to a folder that you may write to, or {hint}"
-        raise UserError(f"task {task}: {where}", f"cannot be loaded ({first_line(error)})", allowed) from None
+        problem = first_line(error)
+        if mend := refused_token(error):
+            problem, allowed = "the hub refuses your token (401)", mend
+        raise UserError(f"task {task}: {where}", f"cannot be loaded ({problem})", allowed) from None
     return RawSplit(where, rows.rename(index="row {}".format), names_in(features, columns.label))
 
 
