@@ -76,7 +76,8 @@ def refused_token(error: BaseException | None) -> str | None:
     while error is not None:
         response = getattr(error, "response", None)
         if response is not None and response.status_code == 401 and "X-Error-Code" not in response.headers:
-            named = "unset HF_TOKEN or renew it" if "HF_TOKEN" in os.environ else "log in again with `hf auth login`"
+            variables = [name for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)]
+            named = f"unset {variables[0]} or renew it" if variables else "log in again with `hf auth login`"
             return f"{named}; what is public needs no token"
         error = error.__cause__ or error.__context__
     return None
