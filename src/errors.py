@@ -43,6 +43,7 @@ def stage(main: Callable[[], None]) -> Callable[[], None]:
         gc.freeze()  # what was imported stays
         gc.enable()
         try:
+            _check_docstrings()
             with raise_on_signals():
                 main()
         except UserError as error:
@@ -53,3 +54,10 @@ def stage(main: Callable[[], None]) -> Callable[[], None]:
             sys.exit(stopped.exit_status)
 
     return run
+
+
+def _check_docstrings() -> None:
+    """transformers reads the docstrings of its models, which Python drops if it is told to."""
+    if sys.flags.optimize > 1:
+        problem = "Python runs with it at 2 (or with -OO), which drops the docstrings that transformers reads"
+        raise UserError("PYTHONOPTIMIZE", problem, "unset it, or set it to 1")

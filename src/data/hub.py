@@ -15,7 +15,7 @@ from src.data.dataset import Columns, Place, RawSplit, with_canonical_columns
 from src.data.labels import names_in
 from src.errors import UserError, first_line
 from src.files import user_path
-from src.hub_cache import cache_of, check_files, show_progress
+from src.hub_cache import check_files, keep_listing, refused_token, show_progress
 from src.write_faults import NOT_ALLOWED
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def read_hub(task: str, place: Place, columns: Columns, split: str) -> RawSplit:
     try:
         rows, features = _load(place, split)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        check_files(_snapshot(place), place.name)
+        check_files("datasets", place.name, str(place.revision))
         hint = f"{place.local_copy} for a local copy"
         allowed = f"check the network, or {hint}"
         if "Dataset scripts" in str(error):
@@ -43,7 +43,10 @@ def read_hub(task: str, place: Place, columns: Columns, split: str) -> RawSplit:
             )
         if getattr(error, "errno", None) in NOT_ALLOWED:
             allowed = f"set HF_HOME to a folder that you may write to, or {hint}"
-        raise UserError(f"task {task}: {where}", f"cannot be loaded ({first_line(error)})", allowed) from None
+        problem = first_line(error)
+        if mend := refused_token(error):
+            problem, allowed = "the hub refuses your token (401)", mend
+        raise UserError(f"task {task}: {where}", f"cannot be loaded ({problem})", allowed) from None
     return RawSplit(where, rows.rename(index="row {}".format), names_in(features, columns.label))
 
 
@@ -87,7 +90,9 @@ def _fetched(place: Place, split: str, cache: str | None) -> "Dataset":
     from datasets import config
 
     print(f"fetching {place.name} {place.part or ''} {split} from {config.HF_ENDPOINT}", file=sys.stderr, flush=True)
-    return _loaded(place, split, cache)
+    rows = _loaded(place, split, cache)
+    keep_listing("datasets", place.name, str(place.revision))
+    return rows
 
 
 def _loaded(place: Place, split: str, cache: str | None) -> "Dataset":
@@ -111,12 +116,7 @@ def _check_revision(files: list[dict[str, str]], revision: str | None) -> None:
 def _check_files(files: list[dict[str, str]], place: Place) -> None:
     """What was downloaded, of which `datasets` has made the files at hand, must be what the hub has."""
     made = {Path(file["filename"]).parent for file in files}
-    check_files(_snapshot(place), place.name, "".join(f" and {folder}" for folder in made))
-
-
-def _snapshot(place: Place) -> Path:
-    """Where the hub's cache has what was downloaded of a revision."""
-    return cache_of("datasets", place.name) / "snapshots" / str(place.revision)
+    check_files("datasets", place.name, str(place.revision), "".join(f" and {folder}" for folder in made))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from transformers import logging as transformers_logging
 
 from src.core.method.spaces import Outputs
 from src.core.models.adapters import Saver, adapter_savers, add_lora, halve_frozen_weights
-from src.core.models.compatibility import check_labels, check_length, check_loaded, check_token
+from src.core.models.compatibility import check_labels, check_left_out, check_length, check_loaded, check_token
 from src.core.models.files import DAMAGE, damage_named, gguf_of, locate, raise_if_memory
 from src.core.models.head_input import (
     HeadInput,
@@ -78,8 +78,8 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
 
     Raises:
         UserError: the model cannot be found, is damaged, no safetensors model or no encoder or decoder, lacks weights
-            beyond its head, has other labels or the same in another order, or has not the layers or the targets of
-            LoRA asked for.
+            beyond its head, has weights of its backbone that its config has no place for, has other labels or the
+            same in another order, or has not the layers or the targets of LoRA asked for.
     """
     location = locate(source)
     config = _load_config(source, location)
@@ -127,6 +127,7 @@ def _load_model(
             model = _with_new_head(model, seed)
     new = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
     check_loaded(source, model, new)
+    check_left_out(source, model, set(report["unexpected_keys"]))
     return model, new
 
 

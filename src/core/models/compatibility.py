@@ -3,6 +3,7 @@
 Each check raises a UserError that says what does not fit.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,8 @@ from src.params import ModelSource
 from src.params.types import canonical
 
 MATCHING = "a tokenizer and weights that belong together"
+# Of a backbone: a pooler that this head does not read, and buffers that older checkpoints have.
+LEFTOVER = re.compile(r"pooler|(position_ids|token_type_ids|inv_freq|masked_bias|(attn|attention)\.bias)$")
 
 
 def check_vocabulary(source: ModelSource, model: PreTrainedModel, splits: Iterable[EncodedSplit]) -> None:
@@ -65,6 +68,22 @@ def check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str])
     for key, values in model.state_dict().items():
         if not values.isfinite().all():
             raise UserError("params.yaml: models", f"{key} of {source.name} is not finite", "weights that are numbers")
+
+
+def check_left_out(source: ModelSource, model: PreTrainedModel, unexpected: set[str]) -> None:
+    """Weights that the model has no place for may be those of another head, a pooler or a buffer; a line names them.
+
+    Those of its backbone, such as layers that the config leaves out, would make it another model in silence.
+    """
+    if not unexpected:
+        return
+    parts = {name for name, _ in model.base_model.named_children()}
+    bare = {key: key.removeprefix(f"{model.base_model_prefix}.") for key in sorted(unexpected)}
+    lost = [key for key, name in bare.items() if name.split(".")[0] in parts and not LEFTOVER.search(name)]
+    if lost:
+        problem = f"the config of {source.name} has no place for {len(lost)} of its weights, such as {lost[0]}"
+        raise UserError("params.yaml: models", problem, "a config.json that belongs to the weights")
+    print(f"{source.name}: {len(unexpected)} weights are not used, such as {min(unexpected)}", flush=True)
 
 
 def check_length(source: ModelSource, model: PreTrainedModel, tokens: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from src.archives import cache_folder, model_folder
 from src.errors import UserError, first_line
@@ -18,6 +18,7 @@ from src.params import ModelSource
 
 # All JSON that transformers reads of a local folder; it takes for granted that each is an object.
 WEIGHTS_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
+ADAPTER_FILE = "adapter_config.json"
 JSON_FILES = ("config.json", "tokenizer.json", "vocab.json", INDEX_FILE)
 JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 # transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
@@ -33,8 +34,8 @@ def locate(source: ModelSource) -> str:
     A folder may hold one GGUF file in place of Hugging Face's files.
 
     Raises:
-        UserError: it cannot be had, it lacks what every model has, has two sets of weights, or what it has is not in
-            the form of it.
+        UserError: it cannot be had, it lacks what every model has, has two sets of weights, a weight twice or an
+            adapter, or what it has is not in the form of it.
     """
     folder = _folder(source)
     if gguf_of(str(folder)):
@@ -52,6 +53,12 @@ def locate(source: ModelSource) -> str:
     for name in JSON_FILES:
         if is_file(folder / name):
             _check_json(folder / name)
+    if is_file(folder / ADAPTER_FILE):  # transformers would put it on the model
+        problem = f"{folder} holds an adapter ({ADAPTER_FILE}) beside its weights"
+        raise UserError("params.yaml: models", problem, "merge the adapter into the weights, or move it elsewhere")
+    if is_file(folder / INDEX_FILE):
+        with damage_named(source):
+            _check_shards(folder)
     return str(folder)
 
 
@@ -105,6 +112,19 @@ def _check_json(path: Path) -> None:
     for shard in shards.values():
         if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
             raise UserError(path, f"names {shard!r:.100} as a file of weights", "a .safetensors file in this folder")
+
+
+def _check_shards(folder: Path) -> None:
+    """No weight may be in two shards: which of them counts, nothing says. transformers tells of those not there."""
+    found: dict[str, str] = {}
+    for shard in sorted(set(json.loads((folder / INDEX_FILE).read_text(encoding="utf-8-sig"))["weight_map"].values())):
+        if not is_file(folder / shard):
+            continue
+        with safe_open(folder / shard, framework="pt") as weights:
+            for key in weights.keys():  # noqa: SIM118  it is no mapping
+                if key in found:
+                    raise UserError(folder / INDEX_FILE, f"{key} is in {found[key]} and in {shard}", "one of them")
+                found[key] = shard
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars, validate_repo_id
 
 from src.errors import UserError, first_line
-from src.hub_cache import cache_of, check_files, show_progress
+from src.hub_cache import cache_of, check_files, refused_token, show_progress
 from src.write_faults import faults_named
 
 # What a classifier with its tokenizer is read from. Weights in other forms are not fetched.
@@ -41,7 +41,7 @@ def hub_folder(name: str, revision: str) -> Path:
         problem = f"is no name of a model on the hub ({first_line(error)})"
         raise UserError(f"params.yaml: models: {name}", problem, "owner/name") from None
     folder = _cached(name, revision) or _fetched(name, revision)
-    check_files(folder, name)
+    check_files("models", name, revision)
     return folder
 
 
@@ -82,6 +82,8 @@ def _snapshot(name: str, revision: str, local_files_only: bool) -> Path:
 
 def _explained(error: Exception) -> tuple[str, str]:
     """What is wrong, and what to do."""
+    if mend := refused_token(error):
+        return "the hub refuses your token (401)", mend
     match error:
         case GatedRepoError():
             return "it is gated", "accept its terms on its page, and log in with `hf auth login`"
