@@ -46,9 +46,9 @@ def test_the_unit_gives_both_terms_the_same_share_of_the_loss():
 
 def test_the_page_has_the_lengths_of_the_pilot():
     page = (REPOSITORY / "docs/mechanism.md").read_text()
-    for arm, name in {"cmi_min": "`cmi_min`"} | {
-        arm: f"`norm`, weight {weight:g}" for arm, weight in PENALTIES.items() if weight < 0.005
-    }.items():
+    rows = {"cmi_min": "`cmi_min`"}
+    rows |= {arm: f"`norm`, weight {weight:g}" for arm, weight in PENALTIES.items() if weight < 0.005}
+    for arm, name in rows.items():
         lengths = [length(task, arm) for task in TASKS]
         cells = [*lengths, float(np.exp(np.mean(np.log(lengths))))]
         assert f"| {name} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |" in page
