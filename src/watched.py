@@ -3,12 +3,13 @@
 What comes from the hub or from a pinned archive is fixed by its revision or hash, and is compared with it when used.
 """
 
-import glob
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from src.data.dataset import place_of, place_of_task
+from src.data.layouts import forms_of
+from src.errors import UserError
 from src.files import user_path
 from src.params import Glue, ModelSource, TaskSettings
 
@@ -40,8 +41,16 @@ def watched_model(model: ModelSource) -> Watched:
 
 def _splits(folder: Path, splits: Iterable[str]) -> tuple[Path, list[Path]]:
     """All files that may hold one of the splits: a second one for a split changes what is read, or whether it is."""
-    names = [f"{below}{glob.escape(split)}" for split in splits for below in ("", "data/")]
-    return folder, _matching(folder, [f"{name}{rest}" for name in names for rest in (".*", "-*", "/*", ".parquet/*")])
+    found: list[Path] = []
+    with suppress(OSError, UserError):  # a folder that may not be read is as one that is not here
+        paths = [path for split in splits for files in forms_of(folder, split) for path in files]
+        found = [file for path in paths for file in (_saved_in(path) if path.is_dir() else [path])]
+    return folder, found
+
+
+def _saved_in(folder: Path) -> list[Path]:
+    """What `save_to_disk` wrote, less what a file manager may have left."""
+    return _files(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:

@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from datasets import Dataset
 
 import stages.settings
 from src.fingerprints import KEPT_FILE
 from src.params import load_params
 from src.settings import settings_are_written
-from tests.conftest import params_content
+from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import clone_with, run, stages_run, tiny_study
 from tests.test_hostile import workplace, write_params  # noqa: F401  a fixture
 
@@ -68,6 +69,11 @@ def touch(path: Path) -> None:
     os.utime(path, (1, 1))
 
 
+def write_below(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("changed")
+
+
 CHANGES = {
     "labels": ("a label of a task's train file, with size and time as before", "source/train.jsonl", relabel, {DATA}),
     "second file": (
@@ -101,6 +107,14 @@ CHANGES = {
         set(),
     ),
     "time": ("the time of a file, and nothing in it", "source/train.jsonl", touch, set()),
+    "backup": (
+        "a copy train.jsonl.bak, which nothing reads",
+        "source/train.jsonl.bak",
+        lambda path: path.write_text("changed"),
+        set(),
+    ),
+    "file manager": ("a .DS_Store in a folder of a split's name", "source/train/.DS_Store", write_below, set()),
+    "folder": ("a folder of Parquet files beside the file of a split", "source/train/0.parquet", write_below, {DATA}),
 }
 
 
@@ -132,6 +146,35 @@ def test_a_file_of_another_key_changes(workplace, written, record_fault, key, va
     relabel(Path(path))
     assert changed(before, written()) == {DATA}
     record_fault(KIND, f"the file of {key}", "what is made of it is made anew")
+
+
+def test_a_file_whose_name_is_in_another_unicode_form_changes(workplace, written, record_fault):  # noqa: F811
+    """As macOS has written names, and as people may type them: the reader takes the two forms for one name."""
+    Path("source/train.jsonl").rename("source/cafe\u0301.jsonl")
+    write_params(("tasks", ["tiny"]), ("task_settings.tiny.train_split", "caf\u00e9"))
+    before = written()
+    relabel(Path("source/cafe\u0301.jsonl"))
+    assert changed(before, written()) == {DATA}
+    record_fault(KIND, "a split as NFC in params.yaml, as NFD in its file's name", "what is made of it is made anew")
+
+
+@pytest.mark.parametrize("name", ["data-00000-of-00001.arrow", "state.json", "dataset_info.json"])
+def test_a_folder_of_save_to_disk_changes(workplace, written, name):  # noqa: F811
+    Dataset.from_list(labelled_texts(160, 0)).save_to_disk("source/train")
+    Path("source/train.jsonl").unlink()
+    write_params(("tasks", ["tiny"]))
+    before = written()
+    Path("source/train/.DS_Store").write_text("changed")
+    assert written() == before
+    with Path("source/train", name).open("ab") as file:
+        file.write(b" ")
+    assert changed(before, written()) == {DATA}
+
+
+def test_the_stage_starts_without_the_libraries_of_tables():
+    """They would double the time of every `dvc repro` that has nothing to do."""
+    code = "import sys, stages.settings; print({'pandas', 'pyarrow', 'datasets', 'torch'} & set(sys.modules))"
+    assert run(REPOSITORY, sys.executable, "-c", code) == "set()\n"
 
 
 def test_a_folder_of_glue_changes(workplace, written, record_fault):  # noqa: F811

@@ -12,7 +12,8 @@ from src.data.folder import read_folder
 from src.data.hub import read_hub
 from src.data.labelled_text import TEXT_NAMES, LabelledText
 from src.data.labels import LEFT_OUT, check_names, learnt_numbers
-from src.data.local import ENDINGS, SUFFIXES, read_table
+from src.data.layouts import SUFFIXES
+from src.data.local import ENDINGS, read_table
 from src.data.votes import raters_shares
 from src.errors import UserError
 from src.files import is_file
