@@ -6,6 +6,7 @@ DVC by itself takes neither a key that no stage depends on nor another file unde
 import json
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import pytest
 from datasets import Dataset
 
 import stages.settings
+from src.files import new_folder
 from src.fingerprints import KEPT_FILE
 from src.params import load_params
 from src.settings import settings_are_written
 from tests.conftest import REPOSITORY, labelled_texts, params_content
-from tests.repository import clone_with, run, stages_run, tiny_study
-from tests.test_hostile import workplace, write_params  # noqa: F401  a fixture
+from tests.repository import clone_with, run, stages_run, start, tiny_study
+from tests.test_hostile import everything, workplace, write_params  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.fault
 
@@ -202,6 +204,39 @@ def test_a_folder_that_is_not_on_this_machine(model, written, capsys, record_fau
 
     write_params(("tasks", ["tiny"]), ("task_settings.tiny.path", "nowhere"))  # of another folder nothing is known
     assert "files" not in written()[DATA]
+
+
+def killed_between_two_renames(files: int, *command: str) -> None:
+    """Run Python until it has moved away what was there, after the renames of some files, and kill it then."""
+    path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "killing")])
+    where = f"{sys.executable} | pathlib.py:Path.replace:return:{files + 1}"
+    process = start(Path(), sys.executable, *command, PYTHONPATH=path, KILL_AT=where)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, told
+
+
+def test_what_was_there_outlives_a_kill_between_two_renames(tmp_path, record_fault):
+    target = tmp_path / "results"
+    target.mkdir()
+    (target / "kept").touch()
+    code = f"from pathlib import Path; from src.files import new_folder\nwith new_folder(Path({str(target)!r})): pass"
+    killed_between_two_renames(0, "-c", code)
+    assert not target.exists()
+    with pytest.raises(ZeroDivisionError), new_folder(target):
+        raise ZeroDivisionError
+    assert everything(tmp_path) == {target, target / "kept"}
+    record_fault(KIND, "killed while new results take the place of old ones", "the old ones have their name back")
+
+
+def test_fingerprints_outlive_a_kill_between_two_renames(model, written, record_fault):
+    """What is known of files that are not on this machine stands in the settings of before, and nowhere else."""
+    before = written()
+    shutil.rmtree("source")
+    shutil.rmtree("encoder")
+    killed_between_two_renames(len(before), "-m", "stages.settings")
+    assert not Path("settings").exists()
+    assert written() == before
+    record_fault(KIND, "killed while `settings` replaces its files, the folders elsewhere", "nothing is made anew")
 
 
 def test_a_file_that_did_not_change_is_read_once(model, written):
