@@ -206,6 +206,31 @@ def test_a_folder_that_is_not_on_this_machine(model, written, capsys, record_fau
     assert "files" not in written()[DATA]
 
 
+ANOTHER_STUDY = {
+    "the same task of another folder": (("tasks", ["tiny"]), ("task_settings.tiny.path", "elsewhere")),
+    "other tasks": (("tasks", ["vader-tweets"]),),
+}
+
+
+@pytest.mark.parametrize("name", ANOTHER_STUDY)
+def test_a_study_after_another_one_without_its_folder(workplace, written, record_fault, name):  # noqa: F811
+    """`make study` of another study, and of the first one again: the commit still knows what the first was made of."""
+    write_params(("tasks", ["tiny"]))
+    before = written()
+    run(Path(), "git", "init", "--quiet")
+    run(Path(), "git", "add", "settings")
+    run(Path(), "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "made")
+    shutil.rmtree("source")
+    write_params(*ANOTHER_STUDY[name])
+    assert "files" not in written().get(DATA, {})
+    write_params(("tasks", ["tiny"]))
+    assert written() == before
+    record_fault(KIND, f"the folder elsewhere, after a study with {name}", "nothing is made anew")
+
+    write_params(("tasks", ["tiny"]), ("task_settings.tiny.path", "nowhere"))
+    assert "files" not in written()[DATA]
+
+
 def killed_between_two_renames(files: int, *command: str) -> None:
     """Run Python until it has moved away what was there, after the renames of some files, and kill it then."""
     path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "killing")])
