@@ -279,8 +279,17 @@ def test_a_file_that_did_not_change_is_read_once(model, written):
     weights.write_text("model.safetensors")
     assert written() == before
 
-    Path(KEPT_FILE).write_text("damaged")
+
+@pytest.mark.parametrize("content", ["damaged", "[]", '{"a": 1}', '{"a": [1, 2]}', '{"a": [[1], 2]}'])
+def test_kept_hashes_of_another_form(model, written, monkeypatch, record_fault, content):
+    before = written()
+    Path(KEPT_FILE).parent.mkdir(parents=True)
+    Path(KEPT_FILE).write_text(content)
+    monkeypatch.setattr("src.fingerprints.SETTLED", -1)  # instead of waiting
     assert written() == before
+    kept = json.loads(Path(KEPT_FILE).read_text())
+    assert str((model / "model.safetensors").resolve()) in kept
+    record_fault(KIND, f"`{KEPT_FILE}` holds {content}", "ignored, and written anew")
 
 
 def test_dvc_sees_all_of_it(tmp_path, tiny_encoder, record_fault):
