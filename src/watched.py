@@ -13,7 +13,10 @@ from src.errors import UserError
 from src.files import user_path
 from src.params import Glue, ModelSource, TaskSettings
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.gguf", "*.txt", "*.model")
+WEIGHT_FILES = ("*.safetensors", "*.gguf")
+# Also the vocabularies that only some tokenizers of transformers have, such as bpe.codes and source.spm.
+TOKENIZER_FILES = ("*.txt", "*.model", "*.vocab", "*.codes", "*.spm", "*.tokenizer", "vocab.*", "tokenizer.*")
+MODEL_FILES = ("*.json", *WEIGHT_FILES, *TOKENIZER_FILES)
 Watched = dict[str, tuple[Path, list[Path]]]  # by the key of params.yaml: its folder or file, and the files that count
 
 
@@ -56,7 +59,7 @@ def _saved_in(folder: Path) -> list[Path]:
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
     found: list[Path] = []
     with suppress(OSError, ValueError):  # a name too long, or none of a folder
-        found = [path for pattern in patterns for path in folder.glob(pattern)]
+        found = sorted({path for pattern in patterns for path in folder.glob(pattern)})  # tokenizer.json fits two
     return _files(found)
 
 

@@ -3,21 +3,26 @@
 DVC by itself takes neither a key that no stage depends on nor another file under the same name for a change.
 """
 
+import ast
 import json
 import os
+import re
 import shutil
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+import transformers
 from datasets import Dataset
 
 import stages.settings
+from src.core.models.tokenizer import TOKENIZER_FILES
 from src.files import new_folder
 from src.fingerprints import KEPT_FILE
-from src.params import load_params
+from src.params import ModelSource, load_params
 from src.settings import settings_are_written
+from src.watched import watched_model
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import clone_with, run, stages_run, start, tiny_study
 from tests.test_hostile import everything, workplace, write_params  # noqa: F401  a fixture
@@ -128,6 +133,24 @@ def test_a_file_changes(model, written, record_fault, name):
     assert settings_are_written(load_params()) == (not expected)
     assert changed(before, written()) == expected
     record_fault(KIND, fault, "what is made of it is made anew" if expected else "nothing is made anew")
+
+
+def test_every_vocabulary_that_a_tokenizer_reads_is_watched(tmp_path):
+    """Those that this project takes for a tokenizer, and those that the tokenizers of transformers name."""
+    code = "".join(path.read_text() for path in Path(transformers.__path__[0]).glob("models/*/tokenization_*.py"))
+    named = {name for files in re.findall(r"VOCAB_FILES_NAMES = (\{.*?\})", code, re.DOTALL) for name in _values(files)}
+    assert {"bpe.codes", "source.spm", "target.spm", "prophetnet.tokenizer", "vocab.txt"} < named
+    names = named | {pattern.replace("*", "any") for pattern in TOKENIZER_FILES}
+    for name in names:
+        (tmp_path / name).touch()
+    source = ModelSource(source="folder", name=str(tmp_path), revision=None)
+    [(_, files)] = watched_model(source).values()
+    assert sorted(path.name for path in files) == sorted(names)
+
+
+def _values(code: str) -> list[str]:
+    """The names of files in the code of a dictionary."""
+    return [name for name in ast.literal_eval(code).values() if isinstance(name, str)]
 
 
 @pytest.mark.parametrize(
