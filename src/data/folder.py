@@ -14,8 +14,11 @@ from src.files import is_file
 from src.params.types import canonical
 
 
-def read_folder(place: Place, columns: Columns, split: str) -> RawSplit:
+def read_folder(place: Place, columns: Columns, split: str, needed: list[str]) -> RawSplit:
     """A split of a local folder.
+
+    Args:
+        needed: the columns that it must have; a test split whose labels are not public has texts alone.
 
     Raises:
         UserError: it is not there, is there twice or in part, or cannot be read.
@@ -24,7 +27,7 @@ def read_folder(place: Place, columns: Columns, split: str) -> RawSplit:
     files = _find(folder, split)
     if files[0].is_dir():
         return _read_saved(files[0], columns.label)
-    tables = [_read_file(path, columns) for path in files]
+    tables = [_read_file(path, columns, needed) for path in files]
     names = _label_names(files, columns.label)
     if len(files) == 1:
         return RawSplit(str(files[0]), tables[0], names)
@@ -61,8 +64,8 @@ def _not_found(folder: Path, split: str) -> UserError:
     return UserError(folder / split, f"no such file{found}", f"{ENDINGS}; docs/data.md shows other layouts")
 
 
-def _read_file(path: Path, columns: Columns) -> pd.DataFrame:
-    table = read_table(path, [*columns.text, columns.label], columns.quoting)
+def _read_file(path: Path, columns: Columns, needed: list[str]) -> pd.DataFrame:
+    table = read_table(path, needed, columns.quoting)
     if not has_types(path) and columns.label in table:
         table[columns.label] = typed(table[columns.label], columns.labels)
     return table
