@@ -14,14 +14,18 @@ from pathlib import Path
 
 import pytest
 import transformers
+import yaml
 from datasets import Dataset
 
+import src.core.models.compatibility
+import src.data.labels
 import stages.settings
 from src.core.models.tokenizer import TOKENIZER_FILES
 from src.files import new_folder
 from src.fingerprints import KEPT_FILE
 from src.params import ModelSource, load_params
 from src.settings import settings_are_written
+from src.study.records import TRAINING_CODE
 from src.watched import watched_model
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import clone_with, run, stages_run, start, tiny_study
@@ -334,6 +338,43 @@ def test_dvc_sees_all_of_it(tmp_path, tiny_encoder, record_fault):
 
     told = run(folder, "dvc", "exp", "run", "-S", "checkpoints.seconds=-5", "prepare@tiny", ok=False)
     assert "error: params.yaml: checkpoints.seconds: not acceptable (got -5); " in told
+
+
+# Of what stages import: settings stand in settings/, and the rest says, waits, fetches and writes.
+WITHOUT_EFFECT = {f"src/{name}.py" for name in ("command_line", "errors", "files", "hub_cache", "interrupts", "locks")}
+WITHOUT_EFFECT |= {"src/printing.py", "src/write_faults.py", "src/arms.py", "src/data/labelled_text.py"}
+WITH_CODE = ("prepare", "finetune", "student", "distill", "distill_matched", "submit")
+
+
+@pytest.mark.parametrize("stage", WITH_CODE)
+def test_a_stage_depends_on_the_code_that_it_imports(stage):
+    content = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"][stage]
+    [start] = [path for path in content["deps"] if path.startswith("stages/")]
+    imported = {str(path.relative_to(REPOSITORY)) for path in imports_of(REPOSITORY / start)}
+    covered = {name for name in imported if any(Path(name).is_relative_to(path) for path in content["deps"])}
+    assert imported - covered <= WITHOUT_EFFECT
+
+
+@pytest.mark.parametrize("used_in", [src.data.labels, src.core.models.compatibility])
+def test_stages_depend_on_the_form_in_which_names_are_compared(used_in):
+    name = str(Path(used_in.canonical.__code__.co_filename).relative_to(REPOSITORY))
+    stages_of = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+    for stage in WITH_CODE:
+        assert any(Path(name).is_relative_to(path) for path in stages_of[stage]["deps"]), stage
+    assert name in TRAINING_CODE
+
+
+def imports_of(path: Path) -> set[Path]:
+    """The files of src/, less those of params, that a file imports, and those that these import."""
+    found, left = set(), [path]
+    while left:
+        for node in ast.walk(ast.parse(left.pop().read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("src.") and node.level == 0:
+                file = REPOSITORY / f"{str(node.module).replace('.', '/')}.py"
+                if file.is_file() and file not in found:
+                    found.add(file)
+                    left.append(file)
+    return found
 
 
 REFUSED = {

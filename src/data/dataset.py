@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+from src.data.unicode import canonical
 from src.files import user_path
 from src.params import AlsoTest, Glue, TaskSettings
-from src.params.types import canonical
 
 if TYPE_CHECKING:
     import pandas as pd  # `settings`, which runs at every `dvc repro`, would start in twice the time

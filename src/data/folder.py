@@ -9,9 +9,9 @@ from src.data.dataset import Columns, Place, RawSplit, with_canonical_columns
 from src.data.labels import names_in, typed
 from src.data.layouts import SAVED, SHARD, entries, forms_of
 from src.data.local import DAMAGE, ENDINGS, has_types, read_table
+from src.data.unicode import canonical
 from src.errors import UserError, first_line
 from src.files import is_file
-from src.params.types import canonical
 
 
 def read_folder(place: Place, columns: Columns, split: str, needed: list[str]) -> RawSplit:

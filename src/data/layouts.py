@@ -12,9 +12,9 @@ Files and shards may also lie in a folder `data`. This module imports no library
 import re
 from pathlib import Path
 
+from src.data.unicode import canonical
 from src.errors import UserError
 from src.files import is_file
-from src.params.types import canonical
 
 TEXTS = (".jsonl", ".json", ".csv", ".tsv")
 SUFFIXES = (".parquet", *TEXTS, *(f"{suffix}.gz" for suffix in TEXTS))

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 
 from src.data.dataset import with_canonical_columns
 from src.data.layouts import TEXTS
+from src.data.unicode import canonical
 from src.errors import UserError, first_line
-from src.params.types import canonical
 
 ENDINGS = f"allowed endings: .parquet, {', '.join(TEXTS)}, and the last four with .gz"
 # What the readers raise, depending on where the damage is.
