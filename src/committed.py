@@ -18,7 +18,8 @@ def committed(path: Path, revision: str = "HEAD") -> bytes | None:
     """
     if shutil.which("git") is None:
         return None
-    found = git("show", f"{revision}:./{path.name}", folder=path.parent)
+    folder = next(folder for folder in path.parents if folder.is_dir())  # that of the file may be gone
+    found = git("show", f"{revision}:./{path.relative_to(folder).as_posix()}", folder=folder)
     if found.returncode == 0:
         return found.stdout
     said = found.stderr.decode(errors="replace").strip()

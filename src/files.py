@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+BEFORE = "-before"  # at the end of the name of what was there, while its successor takes its place
+
 
 @contextmanager
 def new_folder(target: Path) -> Generator[Path]:
@@ -33,6 +35,7 @@ def new_folder(target: Path) -> Generator[Path]:
     Raises:
         CannotWrite: no room, no right to, or something else in the way.
     """
+    put_back(target)
     with faults_named(target):
         draft = _draft_of(target)
         draft.mkdir()
@@ -182,6 +185,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def put_back(target: Path) -> None:
+    """Give a folder its name back where a process was killed between the two renames of `new_folder`.
+
+    Raises:
+        CannotWrite: no right to.
+    """
+    with faults_named(target):
+        before = next(target.parent.glob(f".{target.name}.draft-*{BEFORE}"), None)
+        if before is not None and not target.exists():
+            before.replace(target)
+
+
 def _draft_of(target: Path) -> Path:
     """The name of a draft. Those that a killed process left are removed: DVC would take them for results."""
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +227,7 @@ def _share_files(folder: Path) -> None:
 
 def _put_in_place(draft: Path, target: Path) -> None:
     """What was there goes when its successor has its place, and keeps it where that fails."""
-    before = draft.with_name(f"{draft.name}-before")
+    before = draft.with_name(f"{draft.name}{BEFORE}")
     if target.exists():
         target.replace(before)
     try:

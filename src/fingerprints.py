@@ -12,12 +12,15 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from src.errors import UserError
 from src.files import new_file, sha256_of, user_path
 
 KEPT_FILE = ".dvc/tmp/file-hashes.json"
 SETTLED = 2.0  # seconds: a file that changed later than this ago may change again without a sign in its times
 Stamp = list[int]  # size, inode, times
+KEPT = TypeAdapter(dict[str, tuple[Stamp, str]])
 
 
 class FileHashes:
@@ -52,12 +55,19 @@ class FileHashes:
         return found
 
 
+def _known(place: Path) -> dict[str, tuple[Stamp, str]]:
+    """What is kept; nothing where it is missing, damaged or of another form."""
+    try:
+        return KEPT.validate_json(place.read_bytes())
+    except (OSError, ValueError):  # pydantic's errors are of the second kind
+        return {}
+
+
 @contextmanager
 def kept_hashes() -> Generator[FileHashes]:
     """The hashes of files as they were kept, and keep them with what the block adds; both as far as possible."""
-    place, known = user_path(KEPT_FILE), {}
-    with suppress(OSError, ValueError):
-        known = {path: (stamp, found) for path, (stamp, found) in json.loads(place.read_bytes()).items()}
+    place = user_path(KEPT_FILE)
+    known = _known(place)
     before = dict(known)
     yield FileHashes(known)
     if known != before and os.access(place.parent, os.W_OK):

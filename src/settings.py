@@ -12,11 +12,13 @@ Nor can DVC depend on a folder that params.yaml names. Where data or a model lie
 what is read from it, under `files`.
 """
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from src.committed import committed
 from src.errors import UserError
 from src.files import read_json
 from src.fingerprints import FileHashes, kept_hashes
@@ -30,7 +32,7 @@ Content = dict[str, Any]
 def settings_files(params: Params, folder: Path = SETTINGS_FOLDER) -> dict[Path, Content]:
     """The content of each file below `folder`, by its path.
 
-    Files that are not on this machine keep the fingerprint that `folder` has of them.
+    Files that are not on this machine keep the fingerprint that `folder` has of them, or the last commit.
 
     Raises:
         UserError: a file that params.yaml names cannot be read.
@@ -75,20 +77,42 @@ def _run(settings: RunSettings) -> tuple[Content, Watched]:
 
 def _fingerprints(path: Path, content: Content, watched: Watched, hashes: FileHashes) -> Content:
     """The key `files` of a settings file; none where params.yaml names no files, or nothing is known of them."""
-    before, found = _known(path), {}
-    kept = before.pop("files", {})
+    found = {}
     for key, (place, files) in watched.items():
         if files:
             found[key] = hashes.fingerprint(files)
-        elif before == content and key in kept:
+        elif (before := _fingerprint_before(path, content, key)) is not None:
             print(f"warning: {place} is not here; {path} keeps the fingerprint of its files", file=sys.stderr)
-            found[key] = kept[key]
+            found[key] = before
     return {"files": found} if found else {}
+
+
+def _fingerprint_before(path: Path, content: Content, key: str) -> str | None:
+    """What a settings file says of files that are not here, if all else in it is as now.
+
+    After the settings of another study, only the last commit may know.
+    """
+    for read in (_known, _committed):
+        before = read(path)
+        kept = before.pop("files", None)
+        if before == content and isinstance(kept, dict) and key in kept:
+            return kept[key]
+    return None
 
 
 def _known(path: Path) -> Content:
     """What a settings file says; nothing where it is missing or damaged."""
     try:
-        return read_json(path)
+        content = read_json(path)
     except UserError:
         return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _committed(path: Path) -> Content:
+    """What the last commit has of a settings file; nothing where it has none, or a damaged one."""
+    try:
+        content = json.loads(committed(path) or b"{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

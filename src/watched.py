@@ -3,16 +3,20 @@
 What comes from the hub or from a pinned archive is fixed by its revision or hash, and is compared with it when used.
 """
 
-import glob
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from src.data.dataset import place_of, place_of_task
+from src.data.layouts import forms_of
+from src.errors import UserError
 from src.files import user_path
 from src.params import Glue, ModelSource, TaskSettings
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.gguf", "*.txt", "*.model")
+WEIGHT_FILES = ("*.safetensors", "*.gguf")
+# Also the vocabularies that only some tokenizers of transformers have, such as bpe.codes and source.spm.
+TOKENIZER_FILES = ("*.txt", "*.model", "*.vocab", "*.codes", "*.spm", "*.tokenizer", "vocab.*", "tokenizer.*")
+MODEL_FILES = ("*.json", *WEIGHT_FILES, *TOKENIZER_FILES)
 Watched = dict[str, tuple[Path, list[Path]]]  # by the key of params.yaml: its folder or file, and the files that count
 
 
@@ -40,14 +44,22 @@ def watched_model(model: ModelSource) -> Watched:
 
 def _splits(folder: Path, splits: Iterable[str]) -> tuple[Path, list[Path]]:
     """All files that may hold one of the splits: a second one for a split changes what is read, or whether it is."""
-    names = [f"{below}{glob.escape(split)}" for split in splits for below in ("", "data/")]
-    return folder, _matching(folder, [f"{name}{rest}" for name in names for rest in (".*", "-*", "/*", ".parquet/*")])
+    found: list[Path] = []
+    with suppress(OSError, UserError):  # a folder that may not be read is as one that is not here
+        paths = [path for split in splits for files in forms_of(folder, split) for path in files]
+        found = [file for path in paths for file in (_saved_in(path) if path.is_dir() else [path])]
+    return folder, found
+
+
+def _saved_in(folder: Path) -> list[Path]:
+    """What `save_to_disk` wrote, less what a file manager may have left."""
+    return _files(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
     found: list[Path] = []
     with suppress(OSError, ValueError):  # a name too long, or none of a folder
-        found = [path for pattern in patterns for path in folder.glob(pattern)]
+        found = sorted({path for pattern in patterns for path in folder.glob(pattern)})  # tokenizer.json fits two
     return _files(found)
 
 

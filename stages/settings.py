@@ -5,7 +5,7 @@ the files that params.yaml names.
 """
 
 from src.errors import stage
-from src.files import new_folder, write_json
+from src.files import new_folder, put_back, write_json
 from src.params import PARAMS_FILE, read_yaml
 from src.settings import SETTINGS_FOLDER, settings_files
 from src.study.overrides import checked_content
@@ -13,6 +13,7 @@ from src.study.overrides import checked_content
 
 @stage
 def main() -> None:
+    put_back(SETTINGS_FOLDER)  # its fingerprints are read before it is written
     files = settings_files(checked_content(PARAMS_FILE, read_yaml(PARAMS_FILE)))
 
     with new_folder(SETTINGS_FOLDER) as folder:

@@ -10,8 +10,11 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
 
 import stages.prepare
+from src.data.dataset import columns_of_task, place_of_task
 from src.data.preparation import prepare_task
-from src.params import load_params
+from src.data.published import read_split, read_unlabelled
+from src.errors import UserError
+from src.params import TaskSettings, load_params
 from src.submission.asked import tasks_of_glue
 from tests.conftest import labelled_texts
 from tests.test_hostile import PREPARE, TINY, Case, refused, table, workplace, write_params  # noqa: F401
@@ -193,6 +196,28 @@ def test_columns_in_two_unicode_forms_are_one(workplace):  # noqa: F811
         )
         Path(f"source/{split}.jsonl").unlink()
     assert prepared(text=[NFC])["splits"]["test"]["rows"] == 60
+
+
+def test_quotes_are_read_alike_with_labels_and_without(workplace, record_fault):  # noqa: F811
+    """As in GLUE's train.tsv and its official test.tsv, which has no labels."""
+    Path("source/train.tsv").write_text('sentence\tlabel\n"good film"\t1\n')
+    Path("source/test.tsv").write_text('index\tsentence\n0\t"good film"\n')
+    Path("source/train.jsonl").unlink()
+    said, texts = [], []
+    for quoting in (None, False, True):
+        settings = TaskSettings.model_validate(TINY | {"quoting": quoting})
+        place, columns = place_of_task(settings, load_params().glue), columns_of_task(settings)
+        for read, split in ((read_split, "train"), (read_unlabelled, "test")):
+            try:
+                found = read("tiny", place, columns, split)
+            except UserError as error:
+                said.append(f"{error.problem}; {error.allowed}")
+            else:
+                texts += list((found if split == "test" else found.rows)["text_a"])
+    assert texts == ['"good film"'] * 2 + ["good film"] * 2
+    assert len(said) == 2
+    assert said[0] == said[1]
+    record_fault(KIND, "a test.tsv without labels, whose quotes may be meant in two ways", f"`` {said[1]} ``")
 
 
 def test_texts_in_two_unicode_forms_overlap_and_stay_as_they_are(workplace, record_fault):  # noqa: F811

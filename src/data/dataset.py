@@ -1,13 +1,14 @@
 """Which published data set a task is made of: where it lies, and which of its columns hold what."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
-
+from src.data.unicode import canonical
 from src.files import user_path
 from src.params import AlsoTest, Glue, TaskSettings
-from src.params.types import canonical
+
+if TYPE_CHECKING:
+    import pandas as pd  # `settings`, which runs at every `dvc repro`, would start in twice the time
 
 Label = str | int | None
 
@@ -52,11 +53,11 @@ class RawSplit:
     """
 
     where: str
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     label_names: list[str] = field(default_factory=list)
 
 
-def with_canonical_columns(table: pd.DataFrame) -> pd.DataFrame:
+def with_canonical_columns(table: "pd.DataFrame") -> "pd.DataFrame":
     """The table with the names of its columns in one Unicode form; a `ValueError` where two are one."""
     table = table.set_axis([canonical(str(name)) for name in table], axis="columns")
     if not table.columns.is_unique:

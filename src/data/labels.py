@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from src.data.dataset import Columns, Label, RawSplit
+from src.data.unicode import canonical
 from src.errors import UserError
-from src.params.types import canonical
 
 LEFT_OUT = -1
 

@@ -20,11 +20,10 @@ import pyarrow
 import pyarrow.parquet as pq
 
 from src.data.dataset import with_canonical_columns
+from src.data.layouts import TEXTS
+from src.data.unicode import canonical
 from src.errors import UserError, first_line
-from src.params.types import canonical
 
-TEXTS = (".jsonl", ".json", ".csv", ".tsv")
-SUFFIXES = (".parquet", *TEXTS, *(f"{suffix}.gz" for suffix in TEXTS))
 ENDINGS = f"allowed endings: .parquet, {', '.join(TEXTS)}, and the last four with .gz"
 # What the readers raise, depending on where the damage is.
 DAMAGE = (ValueError, OSError, EOFError, zlib.error, RecursionError, KeyError, TypeError, pyarrow.ArrowException)

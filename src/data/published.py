@@ -12,7 +12,8 @@ from src.data.folder import read_folder
 from src.data.hub import read_hub
 from src.data.labelled_text import TEXT_NAMES, LabelledText
 from src.data.labels import LEFT_OUT, check_names, learnt_numbers
-from src.data.local import ENDINGS, SUFFIXES, read_table
+from src.data.layouts import SUFFIXES
+from src.data.local import ENDINGS, read_table
 from src.data.votes import raters_shares
 from src.errors import UserError
 from src.files import is_file
@@ -63,7 +64,8 @@ def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted
 def _read(task: str, place: Place, columns: Columns, split: str, *others: str) -> RawSplit:
     """A split whose columns of texts have texts, and which has the other columns."""
     folder = place.kind == "folder"
-    raw = read_folder(place, columns, split) if folder else read_hub(task, place, columns, split)
+    needed = [*columns.text, *others]
+    raw = read_folder(place, columns, split, needed) if folder else read_hub(task, place, columns, split)
     check_names(raw, columns.labels)
     _check_columns(raw.where, raw.table, columns.text, *others)
     return raw

@@ -9,9 +9,9 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from src.data.unicode import canonical
 from src.errors import UserError
 from src.params import MaxRows
-from src.params.types import canonical
 
 
 def linked_groups(rows: pd.DataFrame) -> np.ndarray:

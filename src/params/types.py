@@ -1,10 +1,11 @@
 """The kinds of values that params.yaml holds, with the ranges that the libraries behind them can take."""
 
 import re
-import unicodedata
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from src.data.unicode import canonical
 
 LARGEST_COUNT = 2**31 - 1  # what every library behind this takes
 LARGEST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
@@ -12,11 +13,6 @@ MOST_THREADS = 1024  # OpenMP ends the process where it cannot start as many as 
 MOST_BINS = 10_000  # each is a sum of its own
 HOTTEST = 1e5  # a loss at this temperature is its limit to 1 in 100,000, and float64 has five digits of it left
 LONGEST_NAME = 50  # up to three names and a seed are joined to the name of a folder, which may have 255 bytes
-
-
-def canonical(text: str) -> str:
-    """The Unicode form in which names and texts are compared: an é may be one character, or an e and an accent."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _no_boolean(value: Any) -> Any:

@@ -45,6 +45,7 @@ TRAINING_CODE = (
     "src/pinned.py",
     "src/runs.py",
     "src/data/prepared.py",
+    "src/data/unicode.py",
     "stages/finetune.py",
     "stages/student.py",
     "stages/distill.py",
