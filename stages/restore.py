@@ -2,7 +2,7 @@
 
 import argparse
 
-from src.dvc_state import mend
+from src.dvc_state import check_no_dvc_works, mend
 from src.errors import stage
 from src.parallel.launcher import only_launcher
 from src.parallel.study import run_dvc
@@ -19,6 +19,7 @@ def main() -> None:
         if not files:
             print("nothing to put back: all is as committed")
             return
+        check_no_dvc_works()
         put_away(files)
         print(f"{len(files)} files are as committed; `git stash pop` brings back what they held", flush=True)
         run_dvc("checkout", "--allow-missing")

@@ -1,11 +1,14 @@
 """A named study is its file over the committed params.yaml, whatever the workspace holds, and fails without a trace."""
 
+import importlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from contextlib import chdir, suppress
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from src.parallel.progress import Progress
 from src.params import read_yaml
 from src.study.overrides import study_content
 from tests.conftest import REPOSITORY
-from tests.repository import digests, run
+from tests.repository import digests, run, start
 from tests.synthetic_study import make_study
 from tests.test_confirming import CLAIMS, FAMILIES, TEACHERS
 
@@ -301,6 +304,56 @@ def test_another_study_while_one_runs(pipeline, study_stage, record_fault):
     assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
     assert Path("params.yaml").read_bytes() == before
     record_fault(KIND, "`make study` while another study runs in the workspace", f"`` {told} ``")
+
+
+@pytest.fixture
+def dvc_at_work(pipeline) -> Generator[int]:
+    """A plain `dvc repro` in the middle of a stage, in a workspace that an experiment has changed: its process."""
+    wait = {"cmd": "touch begun && sleep 60"}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"wait": wait}}))
+    commit(pipeline, "begun")
+    with start(pipeline, "dvc", "repro", "wait") as process:
+        while not Path("begun").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield process.pid
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(("stage", "options"), [("restore", ()), ("study", ("--name", "human"))])
+def test_params_stay_as_they_are_under_a_plain_dvc(dvc_at_work, monkeypatch, capsys, record_fault, stage, options):
+    if stage == "restore":
+        changed("seeds", [7])
+    before = Path("params.yaml").read_bytes()
+    monkeypatch.setattr(sys, "argv", ["stage", *options])
+    with pytest.raises(SystemExit, match="1"):
+        importlib.import_module(f"stages.{stage}").main()
+    problem = f"DVC is at work here (process {dvc_at_work}); wait for that process or stop it, and run again"
+    assert capsys.readouterr().err.splitlines() == [f"error: {Path.cwd()}: {problem}"]
+    assert Path("params.yaml").read_bytes() == before
+    line = f"error: REPOSITORY: {problem.replace(str(dvc_at_work), '1234')}"
+    record_fault(KIND, f"`make {stage}` while a plain `dvc repro` runs a stage", f"`` {line} ``")
+
+
+@pytest.mark.fault
+def test_restore_while_make_repro_runs_what_is_not_a_unit(pipeline, record_fault):
+    """Its last part, a plain `dvc repro`, is under the launcher's lock too."""
+    wait = {"cmd": "touch begun && sleep 60", "outs": ["end"]}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"wait": wait}}))
+    commit(pipeline, "begun", "end")
+    here = {"PYTHONPATH": str(REPOSITORY)}
+    with start(pipeline, sys.executable, "-m", "stages.repro", **here) as process:
+        while not Path("begun").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        told = run(pipeline, "env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "stages.restore", ok=False)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
+    record_fault(KIND, "`make restore` while `make repro` runs its last stages", f"`` {told.strip()} ``")
 
 
 @pytest.mark.parametrize(
