@@ -19,11 +19,13 @@ from dvc.utils.hydra import apply_overrides
 import stages.collect
 import stages.confirm
 import stages.evaluate
+import stages.restore
 import stages.statistics
 import stages.study
 from src.parallel.progress import Progress
 from src.params import read_yaml
 from src.study.overrides import study_content
+from src.study.workspace import params_in_place
 from tests.conftest import REPOSITORY
 from tests.repository import digests, run, start
 from tests.synthetic_study import make_study
@@ -256,6 +258,51 @@ def test_a_study_that_fails_half_way(pipeline, record_fault):
 
 
 @pytest.mark.fault
+def test_an_edit_of_params_while_a_study_fails(workspace, capsys, record_fault):
+    before = Path("params.yaml").read_bytes()
+    for edit, after, warned in ((None, before, ""), (b"seeds: [7]\n", b"seeds: [7]\n", "warning: params.yaml: was")):
+        with suppress(SystemExit), params_in_place(b"study: human\n"):
+            if edit:
+                Path("params.yaml").write_bytes(edit)
+            sys.exit(1)
+        assert Path("params.yaml").read_bytes() == after
+        told = capsys.readouterr().err
+        assert told.startswith(warned)
+        assert len(told.splitlines()) == bool(edit)
+    record_fault(KIND, "you edit params.yaml while a study runs, which then fails", f"`` {told.strip()} ``")
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("key", ["other", 5])
+def test_a_study_file_that_names_another_study(workspace, study_stage, record_fault, key):
+    write_study("mine", {"study": key, "seeds": [1]})
+    _, told = study_stage("--name", "mine", "--dry")
+    problem = "and a study has the name of its file; delete this key, or rename the file"
+    assert told == f"error: studies/mine.yaml: study: is {key!r}, {problem}"
+    write_study("mine", {"study": "mine", "seeds": [1]})
+    assert "--name mine" in study_stage("--name", "mine", "--dry")[0]
+    record_fault(KIND, f"studies/mine.yaml with `study: {key}`", f"`` {told} ``")
+
+
+@pytest.mark.fault
+def test_restore_without_git(workspace, monkeypatch, capsys, record_fault):
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SystemExit, match="1"):
+        stages.restore.main()
+    told = capsys.readouterr().err
+    assert told == "error: git: is not on the path; install it\n"
+    record_fault(KIND, "`make restore` without git", f"`` {told.strip()} ``")
+
+
+def test_restore_of_one_file(pipeline, monkeypatch, capsys):
+    changed("seeds", [7])
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    stages.restore.main()
+    assert capsys.readouterr().out.startswith("put back as committed: 1 file; `git stash pop` brings back")
+
+
+@pytest.mark.fault
 @pytest.mark.slow
 def test_a_study_that_ran_already_at_this_commit(pipeline, record_fault):
     assert study_process("human")[0] == 0
@@ -271,7 +318,9 @@ def test_a_study_that_ran_already_at_this_commit(pipeline, record_fault):
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize(("what", "told"), [("seeds", "seeds"), ("the code", "stages/some.py")])
+@pytest.mark.parametrize(
+    ("what", "told"), [("seeds", "seeds"), ("the code", "stages/some.py"), ("the list of modules", "src/new.py")]
+)
 def test_a_study_changed_after_it_ran_at_this_commit(pipeline, study_stage, record_fault, what, told):
     """Known before any work; and what the study itself left in params.yaml is in nobody's way."""
     Path("stages").mkdir()
@@ -285,8 +334,11 @@ def test_a_study_changed_after_it_ran_at_this_commit(pipeline, study_stage, reco
     if what == "seeds":
         text = Path("studies/human.yaml").read_text()
         Path("studies/human.yaml").write_text(text.replace("[10, 11, 12, 13, 14]", "[10, 11]"))
-    else:
+    elif what == "the code":
         Path("stages/some.py").write_text("# other code\n")
+    else:
+        Path("src").mkdir()
+        Path("src/new.py").touch()
     _, line = study_stage("--name", "human")
     problem = f"is there already at this commit, made with another {told}"
     ways = "keep it as another (`dvc exp rename human human-before`) or `dvc exp remove human`"
