@@ -29,7 +29,13 @@ def committed(path: Path, revision: str = "HEAD") -> bytes | None:
 
 
 def git(*arguments: str, folder: Path = Path(), stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run git, whose words are then English."""
+    """Run git, whose words are then English.
+
+    Raises:
+        UserError: there is no git.
+    """
+    if shutil.which("git") is None:
+        raise UserError("git", "is not on the path", "install it")
     environment = os.environ | {"LC_ALL": "C"}
     command = ["git", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, input=stdin, capture_output=True, check=False)

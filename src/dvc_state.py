@@ -53,6 +53,17 @@ def mend(root: Path = Path()) -> None:
             _remove_rwlock(state / RWLOCK_FILE)
 
 
+def check_no_dvc_works(root: Path = Path()) -> None:
+    """Refuse to change files under a DVC that runs: its stages would read some of the old ones and some of the new.
+
+    Raises:
+        UserError: names its process. One of another machine is not seen.
+    """
+    if others := list(_dvc_processes(root.resolve())):
+        problem = f"DVC is at work here (process {others[0].pid})"
+        raise UserError(root.resolve(), problem, "wait for that process or stop it, and run again")
+
+
 @contextmanager
 def _locked(state: Path) -> Generator[None]:
     """Hold the lock of rwlock as DVC does by its settings, and with hard links its main lock too."""
@@ -85,13 +96,20 @@ def _check_flock(path: Path) -> None:
 
 
 def _dvc_processes(root: Path) -> Iterator[psutil.Process]:
-    """The living processes that run DVC in this repository, or where one may not see where; no parents of this one."""
+    """The living processes that run DVC in this repository, or where one may not see where; no parents of this one.
+
+    What runs in a copy below .dvc/tmp, such as a part of a study, has files and locks of its own.
+    """
     own = {process.pid for process in psutil.Process().parents()}
     for process in psutil.process_iter(["cmdline", "cwd"]):
         command, folder = process.info["cmdline"] or [], process.info["cwd"]
         is_dvc = "dvc" in (Path(part).name for part in command)  # dvc, python .../dvc, python -m dvc
-        if is_dvc and process.pid not in own and (not folder or Path(folder).is_relative_to(root)):
+        if is_dvc and process.pid not in own and (not folder or _is_workspace(Path(folder), root)):
             yield process
+
+
+def _is_workspace(folder: Path, root: Path) -> bool:
+    return folder.is_relative_to(root) and not folder.is_relative_to(root / ".dvc" / "tmp")
 
 
 def _is_whole(path: Path) -> bool:

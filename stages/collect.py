@@ -5,7 +5,7 @@ import argparse
 from src.errors import stage
 from src.params import load_params
 from src.runs import runs_of_task
-from src.study.leftovers import set_aside
+from src.study.leftovers import bring_back, set_aside
 from src.study.records import collect_task, records_folder
 
 
@@ -17,6 +17,7 @@ def main() -> None:
     params = load_params()
 
     names = runs_of_task(params, task)
+    bring_back(names)
     set_aside(task, names)
     collect_task(task, names, records_folder(params.study, task), params.evaluate.ece_bins)
 

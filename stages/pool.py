@@ -1,8 +1,9 @@
 """The runs of params.yaml without DVC: a pool of processes, each of which imports once and trains run after run.
 
 For a machine that has no DVC, and for studies whose runs take less time than a stage's imports. Data must be prepared
-(`data/` of a machine that did it). Runs that are there already are left alone: the same command goes on. Nothing is
-compared with what they were made with; that is what `dvc repro` is for.
+(`data/` of a machine that did it). Runs that are there already are left alone: the same command goes on. Wanted runs
+that `collect` has moved to `runs/.aside` come back. Nothing is compared with what they were made with; that is what
+`dvc repro` is for.
 """
 
 import argparse
@@ -16,7 +17,8 @@ from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
 from src.parallel.progress import Progress, counted
 from src.params import Params, load_params
-from src.runs import RUNS_FOLDER, RunName
+from src.runs import RUNS_FOLDER, RunName, runs_of_task
+from src.study.leftovers import bring_back
 from stages.distill import distil
 from stages.finetune import finetune
 from stages.student import train_student
@@ -32,7 +34,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="start no run after so long")
     arguments = parser.parse_args()
 
-    all_jobs = jobs_of(load_params())
+    params = load_params()
+    bring_back(name for task in params.tasks for name in runs_of_task(params, task))
+    all_jobs = jobs_of(params)
     jobs = [job for job in all_jobs if not _is_made(job)]
     made = len(all_jobs) - len(jobs)
     print(f"{counted(len(jobs), 'run')} to make, {made} made already; logs in {LOGS}", file=sys.stderr, flush=True)

@@ -1,12 +1,11 @@
 """`dvc repro`, with the training stages side by side: the same bytes, in less time."""
 
 import argparse
-import sys
 
 from src.errors import stage
 from src.parallel.launcher import only_launcher
 from src.parallel.options import add_options, options_in
-from src.parallel.study import become, run_units
+from src.parallel.study import run_dvc, run_units
 from src.parallel.units import WHOLE
 
 
@@ -18,13 +17,12 @@ def main() -> None:
 
     with only_launcher():
         changed = run_units(options_in(arguments))
-
-    if arguments.part != WHOLE:
-        print("this part is up to date; when all parts are, run it without --part")
-    elif changed:
-        become(sys.executable, "-m", "dvc", "repro")
-    else:
-        print("Data and pipelines are up to date.")
+        if arguments.part != WHOLE:
+            print("this part is up to date; when all parts are, run it without --part")
+        elif changed:
+            run_dvc("repro")
+        else:
+            print("Data and pipelines are up to date.")
 
 
 if __name__ == "__main__":

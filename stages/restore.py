@@ -2,9 +2,10 @@
 
 import argparse
 
-from src.dvc_state import mend
+from src.dvc_state import check_no_dvc_works, mend
 from src.errors import stage
 from src.parallel.launcher import only_launcher
+from src.parallel.progress import counted
 from src.parallel.study import run_dvc
 from src.study.restoring import changed_by_experiments, put_away
 
@@ -19,8 +20,12 @@ def main() -> None:
         if not files:
             print("nothing to put back: all is as committed")
             return
+        check_no_dvc_works()
         put_away(files)
-        print(f"{len(files)} files are as committed; `git stash pop` brings back what they held", flush=True)
+        print(
+            f"put back as committed: {counted(len(files), 'file')}; `git stash pop` brings back what they held",
+            flush=True,
+        )
         run_dvc("checkout", "--allow-missing")
 
 

@@ -6,7 +6,7 @@ Its training stages run side by side first, and `dvc exp run` finds them done.
 import argparse
 import shlex
 
-from src.dvc_state import mend
+from src.dvc_state import check_no_dvc_works, mend
 from src.errors import stage
 from src.parallel.launcher import only_launcher
 from src.parallel.options import Options, add_options, options_in
@@ -44,6 +44,7 @@ def run(experiment: Experiment, options: Options) -> None:
         check_same(experiment.name, there, experiment.params)
     tell_uncommitted(experiment.name)
     mend()
+    check_no_dvc_works()
     with params_in_place(experiment.params):
         run_units(options)
         if options.part != WHOLE:

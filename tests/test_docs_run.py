@@ -127,7 +127,7 @@ def test_restore_puts_back_what_an_experiment_changed_and_nothing_else(tmp_path)
 
     told = run(tmp_path, *here)
 
-    assert told.startswith("4 files are as committed; `git stash pop` brings back what they held")
+    assert told.startswith("put back as committed: 4 files; `git stash pop` brings back what they held")
     after = digests(tmp_path, "params.yaml", "metrics", "plots", "settings", "src")
     assert {name: tried[name] for name in kept} == {name: after.pop(name) for name in kept}
     assert after.items() <= before.items()
@@ -135,6 +135,16 @@ def test_restore_puts_back_what_an_experiment_changed_and_nothing_else(tmp_path)
     assert "nothing to put back" in run(tmp_path, *here)
     run(tmp_path, "git", "stash", "pop", "--quiet")
     assert digests(tmp_path, "params.yaml", "metrics", "plots", "settings", "src") == tried
+
+
+def test_drafts_are_not_for_git(tmp_path):
+    """Those of a process that was killed while it wrote."""
+    shutil.copy(REPOSITORY / ".gitignore", tmp_path)
+    for path in (".params.yaml.draft-12", "metrics/s/.claims.json.draft-12", "settings/.a.json.draft-12"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    run(tmp_path, "git", "init", "--quiet")
+    assert run(tmp_path, "git", "ls-files", "--others", "--exclude-standard").split() == [".gitignore"]
 
 
 @pytest.mark.fault

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from dvc.lock import make_lock
 
-from src.dvc_state import mend
+from src.dvc_state import check_no_dvc_works, mend
 from src.errors import UserError
 from tests.repository import run, start
 
@@ -133,6 +133,22 @@ def test_nothing_is_touched_while_another_dvc_is_at_work(repository, capsys):
     mend(repository)
     assert "the committed one serves" in capsys.readouterr().err
     assert "up to date" in run(repository, "dvc", "repro", "quick")
+
+
+def test_a_dvc_in_a_copy_below_its_state_is_none_of_this_repository(repository, capsys):
+    """As in the clone of a part of a study."""
+    copy = repository / ".dvc/tmp/parts/101"
+    run(repository, "git", "clone", "--quiet", str(repository), str(copy))
+    (repository / ".dvc/tmp/rwlock").write_text("")
+    with start(copy, "dvc", "repro", "slow") as process:
+        begun(copy, process)
+        check_no_dvc_works(repository)
+        mend(repository)
+        with pytest.raises(UserError, match=rf"DVC is at work here \(process {process.pid}\); wait for that process"):
+            check_no_dvc_works(copy)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert "rwlock, left by a DVC that was killed, is removed" in capsys.readouterr().err
 
 
 def test_a_dvc_whose_folder_may_not_be_seen_may_be_at_work_here(repository, capsys, monkeypatch):

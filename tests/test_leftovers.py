@@ -1,5 +1,6 @@
 """Runs that params.yaml does not ask for any more: `dvc.lock` is that of a clone that never had them."""
 
+import importlib
 import shutil
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 
 import stages.collect
+from src.study.leftovers import set_aside
 from tests.repository import clone_with, digests, run, stages_run
 from tests.synthetic_study import make_study
 
@@ -49,6 +51,30 @@ def test_it_is_moved_aside_and_named(study, capsys, monkeypatch, record_fault, b
     )
     assert capsys.readouterr().err.splitlines() == [line]
     record_fault(KIND, f"it lies in runs/{', as one did before' * before}", f"`` {line} ``")
+
+
+@pytest.mark.parametrize("stage", ["collect", "pool"])
+def test_it_comes_back_when_params_ask_for_it_again(study, capsys, monkeypatch, record_fault, stage):
+    """The whole study is set aside but for one seed, as by another study, and then asked for again."""
+    whole = digests(study, "runs/tiny")
+    set_aside("tiny", [])
+    assert digests(study, "runs/tiny") == {}
+    capsys.readouterr()
+    kept = study / "runs/tiny/teacher/ce/0"
+    shutil.copytree(study / "runs/.aside/tiny/teacher/ce/0", kept)
+    (kept / "record.json").write_text((kept / "record.json").read_text() + "\n")
+    monkeypatch.setattr(sys, "argv", ["stage", *(("--task", "tiny") if stage == "collect" else ())])
+    importlib.import_module(f"stages.{stage}").main()
+    first, *after = capsys.readouterr().err.splitlines()
+    assert digests(study, "runs/tiny").keys() == whole.keys()
+    assert {path for path, digest in digests(study, "runs/tiny").items() if whole[path] != digest} == {
+        "runs/tiny/teacher/ce/0/record.json"
+    }
+    aside = len(list((study / "runs/tiny").glob("*/*/*"))) - 1
+    more = f" and {aside - 1} more"
+    assert first == f"params.yaml asks again for runs/tiny/teacher/cmi_min/0{more}: moved back from runs/.aside"
+    assert (stage == "collect" and not after) or after[0].startswith("0 runs to make")
+    record_fault(KIND, f"it was moved aside, is asked for again, and `stages.{stage}` runs", f"`` {first} ``")
 
 
 @pytest.mark.slow

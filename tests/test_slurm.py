@@ -5,11 +5,14 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import chdir
 from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
+from src.study.overrides import study_content
 from tests.conftest import REPOSITORY
 from tests.repository import clone_with, run, tiny_study, with_tools
 
@@ -41,12 +44,20 @@ def submit(tmp_path):
 
 @pytest.fixture
 def repository(tmp_path) -> Path:
-    """A committed study in a git repository without code, whose cache is on a common disk."""
+    """A committed study in a git repository whose stages do nothing, and whose cache is on a common disk."""
     folder = tmp_path / "submitted"
-    for name, text in (("params.yaml", ""), ("studies/again.yaml", ""), (".dvc/config.local", ""), ("notes", "")):
+    shared = "[cache]\n    dir = ../../cache\n"
+    files = {"studies/again.yaml": "seeds: [0]\n", ".dvc/config": "", ".dvc/config.local": shared, "notes": ""}
+    for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    (folder / ".gitignore").write_text("config.local\n")
+    (folder / ".gitignore").write_text("config.local\n/.dvc/tmp\n/.venv\n")
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "src").symlink_to(REPOSITORY / "src")
+    (folder / "stages").mkdir()
+    (folder / "stages/check.py").write_text("")
+    (folder / "stages/study.py").write_text("print('a part runs')\n")
+    shutil.copy(REPOSITORY / "params.yaml", folder)
     (folder / "docs").mkdir()
     shutil.copy(REPOSITORY / "docs/study.sbatch", folder / "docs")
     run(folder, "git", "init", "--quiet")
@@ -65,6 +76,18 @@ REFUSED = {
     ),
     "a study that is new": ("studies/new.yaml", "new", "STUDY=new", f"{NOT_COMMITTED}?? studies/new.yaml;"),
     "a cache of its own": (".dvc/config.local", None, "STUDY=again", ": DVC's cache is its own; put it where every"),
+    "a setting of its own, and no cache": (
+        ".dvc/config.local",
+        "[core]\n    hardlink_lock = true\n",
+        "STUDY=again",
+        ": DVC's cache is its own; put it where every",
+    ),
+    "params.yaml that is changed": (
+        "params.yaml",
+        f"{(REPOSITORY / 'params.yaml').read_text()}\nmine: 1\n",
+        "STUDY=again",
+        "params.yaml: mine: is changed and not committed, and a study builds on the committed params.yaml",
+    ),
     "no study named": (
         "notes",
         "changed",
@@ -88,6 +111,19 @@ def test_a_job_that_would_run_something_else_is_refused(repository, submit, reco
     assert expected in line
     assert not (repository / ".dvc/tmp").exists()
     record_fault(KIND, name, f"`` {line.replace(str(repository), 'REPOSITORY')} ``")
+
+
+def test_a_job_after_another_study_has_the_cache_of_the_repository(repository, submit, record_fault):
+    """params.yaml is what that study left there; the clone lies in another folder than a relative cache counts from."""
+    with chdir(repository):
+        Path("params.yaml").write_text(yaml.safe_dump(study_content("again")))
+    process = submit(repository)
+    told, _ = process.communicate(timeout=60)
+    assert (process.returncode, told.splitlines()[-1]) == (0, "a part runs"), told
+    clone = repository / ".dvc/tmp/parts/101"
+    assert (clone / "params.yaml").read_bytes() == (REPOSITORY / "params.yaml").read_bytes()
+    assert run(clone, "dvc", "cache", "dir").strip() == str(repository.parent / "cache")
+    record_fault(KIND, "params.yaml is as another study left it", "its parts build on the committed one")
 
 
 @pytest.mark.slow

@@ -1,11 +1,14 @@
 """A named study is its file over the committed params.yaml, whatever the workspace holds, and fails without a trace."""
 
+import importlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Generator
 from contextlib import chdir, suppress
 from pathlib import Path
 
@@ -16,13 +19,15 @@ from dvc.utils.hydra import apply_overrides
 import stages.collect
 import stages.confirm
 import stages.evaluate
+import stages.restore
 import stages.statistics
 import stages.study
 from src.parallel.progress import Progress
 from src.params import read_yaml
 from src.study.overrides import study_content
+from src.study.workspace import params_in_place
 from tests.conftest import REPOSITORY
-from tests.repository import digests, run
+from tests.repository import digests, run, start
 from tests.synthetic_study import make_study
 from tests.test_confirming import CLAIMS, FAMILIES, TEACHERS
 
@@ -253,6 +258,51 @@ def test_a_study_that_fails_half_way(pipeline, record_fault):
 
 
 @pytest.mark.fault
+def test_an_edit_of_params_while_a_study_fails(workspace, capsys, record_fault):
+    before = Path("params.yaml").read_bytes()
+    for edit, after, warned in ((None, before, ""), (b"seeds: [7]\n", b"seeds: [7]\n", "warning: params.yaml: was")):
+        with suppress(SystemExit), params_in_place(b"study: human\n"):
+            if edit:
+                Path("params.yaml").write_bytes(edit)
+            sys.exit(1)
+        assert Path("params.yaml").read_bytes() == after
+        told = capsys.readouterr().err
+        assert told.startswith(warned)
+        assert len(told.splitlines()) == bool(edit)
+    record_fault(KIND, "you edit params.yaml while a study runs, which then fails", f"`` {told.strip()} ``")
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("key", ["other", 5])
+def test_a_study_file_that_names_another_study(workspace, study_stage, record_fault, key):
+    write_study("mine", {"study": key, "seeds": [1]})
+    _, told = study_stage("--name", "mine", "--dry")
+    problem = "and a study has the name of its file; delete this key, or rename the file"
+    assert told == f"error: studies/mine.yaml: study: is {key!r}, {problem}"
+    write_study("mine", {"study": "mine", "seeds": [1]})
+    assert "--name mine" in study_stage("--name", "mine", "--dry")[0]
+    record_fault(KIND, f"studies/mine.yaml with `study: {key}`", f"`` {told} ``")
+
+
+@pytest.mark.fault
+def test_restore_without_git(workspace, monkeypatch, capsys, record_fault):
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SystemExit, match="1"):
+        stages.restore.main()
+    told = capsys.readouterr().err
+    assert told == "error: git: is not on the path; install it\n"
+    record_fault(KIND, "`make restore` without git", f"`` {told.strip()} ``")
+
+
+def test_restore_of_one_file(pipeline, monkeypatch, capsys):
+    changed("seeds", [7])
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    stages.restore.main()
+    assert capsys.readouterr().out.startswith("put back as committed: 1 file; `git stash pop` brings back")
+
+
+@pytest.mark.fault
 @pytest.mark.slow
 def test_a_study_that_ran_already_at_this_commit(pipeline, record_fault):
     assert study_process("human")[0] == 0
@@ -268,7 +318,9 @@ def test_a_study_that_ran_already_at_this_commit(pipeline, record_fault):
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize(("what", "told"), [("seeds", "seeds"), ("the code", "stages/some.py")])
+@pytest.mark.parametrize(
+    ("what", "told"), [("seeds", "seeds"), ("the code", "stages/some.py"), ("the list of modules", "src/new.py")]
+)
 def test_a_study_changed_after_it_ran_at_this_commit(pipeline, study_stage, record_fault, what, told):
     """Known before any work; and what the study itself left in params.yaml is in nobody's way."""
     Path("stages").mkdir()
@@ -282,8 +334,11 @@ def test_a_study_changed_after_it_ran_at_this_commit(pipeline, study_stage, reco
     if what == "seeds":
         text = Path("studies/human.yaml").read_text()
         Path("studies/human.yaml").write_text(text.replace("[10, 11, 12, 13, 14]", "[10, 11]"))
-    else:
+    elif what == "the code":
         Path("stages/some.py").write_text("# other code\n")
+    else:
+        Path("src").mkdir()
+        Path("src/new.py").touch()
     _, line = study_stage("--name", "human")
     problem = f"is there already at this commit, made with another {told}"
     ways = "keep it as another (`dvc exp rename human human-before`) or `dvc exp remove human`"
@@ -301,6 +356,56 @@ def test_another_study_while_one_runs(pipeline, study_stage, record_fault):
     assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
     assert Path("params.yaml").read_bytes() == before
     record_fault(KIND, "`make study` while another study runs in the workspace", f"`` {told} ``")
+
+
+@pytest.fixture
+def dvc_at_work(pipeline) -> Generator[int]:
+    """A plain `dvc repro` in the middle of a stage, in a workspace that an experiment has changed: its process."""
+    wait = {"cmd": "touch begun && sleep 60"}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"wait": wait}}))
+    commit(pipeline, "begun")
+    with start(pipeline, "dvc", "repro", "wait") as process:
+        while not Path("begun").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        yield process.pid
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize(("stage", "options"), [("restore", ()), ("study", ("--name", "human"))])
+def test_params_stay_as_they_are_under_a_plain_dvc(dvc_at_work, monkeypatch, capsys, record_fault, stage, options):
+    if stage == "restore":
+        changed("seeds", [7])
+    before = Path("params.yaml").read_bytes()
+    monkeypatch.setattr(sys, "argv", ["stage", *options])
+    with pytest.raises(SystemExit, match="1"):
+        importlib.import_module(f"stages.{stage}").main()
+    problem = f"DVC is at work here (process {dvc_at_work}); wait for that process or stop it, and run again"
+    assert capsys.readouterr().err.splitlines() == [f"error: {Path.cwd()}: {problem}"]
+    assert Path("params.yaml").read_bytes() == before
+    line = f"error: REPOSITORY: {problem.replace(str(dvc_at_work), '1234')}"
+    record_fault(KIND, f"`make {stage}` while a plain `dvc repro` runs a stage", f"`` {line} ``")
+
+
+@pytest.mark.fault
+def test_restore_while_make_repro_runs_what_is_not_a_unit(pipeline, record_fault):
+    """Its last part, a plain `dvc repro`, is under the launcher's lock too."""
+    wait = {"cmd": "touch begun && sleep 60", "outs": ["end"]}
+    Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"wait": wait}}))
+    commit(pipeline, "begun", "end")
+    here = {"PYTHONPATH": str(REPOSITORY)}
+    with start(pipeline, sys.executable, "-m", "stages.repro", **here) as process:
+        while not Path("begun").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        told = run(pipeline, "env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-m", "stages.restore", ok=False)
+        os.killpg(process.pid, signal.SIGTERM)
+        process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
+    record_fault(KIND, "`make restore` while `make repro` runs its last stages", f"`` {told.strip()} ``")
 
 
 @pytest.mark.parametrize(

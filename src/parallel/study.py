@@ -8,7 +8,6 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from dvc.repo import Repo
 
@@ -89,12 +88,6 @@ def check_identity() -> None:
     for key in ("user.name", "user.email"):
         if subprocess.run(["git", "config", key], capture_output=True, check=False).returncode != 0:
             raise UserError(f"git {key}", "is not set, and DVC needs it for an experiment", f"git config {key} ...")
-
-
-def become(*command: str) -> NoReturn:
-    """Go on as another command, so that signals reach it."""
-    sys.stdout.flush()
-    os.execvpe(command[0], command, own_tools())
 
 
 def own_tools() -> dict[str, str]:

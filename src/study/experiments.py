@@ -40,6 +40,7 @@ def check_same(name: str, ref: str, params: bytes) -> None:
     before = parse_yaml(PARAMS_FILE, committed(PARAMS_FILE, ref) or b"{}")
     changed = changed_keys(before, parse_yaml(PARAMS_FILE, params))
     changed += git("diff", "--name-only", ref, "--", *CODE).stdout.decode().splitlines()
+    changed += git("ls-files", "--others", "--exclude-standard", "--", *CODE).stdout.decode().splitlines()
     if changed:
         problem = f"is there already at this commit, made with another {changed[0]}"
         raise UserError(f"experiment {name}", problem, _way_out(name))

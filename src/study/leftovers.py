@@ -31,6 +31,24 @@ def set_aside(task: str, wanted: Iterable[RunName]) -> None:
         )
 
 
+def bring_back(wanted: Iterable[RunName]) -> None:
+    """Move wanted runs that are missing in place back from `runs/.aside`, and say on stderr how many.
+
+    Raises:
+        CannotWrite: no right to.
+    """
+    moved = [name for name in wanted if _is_aside(name)]
+    for name in moved:
+        _move(name.folder(ASIDE), name.folder())
+    if moved:
+        more = f" and {len(moved) - 1} more" if len(moved) > 1 else ""
+        print(f"params.yaml asks again for {moved[0].folder()}{more}: moved back from {ASIDE}", file=sys.stderr)
+
+
+def _is_aside(name: RunName) -> bool:
+    return (name.folder(ASIDE) / "record.json").is_file() and not (name.folder() / "record.json").is_file()
+
+
 def _move(run: Path, target: Path) -> None:
     with faults_named(target), faults_named(run):
         target.parent.mkdir(parents=True, exist_ok=True)

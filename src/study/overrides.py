@@ -97,7 +97,7 @@ def checked_content(path: Path, merged: Any) -> Params:
 
 
 def study_overrides(name: str, folder: Path) -> dict[str, Any]:
-    """What the file of a named study says; a `UserError` where there is none."""
+    """What the file of a named study says; a `UserError` where there is none, or it names another study."""
     path = folder / f"{name}.yaml"
     if not path.is_file():
         allowed = ", ".join(sorted(other.stem for other in folder.glob("*.yaml")))
@@ -106,6 +106,9 @@ def study_overrides(name: str, folder: Path) -> dict[str, Any]:
     own = read_yaml(path)
     if not isinstance(own, dict):
         raise UserError(path, "holds no overrides", "keys of params.yaml with their values")
+    if own.get("study", name) != name:
+        problem = f"is {own['study']!r}, and a study has the name of its file"
+        raise UserError(f"{path}: study", problem, "delete this key, or rename the file")
     return {"study": name} | own
 
 

@@ -15,7 +15,7 @@ def changed_by_experiments() -> list[str]:
     """The files that are not as committed, among those that an experiment on the committed study changes.
 
     Raises:
-        UserError: there is no git repository here.
+        UserError: there is no git, or no git repository here.
     """
     study = base_content()["study"]
     places = (str(PARAMS_FILE), "dvc.lock", "settings", f"metrics/{study}", f"plots/{study}")

@@ -49,13 +49,20 @@ def _is_kept(name: str, params_file: Path) -> bool:
 
 @contextmanager
 def params_in_place(text: bytes) -> Generator[None]:
-    """Have params.yaml hold a study's in the block, and after it; what was there comes back if the block fails."""
+    """Have params.yaml hold a study's in the block, and after it; what was there comes back if the block fails.
+
+    An edit that someone makes meanwhile stays, with a warning.
+    """
     before = PARAMS_FILE.read_bytes()
     _write(text)
     try:
         yield
     except BaseException:
-        _write(before)
+        if PARAMS_FILE.is_file() and PARAMS_FILE.read_bytes() == text:
+            _write(before)
+        else:
+            line = "was changed while the study ran, and is left as it is; `make restore` puts the committed one back"
+            print(f"warning: {PARAMS_FILE}: {line}", file=sys.stderr)
         raise
 
 
