@@ -20,7 +20,7 @@ setup: $(VENV)/ready ## make .venv with the pinned packages
 # torch is installed by version, not by hash, since its CPU and GPU builds are different files. By the constraints that
 # step may add what the lock lacks (the CUDA packages of a GPU build) but change nothing that is in it. setuptools comes
 # first: pip would otherwise fetch its newest version, unchecked, to build the one package that has no wheel.
-# The script that enters .venv would not find it below a path with one of these signs, and pip would install elsewhere.
+# Activating .venv fails below a path with one of these characters, and pip would install elsewhere.
 $(VENV)/ready: requirements.txt requirements.lock
 	@case "$$(pwd -P)" in *[\"\$$\`\\:]*) \
 		echo "error: $$(pwd -P): a virtual environment does not work below it; move to a path without \" \$$ \` \\ and :" >&2; \
@@ -56,7 +56,7 @@ statistics: setup ## redo tables and figures from the predictions in git, withou
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/; RAY=host:port: on a cluster)
 	@$(RUN) python -m stages.study --name '$(NAME)' $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
-restore: setup ## undo an experiment: params.yaml, dvc.lock and its results as committed; git's stash keeps what they held
+restore: setup ## undo an experiment: put params.yaml, dvc.lock and results back as committed; git's stash keeps what they held
 	@$(RUN) python -m stages.restore
 
 test: setup ## run the tests, a file of them at a time in each of two processes
@@ -87,7 +87,7 @@ page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the 
 lint: setup ## check style and types, and that what is generated from the code is fresh
 	@$(RUN) ruff check . && ruff format --check . && ty check src stages benchmarks && python -m src.params.reference --check
 
-fresh: setup ## check that the results in git are of today's code and params; nothing is run (for a clean clone)
+fresh: setup ## check that the results in git match the code and params.yaml, without running a stage (for a clean clone)
 	@$(RUN) python -m stages.fresh
 
 params: setup ## write docs/params.md and params.schema.json from src/params
