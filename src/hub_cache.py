@@ -89,13 +89,13 @@ def show_progress(enable: Callable[..., object], disable: Callable[..., object])
 
 
 def _listed_hashes(kind: str, name: str, revision: str) -> dict[str, str]:
-    """The hash of each file, by path, as the hub listed them; {} where the cache has no listing."""
+    """The hash of each file, by path, as the hub listed them; {} where the cache has no listing, or this is no name."""
     from huggingface_hub import get_cached_repo_tree
-    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError, HFValidationError
 
     try:
         files = get_cached_repo_tree(name, repo_type=kind.removesuffix("s"), revision=revision)
-    except CachedRepoTreeNotFoundError:
+    except (CachedRepoTreeNotFoundError, HFValidationError):
         return {}
     return {file.path: file.lfs.sha256 if file.lfs else file.blob_id for file in files}
 
