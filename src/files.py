@@ -212,7 +212,7 @@ def _check_replaceable(target: Path) -> None:
     """Before any work: a folder of another user may let go of some of its files and not of others."""
     if target.is_symlink() or target.is_file():
         raise CannotWrite(target, "is no folder", "delete it; a link may stand in the place of a folder above it")
-    for folder in [target, *(path for path in target.rglob("*") if path.is_dir())] if target.exists() else []:
+    for folder in filter(Path.is_dir, (target, *target.rglob("*"))):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 

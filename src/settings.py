@@ -15,12 +15,11 @@ what is read from it, under `files`.
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from src.committed import committed
-from src.errors import UserError
-from src.files import read_json
 from src.fingerprints import FileHashes, kept_hashes
 from src.params import Params, RunSettings
 from src.watched import Watched, watched_data, watched_model
@@ -102,17 +101,19 @@ def _fingerprint_before(path: Path, content: Content, key: str) -> str | None:
 
 def _known(path: Path) -> Content:
     """What a settings file says; nothing where it is missing or damaged."""
-    try:
-        content = read_json(path)
-    except UserError:
-        return {}
-    return content if isinstance(content, dict) else {}
+    with suppress(OSError):
+        return _content_in(path.read_bytes())
+    return {}
 
 
 def _committed(path: Path) -> Content:
     """What the last commit has of a settings file; nothing where it has none, or a damaged one."""
+    return _content_in(committed(path) or b"")
+
+
+def _content_in(text: bytes) -> Content:
     try:
-        content = json.loads(committed(path) or b"{}")
+        content = json.loads(text)
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}

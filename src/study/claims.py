@@ -73,7 +73,7 @@ def _judged_over(tasks: pd.DataFrame, claim: Claim, confidence: float) -> dict[s
     return {"verdict": verdict.verdict, "reason": verdict.reason} | _known(over | {"count": over["tasks"]})
 
 
-def _by_the_rule(tasks: pd.DataFrame, claim: Claim, confidence: float) -> tuple[dict[str, Any], "Verdict"]:
+def _by_the_rule(tasks: pd.DataFrame, claim: Claim, confidence: float) -> tuple[dict[str, Any], Verdict]:
     sign = 1 if claim.direction == "higher" else -1
     tasks = tasks.assign(p_holm=holm_of_known(tasks["p"]))
     over = over_tasks(tasks, confidence, sign)

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from src.files import faults_named
 from src.runs import RUNS_FOLDER, RunName
+from src.write_faults import faults_named
 
 ASIDE = RUNS_FOLDER / ".aside"
 

@@ -50,16 +50,19 @@ def study_content(name: str, params_file: Path = PARAMS_FILE, folder: Path = STU
     Raises:
         UserError: no such study, or its file and params.yaml together are not valid.
     """
-    base = base_content(params_file)
-    own = {} if base.get("study") == name else study_overrides(name, folder)
-    content = merged_content(base, own)
+    content = _content_of(name, params_file, folder)
     checked_content(folder / f"{name}.yaml", content)
     return content
 
 
 def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Params:
     """The same as values."""
-    return checked_content(folder / f"{name}.yaml", study_content(name, params_file, folder))
+    return checked_content(folder / f"{name}.yaml", _content_of(name, params_file, folder))
+
+
+def _content_of(name: str, params_file: Path, folder: Path) -> dict[str, Any]:
+    base = base_content(params_file)
+    return merged_content(base, {} if base.get("study") == name else study_overrides(name, folder))
 
 
 def difference(base: dict, wanted: dict) -> dict[str, Any]:

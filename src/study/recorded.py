@@ -1,11 +1,10 @@
 """Named studies whose records are there, in git or from a run here."""
 
-from pathlib import Path
-
 from src.errors import UserError
 from src.params import Params
-from src.study.overrides import STUDIES_FOLDER, study_params
+from src.study.overrides import study_params
 from src.study.records import records_folder
+from src.study.results import run_command
 
 
 def recorded_study(name: str) -> Params:
@@ -19,10 +18,5 @@ def recorded_study(name: str) -> Params:
     if missing:
         some = len(missing) < len(params.tasks)
         where, problem = (missing[0], "has not run on this task") if some else (missing[0].parent, "has not run")
-        raise UserError(where, f"is not there: study {name} {problem}", run_command(name))
+        raise UserError(where, f"is not there: study {name} {problem}", f"`{run_command(name)}`")
     return params
-
-
-def run_command(name: str) -> str:
-    """What runs a study: params.yaml's own has no file."""
-    return f"`make study NAME={name}`" if Path(STUDIES_FOLDER, f"{name}.yaml").is_file() else "`make repro`"

@@ -19,7 +19,7 @@ from src.study.figures import figure_names
 from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
 from src.study.records import records_folder
-from src.study.results import StudyResults
+from src.study.results import StudyResults, run_command
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
 TABLE_METRICS = (
@@ -37,7 +37,7 @@ def write_report(target: Path, results: StudyResults) -> None:
     specs = chart_specs(results)
     page = environment.get_template(TEMPLATE.name).render(
         study=results.params.study,
-        command=_command(results.params.study),
+        command=run_command(results.params.study),
         warnings=results.warnings,
         claims=[claim | {"in_numbers": in_numbers(claim)} for claim in _null_first(results.claims)],
         curves=list(results.params.evaluate.curves),
@@ -117,13 +117,6 @@ def _run_counts(results: StudyResults) -> dict[str, Any]:
     asked = {str(run) for task in results.records for run in runs_of_task(results.params, task)}
     keys = results.tables.runs[["task", "role", "arm", "seed"]].itertuples(index=False, name=None)
     return {"asked": len(asked), "missing": sorted(asked - {"/".join(map(str, key)) for key in keys})}
-
-
-def _command(study: str) -> str:
-    """How a study is run; the folder of the demo has no studies."""
-    if Path("studies", f"{study}.yaml").is_file():
-        return f"make study NAME={study}"
-    return "make demo" if study == "demo" else "make repro"
 
 
 def _as_yaml(params: Params) -> str:

@@ -1,6 +1,7 @@
 """What `evaluate` and `collect` leave of a study, read for its figures and its report."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -38,6 +39,13 @@ class StudyResults:
     def primary(self) -> dict[str, str]:
         """The primary metric of each task."""
         return {task: records.primary for task, records in self.records.items()}
+
+
+def run_command(study: str) -> str:
+    """What runs a study: that of params.yaml has no file, and the folder of the demo has no studies."""
+    if Path("studies", f"{study}.yaml").is_file():
+        return f"make study NAME={study}"
+    return "make demo" if study == "demo" else "make repro"
 
 
 def load_results(params: Params) -> StudyResults:

@@ -163,9 +163,7 @@ class RunObjective:
             "cmi": self.cmi_weight(progress) / settings.cmi_unit,
             "gamma": -settings.separation_weight,
             "entropy": -settings.confidence_penalty,
-            "centre": settings.centre_weight,
-            "norm": settings.norm_penalty,
-        }
+        } | {term: getattr(settings, weight) for term, weight in RARE_TERMS.items()}
 
     def cmi_weight(self, progress: float) -> float:
         """The weight of CMI after a share `progress` of the steps: it rises linearly over the first `cmi_warmup`."""

@@ -42,14 +42,7 @@ def locate(source: ModelSource) -> str:
         return str(folder)
     if not is_file(folder / "config.json"):
         raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
-    weights = list(folder.glob("*.safetensors"))
-    if not weights:
-        raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
-    for path in weights:
-        check_readable(path)
-    if is_file(folder / WEIGHTS_FILE) and is_file(folder / INDEX_FILE):
-        problem = f"{folder} holds two sets of weights, {WEIGHTS_FILE} and the shards of {INDEX_FILE}"
-        raise UserError("params.yaml: models", problem, "a folder with one of them")
+    _check_weights(folder)
     for name in JSON_FILES:
         if is_file(folder / name):
             _check_json(folder / name)
@@ -112,6 +105,18 @@ def _check_json(path: Path) -> None:
     for shard in shards.values():
         if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
             raise UserError(path, f"names {shard!r:.100} as a file of weights", "a .safetensors file in this folder")
+
+
+def _check_weights(folder: Path) -> None:
+    """One set of weights, in files that may be read."""
+    weights = list(folder.glob("*.safetensors"))
+    if not weights:
+        raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
+    for path in weights:
+        check_readable(path)
+    if is_file(folder / WEIGHTS_FILE) and is_file(folder / INDEX_FILE):
+        problem = f"{folder} holds two sets of weights, {WEIGHTS_FILE} and the shards of {INDEX_FILE}"
+        raise UserError("params.yaml: models", problem, "a folder with one of them")
 
 
 def _check_shards(folder: Path) -> None:

@@ -173,11 +173,15 @@ class Phase:
 
     def _train_sums(self) -> TrainSums:
         """Sums by label over the whole train split, for the centroids that look at it; one pass for all of them."""
-        split = self.data.train.labelled()
-        outputs = cache(lambda: predict(self.model, split.tokens, self.accelerator))
+
+        @cache
+        def outputs() -> tuple[Outputs, Tensor]:
+            split = self.data.train.labelled()
+            return predict(self.model, split.tokens, self.accelerator), split.labels
 
         def sums(values: Callable[[Outputs], Tensor]) -> ClassSums:
-            of_labels = class_sums(values(outputs()), split.labels, self.data.num_classes)
+            of_split, labels = outputs()
+            of_labels = class_sums(values(of_split), labels, self.data.num_classes)
             return ClassSums(*(part.to(self.accelerator.device) for part in of_labels))
 
         return sums
