@@ -19,7 +19,7 @@ def main() -> None:
     names = runs_of_task(params, task)
     bring_back(names)
     set_aside(task, names)
-    collect_task(task, names, records_folder(params.study, task), params.evaluate.ece_bins)
+    collect_task(task, names, records_folder(params.study, task), params.evaluate.ece_bins, min(params.seeds_of(task)))
 
     print(f"{task}: {len(names)} runs collected")
 

@@ -10,10 +10,13 @@ from src.dvc_state import check_no_dvc_works, mend
 from src.errors import stage
 from src.parallel.launcher import only_launcher
 from src.parallel.options import Options, add_options, options_in
-from src.parallel.study import check_identity, run_dvc, run_units
-from src.parallel.units import WHOLE
+from src.parallel.study import check_identity, run_dvc, run_units, units_of_part
+from src.parallel.units import WHOLE, Part
+from src.params import load_params
 from src.study.dvc_experiment import Experiment, experiment_of
 from src.study.experiments import check_same, check_same_results, experiment_here
+from src.study.overrides import study_params
+from src.study.unit_records import check_joinable, keep_unit
 from src.study.workspace import check_unchanged, params_in_place, tell_uncommitted
 
 
@@ -22,19 +25,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
     parser.add_argument("--dry", action="store_true", help="print the command and stop")
+    parser.add_argument("--keep", action="store_true", help="with --part: write its records to metrics/<name>/units/")
     add_options(parser)
     arguments = parser.parse_args()
 
+    options = options_in(arguments)
+    if arguments.keep and options.part == WHOLE:
+        parser.error("--keep is for a part: name it with --part")
+
     experiment = experiment_of(arguments.name)
+    if arguments.keep:
+        check_joinable(study_params(arguments.name))
 
     print(shlex.join(experiment.command), flush=True)
     if arguments.dry:
         return
     with only_launcher():
-        run(experiment, options_in(arguments))
+        run(experiment, options, arguments.keep)
 
 
-def run(experiment: Experiment, options: Options) -> None:
+def run(experiment: Experiment, options: Options, keep: bool) -> None:
     """Run a study, or its part, in the workspace; params.yaml is what it was where that fails."""
     check_unchanged()
     if options.part == WHOLE:
@@ -48,6 +58,8 @@ def run(experiment: Experiment, options: Options) -> None:
     with params_in_place(experiment.params):
         run_units(options)
         if options.part != WHOLE:
+            if keep:
+                keep_part(options.part)
             print("this part is up to date; when all parts are, run it without --part")
         elif there:
             run_dvc("repro")
@@ -55,6 +67,13 @@ def run(experiment: Experiment, options: Options) -> None:
             print(f"experiment {experiment.name} is up to date")
         else:
             run_dvc("exp", "run", "--name", experiment.name)
+
+
+def keep_part(part: Part) -> None:
+    """Write the records of a part that is up to date, for `stages.join`."""
+    params = load_params()
+    for unit in units_of_part(part):
+        print(f"records of {unit.name}: {keep_unit(params, unit)}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from src.parallel.places import places
 from src.parallel.processes import Processes
 from src.parallel.progress import Progress, counted
 from src.parallel.ray_tasks import ray_tasks
-from src.parallel.units import Unit, part_of, stale, units_of
+from src.parallel.units import Part, Unit, part_of, stale, units_of
 from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
 from src.params import PARAMS_FILE, Params, load_params, read_yaml
 from src.settings import settings_are_written
@@ -53,6 +53,11 @@ def run_units(options: Options) -> bool:
         with _engine(options, params, pipeline.cache) as engine:
             _run(units, params, pipeline, engine)
     return changed
+
+
+def units_of_part(part: Part) -> list[Unit]:
+    """The units of a part of the study in params.yaml."""
+    return part_of(units_of(_pipeline().commands), part)
 
 
 def run_dvc(*arguments: str) -> None:

@@ -107,10 +107,11 @@ def records_folder(study: str, task: str) -> Path:
     return METRICS_FOLDER / study / "records" / task
 
 
-def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int) -> None:
+def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, first_seed: int) -> None:
     """Gather the results of the named runs of a task into `folder`.
 
     A second test set is measured here and now: its rows and votes may not be ours to publish, and are not kept.
+    `first_seed` is the one whose features are projected; where no run has it, clusters.parquet has no rows.
 
     Raises:
         UserError: a run is missing, or its rows are not those of the prepared task.
@@ -130,7 +131,7 @@ def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int) -
         for split, own in labels.items():
             write_parquet(draft / f"{split}_labels.parquet", own)
         write_parquet(draft / "predictions.parquet", _predictions(runs, labels))
-        write_parquet(draft / "clusters.parquet", _clusters(runs, labels))
+        write_parquet(draft / "clusters.parquet", _clusters(runs, labels, first_seed))
 
 
 def load_records(study: str, task: str, splits: Iterable[str] = MEASURED_SPLITS) -> TaskRecords:
@@ -213,17 +214,15 @@ def _predictions(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]
     return _with_names(tables)
 
 
-def _clusters(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _clusters(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], first_seed: int) -> pd.DataFrame:
     """The two directions of largest variance of each arm's test features, for the first seed."""
-    first_seed = min(name.seed for name in runs)
     test_labels = labels["test"]["label"].to_numpy()
     tables = {}
     for name, run in runs.items():
-        if name.seed == first_seed:
-            points = _projected(run.features["test"])
-            tables[name] = pd.DataFrame(
-                {"label": test_labels[: len(points)], "first": points[:, 0], "second": points[:, 1]}
-            )
+        points = _projected(run.features["test"]) if name.seed == first_seed else np.zeros((0, 2), np.float32)
+        tables[name] = pd.DataFrame(
+            {"label": test_labels[: len(points)], "first": points[:, 0], "second": points[:, 1]}
+        )
     return _with_names(tables)
 
 

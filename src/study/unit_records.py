@@ -1,0 +1,102 @@
+"""Records of units, for a study whose parts run on machines that share no disk.
+
+    metrics/<study>/units/<task>-<seed>/    the files of `src.study.records`, with the runs of one seed
+
+`join_units` makes the records of a task from those of its seeds: the same as `collect` makes where all runs are.
+"""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+
+from src.errors import UserError
+from src.files import new_folder, read_json, read_parquet, sha256_of, write_csv, write_json, write_parquet
+from src.parallel.units import Unit
+from src.params import Params
+from src.runs import runs_of_task
+from src.study.records import METRICS_FOLDER, collect_task, records_folder
+
+SAME = ("task.json", "code.json", "selection_labels.parquet", "test_labels.parquet")  # in all units of a task
+JOINED_TEXTS = ("runs.csv", "history.csv")
+
+
+def check_joinable(params: Params) -> None:
+    """Refuse a study with a second test set: its intervals take products of runs that no unit has together.
+
+    Raises:
+        UserError: names the task.
+    """
+    for task in params.tasks:
+        if params.task_settings[task].also_test:
+            problem = "its records cannot be joined from units"
+            raise UserError(f"task_settings.{task}.also_test", problem, "run all seeds of this study on one disk")
+
+
+def keep_unit(params: Params, unit: Unit) -> Path:
+    """Collect the runs of a unit that are in runs/; returns the folder of its records.
+
+    Raises:
+        UserError: a run is missing, or its rows are not those of the prepared task.
+    """
+    names = [name for name in runs_of_task(params, unit.task) if name.seed == unit.seed]
+    folder = _unit_folder(params.study, unit.task, unit.seed)
+    collect_task(unit.task, names, folder, params.evaluate.ece_bins, min(params.seeds_of(unit.task)))
+    return folder
+
+
+def join_units(params: Params, task: str) -> None:
+    """Make the records of a task from those of its units.
+
+    Raises:
+        UserError: a unit is missing, or two were made from other data or by other code.
+    """
+    units = [_unit_folder(params.study, task, seed) for seed in params.seeds_of(task)]
+    _check_all_there(units)
+    _check_same(units)
+    with new_folder(records_folder(params.study, task)) as draft:
+        for name in (*SAME, "clusters.parquet"):
+            shutil.copy2(_with_first_seed(units, params, task) / name, draft)
+        found = {tuple(environment.items()) for unit in units for environment in read_json(unit / "environment.json")}
+        write_json(draft / "environment.json", [dict(environment) for environment in sorted(found, key=str)])
+        for name in JOINED_TEXTS:
+            write_csv(draft / name, _below_each_other([_texts(unit / name) for unit in units]))
+        predictions = [read_parquet(unit / "predictions.parquet") for unit in units]
+        write_parquet(draft / "predictions.parquet", _below_each_other(predictions))
+
+
+def _unit_folder(study: str, task: str, seed: int) -> Path:
+    return METRICS_FOLDER / study / "units" / f"{task}-{seed}"
+
+
+def _with_first_seed(units: list[Path], params: Params, task: str) -> Path:
+    seeds = params.seeds_of(task)
+    return units[seeds.index(min(seeds))]
+
+
+def _check_all_there(units: list[Path]) -> None:
+    missing = [unit for unit in units if not unit.is_dir()]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        allowed = "run its part with `python -m stages.study --part ... --keep`"
+        raise UserError(missing[0], f"is not there{more}", allowed)
+
+
+def _check_same(units: list[Path]) -> None:
+    for name in SAME:
+        for unit in units[1:]:
+            if sha256_of(unit / name) != sha256_of(units[0] / name):
+                problem = f"differs from {units[0] / name}: other data, settings or code made this unit"
+                raise UserError(unit / name, problem, "run one of the two again")
+
+
+def _texts(path: Path) -> pd.DataFrame:
+    """A table as it is written: no digit of a number changes when it is joined."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _below_each_other(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all units in the order of `collect`: arm by arm, and of an arm the seeds in the order of params."""
+    whole = pd.concat(tables, ignore_index=True)
+    arms = whole.groupby(["role", "arm"], sort=False, observed=True).ngroup()
+    return whole.iloc[arms.argsort(kind="stable")].reset_index(drop=True)

@@ -1,0 +1,24 @@
+"""Join the records of a study's units, which `stages.study --part ... --keep` has written, into those of its tasks."""
+
+import argparse
+
+from src.errors import stage
+from src.study.overrides import study_params
+from src.study.unit_records import join_units
+
+
+@stage
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
+    params = study_params(parser.parse_args().name)
+
+    for task in params.tasks:
+        join_units(params, task)
+        print(f"{task}: units of {len(params.seeds_of(task))} seeds joined")
+
+    print(f"tables and figures: `make statistics NAME={params.study}`")
+
+
+if __name__ == "__main__":
+    main()
