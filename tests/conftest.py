@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -36,10 +37,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    _heed_signals()
     if path := config.getoption("--fault-table"):
         config.pluginmanager.register(FaultTable(path))
     if path := config.getoption("--model-table"):
         config.pluginmanager.register(ModelTable(path))
+
+
+def _heed_signals() -> None:
+    """Undo what `nohup` and a shell's `&` have set: their processes ignore the signals that tests send."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
