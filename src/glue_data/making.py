@@ -13,7 +13,7 @@ from src.glue_data.official import OfficialSplit
 from src.glue_data.rows import compressed, json_lines, normal_digest, row_hashes, sha256
 
 NAMED = 5  # rows that an error names
-OFFICIAL_COPY = "an official copy of GLUE with the columns of nyu-mll/glue"
+OFFICIAL_COPY = "use an official copy of GLUE with the columns of nyu-mll/glue"
 COMPRESSION = "same rows, other gzip bytes than the studies', as other versions of zlib write them"
 
 
@@ -44,7 +44,7 @@ def make_file(file: StudyFile, official: OfficialSplit, folder: Path, near: bool
         return write_lines(file, content, folder)
     difference = _difference(file, official.where, rows)
     if not near:
-        allowed = "another copy of GLUE; or, for a run that is not quite the study's, --near (make glue-data NEAR=1)"
+        allowed = "use another copy, or write such rows all the same with --near (make glue-data NEAR=1)"
         raise UserError(official.where, difference, allowed)
     write_lines(file, content, folder)
     return difference
@@ -76,7 +76,7 @@ def _sampled(file: StudyFile, official: OfficialSplit) -> pd.DataFrame:
     if missing := [line for line, places in enumerate(found, start=1) if not places]:
         lines = ", ".join(map(str, missing[:NAMED])) + (", ..." if len(missing) > NAMED else "")
         problem = (
-            f"{len(missing)} of {len(found)} rows of the studies are not in it (lines {lines} of {file.sample.name})"
+            f"{len(missing)} of {len(found)} rows of the studies are not in it (lines of {file.sample.name}: {lines})"
         )
         raise UserError(official.where, problem, OFFICIAL_COPY)
     chosen = [places.get(row.exact, min(places.values())) for row, places in zip(wanted, found, strict=True)]
