@@ -37,7 +37,7 @@ def main() -> None:
         told = make_file(file, official, arguments.to, arguments.near)
         print(f"{arguments.to / file.name}: {file.rows} rows{told and f'; {told}'}", flush=True)
 
-    [votes] = study_files(arguments.lists)[CHAOSNLI]
+    [votes] = study_files()[CHAOSNLI]
     if arguments.chaosnli:
         released = OfficialSplit(arguments.chaosnli, read_chaosnli(arguments.chaosnli))
         told = make_file(votes, released, arguments.to)

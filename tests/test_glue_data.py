@@ -62,8 +62,7 @@ def studied(tmp_path, monkeypatch) -> dict[str, bytes]:
     shutil.copy(REPOSITORY / "params.yaml", "params.yaml")
     Path("lists").mkdir()
     sample = qqp(40).iloc[[2, 9, 0, 5, 1, 20, 4, 3]].assign(idx=range(8))
-    votes = pd.DataFrame({"premise": ["a"], "hypothesis": ["b"], "label": [0], "votes_entailment": [100], "idx": [0]})
-    studies = {"rte/train": rte(30), "rte/validation": rte(9, 30), "qqp/train": sample, "chaosnli/mnli_matched": votes}
+    studies = {"rte/train": rte(30), "rte/validation": rte(9, 30), "qqp/train": sample}
     found = {f"{name}.jsonl.gz": write(Path(f"read/{name}.jsonl.gz"), rows) for name, rows in studies.items()}
     write_lists(Path("read"), Path("lists"), samples=("qqp/train",))
     shutil.rmtree("read")
