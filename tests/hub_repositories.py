@@ -47,23 +47,36 @@ def splits_of(task: str) -> dict[str, int]:
 @cache
 def glue() -> Repository:
     """nyu-mll/glue in small: eight configs of Parquet files, with labels of -1 in their test splits."""
-    files, header = {}, ["---", "configs:"]
-    for task in TASKS:
+    sizes = {(task, split): rows for task in TASKS for split, rows in splits_of(task).items()}
+    return glue_of({name: _made_up(*name, rows) for name, rows in sizes.items()})
+
+
+def glue_of(tables: dict[tuple[str, str], dict[str, list]]) -> Repository:
+    """nyu-mll/glue with the columns of these splits, by task and split."""
+    header = ["---", "configs:"]
+    for task in dict.fromkeys(task for task, _ in tables):
         header += [f"- config_name: {task}", "  data_files:"]
-        for split, rows in splits_of(task).items():
-            files[f"{task}/{split}-00000-of-00001.parquet"] = _parquet(task, split, rows)
+        for split in (split for other, split in tables if other == task):
             header += [f"  - split: {split}", f"    path: {task}/{split}-*"]
-    return Repository(GLUE_REVISION, {"README.md": "\n".join([*header, "---", "# GLUE in small"]).encode()} | files)
+    readme = {"README.md": "\n".join([*header, "---", "# GLUE in small"]).encode()}
+    files = {
+        f"{task}/{split}-00000-of-00001.parquet": _parquet(task, columns) for (task, split), columns in tables.items()
+    }
+    return Repository(GLUE_REVISION, readme | files)
 
 
-def _parquet(task: str, split: str, rows: int) -> bytes:
+def _made_up(task: str, split: str, rows: int) -> dict[str, list]:
     texts, labels = TASKS[task]
     draw = random.Random(f"{task} {split}")
     columns: dict[str, list] = {"label": [-1 if "test" in split else row % len(labels) for row in range(rows)]}
-    columns |= {name: [_text(draw, label) for label in columns["label"]] for name in texts}
-    columns["idx"] = list(range(rows))
+    return columns | {name: [_text(draw, label) for label in columns["label"]] for name in texts}
+
+
+def _parquet(task: str, columns: dict[str, list]) -> bytes:
+    texts, labels = TASKS[task]
     types = dict.fromkeys(texts, datasets.Value("string"))
     types |= {"label": datasets.ClassLabel(names=labels), "idx": datasets.Value("int32")}
+    columns = {"idx": list(range(len(columns["label"])))} | columns
     file = io.BytesIO()
     datasets.Dataset.from_dict({name: columns[name] for name in types}, datasets.Features(types)).to_parquet(file)
     return file.getvalue()

@@ -1,0 +1,82 @@
+"""The files that the named studies read from `glue-data/`, as hashes and lists that git keeps.
+
+`hashes/files.json` has the digests of every file. `hashes/<task>-<split>.txt` names the rows of a sample, one a line,
+in the order of the file. `src.glue_data.lists` makes both.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.errors import UserError
+from src.files import read_json
+from src.glue_data.rows import RowHash
+
+LISTS = Path(__file__).parent / "hashes"
+FILES = "files.json"
+CHAOSNLI = "chaosnli"
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """What `<task>/<split>.jsonl.gz` holds as the studies read it.
+
+    Attributes:
+        sha256: of the lines. Studies read these, while gzip's bytes depend on the zlib that wrote them.
+        normal_sha256: of the rows in normal form, as `normal_digest`.
+        gzip_sha256: of the file.
+        gzip_name: the name in gzip's header; empty for none.
+        sample: the file with the hashes of the rows, where they are some of the official split.
+    """
+
+    task: str
+    split: str
+    rows: int
+    sha256: str
+    normal_sha256: str
+    gzip_sha256: str
+    gzip_name: str
+    sample: Path | None
+
+    @property
+    def name(self) -> str:
+        """Where it lies below the folder."""
+        return f"{self.task}/{self.split}.jsonl.gz"
+
+    def wanted(self) -> list[RowHash]:
+        """The hashes of a sample's rows, in its order."""
+        assert self.sample is not None
+        return [RowHash(*line.split()) for line in self.sample.read_text(encoding="utf-8").splitlines()]
+
+
+def study_files(lists: Path = LISTS) -> dict[str, list[StudyFile]]:
+    """The files of each task, from a folder of digests and lists.
+
+    Raises:
+        UserError: the folder has no files.json, or a damaged one.
+    """
+    found: dict[str, list[StudyFile]] = {}
+    for name, facts in read_json(lists / FILES).items():
+        task, split = name.split("/")
+        sample = lists / f"{task}-{split}.txt"
+        found.setdefault(task, []).append(StudyFile(task, split, **facts, sample=sample if sample.exists() else None))
+    return found
+
+
+def files_of(tasks: list[str], lists: Path) -> list[StudyFile]:
+    """The files of GLUE's tasks, or of those named.
+
+    Raises:
+        UserError: no such task.
+    """
+    known = study_files(lists)
+    known.pop(CHAOSNLI, None)
+    if unknown := [task for task in tasks if task not in known]:
+        raise UserError(f"task {unknown[0]}", "is none of GLUE that the studies read", f"allowed: {', '.join(known)}")
+    return [file for task in tasks or known for file in known[task]]
+
+
+def write_facts(lists: Path, facts: dict[str, dict]) -> None:
+    """Write files.json: the fields of each StudyFile by <task>/<split>, a line each."""
+    lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in facts.items())
+    (lists / FILES).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

@@ -1,0 +1,64 @@
+"""Make the digests and lists of `hashes/` from files as the studies read them.
+
+`python -m src.glue_data.lists --read FOLDER` made them once, from the files that the committed studies ran on. What it
+writes holds no text.
+"""
+
+import argparse
+import gzip
+from pathlib import Path
+
+import pandas as pd
+
+from src.data.local import read_table
+from src.errors import stage
+from src.glue_data.files import LISTS, write_facts
+from src.glue_data.rows import normal_digest, row_hashes, sha256
+
+# Of these the studies read some rows. Of all other files they read the whole official split.
+SAMPLES = ("qqp/train", "qqp/validation", "mnli/train", "mnli/validation_matched", "qnli/train")
+ORDER = ("cola", "sst2", "mrpc", "rte", "wnli", "qqp", "mnli", "qnli", "chaosnli")
+NAME_FROM = 10  # of gzip's header; its fourth byte says whether there is a name
+HAS_NAME = 0x08
+
+
+@stage
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--read", type=Path, required=True, help="a folder of <task>/<split>.jsonl.gz")
+    parser.add_argument("--to", type=Path, default=LISTS, help="where they go (default: hashes/ beside it)")
+    arguments = parser.parse_args()
+
+    write_lists(arguments.read, arguments.to)
+
+
+def write_lists(read: Path, lists: Path, samples: tuple[str, ...] = SAMPLES) -> None:
+    """Write files.json, and the list of each file that is a sample."""
+    facts = {}
+    for task in ORDER:
+        for path in sorted(read.glob(f"{task}/*.jsonl.gz")):
+            name = f"{task}/{path.name.removesuffix('.jsonl.gz')}"
+            rows = read_table(path, [])
+            facts[name] = facts_of(path, rows)
+            if name in samples:
+                lines = [" ".join(row) + "\n" for row in row_hashes(rows)]
+                (lists / f"{name.replace('/', '-')}.txt").write_text("".join(lines), encoding="utf-8")
+    write_facts(lists, facts)
+
+
+def facts_of(path: Path, rows: pd.DataFrame) -> dict:
+    """The fields of a StudyFile that its bytes and rows give."""
+    packed = path.read_bytes()
+    named = packed[3] & HAS_NAME
+    return {
+        "rows": len(rows),
+        "sha256": sha256(gzip.decompress(packed)),
+        "normal_sha256": normal_digest(row_hashes(rows)),
+        "gzip_sha256": sha256(packed),
+        "gzip_name": packed[NAME_FROM : packed.index(b"\0", NAME_FROM)].decode() if named else "",
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Official splits of GLUE, as the hub or a folder of the user's has them."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from src.data.dataset import Columns, Place, RawSplit, columns_of_task
+from src.data.folder import read_folder
+from src.data.hub import read_hub
+from src.data.labels import check_names, label_numbers
+from src.errors import UserError
+from src.files import user_path
+from src.params import Params
+
+LOCAL_COPY = "name a folder (make glue-data FROM=FOLDER)"
+IDX = "idx"
+
+
+@dataclass(frozen=True)
+class OfficialSplit:
+    """A split: `where` it is from, and rows with the columns of texts, `label` (0 to C - 1) and `idx`."""
+
+    where: str
+    rows: pd.DataFrame
+
+
+def read_official(task: str, split: str, params: Params, folder: str | None) -> OfficialSplit:
+    """A split of one of GLUE's tasks, as `glue-<task>` in params.yaml names its columns and labels.
+
+    Args:
+        folder: with a folder for each task, in the layouts and with the columns of the hub's data set; None: the hub,
+            at the revision of params.yaml.
+
+    Raises:
+        UserError: it cannot be found or read, lacks a column, or a label is out of range.
+    """
+    columns = columns_of_task(params.task(f"glue-{task}"))
+    if folder is None:
+        place = Place("hub", params.glue.repository, task, params.glue.revision, LOCAL_COPY)
+        return _official(read_hub(task, place, columns, split), columns)
+    place = Place("folder", str(user_path(folder) / task))
+    return _official(read_folder(place, columns, split, [*columns.text, columns.label]), columns)
+
+
+def _official(raw: RawSplit, columns: Columns) -> OfficialSplit:
+    """The columns that files of studies have; without `idx`, rows are counted."""
+    check_names(raw, columns.labels)
+    for column in (*columns.text, columns.label):
+        if column not in raw.table:
+            raise UserError(raw.where, f"no column '{column}'", f"allowed: {', '.join(map(repr, raw.table))}")
+    named = bool(raw.label_names)
+    rows = raw.table[columns.text].assign(
+        label=label_numbers(raw.where, raw.table[columns.label], columns.labels, named),
+        idx=pd.to_numeric(raw.table[IDX], errors="coerce") if IDX in raw.table else range(len(raw.table)),
+    )
+    return OfficialSplit(raw.where, rows.reset_index(drop=True))

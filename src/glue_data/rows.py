@@ -1,0 +1,75 @@
+"""Rows as hashes, by which a list in git names them, and as the bytes of a file.
+
+Copies of GLUE differ in blanks, in quotes and in the Unicode form of accents. So a row has two hashes: of its exact
+texts, and of their normal form. Everything else, such as case and other signs, stays as it is: C# and C++ are two
+questions, and so are words with and without quotes around them inside a text.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pandas as pd
+
+from src.data.unicode import canonical
+
+QUOTES, BLANKS = re.compile('"+'), re.compile(r"\s+")
+NORMAL, EXACT = 16, 8  # hexadecimal digits: of half a million rows two agree by chance once in 10^8
+
+
+class RowHash(NamedTuple):
+    """The beginnings of two SHA-256 digests of a row's texts and label: in normal form, and exact."""
+
+    normal: str
+    exact: str
+
+
+def normal_form(text: str) -> str:
+    """A text in NFC, with one blank for several, one quote for several, and neither at its ends.
+
+    A field in quotes, whose own quotes are doubled, then equals the text that a CSV reader makes of it.
+    """
+    return BLANKS.sub(" ", QUOTES.sub('"', canonical(text))).strip(' "')
+
+
+def row_hashes(rows: pd.DataFrame) -> list[RowHash]:
+    """The hashes of each row, from its texts and label; `idx` is no part of them."""
+    values = rows.drop(columns="idx").itertuples(index=False, name=None)
+    return [_row_hash([str(value) for value in row]) for row in values]
+
+
+def _row_hash(values: list[str]) -> RowHash:
+    return RowHash(_digest(map(normal_form, values))[:NORMAL], _digest(values)[:EXACT])
+
+
+def _digest(values: Iterable[str]) -> str:
+    # A file may hold half of a surrogate pair: such a row is then one that nobody looks for.
+    return sha256("\x1f".join(values).encode("utf-8", "surrogatepass"))
+
+
+def sha256(content: bytes) -> str:
+    """The hexadecimal digest."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def normal_digest(hashes: list[RowHash]) -> str:
+    """The digest of all rows in normal form, in their order."""
+    return sha256("".join(row.normal for row in hashes).encode())
+
+
+def json_lines(rows: pd.DataFrame) -> bytes:
+    """One JSON object a row, with its columns in their order."""
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.to_dict("records")]
+    return "".join(lines).encode("utf-8", "surrogatepass")
+
+
+def compressed(content: bytes, name: str) -> bytes:
+    """The content as gzip, without a time; `name` goes into the header, and may be empty."""
+    file = io.BytesIO()
+    with gzip.GzipFile(name, "wb", compresslevel=9, fileobj=file, mtime=0) as stream:
+        stream.write(content)
+    return file.getvalue()
