@@ -1,4 +1,4 @@
-# Every target works on a fresh machine with git, make and Python 3.11 or newer.
+# Every target works on a fresh Linux, macOS or WSL with git, make and Python 3.11 to 3.13. Newer ones are not tried.
 PYTHON ?= python3
 VENV := .venv
 RUN := . $(VENV)/bin/activate &&
@@ -108,7 +108,7 @@ pins: ## write the lock files anew from the requirements; delete them first to r
 	. "$$scratch/bin/activate" && $(INSTALL) pip-tools==7.6.2 && \
 	$(COMPILE) --no-allow-unsafe --unsafe-package torch --output-file requirements.lock requirements.txt && \
 	awk 'BEGIN { print "# The closure of requirements.txt but for torch and its CUDA packages, with the SHA-256 of every"; \
-		print "# file of each release. Made by `make pins` with Python 3.11, the oldest that is served." } \
+		print "# file of each release. Made by `make pins` with Python 3.11, the oldest that is served; 3.12 and 3.13 need no other." } \
 		!/^ / { keep = /^[a-z0-9].*==/ && !/^(cuda-|nvidia-|triton==)/ } keep' requirements.lock > "$$scratch/lock" && \
 	cp "$$scratch/lock" requirements.lock && \
 	$(COMPILE) --constraint <($(LOCKED)) --output-file "$$scratch/ray" requirements-ray.txt && \

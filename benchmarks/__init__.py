@@ -4,3 +4,7 @@ python -m benchmarks                              the whole table, twenty to for
 python -m benchmarks --only finetuning cmi        some of its rows
 python -m benchmarks --pipeline                   also the wall time of the default study, minutes more
 """
+
+from src.systems import check_system
+
+check_system()
