@@ -8,6 +8,7 @@ from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
 from src.study.claims import claims_content, judged, sentence
+from src.study.digits import written_content, written_table
 from src.study.families import chosen_trials, selection_scores
 from src.study.majority import majority_warnings
 from src.study.measuring import measured_task
@@ -38,18 +39,18 @@ def evaluate(params: Params) -> None:
         warnings += majority_warnings(records.task, tasks[-1].measured.runs)
 
     primary = {task.measured.name: task.measured.primary for task in tasks}
-    arms = pd.concat([arms_table(task, confidence) for task in tasks])
+    arms = written_table(pd.concat([arms_table(task, confidence) for task in tasks]))
     comparisons = comparisons_table(tasks, pairs_to_compare(params), confidence)
     compared = {task.measured.name: task for task in tasks}
-    claims = [judged(*claim, comparisons, compared, confidence) for claim in settings.claims.items()]
+    claims = written_content([judged(*claim, comparisons, compared, confidence) for claim in settings.claims.items()])
 
     folder = METRICS_FOLDER / params.study
     with new_folder(folder / "tables") as tables:
-        write_csv(tables / "runs.csv", pd.concat([task.measured.table() for task in tasks]))
+        write_csv(tables / "runs.csv", written_table(pd.concat([task.measured.table() for task in tasks])))
         write_csv(tables / "arms.csv", arms)
-        write_csv(tables / "trials.csv", pd.concat(trials))
-        write_csv(tables / "comparisons.csv", comparisons)
-        write_csv(tables / "over_tasks.csv", over_tasks_table(comparisons, primary, confidence))
+        write_csv(tables / "trials.csv", written_table(pd.concat(trials)))
+        write_csv(tables / "comparisons.csv", written_table(comparisons))
+        write_csv(tables / "over_tasks.csv", written_table(over_tasks_table(comparisons, primary, confidence)))
     write_json(folder / "summary.json", headline(arms, primary, families))
     write_json(folder / "claims.json", claims_content(claims, warnings))
 

@@ -26,7 +26,7 @@ def table(seeds: int, rows: int, of_seeds: float = 0.0, of_rows: float = 0.0, re
 
 def over_seeds_and_rows(values: np.ndarray) -> Estimate:
     """The mean of a table (S, N) through all that is kept of it."""
-    kept = RunValues(values.mean(axis=1), products_of(values), values.shape[1])
+    kept = RunValues(values.mean(axis=1), products=products_of(values), rows=values.shape[1])
     return kept.estimate(list(range(len(values))))
 
 
@@ -64,7 +64,7 @@ def test_paired_runs_give_the_interval_of_their_differences():
     """The runs' products hold those of any differences, so no value of a row has to be kept."""
     first, second = table(6, 40, 2.0, 3.0, 1.0), table(6, 40, 1.0, 2.0, 2.0)[::-1] + 0.5
     values = np.concatenate([first, second])
-    kept = RunValues(values.mean(axis=1), products_of(values), 40)
+    kept = RunValues(values.mean(axis=1), products=products_of(values), rows=40)
     found, expected = kept.estimate([0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]), over_seeds_and_rows(first - second)
     assert (found.mean, found.standard_error, found.freedom) == pytest.approx(
         (expected.mean, expected.standard_error, expected.freedom)
@@ -74,7 +74,7 @@ def test_paired_runs_give_the_interval_of_their_differences():
 
 def test_a_run_differs_from_itself_by_nothing():
     values = table(6, 40, 2.0, 3.0, 1.0)
-    found = RunValues(values.mean(axis=1), products_of(values), 40).estimate([*range(6)], [*range(6)])
+    found = RunValues(values.mean(axis=1), products=products_of(values), rows=40).estimate([*range(6)], [*range(6)])
     assert (found.mean, found.standard_error, found.p) == (0.0, 0.0, 1.0)
 
 

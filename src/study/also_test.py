@@ -12,7 +12,7 @@ import pandas as pd
 from src.data.labelled_text import HUMAN_PREFIX
 from src.data.prepared import load_test_labels
 from src.runs import RunResult, split_logits
-from src.study.intervals import RunValues
+from src.study.intervals import RunValues, products_of
 from src.study.statistics import PredictedRows, best_temperature, metrics_of_runs
 
 
@@ -55,11 +55,11 @@ def _shares(labels: pd.DataFrame) -> np.ndarray | None:
 def _plain(values: RunValues) -> dict[str, Any]:
     """A metric without an error has no products."""
     kept = {"of_runs": values.of_runs.tolist()}
-    return kept if values.products is None else kept | {"products": values.products.tolist()}
+    return kept if values.of_rows is None else kept | {"products": products_of(values.of_rows).tolist()}
 
 
 def _read(kept: dict[str, Any], rows: int) -> RunValues:
     of_runs = np.array(kept["of_runs"])
     if "products" not in kept:
         return RunValues(of_runs, has_error=False)
-    return RunValues(of_runs, np.array(kept["products"]), rows)
+    return RunValues(of_runs, products=np.array(kept["products"]), rows=rows)

@@ -9,6 +9,7 @@ import numpy as np
 
 from src.core.metrics import task_scores
 from src.params import Families, Role
+from src.study.digits import settled
 from src.study.records import TaskRecords
 
 Scores = Mapping[tuple[Role, str], float]  # of each arm of a role
@@ -21,7 +22,7 @@ def selection_scores(records: TaskRecords) -> dict[tuple[Role, str], float]:
     for (role, arm, _), logits in records.logits("selection").items():
         score = task_scores([records.primary], labels, logits)[records.primary]
         of_seeds.setdefault((role, arm), []).append(score)
-    return {arm: float(np.mean(scores)) for arm, scores in of_seeds.items()}
+    return {arm: settled(float(np.mean(scores))) for arm, scores in of_seeds.items()}
 
 
 def chosen_trials(families: Families, scores: Scores) -> dict[tuple[Role, str], str]:

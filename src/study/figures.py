@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.special import softmax
 
 from src.core.metrics import confusion_matrix, reliability
+from src.study.digits import settled
 from src.study.panels import COLOURS, add_legend, arms_of_table, by_arm, colours_of_arms, grid, panels, save, shortened
 from src.study.records import TaskRecords, measured_spaces
 
@@ -128,7 +129,7 @@ def draw_class_clusters(records: TaskRecords) -> Figure:
     groups = dict(zip(names, classes, strict=True)) if len(names) <= MOST_NAMED else {f"{len(names)} labels": classes}
     figure, axes = panels(len(groups), len(arms), width=2, height=1.8, sharex=True, sharey=True)
     for column, ((role, arm), (truth, logits)) in zip(axes.T, arms.items(), strict=True):
-        probability = softmax(logits.astype(float), axis=1)[np.arange(len(truth)), truth]
+        probability = settled(softmax(logits.astype(float), axis=1)[np.arange(len(truth)), truth])
         for axis, (name, members) in zip(column, groups.items(), strict=True):
             if (own := np.isin(truth, members)).any():
                 axis.hist(probability[own], bins, density=True, color=colours[role, arm])

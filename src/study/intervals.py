@@ -17,6 +17,10 @@ from scipy.stats import t as student_t
 
 POWER = 0.8
 FEWEST_SEEDS = 5  # with fewer, the spread over seeds is a guess: see docs/statistics.md
+# Standard errors no farther apart than this share are equal: where one run alone differs between two arms, two of the
+# mean squares are, and rounding alone would tell which degrees of freedom the interval has.
+EQUAL_ERRORS = 1e-9
+NO_ERROR = 1e-12  # a standard error below is one of rounding: scores and nats are of about 1
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,13 @@ class Estimate:
 class RunValues:
     """A metric of all R runs of a task, and all that intervals need to know of its values per row.
 
-    `of_runs` (R,). `products` (R, R): for two runs the sum over the N rows of the product of their values there, each
-    less its run's mean; None for a measure that is known per run only. Without `has_error` no spread says how far a
-    mean may be off.
+    `of_runs` (R,). `of_rows` (R, N), the values per row; or in their place `products` (R, R) over N `rows`: for two
+    runs the sum over rows of the product of their values there, each less its run's mean. A measure that is known per
+    run only has neither. Without `has_error` no spread says how far a mean may be off.
     """
 
     of_runs: np.ndarray
+    of_rows: np.ndarray | None = None
     products: np.ndarray | None = None
     rows: int = 0
     has_error: bool = True
@@ -78,6 +83,10 @@ class RunValues:
         values = self.of_seeds(runs, against)
         if not self.has_error:
             return Estimate(float(values.mean()))
+        if self.of_rows is not None:
+            # Differences come before products: those of products cancel where two arms are nearly the same.
+            table = self.of_rows[runs] if against is None else self.of_rows[runs] - self.of_rows[against]
+            return mean_over_seeds_and_rows(values, products_of(table), table.shape[1])
         if self.products is None:
             return mean_over_seeds(values)
         products = self.products[np.ix_(runs, runs)]
@@ -100,7 +109,7 @@ def mean_over_seeds_and_rows(
 
     The variance is the largest of three estimates: from both effects and their interaction, from the seeds alone, and
     from the rows alone. If the estimated variance of one effect is negative, it counts as 0: the mean square of the
-    other effect is used alone.
+    other effect is used alone. Of equal estimates the first counts.
 
     Args:
         means: (S,) of the table's lines, one a seed.
@@ -114,9 +123,9 @@ def mean_over_seeds_and_rows(
     freedom = np.array([seeds - 1, rows - 1, (seeds - 1) * (rows - 1)])
     terms = squares / freedom / (seeds * rows) * [1, 1, -1]
     candidates = [slice(0, 3), slice(0, 1), slice(1, 2)]
-    return max(
-        (_summed(mean, terms[part], freedom[part]) for part in candidates), key=lambda found: found.standard_error
-    )
+    found = [_summed(mean, terms[part], freedom[part]) for part in candidates]
+    errors = np.array([one.standard_error for one in found])
+    return found[int(np.argmax(errors >= (1 - EQUAL_ERRORS) * errors.max()))]
 
 
 def mean_over_seeds(values: np.ndarray) -> Estimate:
@@ -124,7 +133,7 @@ def mean_over_seeds(values: np.ndarray) -> Estimate:
     mean = float(values.mean())
     if len(values) < FEWEST_SEEDS:
         return Estimate(mean)
-    return Estimate(mean, float(values.std(ddof=1)) / len(values) ** 0.5, len(values) - 1)
+    return _summed(mean, values.var(ddof=1, keepdims=True) / len(values), np.array([len(values) - 1]))
 
 
 def mean_over_tasks(estimates: list[Estimate]) -> Estimate:
@@ -139,4 +148,6 @@ def mean_over_tasks(estimates: list[Estimate]) -> Estimate:
 def _summed(mean: float, terms: np.ndarray, freedom: np.ndarray) -> Estimate:
     """A variance that is a sum of independent terms, with Satterthwaite's degrees of freedom."""
     variance, spread = float(terms.sum()), float((terms**2 / freedom).sum())
-    return Estimate(mean, max(variance, 0.0) ** 0.5, variance**2 / spread if spread else float(freedom.min()))
+    if variance < NO_ERROR**2:
+        return Estimate(mean, 0.0, float(freedom.min()))
+    return Estimate(mean, variance**0.5, variance**2 / spread)

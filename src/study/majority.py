@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ClassCounts
+from src.study.digits import settled
 
 
 def majority_scores(description: dict[str, Any]) -> dict[str, float]:
@@ -27,7 +28,7 @@ def majority_warnings(description: dict[str, Any], runs: pd.DataFrame) -> list[s
     metric = description["metrics"][0]
     score = majority_scores(description)[metric]
     best = runs.groupby(["role", "arm"], sort=False)[metric].max()
-    weak = [f"{role} {arm}" for role, arm in best.index[best <= score]]
+    weak = [f"{role} {arm}" for role, arm in best.index[settled(best) <= settled(score)]]
     if not weak:
         return []
     whose = "no run" if len(weak) == len(best) else f"no run of {', '.join(weak)}"

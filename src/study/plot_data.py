@@ -7,6 +7,7 @@ import pandas as pd
 
 from src.core.metrics import reliability
 from src.files import write_csv
+from src.study.digits import written_table
 from src.study.panels import by_arm
 from src.study.records import TaskRecords, measured_spaces
 
@@ -27,11 +28,11 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
     columns = [*(f"{space}_cmi" for space in measured_spaces(runs)), "score", "role", "arm", "seed"]
     write_csv(root / f"cmi_and_score/{task}.csv", points[columns])
     for (role, arm), history in by_arm(records.history).items():
-        write_csv(root / f"epochs/{task}-{role}-{arm}.csv", _epochs(history, records.primary))
+        write_csv(root / f"epochs/{task}-{role}-{arm}.csv", written_table(_epochs(history, records.primary)))
     names = np.array(records.label_names)
     for (role, arm), (truth, logits) in records.pooled_logits("test").items():
         table = pd.DataFrame(reliability(truth, logits, ece_bins))
-        write_csv(root / f"reliability/{task}-{role}-{arm}.csv", table[table["count"] > 0])
+        write_csv(root / f"reliability/{task}-{role}-{arm}.csv", written_table(table[table["count"] > 0]))
         rows = pd.DataFrame({"label": names[truth], "prediction": names[logits.argmax(axis=1)]}).head(CONFUSION_ROWS)
         write_csv(root / f"confusion/{task}-{role}-{arm}.csv", rows)
 

@@ -17,7 +17,7 @@ from scipy.special import log_softmax
 
 from src.core import metrics
 from src.core.metrics import ClassCounts, ClassScore
-from src.study.intervals import RunValues, products_of
+from src.study.intervals import RunValues
 
 STEP = 0.01  # of a row's weight, either way: its square over that of N is the relative error of a derivative
 MOST_EXACT_SEEDS = 32  # whose 2^32 sign flips are counted in 5 ms; eight more take 80 ms
@@ -90,8 +90,7 @@ def run_values(found: list[Measured]) -> RunValues:
     of_runs = np.array([one.value for one in found])
     if found[0].of_rows is None:
         return RunValues(of_runs, has_error=False)
-    table = np.stack([one.known_rows() for one in found])
-    return RunValues(of_runs, products_of(table), table.shape[1])
+    return RunValues(of_runs, np.stack([one.known_rows() for one in found]))
 
 
 def best_temperature(rows: PredictedRows) -> float:

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import binom
 
 from src.params import Families, Role
+from src.study.digits import settled
 from src.study.families import Chosen, Scores
 from src.study.intervals import Estimate, RunValues, mean_over_tasks
 from src.study.measuring import MeasuredTask
@@ -115,7 +116,7 @@ def over_tasks(tasks: pd.DataFrame, confidence: float, sign: int = 1) -> dict[st
     """
     found = mean_over_tasks([_estimate(*row) for row in tasks[ESTIMATE].itertuples(index=False)])
     low, high = found.interval(confidence)
-    gains = sign * tasks["difference"]
+    gains = settled(sign * tasks["difference"])
     wins, ties = int((gains > 0).sum()), int((gains == 0).sum())
     row = {"difference": found.mean, "low": low, "high": high, "p": found.p}
     row |= {"smallest_visible": found.smallest_visible(confidence), "wins": wins, "ties": ties, "tasks": len(tasks)}
