@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study restore test test-slow faults models bench gpu ray intervals page lint fresh format pins clean
+.PHONY: help params setup demo repro statistics study audit restore test test-slow faults models bench gpu ray intervals page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,10 @@ statistics: setup ## redo tables and figures from the predictions in git, withou
 
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/; RAY=host:port: on a cluster)
 	@$(RUN) python -m stages.study --name '$(NAME)' $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
+
+audit: setup ## redo a unit of a finished study and compare it with its records (NAME=...; TASK=... SEED=... ARMS='...' RECORD=1)
+	@$(RUN) exec python -m stages.audit --name '$(NAME)' $(if $(TASK),--task '$(TASK)') $(if $(SEED),--seed $(SEED)) \
+		$(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(RECORD),--record)
 
 restore: setup ## undo an experiment: put params.yaml, dvc.lock and results back as committed; git's stash keeps what they held
 	@$(RUN) python -m stages.restore
