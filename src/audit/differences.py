@@ -87,25 +87,29 @@ def spread_to_judge_by(measured: MeasuredTask, metric: str, role: Role, arm: str
 
     It is no smaller than what one test row counts. An arm whose runs all predict one label has no spread of its own.
     """
-    if (own := spread_over_seeds(measured, metric, role, arm)) is None:
+    if metric not in measured.metrics or (own := spread_over_seeds(measured, metric, role, arm)) is None:
         return None
     of_role = [spread_over_seeds(measured, metric, *other) for other in measured.lines if other[0] == role]
     known = np.array([spread for spread in of_role if spread is not None])
     return max(own, float((known**2).mean() ** 0.5), 1 / rows)
 
 
-def in_spreads(differences: list[RunDifference], measured: MeasuredTask, rows: int) -> dict[str, float]:
+def in_spreads(
+    differences: list[RunDifference], before: MeasuredTask, after: MeasuredTask, rows: int
+) -> dict[str, float]:
     """For each metric that is judged, the root mean square over the runs of difference / spread.
 
-    Nothing where the records have one seed, which shows no spread.
+    The spread is the smaller one of that with the recorded runs and that with the redone ones: a run that is far off
+    would else widen the spread that it is judged by. Nothing where the records have one seed, which shows no spread.
     """
     found: dict[str, float] = {}
-    for metric in dict.fromkeys((measured.primary, *JUDGED)):
+    for metric in dict.fromkeys((before.primary, *JUDGED)):
         ratios = []
         for difference in differences:
-            if (own := difference.metrics.get(metric)) is not None:
-                spread = spread_to_judge_by(measured, metric, difference.run.role, difference.run.arm, rows)
-                ratios += [own / spread] if spread else []
+            role, arm, own = difference.run.role, difference.run.arm, difference.metrics.get(metric)
+            spreads = [spread_to_judge_by(measured, metric, role, arm, rows) for measured in (before, after)]
+            if own is not None and (known := [spread for spread in spreads if spread is not None]):
+                ratios.append(own / min(known))
         if ratios:
             found[metric] = float(np.mean(np.square(ratios)) ** 0.5)
     return found

@@ -71,7 +71,7 @@ def audit_of(
         columns=columns_of_one_side(kept, made),
         runs=differences,
         measured=before,
-        ratios=in_spreads(differences, before, len(recorded.labels["test"])),
+        ratios=in_spreads(differences, before, after, len(recorded.labels["test"])),
         claims=both_verdicts(params, (recorded, before), (replaced, after)),
         seconds=seconds,
     )

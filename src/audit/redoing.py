@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from src.audit.choosing import AuditedUnit
+from src.data.preparation import prepare_task
 from src.data.prepared import load_description, load_selection_labels, load_test_labels
 from src.errors import UserError
 from src.files import user_path
 from src.locks import lock_if_free
 from src.parallel.study import run_to_its_end
 from src.parallel.workplace import copy_repository
-from src.params import Params
+from src.params import Params, load_params
 from src.study.overrides import study_content
 from src.study.records import TaskRecords, collect_task, load_records, records_folder
 
@@ -30,7 +31,7 @@ AUDIT_FOLDER = Path("audit")
 
 @contextmanager
 def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
-    """A copy of the repository for a unit; it goes at the end, unless it is to be kept or a command in it failed.
+    """A copy of the repository for a unit; it goes at the end, unless it is to be kept or a run failed.
 
     Raises:
         UserError: another process audits this unit.
@@ -72,13 +73,13 @@ def redo(unit: AuditedUnit, params: Params, recorded: TaskRecords, folder: Path,
     """Prepare a unit's data, train its runs and collect them, all in the copy: their records.
 
     Raises:
-        UserError: the data are not those of the records.
-        SystemExit: a command failed, and has said why.
+        UserError: the data are not there, or not those of the records.
+        SystemExit: a run failed, and the pool has said why.
     """
     arms = ["--arms", *unit.arms] if unit.arms else []
     of_task = records_folder(unit.study, unit.task)
     with chdir(folder):
-        run_to_its_end(sys.executable, "-m", "stages.prepare", "--task", unit.task)
+        prepare_task(unit.task, load_params())
         check_same_data(of_task, recorded, unit.task)
         run_to_its_end(sys.executable, "-m", "stages.pool", "--workers", str(workers), *arms)
         collect_task(unit.task, unit.runs(params), of_task, params.evaluate.ece_bins)
