@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study glue-data restore test test-slow faults models bench gpu ray intervals page lint fresh format pins clean
+.PHONY: help params setup demo repro statistics study glue-data audit restore test test-slow faults models bench gpu ray intervals page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -59,6 +59,10 @@ study: setup ## run a named study: make study NAME=glue (a file of overrides in 
 glue-data: setup ## make the files that the studies of GLUE read, from the hub (FROM=folder; CHAOSNLI=file: votes for human)
 	@$(RUN) python -m stages.glue_data $(TASKS) $(if $(FROM),--from '$(FROM)') $(if $(CHAOSNLI),--chaosnli '$(CHAOSNLI)') \
 		$(if $(NEAR),--near)
+
+audit: setup ## redo a unit of a finished study and compare it with its records (NAME=...; TASK=... SEED=... ARMS='...' RECORD=1)
+	@$(RUN) exec python -m stages.audit --name '$(NAME)' $(if $(TASK),--task '$(TASK)') $(if $(SEED),--seed $(SEED)) \
+		$(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(RECORD),--record)
 
 restore: setup ## undo an experiment: put params.yaml, dvc.lock and results back as committed; git's stash keeps what they held
 	@$(RUN) python -m stages.restore

@@ -8,7 +8,7 @@ that `collect` has moved to `runs/.aside` come back. Nothing is compared with wh
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from src.arms import distilled_arm
@@ -32,11 +32,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=count, default=1, help="runs at a time (default: 1)")
     parser.add_argument("--seconds", type=float, help="start no run after so long")
+    parser.add_argument(
+        "--arms", nargs="+", default=[], metavar="ARM", help="just these, and the teachers that students need"
+    )
     arguments = parser.parse_args()
 
     params = load_params()
     bring_back(name for task in params.tasks for name in runs_of_task(params, task))
-    all_jobs = jobs_of(params)
+    all_jobs = of_arms(jobs_of(params), arguments.arms) if arguments.arms else jobs_of(params)
     jobs = [job for job in all_jobs if not _is_made(job)]
     made = len(all_jobs) - len(jobs)
     print(f"{counted(len(jobs), 'run')} to make, {made} made already; logs in {LOGS}", file=sys.stderr, flush=True)
@@ -60,6 +63,20 @@ def jobs_of(params: Params) -> list[Job]:
     return [job for seed in seeds for task in params.tasks for job in _jobs_of_unit(params, task, seed)]
 
 
+def of_arms(jobs: list[Job], arms: Collection[str]) -> list[Job]:
+    """The runs of some arms, teachers and students that are called so, and the runs that they need.
+
+    Raises:
+        UserError: no run is called so.
+    """
+    known = dict.fromkeys(_arm(job) for job in jobs)
+    if unknown := [arm for arm in arms if arm not in known]:
+        raise UserError("--arms", f"the study has no arm '{unknown[0]}'", f"allowed: {', '.join(known)}")
+    wanted = {job.name for job in jobs if _arm(job) in arms}
+    wanted |= {need for job in jobs if job.name in wanted for need in job.needs}
+    return [job for job in jobs if job.name in wanted]
+
+
 def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
     """A task's runs of one seed, teachers first; none where the task does not run that seed."""
     if seed not in params.seeds_of(task):
@@ -80,6 +97,10 @@ def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
             name = student(distilled_arm(recipe, arm, like))
             jobs.append(Job(name, ("distilled", task, recipe, arm, like, seed), needs))
     return jobs
+
+
+def _arm(job: Job) -> str:
+    return job.name.split("/")[2]
 
 
 def _is_made(job: Job) -> bool:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from src.arms import arms_of
+from src.audit.table import table
 from src.files import sha256_of
 from src.params import MoreSeeds
 from src.study.claims import judged
@@ -220,3 +221,8 @@ def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
         held, _, untold = line.partition("could not be told")
         assert re.findall("`(.*?)`", held) == found[name]["holds"]
         assert re.findall("`(.*?)`", untold) == found[name].get("cannot be told at this size", [])
+
+
+def test_the_page_of_results_has_the_table_of_audits():
+    section = (REPOSITORY / "docs/results.md").read_text().split("\n## Audits\n")[1].split("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("|")] == table(REPOSITORY / "metrics")

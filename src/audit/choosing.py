@@ -1,0 +1,154 @@
+"""Which unit of a finished study an audit redoes, and about how long that takes."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from src.errors import UserError
+from src.files import read_csv, read_json
+from src.parallel.pool import Job
+from src.parallel.progress import counted
+from src.params import Params, RunSettings
+from src.runs import TIMING_FOLDER, RunName, runs_of_task
+from src.study.records import records_folder
+
+# Train rows a second of a run on one core, with the evaluation after each epoch in it: MiniLM-L6 and three of its
+# layers on pairs of sentences. Only `timing/` knows better.
+ROWS_PER_SECOND = {"teacher": 25.0, "student": 50.0}
+START = 20.0  # seconds of imports and of preparing data, once
+LOAD = 3.0  # seconds of loading a model and predicting, for each run
+
+
+@dataclass(frozen=True)
+class AuditedUnit:
+    """The runs of one task and one seed that are redone: all of them, or those of `arms` with their teachers."""
+
+    study: str
+    task: str
+    seed: int
+    arms: tuple[str, ...]
+    jobs: tuple[Job, ...]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """A name for its folder and its record."""
+        return "-".join([self.task, str(self.seed), *self.arms])
+
+    @property
+    def command(self) -> str:
+        """What redoes just this unit."""
+        arms = f" --arms {' '.join(self.arms)}" if self.arms else ""
+        return f"python -m stages.audit --name {self.study} --task {self.task} --seed {self.seed}{arms}"
+
+    def runs(self, params: Params) -> list[RunName]:
+        """Its runs, teachers first."""
+        names = {job.name for job in self.jobs}
+        return [run for run in runs_of_task(params, self.task) if str(run) in names]
+
+    def __str__(self) -> str:
+        runs, minutes = counted(len(self.jobs), "run"), counted(max(1, round(self.seconds / 60)), "minute")
+        return f"study {self.study}, task {self.task}, seed {self.seed}: {runs}, about {minutes}"
+
+
+def check_choice(params: Params, task: str | None, seed: int | None) -> None:
+    """Refuse a task or a seed that the study lacks.
+
+    Raises:
+        UserError: names those that it has.
+    """
+    if task is not None and task not in params.tasks:
+        raise UserError("--task", f"study {params.study} has no task '{task}'", f"allowed: {', '.join(params.tasks)}")
+    tasks = params.tasks if task is None else [task]
+    seeds = list(dict.fromkeys(one for name in tasks for one in params.seeds_of(name)))
+    if seed is not None and seed not in seeds:
+        where = f"study {params.study}" if task is None else f"task {task} of study {params.study}"
+        raise UserError("--seed", f"{where} has no seed {seed}", f"allowed: {', '.join(map(str, seeds))}")
+
+
+def units_to_choose_from(
+    params: Params,
+    jobs: Iterable[Job],
+    task: str | None,
+    seed: int | None,
+    arms: tuple[str, ...],
+    workers: int,
+) -> list[AuditedUnit]:
+    """The units of a study, of this task and this seed where they are given.
+
+    Args:
+        jobs: of the study, or of some of its arms.
+        workers: how many runs train at a time.
+    """
+    of_units: dict[tuple[str, int], list[Job]] = {}
+    for job in jobs:
+        name, _, _, number = job.name.split("/")
+        if task in (None, name) and seed in (None, int(number)):
+            of_units.setdefault((name, int(number)), []).append(job)
+    steps, rate = _recorded_steps(params), _rows_per_second()
+    found = []
+    for (name, number), own in of_units.items():
+        seconds = [_rows(job, steps, params) / rate(name, _role(job)) + LOAD for job in own]
+        whole = START + max(sum(seconds) / workers, max(seconds))
+        found.append(AuditedUnit(params.study, name, number, arms, tuple(own), whole))
+    return found
+
+
+def drawn_unit(units: list[AuditedUnit], hours: float) -> AuditedUnit:
+    """A unit at random, of those that take no more than so many hours.
+
+    Raises:
+        UserError: none does.
+    """
+    if short := [unit for unit in units if unit.seconds <= 3600 * hours]:
+        return random.choice(short)
+    least = min(unit.seconds for unit in units) / 3600
+    raise UserError(
+        "--hours", f"no unit takes at most {hours:g}; the shortest takes about {least:.1f}", "more, or some --arms"
+    )
+
+
+def _recorded_steps(params: Params) -> dict[str, int]:
+    """The steps of each recorded run by its name."""
+    found: dict[str, int] = {}
+    for task in params.tasks:
+        runs = read_csv(records_folder(params.study, task) / "runs.csv", text=["role", "arm"])
+        for role, arm, seed, steps in runs[["role", "arm", "seed", "steps"]].itertuples(index=False):
+            found[str(RunName(task, role, arm, seed))] = steps
+    return found
+
+
+def _rows(job: Job, steps: dict[str, int], params: Params) -> float:
+    """The train rows that a run passes."""
+    kind, task, arm = job.arguments[:3]
+    settings: dict[str, Callable[[str, str], RunSettings]] = {
+        "teacher": params.teacher,
+        "student": params.plain_student,
+        "distilled": params.distilled_student,
+    }
+    return steps.get(job.name, 0) * settings[kind](task, arm).training.batch_size
+
+
+def _role(job: Job) -> str:
+    return job.name.split("/")[1]
+
+
+def _rows_per_second() -> Callable[[str, str], float]:
+    """The rate of runs of a task and a role: as `timing/` has it from runs here, or else that of our machine."""
+    known: dict[tuple[str, str], float] = {}
+
+    def rate(task: str, role: str) -> float:
+        if (task, role) not in known:
+            here = list(_timed(TIMING_FOLDER / task / role))
+            known[task, role] = median(here) if here else ROWS_PER_SECOND[role]
+        return known[task, role]
+
+    return rate
+
+
+def _timed(folder: Path) -> Iterator[float]:
+    for path in folder.glob("*/*.json"):
+        if (found := read_json(path).get("rows_per_second", 0)) > 0:
+            yield found

@@ -1,0 +1,154 @@
+"""How far redone runs are from their records, beside what another seed changes.
+
+The rule for a surprise is that of docs/results.md, "Audits".
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.params import Role
+from src.runs import RunName
+from src.study.measuring import MeasuredTask
+from src.study.records import TaskRecords
+
+KEY = ["role", "arm", "seed"]
+JUDGED = ("nll", "class_cmi", "feature_cmi")  # besides the task's first metric
+LIMIT = 3.0  # spreads, over the redone runs as their root mean square
+
+
+@dataclass(frozen=True)
+class RunDifference:
+    """A redone run beside its record: test logits, predicted labels, and metrics by name.
+
+    `largest_logit` and `rms_logit` are of the differences over rows and classes, `changed_labels` is a share of the
+    test rows, and `metrics` has the redone value less the recorded one.
+    """
+
+    run: RunName
+    largest_logit: float
+    rms_logit: float
+    changed_labels: float
+    epochs: tuple[int, int]
+    metrics: dict[str, float]
+
+    def content(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"run": str(self.run), "epochs": list(self.epochs)}
+
+
+def with_redone(recorded: TaskRecords, redone: TaskRecords) -> TaskRecords:
+    """The records of a task with redone runs in the place of the recorded ones.
+
+    Columns are those of the records. Of a second test set the redone values take their places; the sums of products
+    that intervals need stay those of the records, since no rows of it are kept to make them from.
+    """
+    runs = _replaced(recorded.runs, redone.runs, KEY)
+    predictions = _replaced(recorded.predictions, redone.predictions, [*KEY, "split", "row_id"])
+    return replace(recorded, runs=runs, predictions=predictions, also_test=_also_test(recorded, redone))
+
+
+def run_differences(
+    runs: list[RunName], recorded: TaskRecords, redone: TaskRecords, before: MeasuredTask, after: MeasuredTask
+) -> list[RunDifference]:
+    """The differences of each redone run.
+
+    Args:
+        before: the task as recorded.
+        after: the same with the redone runs in place.
+    """
+    theirs, ours = recorded.logits("test"), redone.logits("test")
+    epochs = [_by_run(records.runs)["best_epoch"] for records in (recorded, redone)]
+    found = []
+    for run in runs:
+        key = (run.role, run.arm, run.seed)
+        kept, made = theirs[key].astype(float), ours[key].astype(float)
+        gaps, changed = np.abs(made - kept), made.argmax(axis=1) != kept.argmax(axis=1)
+        line = _line(before, run)
+        metrics = {name: after.metrics[name].of_runs[line] - own.of_runs[line] for name, own in before.metrics.items()}
+        best = (int(epochs[0][key]), int(epochs[1][key]))
+        logits = float(gaps.max()), float((gaps**2).mean() ** 0.5)
+        plain = {name: float(value) for name, value in metrics.items() if np.isfinite(value)}
+        found.append(RunDifference(run, *logits, float(changed.mean()), best, plain))
+    return found
+
+
+def spread_over_seeds(measured: MeasuredTask, metric: str, role: Role, arm: str) -> float | None:
+    """The standard deviation of an arm's metric over its seeds; None with fewer than two."""
+    lines = measured.lines[role, arm]
+    return float(measured.metrics[metric].of_runs[lines].std(ddof=1)) if len(lines) > 1 else None
+
+
+def spread_to_judge_by(measured: MeasuredTask, metric: str, role: Role, arm: str, rows: int) -> float | None:
+    """What a new seed changes: the arm's own spread, or that of all arms of its role where it is larger.
+
+    It is no smaller than what one test row counts. An arm whose runs all predict one label has no spread of its own.
+    """
+    if metric not in measured.metrics or (own := spread_over_seeds(measured, metric, role, arm)) is None:
+        return None
+    of_role = [spread_over_seeds(measured, metric, *other) for other in measured.lines if other[0] == role]
+    known = np.array([spread for spread in of_role if spread is not None])
+    return max(own, float((known**2).mean() ** 0.5), 1 / rows)
+
+
+def in_spreads(
+    differences: list[RunDifference], before: MeasuredTask, after: MeasuredTask, rows: int
+) -> dict[str, float]:
+    """For each metric that is judged, the root mean square over the runs of difference / spread.
+
+    The spread is the smaller one of that with the recorded runs and that with the redone ones: a run that is far off
+    would else widen the spread that it is judged by. Nothing where the records have one seed, which shows no spread.
+    """
+    found: dict[str, float] = {}
+    for metric in dict.fromkeys((before.primary, *JUDGED)):
+        ratios = []
+        for difference in differences:
+            role, arm, own = difference.run.role, difference.run.arm, difference.metrics.get(metric)
+            spreads = [spread_to_judge_by(measured, metric, role, arm, rows) for measured in (before, after)]
+            if own is not None and (known := [spread for spread in spreads if spread is not None]):
+                ratios.append(own / min(known))
+        if ratios:
+            found[metric] = float(np.mean(np.square(ratios)) ** 0.5)
+    return found
+
+
+def surprises(ratios: Mapping[str, float]) -> list[str]:
+    """The metrics that differ by more than the limit, in words."""
+    return [
+        f"{metric} differs by {ratio:.1f} times what seeds do, and up to {LIMIT:g} times is as expected"
+        for metric, ratio in ratios.items()
+        if ratio > LIMIT
+    ]
+
+
+def _replaced(recorded: pd.DataFrame, redone: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    """The recorded table in its order and with its columns, with redone rows where there are any."""
+    both = pd.concat([redone.reindex(columns=recorded.columns), recorded])
+    both = both.drop_duplicates(key).set_index(key)
+    return both.reindex(pd.MultiIndex.from_frame(recorded[key])).reset_index()[list(recorded.columns)]
+
+
+def _also_test(recorded: TaskRecords, redone: TaskRecords) -> dict[str, Any] | None:
+    if recorded.also_test is None or redone.also_test is None:
+        return recorded.also_test
+    lines = {key: line for line, key in enumerate(_by_run(recorded.runs).index)}
+    metrics = {}
+    for name, kept in recorded.also_test["metrics"].items():
+        values = list(kept["of_runs"])
+        made = redone.also_test["metrics"].get(name, {}).get("of_runs", [])
+        for key, value in zip(_by_run(redone.runs).index, made, strict=False):
+            values[lines[key]] = value
+        metrics[name] = kept | {"of_runs": values}
+    return recorded.also_test | {"metrics": metrics}
+
+
+def _by_run(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs.set_index(KEY)
+
+
+def _line(measured: MeasuredTask, run: RunName) -> int:
+    lines = measured.lines[run.role, run.arm]
+    return next(line for line in lines if measured.runs["seed"].iloc[line] == run.seed)

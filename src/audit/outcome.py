@@ -1,0 +1,77 @@
+"""What an audit came to: all of it in one value, from the records of both sides."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.audit.choosing import AuditedUnit
+from src.audit.differences import RunDifference, in_spreads, run_differences, surprises, with_redone
+from src.audit.sameness import (
+    Origin,
+    Place,
+    columns_of_one_side,
+    differing,
+    first_differences,
+    origin_of,
+)
+from src.audit.verdicts import both_verdicts
+from src.params import Params
+from src.study.measuring import MeasuredTask, measured_task
+from src.study.records import TaskRecords, records_folder
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A unit, what its runs and their records were made with, and how the two compare.
+
+    `differs_in` has values in the records and here. `places` are the first values that are not equal to the last
+    digit. `ratios` are differences of metrics over their spread, see `in_spreads`.
+    """
+
+    unit: AuditedUnit
+    recorded: Origin
+    here: Origin
+    differs_in: dict[str, tuple[str, str]]
+    places: list[Place]
+    columns: list[str]
+    runs: list[RunDifference]
+    measured: MeasuredTask
+    ratios: dict[str, float]
+    claims: list[dict[str, Any]]
+    seconds: float
+
+    @property
+    def surprises(self) -> list[str]:
+        """What should not be, in words; empty where all is as expected."""
+        unequal = [] if self.differs_in else [str(place) for place in self.places]
+        return unequal + surprises(self.ratios)
+
+
+def audit_of(
+    unit: AuditedUnit, params: Params, recorded: TaskRecords, redone: TaskRecords, folder: Path, seconds: float
+) -> Audit:
+    """Compare redone runs with their records.
+
+    Args:
+        folder: the copy in which they lie.
+        seconds: that redoing took.
+    """
+    names, kept = unit.runs(params), records_folder(unit.study, unit.task)
+    made = folder / kept
+    replaced = with_redone(recorded, redone)
+    before, after = (measured_task(records, params.evaluate.ece_bins) for records in (recorded, replaced))
+    differences = run_differences(names, recorded, redone, before, after)
+    origins = origin_of(kept), origin_of(made)
+    return Audit(
+        unit=unit,
+        recorded=origins[0],
+        here=origins[1],
+        differs_in=differing(*origins),
+        places=first_differences(kept, made, names),
+        columns=columns_of_one_side(kept, made),
+        runs=differences,
+        measured=before,
+        ratios=in_spreads(differences, before, after, len(recorded.labels["test"])),
+        claims=both_verdicts(params, (recorded, before), (replaced, after)),
+        seconds=seconds,
+    )

@@ -1,0 +1,108 @@
+"""Redoing runs in a copy of the repository that has nothing of its results.
+
+    audit/<study>/<task>-<seed>/    code, params of one unit, and then its data, runs, logs and records
+
+The copy lies outside of .dvc, so that neither the checkpoints nor DVC's cache of the repository can answer for a run.
+What params.yaml names by a relative path is named in full there. A second call starts anew.
+"""
+
+import shutil
+import sys
+from collections.abc import Generator
+from contextlib import chdir, contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from src.audit.choosing import AuditedUnit
+from src.data.preparation import prepare_task
+from src.data.prepared import load_description, load_selection_labels, load_test_labels
+from src.errors import UserError
+from src.files import user_path
+from src.locks import lock_if_free
+from src.parallel.study import run_to_its_end
+from src.parallel.workplace import copy_repository
+from src.params import Params, load_params
+from src.study.overrides import study_content
+from src.study.records import TaskRecords, collect_task, load_records, records_folder
+
+AUDIT_FOLDER = Path("audit")
+
+
+@contextmanager
+def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
+    """A copy of the repository for a unit; it goes at the end, unless it is to be kept or a run failed.
+
+    Raises:
+        UserError: another process audits this unit.
+        CannotWrite: no room, or no right to.
+    """
+    folder = AUDIT_FOLDER / unit.study / unit.name
+    lock = lock_if_free(folder.with_name(f".{unit.name}.lock"))
+    if lock is None:
+        raise UserError(folder, "is in use: this unit is being audited already", "wait for that audit, or stop it")
+    try:
+        copy_repository(folder, unit_content(unit), (folder / ".dvc/cache").resolve())
+        yield folder
+    except SystemExit:
+        keep = True
+        print(f"the copy is kept, with its logs: {folder}", file=sys.stderr)
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def unit_content(unit: AuditedUnit) -> dict[str, Any]:
+    """The content of params.yaml for one unit: that of the study, with full paths, and without models to keep."""
+    content = deepcopy(study_content(unit.study))
+    content |= {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
+    content["runtime"]["keep_weights"] = False  # no result depends on it
+    models = [model for model in content["models"].values() if model["source"] == "folder"]
+    task = content["task_settings"][unit.task]
+    named = [(model, "name") for model in models] + [(content["glue"], "folder")]
+    named += [(task, "path"), (task, "transfer_file"), (task.get("also_test") or {}, "path")]
+    for section, key in named:
+        if section.get(key) is not None:
+            section[key] = str(user_path(section[key]).absolute())
+    return content
+
+
+def redo(unit: AuditedUnit, params: Params, recorded: TaskRecords, folder: Path, workers: int) -> TaskRecords:
+    """Prepare a unit's data, train its runs and collect them, all in the copy: their records.
+
+    Raises:
+        UserError: the data are not there, or not those of the records.
+        SystemExit: a run failed, and the pool has said why.
+    """
+    arms = ["--arms", *unit.arms] if unit.arms else []
+    of_task = records_folder(unit.study, unit.task)
+    with chdir(folder):
+        prepare_task(unit.task, load_params())
+        check_same_data(of_task, recorded, unit.task)
+        run_to_its_end(sys.executable, "-m", "stages.pool", "--workers", str(workers), *arms)
+        collect_task(unit.task, unit.runs(params), of_task, params.evaluate.ece_bins, unit.seed)
+        return load_records(unit.study, unit.task)
+
+
+def check_same_data(records: Path, recorded: TaskRecords, task: str) -> None:
+    """Refuse to train on other data than the records are of: nothing could be compared.
+
+    Raises:
+        UserError: names the first row that differs, or the split whose texts do.
+    """
+    allowed = "other data: nothing can be compared; use the data that the study's page names"
+    prepared = {"selection": load_selection_labels(task), "test": load_test_labels(task)}
+    for split, ours in prepared.items():
+        theirs, path = recorded.labels[split], records / f"{split}_labels.parquet"
+        if len(ours) != len(theirs):
+            raise UserError(path, f"has {len(theirs)} rows, and {len(ours)} are prepared here", allowed)
+        for column in ("row_id", "label"):
+            if places := [*(ours[column].to_numpy() != theirs[column].to_numpy()).nonzero()[0]]:
+                values = (table[column].iloc[places[0]] for table in (theirs, ours))
+                problem = "row {} has {} {!s}, and {!s} is prepared here".format(places[0], column, *values)
+                raise UserError(path, problem, allowed)
+    ours, theirs = load_description(task)["splits"], recorded.task["splits"]
+    if other := [split for split in theirs if ours[split]["sha256"] != theirs[split]["sha256"]]:
+        raise UserError(records / "task.json", f"the rows of {other[0]} are not those that are prepared here", allowed)

@@ -1,0 +1,132 @@
+"""Whether an audit must find equal bytes, and where it does not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.files import is_file, read_json, read_parquet
+from src.runs import RunName
+
+FILES = ("predictions.parquet", "history.csv", "runs.csv")
+RUN = ["role", "arm", "seed"]
+WITHOUT_A_PART = "python"  # no kernel and no order of summation depends on it
+ABSENT = "nothing"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What runs were made with: the hash of the training code, None where it was not kept, and the environments."""
+
+    code: str | None
+    environments: list[dict[str, Any]]
+
+
+def origin_of(records: Path) -> Origin:
+    """That of the records in a folder."""
+    code = read_json(records / "code.json")["sha256"] if is_file(records / "code.json") else None
+    return Origin(code, read_json(records / "environment.json"))
+
+
+def differing(recorded: Origin, here: Origin) -> dict[str, tuple[str, str]]:
+    """In what the origins differ: values in the records and here. Without any, equal bytes are expected.
+
+    Where the records have several environments, nothing says which is whose, and each may be the reason.
+    """
+    found = {}
+    if recorded.code != here.code:
+        found["training code"] = ((recorded.code or ABSENT)[:8], (here.code or ABSENT)[:8])
+    keys = dict.fromkeys(key for one in recorded.environments + here.environments for key in one)
+    for key in keys:
+        kept, ours = (_values(origin, key) for origin in (recorded, here))
+        if kept != ours and key != WITHOUT_A_PART:
+            found[key] = (kept, ours)
+    return found
+
+
+def python_versions(recorded: Origin, here: Origin) -> tuple[str, str]:
+    """Those of the records and of this process: a difference is told, and excuses none in the results."""
+    return _values(recorded, WITHOUT_A_PART), _values(here, WITHOUT_A_PART)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The first place where a run differs from its record, in one file."""
+
+    run: RunName
+    file: str
+    where: str
+    here: str
+    recorded: str
+
+    def __str__(self) -> str:
+        return f"{self.run}: {self.file}: {self.where} is {self.here}, and {self.recorded} in the records"
+
+
+def first_differences(recorded: Path, here: Path, runs: list[RunName]) -> list[Place]:
+    """For each run and file the first value that is not the recorded one to the last digit, of columns in both."""
+    found = []
+    for file in FILES:
+        theirs, ours = (_table(folder / file) for folder in (recorded, here))
+        shared = [column for column in theirs if column in ours and column not in RUN]
+        for run in runs:
+            pair = (_rows_of(table, run)[shared] for table in (theirs, ours))
+            if (place := _first_difference(*pair)) is not None:
+                found.append(Place(run, file, *place))
+    return found
+
+
+def columns_of_one_side(recorded: Path, here: Path) -> list[str]:
+    """The columns that only one of two records has, in words."""
+    found = []
+    for file in FILES:
+        theirs, ours = (list(_table(folder / file)) for folder in (recorded, here))
+        found += [f"{file}: {column}, only in the records" for column in theirs if column not in ours]
+        found += [f"{file}: {column}, not in the records" for column in ours if column not in theirs]
+    return found
+
+
+def _values(origin: Origin, key: str) -> str:
+    return " or ".join(dict.fromkeys(str(one.get(key, ABSENT)) for one in origin.environments))
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """A table; of CSV the digits as they stand there, which numbers would not show."""
+    if path.suffix == ".parquet":
+        return read_parquet(path)
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def _rows_of(table: pd.DataFrame, run: RunName) -> pd.DataFrame:
+    own = (table["role"] == run.role) & (table["arm"] == run.arm) & (table["seed"].astype(str) == str(run.seed))
+    return table[own].reset_index(drop=True)
+
+
+def _first_difference(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[str, str, str] | None:
+    """Where, what is here, and what is recorded."""
+    if len(theirs) != len(ours):
+        return "its number of rows", str(len(ours)), str(len(theirs))
+    unequal = np.stack([_unequal(theirs[column], ours[column]) for column in theirs], axis=1)
+    for line, number in _places(unequal):
+        row, column = ours.iloc[line], ours.columns[number]
+        names = [f"{key} {row[key]}" for key in ("split", "row_id", "epoch") if key in row and key != column]
+        return ", ".join([*names, column]), str(row[column]), str(theirs.iloc[line][column])
+    return None
+
+
+def _unequal(first: pd.Series, second: pd.Series) -> np.ndarray:
+    """Which values (N,) of two columns differ; of numbers the bytes, so that NaN is itself and -0 is not 0."""
+    ours, theirs = first.to_numpy(), second.to_numpy()
+    if ours.dtype != theirs.dtype:
+        return np.ones(len(ours), bool)
+    if ours.dtype.kind == "f":
+        return ours.view(f"u{ours.itemsize}") != theirs.view(f"u{theirs.itemsize}")
+    return np.asarray(ours != theirs, bool)
+
+
+def _places(unequal: np.ndarray) -> Iterator[tuple[int, int]]:
+    for line, column in np.argwhere(unequal):
+        yield int(line), int(column)

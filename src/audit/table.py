@@ -1,0 +1,44 @@
+"""The table of audits in docs/results.md, of the files that git keeps: `python -m src.audit.table` prints it."""
+
+from pathlib import Path
+from typing import Any
+
+from src.files import read_json
+
+METRICS_FOLDER = Path("metrics")  # as in src.study.records, which imports torch
+AUDITS = "audits"
+HEADINGS = (
+    *("study", "unit", "runs", "minutes", "differs in", "equal bytes"),
+    *("largest difference of a logit", "predictions that differ", "differences in spreads", "verdict"),
+)
+
+
+def audit_file(study: str, unit: str, folder: Path = METRICS_FOLDER) -> Path:
+    """Where git keeps what an audit came to."""
+    return folder / study / AUDITS / f"{unit}.json"
+
+
+def table(folder: Path = METRICS_FOLDER) -> list[str]:
+    """The lines of the Markdown table; none without an audit."""
+    rows = [_row(_cells(read_json(path))) for path in sorted(folder.glob(f"*/{AUDITS}/*.json"))]
+    return [_row(HEADINGS), "|" + len(HEADINGS) * "---|", *rows] if rows else []
+
+
+def _cells(audit: dict[str, Any]) -> list[str]:
+    runs, arms = audit["runs"], f" {', '.join(audit['arms'])}" if audit["arms"] else ""
+    changed = sum(run["changed_labels"] for run in runs) / len(runs)
+    ratios = [f"{metric} {ratio:.2f}" for metric, ratio in audit["in_spreads"].items()]
+    return [
+        *(f"`{audit['study']}`", f"{audit['task']} {audit['seed']}{arms}", str(len(runs)), f"{audit['minutes']:.0f}"),
+        *(", ".join(audit["differs_in"]) or "nothing", "yes" if audit["equal_bytes"] else "no"),
+        *(f"{max(run['largest_logit'] for run in runs):.2g}", f"{100 * changed:.1f} %"),
+        *(", ".join(ratios) or "one seed", "surprising" if audit["surprises"] else "as expected"),
+    ]
+
+
+def _row(cells: tuple[str, ...] | list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    print(*table(), sep="\n")

@@ -1,0 +1,77 @@
+"""Redo one unit of a finished study with the code at hand, and compare it with the records in git.
+
+A unit is a task and a seed. It trains in a copy of the repository, where nothing made before is used. Where code,
+device, instruction set, threads and libraries are those of the records, equal bytes are expected. docs/results.md,
+"Audits", says what is surprising elsewhere; the exit status is 1 then. A second call after a kill starts anew.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from src.audit.choosing import AuditedUnit, check_choice, drawn_unit, units_to_choose_from
+from src.audit.outcome import audit_of
+from src.audit.redoing import audit_copy, redo
+from src.audit.report import content, lines
+from src.audit.table import audit_file
+from src.errors import stage
+from src.files import write_json
+from src.parallel.options import count
+from src.parallel.places import places
+from src.params import Params
+from src.study.recorded import recorded_study
+from src.study.records import load_records
+from stages.pool import jobs_of, of_arms
+
+
+@stage
+def main() -> None:
+    arguments = _arguments()
+    params = recorded_study(arguments.name)
+    workers = len(places(arguments.jobs, 1, params.runtime))
+
+    unit = _unit(params, arguments, workers)
+    print(f"{unit}, {workers} at a time; this unit again: {unit.command}", flush=True)
+    recorded, began = load_records(unit.study, unit.task), time.monotonic()
+    with audit_copy(unit, arguments.keep) as folder:
+        redone = redo(unit, params, recorded, folder, workers)
+        audit = audit_of(unit, params, recorded, redone, folder, time.monotonic() - began)
+
+    print(*lines(audit), sep="\n")
+    if arguments.record:
+        write_json(audit_file(unit.study, unit.name), content(audit))
+    if arguments.json is not None:
+        write_json(arguments.json, content(audit))
+    if audit.surprises:
+        sys.exit(1)
+
+
+def _unit(params: Params, arguments: argparse.Namespace, workers: int) -> AuditedUnit:
+    """The unit that is asked for, or one at random."""
+    check_choice(params, arguments.task, arguments.seed)
+    jobs, arms = jobs_of(params), tuple(arguments.arms)
+    wanted = of_arms(jobs, arms) if arms else jobs
+    units = units_to_choose_from(params, wanted, arguments.task, arguments.seed, arms, workers)
+    given = arguments.task is not None and arguments.seed is not None
+    return units[0] if given else drawn_unit(units, arguments.hours)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml, or the study of params.yaml")
+    parser.add_argument("--task", help="default: any, at random")
+    parser.add_argument("--seed", type=int, help="default: any, at random")
+    parser.add_argument(
+        "--arms", nargs="+", default=[], metavar="ARM", help="just these, and the teachers that students need"
+    )
+    parser.add_argument("--hours", type=float, default=1.0, help="the most that a random unit may take (default: 1)")
+    parser.add_argument("--jobs", type=count, help="runs at a time; default: all GPUs, or all cores")
+    parser.add_argument("--keep", action="store_true", help="keep the copy in audit/, with runs and logs")
+    parser.add_argument("--record", action="store_true", help="write metrics/<study>/audits/<unit>.json, for git")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the same to this file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
