@@ -85,7 +85,7 @@ def audited(tmp_path_factory, tiny_encoder) -> Audited:
         params = load_params()
         for job in jobs_of(params):
             train(*job.arguments)
-        collect_task("tiny", runs_of_task(params, "tiny"), RECORDS, params.evaluate.ece_bins)
+        collect_task("tiny", runs_of_task(params, "tiny"), RECORDS, params.evaluate.ece_bins, 0)
         evaluate(params)
         Path("studies/later.yaml").write_text("seeds: [9]\n")
         run(folder, "git", "add", "--all")
@@ -271,10 +271,10 @@ def test_redone_measures_of_a_second_test_set_take_their_places(finished):
 
 
 @pytest.mark.fault
-@pytest.mark.parametrize("what", ["a label", "the train rows"])
+@pytest.mark.parametrize("what", ["one label", "the train rows"])
 def test_data_that_are_not_those_of_the_records(finished, what, record_fault):
     recorded = load_records("tiny", "tiny")
-    if what == "a label":
+    if what == "one label":
         recorded.labels["test"].loc[2, "label"] ^= 1
         problem = "test_labels.parquet: row 2 has label"
     else:
@@ -285,7 +285,7 @@ def test_data_that_are_not_those_of_the_records(finished, what, record_fault):
     told = f"error: {caught.value}"
     assert f"{RECORDS}/{problem}" in told
     assert told.endswith("other data: nothing can be compared; use the data that the study's page names")
-    record_fault(KIND, f"{what} of the data here is not that of the records", f"`{told}`")
+    record_fault(KIND, f"the data here differ from the records in {what}", f"`{told}`")
 
 
 def test_the_copy_names_the_data_and_models_of_the_repository_in_full(audited):
