@@ -17,6 +17,7 @@ from src.params import ModelSource
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 
 OUTPUTS = ("data", "runs", "metrics", "plots")
+PATHLIB = Path(Path.replace.__code__.co_filename).name  # for tests/killing: another file in newer Pythons
 
 
 def with_tools(**more: str) -> dict[str, str]:

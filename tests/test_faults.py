@@ -24,6 +24,7 @@ from src.pinned import MINILM, VADER
 from tests.conftest import REPOSITORY, flipped, params_content
 from tests.repository import (
     OUTPUTS,
+    PATHLIB,
     clone_with,
     digests,
     run,
@@ -114,7 +115,7 @@ TRAINING, CHECKPOINTS = "src/core/training/phase.py", "src/core/training/checkpo
 POINTS = [
     Point("before pip fetches the data", PREPARE, "stages.prepare", "src/archives.py:_download:call:1"),
     Point("while pip fetches the data", PREPARE, "stages.prepare", "subprocess.py:Popen.communicate:call:1"),
-    Point("data fetched, not yet in the cache", PREPARE, "stages.prepare", "pathlib.py:Path.replace:call:1"),
+    Point("data fetched, not yet in the cache", PREPARE, "stages.prepare", f"{PATHLIB}:Path.replace:call:1"),
     Point("data in the cache", PREPARE, "stages.prepare", "src/archives.py:_download:return:1"),
     Point("while the archive is read", PREPARE, "stages.prepare", "src/data/vader.py:_shares:call:500"),
     Point("between two splits", PREPARE, "stages.prepare", "src/files.py:write_parquet:return:2"),
@@ -125,7 +126,7 @@ POINTS = [
     Point("before the first step", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._step:call:1"),
     Point("in a step, after backward", FINETUNE, "stages.finetune", "accelerator.py:Accelerator.backward:return:2"),
     Point("while a checkpoint is written", FINETUNE, "stages.finetune", "torch/serialization.py:_save:return:2", 1),
-    Point("checkpoint written, not yet named", FINETUNE, "stages.finetune", "pathlib.py:Path.replace:call:2", 2),
+    Point("checkpoint written, not yet named", FINETUNE, "stages.finetune", f"{PATHLIB}:Path.replace:call:2", 2),
     Point("checkpoint saved", FINETUNE, "stages.finetune", f"{CHECKPOINTS}:Checkpoints.save:return:1", 3),
     Point("at an epoch's end", FINETUNE, "stages.finetune", f"{TRAINING}:Phase._end_epoch:call:1", 4),
     Point(

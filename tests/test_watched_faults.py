@@ -28,7 +28,7 @@ from src.settings import settings_are_written
 from src.study.records import TRAINING_CODE
 from src.watched import watched_model
 from tests.conftest import REPOSITORY, labelled_texts, params_content
-from tests.repository import clone_with, run, stages_run, start, tiny_study
+from tests.repository import PATHLIB, clone_with, run, stages_run, start, tiny_study
 from tests.test_hostile import everything, workplace, write_params  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.fault
@@ -261,7 +261,7 @@ def test_a_study_after_another_one_without_its_folder(workplace, written, record
 def killed_between_two_renames(files: int, *command: str) -> None:
     """Run Python until it has moved away what was there, after the renames of some files, and kill it then."""
     path = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests" / "killing")])
-    where = f"{sys.executable} | pathlib.py:Path.replace:return:{files + 1}"
+    where = f"{sys.executable} | {PATHLIB}:Path.replace:return:{files + 1}"
     process = start(Path(), sys.executable, *command, PYTHONPATH=path, KILL_AT=where)
     told, _ = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL, told
