@@ -195,7 +195,11 @@ def test_official_data_that_differ(case: Case, studied, refused):  # noqa: F811
 
 NOT_THERE = {
     "no folder": ("a folder that is not there", ["rte", "--from", "none", "--lists", "lists"], "rte/train: no such"),
-    "no task": ("a task that no study reads", ["stsb"], "task stsb: is not one of the GLUE tasks that the studies read; allowed:"),
+    "no task": (
+        "a task that no study reads",
+        ["stsb"],
+        "task stsb: is not one of the GLUE tasks that the studies read; allowed",
+    ),
     "no votes": (
         "ChaosNLI's file is not there",
         [*WHOLE, "--chaosnli", "c.jsonl"],
