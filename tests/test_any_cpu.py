@@ -117,6 +117,15 @@ def test_a_constant_difference_has_no_error_though_its_values_are_rounded():
     assert (found.standard_error, found.p) == (0.0, 0.0)
 
 
+def test_a_difference_of_rounding_alone_has_no_small_p():
+    """With an error of 0 it would have p = 0, and with the sign that rounding gives it, turn a verdict."""
+    rows = np.random.default_rng(0).normal(size=(5, 71))
+    values = np.concatenate([(rows + 0.3) - 0.3, rows])
+    found = RunValues(values.mean(axis=1), values).estimate([*range(5)], [*range(5, 10)])
+    assert found.mean != 0
+    assert (found.standard_error, found.p) == (0.0, 1.0)
+
+
 def test_gains_that_cancel_are_a_tie():
     """0.1 + 0.2 - 0.3 is 5.6e-17."""
     tasks = pd.DataFrame({"difference": [0.1 + 0.2 - 0.3, 0.5], "standard_error": None, "freedom": None})
