@@ -159,6 +159,15 @@ def predictions(logits: dict[tuple[str, str, int], np.ndarray]) -> pd.DataFrame:
     return pd.concat(parts)
 
 
+def test_numbers_beside_those_of_a_task_that_has_none_are_written_alike():
+    """Arms of a task with few seeds have no interval; pandas then makes a column of objects."""
+    few, many = (pd.DataFrame([{"arm": "ce", "low": low}]) for low in (None, 1 / 3))
+    written = written_table(pd.concat([few, many]))["low"]
+    assert written.iloc[1] == 0.33333333
+    assert pd.isna(written.iloc[0])
+    assert written_table(few).to_csv() == few.to_csv()
+
+
 def test_files_have_the_digits_that_are_meant():
     numbers = [1 / 3, 0.1 + 0.2, -1e-17, 1 / 640]
     table = pd.DataFrame({"name": ["a"] * 4, "mean": numbers, "p": numbers, "freedom": numbers, "n": [5] * 4})
