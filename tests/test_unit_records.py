@@ -79,6 +79,13 @@ def test_a_unit_without_one_of_its_files_is_missing(study):
         join_units(study, "tiny")
 
 
+def test_a_damaged_table_of_a_unit_is_named(study):
+    (UNITS / "tiny-1/runs.csv").write_bytes(b"role,arm,seed\n\xff,ce,1\n")
+    with pytest.raises(UserError, match=r"tiny-1/runs\.csv: damaged or of another format"):
+        join_units(study, "tiny")
+    assert not Path(RECORDS).exists()
+
+
 def test_a_second_test_set_is_refused_before_any_run(study):
     own = study.task_settings["tiny"].model_copy(update={"also_test": object()})
     with pytest.raises(UserError, match=r"task_settings\.tiny\.also_test: its records cannot be joined"):

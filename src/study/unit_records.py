@@ -14,7 +14,16 @@ import pandas as pd
 
 from src.arms import arms_of
 from src.errors import UserError
-from src.files import new_folder, read_json, read_parquet, sha256_of, write_csv, write_json, write_parquet
+from src.files import (
+    new_folder,
+    read_csv_texts,
+    read_json,
+    read_parquet,
+    sha256_of,
+    write_csv,
+    write_json,
+    write_parquet,
+)
 from src.parallel.units import Unit
 from src.params import Params
 from src.runs import runs_of_task
@@ -68,7 +77,7 @@ def join_units(params: Params, task: str) -> None:
         found = {tuple(environment.items()) for unit in units for environment in read_json(unit / "environment.json")}
         write_json(draft / "environment.json", [dict(environment) for environment in sorted(found, key=str)])
         for name in JOINED_TEXTS:
-            write_csv(draft / name, _below_each_other([_texts(unit / name) for unit in units]))
+            write_csv(draft / name, _below_each_other([read_csv_texts(unit / name) for unit in units]))
         predictions = [read_parquet(unit / "predictions.parquet") for unit in units]
         write_parquet(draft / "predictions.parquet", _below_each_other(predictions))
 
@@ -105,11 +114,6 @@ def _check_same(units: list[Path]) -> None:
 def _check_settings(kept: Path, wanted: dict[str, Any]) -> None:
     if read_json(kept) != wanted:
         raise UserError(kept, "is not what the study says now", "run its parts again, or undo the change of the study")
-
-
-def _texts(path: Path) -> pd.DataFrame:
-    """A table as it is written: no digit of a number changes when it is joined."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def _below_each_other(tables: list[pd.DataFrame]) -> pd.DataFrame:
