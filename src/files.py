@@ -111,6 +111,14 @@ def read_csv(source: Path, text: Iterable[str] = ()) -> "pd.DataFrame":
         return pd.read_csv(source, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=[""])
 
 
+def read_csv_texts(source: Path) -> "pd.DataFrame":
+    """Read a CSV file with all its values as they are written: numbers would not show the digits that stand there."""
+    import pandas as pd
+
+    with _damage_named(source):
+        return pd.read_csv(source, dtype=str, keep_default_na=False)
+
+
 def read_parquet(source: Path) -> "pd.DataFrame":
     """Read a Parquet file that `write_parquet` wrote, and verify it.
 

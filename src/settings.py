@@ -49,6 +49,11 @@ def settings_are_written(params: Params, folder: Path = SETTINGS_FOLDER) -> bool
     return written == settings_files(params, folder)
 
 
+def settings_of_task(params: Params, task: str) -> dict[str, Content]:
+    """What params.yaml says of a task's data and runs, by the paths of its files, without fingerprints."""
+    return {path: content for path, content, _ in _contents(params.model_copy(update={"tasks": [task]}))}
+
+
 def _contents(params: Params) -> Iterator[tuple[str, Content, Watched]]:
     """The path of each file, what params.yaml says there, and the files that this names."""
     for task in params.tasks:

@@ -8,9 +8,10 @@ details.
 import argparse
 from pathlib import Path
 
-from src.errors import stage
+from src.errors import UserError, stage
+from src.files import user_path
 from src.glue_data.chaosnli import read_chaosnli
-from src.glue_data.files import CHAOSNLI, LISTS, files_of, study_files
+from src.glue_data.files import CHAOSNLI, LISTS, StudyFile, files_of, study_files
 from src.glue_data.making import is_made, make_file
 from src.glue_data.official import OfficialSplit, read_official
 from src.params import PARAMS_FILE
@@ -19,31 +20,40 @@ from src.study.overrides import base_content, checked_content
 
 @stage
 def main() -> None:
+    arguments = _arguments()
+    params, folder = checked_content(PARAMS_FILE, base_content()), user_path(arguments.to)
+    files = files_of(arguments.tasks, arguments.lists)
+    if arguments.folder is not None and user_path(arguments.folder).resolve() == folder.resolve():
+        raise UserError("--from", "is the folder to fill, and its files would be replaced", "another folder, or --to")
+    released = OfficialSplit(arguments.chaosnli, read_chaosnli(arguments.chaosnli)) if arguments.chaosnli else None
+
+    for file in files:
+        if is_made(file, folder):
+            print(f"{folder / file.name}: there already")
+            continue
+        official = read_official(file.task, file.split, params, arguments.folder)
+        _tell(file, folder, make_file(file, official, folder, arguments.near))
+
+    [votes] = study_files()[CHAOSNLI]
+    if released is not None:
+        _tell(votes, folder, make_file(votes, released, folder))
+    elif not arguments.tasks and not is_made(votes, folder):
+        print(f"{folder / votes.name}, which the study human also reads, needs --chaosnli FILE (docs/data.md)")
+
+
+def _tell(file: StudyFile, folder: Path, remark: str) -> None:
+    print(f"{folder / file.name}: {file.rows} rows{remark and f'; {remark}'}", flush=True)
+
+
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tasks", nargs="*", help="such as cola or qqp (default: all eight)")
     parser.add_argument("--from", dest="folder", help="a folder with official data (default: the hub)")
-    parser.add_argument("--to", type=Path, default=Path("glue-data"), help="the folder to fill (default: glue-data)")
+    parser.add_argument("--to", default="glue-data", help="the folder to fill (default: glue-data)")
     parser.add_argument("--chaosnli", metavar="FILE", help="the released chaosNLI_mnli_m.jsonl, for the study human")
     parser.add_argument("--near", action="store_true", help="accept rows that differ in blanks and quotes, and say so")
     parser.add_argument("--lists", type=Path, default=LISTS, help="a folder of other hashes (src/glue_data/lists.py)")
-    arguments = parser.parse_args()
-    params = checked_content(PARAMS_FILE, base_content())
-
-    for file in files_of(arguments.tasks, arguments.lists):
-        if is_made(file, arguments.to):
-            print(f"{arguments.to / file.name}: there already")
-            continue
-        official = read_official(file.task, file.split, params, arguments.folder)
-        told = make_file(file, official, arguments.to, arguments.near)
-        print(f"{arguments.to / file.name}: {file.rows} rows{told and f'; {told}'}", flush=True)
-
-    [votes] = study_files()[CHAOSNLI]
-    if arguments.chaosnli:
-        released = OfficialSplit(arguments.chaosnli, read_chaosnli(arguments.chaosnli))
-        told = make_file(votes, released, arguments.to)
-        print(f"{arguments.to / votes.name}: {votes.rows} rows{told and f'; {told}'}")
-    elif not arguments.tasks and not is_made(votes, arguments.to):
-        print(f"{arguments.to / votes.name}, which the study human also reads, needs --chaosnli FILE (docs/data.md)")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

@@ -117,6 +117,15 @@ def test_a_constant_difference_has_no_error_though_its_values_are_rounded():
     assert (found.standard_error, found.p) == (0.0, 0.0)
 
 
+def test_a_difference_of_rounding_alone_has_no_small_p():
+    """With an error of 0 it would have p = 0, and with the sign that rounding gives it, turn a verdict."""
+    rows = np.random.default_rng(0).normal(size=(5, 71))
+    values = np.concatenate([(rows + 0.3) - 0.3, rows])
+    found = RunValues(values.mean(axis=1), values).estimate([*range(5)], [*range(5, 10)])
+    assert found.mean != 0
+    assert (found.standard_error, found.p) == (0.0, 1.0)
+
+
 def test_gains_that_cancel_are_a_tie():
     """0.1 + 0.2 - 0.3 is 5.6e-17."""
     tasks = pd.DataFrame({"difference": [0.1 + 0.2 - 0.3, 0.5], "standard_error": None, "freedom": None})
@@ -148,6 +157,15 @@ def predictions(logits: dict[tuple[str, str, int], np.ndarray]) -> pd.DataFrame:
         for (role, arm, seed), of_rows in logits.items()
     ]
     return pd.concat(parts)
+
+
+def test_numbers_beside_those_of_a_task_that_has_none_are_written_alike():
+    """Arms of a task with few seeds have no interval; pandas then makes a column of objects."""
+    few, many = (pd.DataFrame([{"arm": "ce", "low": low}]) for low in (None, 1 / 3))
+    written = written_table(pd.concat([few, many]))["low"]
+    assert written.iloc[1] == 0.33333333
+    assert pd.isna(written.iloc[0])
+    assert written_table(few).to_csv() == few.to_csv()
 
 
 def test_files_have_the_digits_that_are_meant():

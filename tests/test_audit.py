@@ -317,6 +317,17 @@ def test_what_is_not_there_to_audit(audited, monkeypatch, capsys, record_fault, 
     record_fault(KIND, f"`stages.audit {' '.join(arguments)}`", f"`` {told[:110]} ``")
 
 
+def test_a_run_that_the_records_lack_is_told_before_any_training(finished, capsys):
+    """As where the study has got an arm since it ran."""
+    table = pd.read_csv(RECORDS / "runs.csv", dtype=str, keep_default_na=False)
+    table[table["arm"] != "cmi_max"].to_csv(RECORDS / "runs.csv", index=False)
+    assert call_audit("--task", "tiny", "--seed", "0") == 1
+    told = "runs.csv: has no run tiny/teacher/cmi_max/0, which the study asks for; other --task, --seed or --arms, or "
+    assert told in capsys.readouterr().err
+    [unit] = units_to_choose_from(finished.params, of_arms(jobs_of(finished.params), ["ce"]), "tiny", 0, ("ce",), 1)
+    assert unit.name == "tiny-0-ce"
+
+
 def test_a_random_unit_keeps_to_its_hours(audited):
     with chdir(audited.folder):
         units = units_to_choose_from(audited.params, jobs_of(audited.params), None, None, (), 1)

@@ -195,7 +195,11 @@ def test_official_data_that_differ(case: Case, studied, refused):  # noqa: F811
 
 NOT_THERE = {
     "no folder": ("a folder that is not there", ["rte", "--from", "none", "--lists", "lists"], "rte/train: no such"),
-    "no task": ("a task that no study reads", ["stsb"], "task stsb: is not one of the GLUE tasks that the studies read; allowed:"),
+    "no task": (
+        "a task that no study reads",
+        ["stsb"],
+        "task stsb: is not one of the GLUE tasks that the studies read; allowed",
+    ),
     "no votes": (
         "ChaosNLI's file is not there",
         [*WHOLE, "--chaosnli", "c.jsonl"],
@@ -211,10 +215,24 @@ NOT_THERE = {
 
 @pytest.mark.fault
 @table(NOT_THERE)
-def test_what_is_not_there(case: Case, studied, made, refused):  # noqa: F811
-    if "--chaosnli" in case.damage:
-        made(*WHOLE)
+def test_what_is_not_there(case: Case, studied, refused):  # noqa: F811
     refused(KIND, case, stages.glue_data.main, *case.damage)
+    assert not Path("glue-data").exists()
+
+
+def test_official_data_are_not_replaced_by_what_is_made_of_them(studied, refused):  # noqa: F811
+    case = Case(
+        "official data lie in the folder to fill", None, "--from: is the folder to fill, and its files would be"
+    )
+    before = digests(Path(), "official")
+    refused(KIND, case, stages.glue_data.main, *SAMPLE, "--to", "lists/../official")
+    assert digests(Path(), "official") == before
+
+
+def test_a_home_folder_to_fill(studied, made, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    made(*WHOLE, "--to", "~/filled")
+    assert Path("home/filled/rte/train.jsonl.gz").read_bytes() == studied["rte/train.jsonl.gz"]
 
 
 @pytest.mark.fault

@@ -13,6 +13,7 @@ from src.parallel.progress import counted
 from src.params import Params, RunSettings
 from src.runs import TIMING_FOLDER, RunName, runs_of_task
 from src.study.records import records_folder
+from src.study.results import run_command
 
 # Train rows a second of a run on one core, with the evaluation after each epoch in it: MiniLM-L6 and three of its
 # layers on pairs of sentences. Only `timing/` knows better.
@@ -81,6 +82,9 @@ def units_to_choose_from(
     Args:
         jobs: of the study, or of some of its arms.
         workers: how many runs train at a time.
+
+    Raises:
+        UserError: the records lack one of these runs.
     """
     of_units: dict[tuple[str, int], list[Job]] = {}
     for job in jobs:
@@ -121,14 +125,22 @@ def _recorded_steps(params: Params) -> dict[str, int]:
 
 
 def _rows(job: Job, steps: dict[str, int], params: Params) -> float:
-    """The train rows that a run passes."""
+    """The train rows that a run passes.
+
+    Raises:
+        UserError: the records lack it.
+    """
     kind, task, arm = job.arguments[:3]
+    if job.name not in steps:
+        where, problem = records_folder(params.study, task) / "runs.csv", f"has no run {job.name}"
+        allowed = f"other --task, --seed or --arms, or `{run_command(params.study)}`"
+        raise UserError(where, f"{problem}, which the study asks for", allowed)
     settings: dict[str, Callable[[str, str], RunSettings]] = {
         "teacher": params.teacher,
         "student": params.plain_student,
         "distilled": params.distilled_student,
     }
-    return steps.get(job.name, 0) * settings[kind](task, arm).training.batch_size
+    return steps[job.name] * settings[kind](task, arm).training.batch_size
 
 
 def _role(job: Job) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.files import is_file, read_json, read_parquet
+from src.files import is_file, read_csv_texts, read_json, read_parquet
 from src.runs import RunName
 
 FILES = ("predictions.parquet", "history.csv", "runs.csv")
@@ -94,10 +94,8 @@ def _values(origin: Origin, key: str) -> str:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A table; of CSV the digits as they stand there, which numbers would not show."""
-    if path.suffix == ".parquet":
-        return read_parquet(path)
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+    """A table; of CSV the digits as they stand there."""
+    return read_parquet(path) if path.suffix == ".parquet" else read_csv_texts(path)
 
 
 def _rows_of(table: pd.DataFrame, run: RunName) -> pd.DataFrame:

@@ -72,7 +72,9 @@ def files_of(tasks: list[str], lists: Path) -> list[StudyFile]:
     known = study_files(lists)
     known.pop(CHAOSNLI, None)
     if unknown := [task for task in tasks if task not in known]:
-        raise UserError(f"task {unknown[0]}", "is not one of the GLUE tasks that the studies read", f"allowed: {', '.join(known)}")
+        raise UserError(
+            f"task {unknown[0]}", "is not one of the GLUE tasks that the studies read", f"allowed: {', '.join(known)}"
+        )
     return [file for task in tasks or known for file in known[task]]
 
 

@@ -22,7 +22,11 @@ def settled(numbers: Any) -> Any:
 
 
 def written_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with the digits that its file has."""
+    """A table with the digits that its file has.
+
+    Where parts of it without a number were joined to others, pandas calls a column of floats one of objects.
+    """
+    table = table.infer_objects()
     floats = {str(name) for name in table.select_dtypes("floating")}
     return table.assign(**{name: _written(table[name], name) for name in floats})
 

@@ -20,7 +20,7 @@ FEWEST_SEEDS = 5  # with fewer, the spread over seeds is a guess: see docs/stati
 # Standard errors no farther apart than this share are equal: where one run alone differs between two arms, two of the
 # mean squares are, and rounding alone would tell which degrees of freedom the interval has.
 EQUAL_ERRORS = 1e-9
-NO_ERROR = 1e-12  # a standard error below is one of rounding: scores and nats are of about 1
+NO_ERROR = 1e-12  # a standard error below, or a mean without one, is of rounding: scores and nats are of about 1
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Estimate:
         if self.standard_error is None:
             return None
         if self.standard_error == 0:
-            return float(self.mean == 0)
+            return float(abs(self.mean) < NO_ERROR)
         return float(2 * student_t.sf(abs(self.mean) / self.standard_error, self.freedom))
 
     def smallest_visible(self, confidence: float) -> float | None:

@@ -1,23 +1,38 @@
 """Records of units, for a study whose parts run on machines that share no disk.
 
     metrics/<study>/units/<task>-<seed>/    the files of `src.study.records`, with the runs of one seed
+                                            settings.json    their arms, and what params.yaml says of them
 
 `join_units` makes the records of a task from those of its seeds: the same as `collect` makes where all runs are.
 """
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from src.arms import arms_of
 from src.errors import UserError
-from src.files import new_folder, read_json, read_parquet, sha256_of, write_csv, write_json, write_parquet
+from src.files import (
+    new_folder,
+    read_csv_texts,
+    read_json,
+    read_parquet,
+    sha256_of,
+    write_csv,
+    write_json,
+    write_parquet,
+)
 from src.parallel.units import Unit
 from src.params import Params
 from src.runs import runs_of_task
+from src.settings import settings_of_task
 from src.study.records import METRICS_FOLDER, collect_task, records_folder
 
-SAME = ("task.json", "code.json", "selection_labels.parquet", "test_labels.parquet")  # in all units of a task
+SETTINGS = "settings.json"  # written last
+COPIED = ("task.json", "code.json", "selection_labels.parquet", "test_labels.parquet")
+SAME = (*COPIED, SETTINGS)  # in all units of a task
 JOINED_TEXTS = ("runs.csv", "history.csv")
 
 
@@ -42,6 +57,7 @@ def keep_unit(params: Params, unit: Unit) -> Path:
     names = [name for name in runs_of_task(params, unit.task) if name.seed == unit.seed]
     folder = _unit_folder(params.study, unit.task, unit.seed)
     collect_task(unit.task, names, folder, params.evaluate.ece_bins, min(params.seeds_of(unit.task)))
+    write_json(folder / SETTINGS, _settings(params, unit.task))
     return folder
 
 
@@ -49,18 +65,19 @@ def join_units(params: Params, task: str) -> None:
     """Make the records of a task from those of its units.
 
     Raises:
-        UserError: a unit is missing, or two were made from other data or by other code.
+        UserError: a unit is missing, two were made from other data or by other code, or settings are others now.
     """
     units = [_unit_folder(params.study, task, seed) for seed in params.seeds_of(task)]
     _check_all_there(units)
     _check_same(units)
+    _check_settings(units[0] / SETTINGS, _settings(params, task))
     with new_folder(records_folder(params.study, task)) as draft:
-        for name in (*SAME, "clusters.parquet"):
+        for name in (*COPIED, "clusters.parquet"):
             shutil.copy2(_with_first_seed(units, params, task) / name, draft)
         found = {tuple(environment.items()) for unit in units for environment in read_json(unit / "environment.json")}
         write_json(draft / "environment.json", [dict(environment) for environment in sorted(found, key=str)])
         for name in JOINED_TEXTS:
-            write_csv(draft / name, _below_each_other([_texts(unit / name) for unit in units]))
+            write_csv(draft / name, _below_each_other([read_csv_texts(unit / name) for unit in units]))
         predictions = [read_parquet(unit / "predictions.parquet") for unit in units]
         write_parquet(draft / "predictions.parquet", _below_each_other(predictions))
 
@@ -69,17 +86,21 @@ def _unit_folder(study: str, task: str, seed: int) -> Path:
     return METRICS_FOLDER / study / "units" / f"{task}-{seed}"
 
 
+def _settings(params: Params, task: str) -> dict[str, Any]:
+    return {"arms": arms_of(params), "files": settings_of_task(params, task)}
+
+
 def _with_first_seed(units: list[Path], params: Params, task: str) -> Path:
     seeds = params.seeds_of(task)
     return units[seeds.index(min(seeds))]
 
 
 def _check_all_there(units: list[Path]) -> None:
-    missing = [unit for unit in units if not unit.is_dir()]
+    missing = [unit for unit in units if not all((unit / name).is_file() for name in SAME)]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         allowed = "run its part with `python -m stages.study --part ... --keep`"
-        raise UserError(missing[0], f"is not there{more}", allowed)
+        raise UserError(missing[0], f"is not there, or lacks a file{more}", allowed)
 
 
 def _check_same(units: list[Path]) -> None:
@@ -90,9 +111,9 @@ def _check_same(units: list[Path]) -> None:
                 raise UserError(unit / name, problem, "run one of the two again")
 
 
-def _texts(path: Path) -> pd.DataFrame:
-    """A table as it is written: no digit of a number changes when it is joined."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+def _check_settings(kept: Path, wanted: dict[str, Any]) -> None:
+    if read_json(kept) != wanted:
+        raise UserError(kept, "is not what the study says now", "run its parts again, or undo the change of the study")
 
 
 def _below_each_other(tables: list[pd.DataFrame]) -> pd.DataFrame:
