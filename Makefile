@@ -1,4 +1,4 @@
-# Every target works on a fresh Linux, macOS or WSL with git, make and Python 3.11 to 3.13. Newer ones are not tried.
+# Every target works on a fresh Linux, macOS or WSL with git, make and Python 3.11 to 3.13. Newer versions of Python are untested.
 PYTHON ?= python3
 VENV := .venv
 RUN := . $(VENV)/bin/activate &&
@@ -56,11 +56,11 @@ statistics: setup ## redo tables and figures from the predictions in git, withou
 study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/; RAY=host:port: on a cluster)
 	@$(RUN) python -m stages.study --name '$(NAME)' $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
-glue-data: setup ## make the files that the studies of GLUE read, from the hub (FROM=folder; CHAOSNLI=file: votes for human)
+glue-data: setup ## make the GLUE files that the named studies read (TASKS=...; FROM=folder, or the hub; CHAOSNLI=file, for human)
 	@$(RUN) python -m stages.glue_data $(TASKS) $(if $(FROM),--from '$(FROM)') $(if $(CHAOSNLI),--chaosnli '$(CHAOSNLI)') \
 		$(if $(NEAR),--near)
 
-audit: setup ## redo a unit of a finished study and compare it with its records (NAME=...; TASK=... SEED=... ARMS='...' RECORD=1)
+audit: setup ## train a unit of a finished study again and compare it with its records (NAME=...; TASK=... SEED=... ARMS='...' RECORD=1)
 	@$(RUN) exec python -m stages.audit --name '$(NAME)' $(if $(TASK),--task '$(TASK)') $(if $(SEED),--seed $(SEED)) \
 		$(if $(ARMS),--arms $(ARMS)) $(if $(JOBS),--jobs $(JOBS)) $(if $(RECORD),--record)
 

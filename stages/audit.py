@@ -1,8 +1,8 @@
 """Redo one unit of a finished study with the code at hand, and compare it with the records in git.
 
-A unit is a task and a seed. It trains in a copy of the repository, where nothing made before is used. Where code,
-device, instruction set, threads and libraries are those of the records, equal bytes are expected. docs/results.md,
-"Audits", says what is surprising elsewhere; the exit status is 1 then. A second call after a kill starts anew.
+A unit is a task and a seed. It trains in a copy of the repository, which uses no earlier results. If code, device,
+instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/results.md, "Audits",
+has the rule for other cases. The exit status is 1 if something is surprising. After a kill, a second call starts anew.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _unit(params: Params, arguments: argparse.Namespace, workers: int) -> AuditedUnit:
-    """The unit that is asked for, or one at random."""
+    """The requested unit, or a random one."""
     check_choice(params, arguments.task, arguments.seed)
     jobs, arms = jobs_of(params), tuple(arguments.arms)
     wanted = of_arms(jobs, arms) if arms else jobs
@@ -60,16 +60,22 @@ def _unit(params: Params, arguments: argparse.Namespace, workers: int) -> Audite
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml, or the study of params.yaml")
-    parser.add_argument("--task", help="default: any, at random")
-    parser.add_argument("--seed", type=int, help="default: any, at random")
+    parser.add_argument("--task", help="a task of the study (default: at random)")
+    parser.add_argument("--seed", type=int, help="a seed of the study (default: at random)")
     parser.add_argument(
-        "--arms", nargs="+", default=[], metavar="ARM", help="just these, and the teachers that students need"
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="only these arms, and the teachers that their students need",
     )
-    parser.add_argument("--hours", type=float, default=1.0, help="the most that a random unit may take (default: 1)")
-    parser.add_argument("--jobs", type=count, help="runs at a time; default: all GPUs, or all cores")
+    parser.add_argument(
+        "--hours", type=float, default=1.0, help="the longest estimated time of a random unit (default: 1)"
+    )
+    parser.add_argument("--jobs", type=count, help="runs at a time (default: all GPUs, or as many as the cores allow)")
     parser.add_argument("--keep", action="store_true", help="keep the copy in audit/, with runs and logs")
     parser.add_argument("--record", action="store_true", help="write metrics/<study>/audits/<unit>.json, for git")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the same to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the same content to FILE")
     return parser.parse_args()
 
 

@@ -1,8 +1,8 @@
 """Make the files that the named studies read from glue-data/, byte for byte, from official copies of GLUE.
 
 The official splits come from the hub, at the revision of params.yaml, or from a folder with a folder for each task.
-Hashes in git say which rows the studies read. A file whose rows are others is not written. docs/data.md has the
-details.
+Hashes in git name the rows that the studies read. If other rows are found, the file is not written. docs/data.md has
+the details.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     if released is not None:
         _tell(votes, folder, make_file(votes, released, folder))
     elif not arguments.tasks and not is_made(votes, folder):
-        print(f"{folder / votes.name}, which the study human also reads, needs --chaosnli FILE (docs/data.md)")
+        print(f"{folder / votes.name}: not made; the study human needs it: --chaosnli FILE (docs/data.md)")
 
 
 def _tell(file: StudyFile, folder: Path, remark: str) -> None:
@@ -51,7 +51,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--from", dest="folder", help="a folder with official data (default: the hub)")
     parser.add_argument("--to", default="glue-data", help="the folder to fill (default: glue-data)")
     parser.add_argument("--chaosnli", metavar="FILE", help="the released chaosNLI_mnli_m.jsonl, for the study human")
-    parser.add_argument("--near", action="store_true", help="accept rows that differ in blanks and quotes, and say so")
+    parser.add_argument(
+        "--near", action="store_true", help="accept rows that differ only in blanks or quotes, and print the difference"
+    )
     parser.add_argument("--lists", type=Path, default=LISTS, help="a folder of other hashes (src/glue_data/lists.py)")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Join the records of a study's units, which `stages.study --part ... --keep` has written, into those of its tasks."""
+"""Join the records of a study's units into those of its tasks. `stages.study --part ... --keep` writes the former."""
 
 import argparse
 

@@ -33,7 +33,11 @@ def main() -> None:
     parser.add_argument("--workers", type=count, default=1, help="runs at a time (default: 1)")
     parser.add_argument("--seconds", type=float, help="start no run after so long")
     parser.add_argument(
-        "--arms", nargs="+", default=[], metavar="ARM", help="just these, and the teachers that students need"
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="only these arms, and the teachers that their students need",
     )
     arguments = parser.parse_args()
 
@@ -64,10 +68,10 @@ def jobs_of(params: Params) -> list[Job]:
 
 
 def of_arms(jobs: list[Job], arms: Collection[str]) -> list[Job]:
-    """The runs of some arms, teachers and students that are called so, and the runs that they need.
+    """The runs of some arms, and the teachers that their students need. `arms` names teachers and students.
 
     Raises:
-        UserError: no run is called so.
+        UserError: the study has no such arm.
     """
     known = dict.fromkeys(_arm(job) for job in jobs)
     if unknown := [arm for arm in arms if arm not in known]:

@@ -25,13 +25,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
     parser.add_argument("--dry", action="store_true", help="print the command and stop")
-    parser.add_argument("--keep", action="store_true", help="with --part: write its records to metrics/<name>/units/")
+    parser.add_argument(
+        "--keep", action="store_true", help="with --part: write the records of its units to metrics/<name>/units/"
+    )
     add_options(parser)
     arguments = parser.parse_args()
 
     options = options_in(arguments)
     if arguments.keep and options.part == WHOLE:
-        parser.error("--keep is for a part: name it with --part")
+        parser.error("--keep needs --part")
 
     experiment = experiment_of(arguments.name)
     if arguments.keep:

@@ -168,7 +168,7 @@ def test_a_unit_that_is_being_audited_already(audited, monkeypatch, capsys):
         assert call_audit("--task", "tiny", "--seed", "0", "--arms", "ce") == 1
         assert folder.is_dir()
     told = capsys.readouterr().err
-    assert told.startswith("error: audit/tiny/tiny-0-ce: is in use: this unit is being audited already; wait for ")
+    assert told.startswith("error: audit/tiny/tiny-0-ce: another audit of this unit is running; wait for ")
     assert not folder.exists()
 
 
@@ -211,7 +211,7 @@ def test_another_device_excuses_small_differences(compared):
     assert list(audit.differs_in) == ["device"]
     assert any(line.startswith(TOLD_ENVIRONMENT) for line in told)
     assert audit.surprises == []
-    assert told[-1].startswith("tiny tiny-0: 5 runs: as expected: differences are at most 0.0")
+    assert told[-1].startswith("tiny tiny-0: 5 runs: as expected: metrics differ by at most 0.0")
     [moved] = [one for one in audit.runs if one.largest_logit]
     assert (str(moved.run), moved.changed_labels) == ("tiny/teacher/ce/0", 0)
     assert moved.largest_logit == pytest.approx(1e-4, rel=0.1)
@@ -240,7 +240,7 @@ def test_an_arm_that_is_far_from_its_record(compared, record_fault):
     record_fault(
         KIND,
         "another device, and an arm far from its record",
-        "status 1; `nll differs by ... times what seeds do, and up to 3 times is as expected`",
+        "status 1; `nll differs by ... spreads over seeds, more than the limit of 3`",
     )
 
 
@@ -285,12 +285,12 @@ def test_data_that_are_not_those_of_the_records(finished, what, record_fault):
         problem = "test_labels.parquet: row 2 has label"
     else:
         recorded.task["splits"]["train"]["sha256"] = "0"
-        problem = "task.json: the rows of train are not those that are prepared here"
+        problem = "task.json: the prepared rows of train differ from those of the records"
     with chdir(finished.copy), pytest.raises(UserError) as caught:
         check_same_data(RECORDS, recorded, "tiny")
     told = f"error: {caught.value}"
     assert f"{RECORDS}/{problem}" in told
-    assert told.endswith("other data: nothing can be compared; use the data that the study's page names")
+    assert told.endswith("use the data that the study's page names; other data cannot be compared")
     record_fault(KIND, f"the data here differ from the records in {what}", f"`{told}`")
 
 

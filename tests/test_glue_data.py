@@ -140,42 +140,42 @@ DIFFERENT: dict[str, tuple[str, tuple, str]] = {
     "one missing": (
         "one official row that a sample has is missing",
         (SAMPLE, "qqp/train", without(9)),
-        "qqp/train.jsonl.gz: 1 of 8 rows of the studies are not in it (lines of qqp-train.txt: 2); use an official",
+        "qqp/train.jsonl.gz: lacks 1 of the 8 rows that the studies read (lines of qqp-train.txt: 2); use an official",
     ),
     "many missing": (
         "most official rows that a sample has are missing",
         (SAMPLE, "qqp/train", without(2, 9, 0, 5, 1, 20)),
-        "6 of 8 rows of the studies are not in it (lines of qqp-train.txt: 1, 2, 3, 4, 5, ...)",
+        "lacks 6 of the 8 rows that the studies read (lines of qqp-train.txt: 1, 2, 3, 4, 5, ...)",
     ),
     "other label": (
         "an official row has another label than the sample",
         (SAMPLE, "qqp/train", lambda rows: rows.assign(label=rows["label"].where(rows.index != 0, 1))),
-        "1 of 8 rows of the studies are not in it (lines of qqp-train.txt: 3)",
+        "lacks 1 of the 8 rows that the studies read (lines of qqp-train.txt: 3)",
     ),
     "blanks and quotes": (
         "a copy without the quotes of CSV, and without blanks at the ends of texts",
         (SAMPLE, "qqp/train", as_csv_reads),
-        "2 of 8 rows differ from those that the studies read, in nothing but blanks or quotes; use another copy, or",
+        "2 of 8 rows differ from those that the studies read, but only in blanks or quotes; use another copy, or",
     ),
     "blanks of all rows": (
         "a complete split with single blanks for double ones",
         (WHOLE, "rte/train", with_blanks),
-        "some rows differ from those that the studies read, in nothing but blanks, quotes or idx; use another copy",
+        "some rows differ from those that the studies read, but only in blanks, quotes or idx; use another copy",
     ),
     "a row less": (
         "a complete split lacks a row",
         (WHOLE, "rte/train", without(7)),
-        "official/rte/train.jsonl.gz: holds 29 rows, and the studies read 30; use an official copy of GLUE",
+        "official/rte/train.jsonl.gz: has 29 rows, but the studies read 30; use an official copy of GLUE",
     ),
     "other text": (
         "a complete split with another text",
         (WHOLE, "rte/train", lambda rows: rows.replace({"3 apples fell.": "3 pears fell."})),
-        "its texts, its labels or the order of its rows are not those that the studies read",
+        "its texts, labels or order of rows differ from those that the studies read",
     ),
     "other order": (
         "a complete split in another order",
         (WHOLE, "rte/train", lambda rows: rows.sample(frac=1, random_state=0)),
-        "its texts, its labels or the order of its rows are not those that the studies read",
+        "its texts, labels or order of rows differ from those that the studies read",
     ),
     "no column": (
         "a copy with other names of columns",
@@ -198,7 +198,7 @@ NOT_THERE = {
     "no task": (
         "a task that no study reads",
         ["stsb"],
-        "task stsb: is not one of the GLUE tasks that the studies read; allowed",
+        "task stsb: is not one of the GLUE tasks that the studies read; allowed:",
     ),
     "no votes": (
         "ChaosNLI's file is not there",
@@ -260,7 +260,7 @@ def test_another_compression_of_the_same_rows_is_told(studied, made):
     facts = json.loads(Path("lists/files.json").read_text())
     facts["qqp/train"]["gzip_sha256"] = "0" * 64
     Path("lists/files.json").write_text(json.dumps(facts))
-    assert "8 rows; same rows, other gzip bytes than the studies'" in made(*SAMPLE)
+    assert "8 rows; same rows as in the studies; only the gzip bytes differ" in made(*SAMPLE)
 
 
 @pytest.mark.parametrize(
@@ -327,7 +327,7 @@ def test_from_the_hub(studied, tmp_path):
         ended = run_from_hub(hub.address, tmp_path, "--lists", "lists")
     assert ended.returncode == 0, ended.stderr
     assert f"fetching nyu-mll/glue qqp train from {hub.address}" in ended.stderr
-    assert "which the study human also reads, needs --chaosnli FILE" in ended.stdout
+    assert "not made; the study human needs it: --chaosnli FILE" in ended.stdout
     assert same(studied, "rte/train.jsonl.gz", "rte/validation.jsonl.gz", "qqp/train.jsonl.gz")
 
 

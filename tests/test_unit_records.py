@@ -96,4 +96,4 @@ def test_records_are_kept_of_parts_alone(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["stages.study", "--name", "human", "--keep"])
     with pytest.raises(SystemExit, match="2"):
         stages.study.main()
-    assert "--keep is for a part: name it with --part" in capsys.readouterr().err
+    assert "--keep needs --part" in capsys.readouterr().err

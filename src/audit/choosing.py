@@ -1,4 +1,4 @@
-"""Which unit of a finished study an audit redoes, and about how long that takes."""
+"""The choice of a unit of a finished study for an audit, and an estimate of its time."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -15,8 +15,8 @@ from src.runs import TIMING_FOLDER, RunName, runs_of_task
 from src.study.records import records_folder
 from src.study.results import run_command
 
-# Train rows a second of a run on one core, with the evaluation after each epoch in it: MiniLM-L6 and three of its
-# layers on pairs of sentences. Only `timing/` knows better.
+# Train rows a second of a run on one core, the evaluation after each epoch included: MiniLM-L6 and three of its layers
+# on pairs of sentences. Where `timing/` has measured rates, those are used instead.
 ROWS_PER_SECOND = {"teacher": 25.0, "student": 50.0}
 START = 20.0  # seconds of imports and of preparing data, once
 LOAD = 3.0  # seconds of loading a model and predicting, for each run
@@ -35,12 +35,12 @@ class AuditedUnit:
 
     @property
     def name(self) -> str:
-        """A name for its folder and its record."""
+        """The name of its folder and of its record."""
         return "-".join([self.task, str(self.seed), *self.arms])
 
     @property
     def command(self) -> str:
-        """What redoes just this unit."""
+        """The command that redoes this unit."""
         arms = f" --arms {' '.join(self.arms)}" if self.arms else ""
         return f"python -m stages.audit --name {self.study} --task {self.task} --seed {self.seed}{arms}"
 
@@ -101,7 +101,7 @@ def units_to_choose_from(
 
 
 def drawn_unit(units: list[AuditedUnit], hours: float) -> AuditedUnit:
-    """A unit at random, of those that take no more than so many hours.
+    """A random unit of those that take at most `hours`.
 
     Raises:
         UserError: none does.
@@ -109,9 +109,8 @@ def drawn_unit(units: list[AuditedUnit], hours: float) -> AuditedUnit:
     if short := [unit for unit in units if unit.seconds <= 3600 * hours]:
         return random.choice(short)
     least = min(unit.seconds for unit in units) / 3600
-    raise UserError(
-        "--hours", f"no unit takes at most {hours:g}; the shortest takes about {least:.1f}", "more, or some --arms"
-    )
+    problem = f"no unit takes at most {hours:g}; the shortest takes about {least:.1f}"
+    raise UserError("--hours", problem, "allow more hours, or train fewer arms with --arms")
 
 
 def _recorded_steps(params: Params) -> dict[str, int]:
@@ -125,7 +124,7 @@ def _recorded_steps(params: Params) -> dict[str, int]:
 
 
 def _rows(job: Job, steps: dict[str, int], params: Params) -> float:
-    """The train rows that a run passes.
+    """The train rows that a run reads, over all epochs.
 
     Raises:
         UserError: the records lack it.
@@ -148,7 +147,7 @@ def _role(job: Job) -> str:
 
 
 def _rows_per_second() -> Callable[[str, str], float]:
-    """The rate of runs of a task and a role: as `timing/` has it from runs here, or else that of our machine."""
+    """The rate of runs of a task and a role: the median in `timing/`, or else `ROWS_PER_SECOND`."""
     known: dict[tuple[str, str], float] = {}
 
     def rate(task: str, role: str) -> float:

@@ -1,4 +1,4 @@
-"""How far redone runs are from their records, beside what another seed changes.
+"""The differences between redone runs and their records, compared with the spread over seeds.
 
 The rule for a surprise is that of docs/results.md, "Audits".
 """
@@ -17,7 +17,7 @@ from src.study.records import TaskRecords
 
 KEY = ["role", "arm", "seed"]
 JUDGED = ("nll", "class_cmi", "feature_cmi")  # besides the task's first metric
-LIMIT = 3.0  # spreads, over the redone runs as their root mean square
+LIMIT = 3.0  # spreads: the root mean square over the redone runs
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class RunDifference:
 def with_redone(recorded: TaskRecords, redone: TaskRecords) -> TaskRecords:
     """The records of a task with redone runs in the place of the recorded ones.
 
-    Columns are those of the records. Of a second test set the redone values take their places; the sums of products
-    that intervals need stay those of the records, since no rows of it are kept to make them from.
+    The table has the columns of the records. The metrics of a second test set are replaced too. Its
+    intervals need sums of products over rows. These stay as recorded, because records keep no rows of that set.
     """
     runs = _replaced(recorded.runs, redone.runs, KEY)
     predictions = _replaced(recorded.predictions, redone.predictions, [*KEY, "split", "row_id"])
@@ -83,9 +83,9 @@ def spread_over_seeds(measured: MeasuredTask, metric: str, role: Role, arm: str)
 
 
 def spread_to_judge_by(measured: MeasuredTask, metric: str, role: Role, arm: str, rows: int) -> float | None:
-    """What a new seed changes: the arm's own spread, or that of all arms of its role where it is larger.
+    """The largest of three: the arm's own spread, the spread of all arms of its role, and one test row.
 
-    It is no smaller than what one test row counts. An arm whose runs all predict one label has no spread of its own.
+    The last two are for arms with little or no spread of their own, such as an arm whose runs all predict one label.
     """
     if metric not in measured.metrics or (own := spread_over_seeds(measured, metric, role, arm)) is None:
         return None
@@ -97,10 +97,10 @@ def spread_to_judge_by(measured: MeasuredTask, metric: str, role: Role, arm: str
 def in_spreads(
     differences: list[RunDifference], before: MeasuredTask, after: MeasuredTask, rows: int
 ) -> dict[str, float]:
-    """For each metric that is judged, the root mean square over the runs of difference / spread.
+    """For each judged metric, the root mean square over the runs of difference / spread.
 
-    The spread is the smaller one of that with the recorded runs and that with the redone ones: a run that is far off
-    would else widen the spread that it is judged by. Nothing where the records have one seed, which shows no spread.
+    The spread is computed with the recorded runs and with the redone ones, and the smaller one counts. Otherwise a run
+    that is far off would widen its own spread. The result is empty if the records have one seed, which has no spread.
     """
     found: dict[str, float] = {}
     for metric in dict.fromkeys((before.primary, *JUDGED)):
@@ -116,9 +116,9 @@ def in_spreads(
 
 
 def surprises(ratios: Mapping[str, float]) -> list[str]:
-    """The metrics that differ by more than the limit, in words."""
+    """A sentence for each metric that differs by more than the limit."""
     return [
-        f"{metric} differs by {ratio:.1f} times what seeds do, and up to {LIMIT:g} times is as expected"
+        f"{metric} differs by {ratio:.1f} spreads over seeds, more than the limit of {LIMIT:g}"
         for metric, ratio in ratios.items()
         if ratio > LIMIT
     ]

@@ -1,4 +1,4 @@
-"""What an audit came to: all of it in one value, from the records of both sides."""
+"""The outcome of an audit as one value, from the records and the redone runs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from src.study.records import TaskRecords, records_folder
 
 @dataclass(frozen=True)
 class Audit:
-    """A unit, what its runs and their records were made with, and how the two compare.
+    """A unit, the origins of its redone runs and of their records, and the differences between the two.
 
     `differs_in` has values in the records and here. `places` are the first values that are not equal to the last
     digit. `ratios` are differences of metrics over their spread, see `in_spreads`.
@@ -42,7 +42,7 @@ class Audit:
 
     @property
     def surprises(self) -> list[str]:
-        """What should not be, in words; empty where all is as expected."""
+        """A sentence for each surprise; empty where all is as expected."""
         unequal = [] if self.differs_in else [str(place) for place in self.places]
         return unequal + surprises(self.ratios)
 
@@ -53,8 +53,8 @@ def audit_of(
     """Compare redone runs with their records.
 
     Args:
-        folder: the copy in which they lie.
-        seconds: that redoing took.
+        folder: the copy that has the redone runs.
+        seconds: how long redoing took.
     """
     names, kept = unit.runs(params), records_folder(unit.study, unit.task)
     made = folder / kept

@@ -1,9 +1,9 @@
-"""Redoing runs in a copy of the repository that has nothing of its results.
+"""Redoing runs in a copy of the repository that has none of its results.
 
-    audit/<study>/<task>-<seed>/    code, params of one unit, and then its data, runs, logs and records
+    audit/<study>/<task>-<seed>/    code, params of one unit, and later its data, runs, logs and records
 
-The copy lies outside of .dvc, so that neither the checkpoints nor DVC's cache of the repository can answer for a run.
-What params.yaml names by a relative path is named in full there. A second call starts anew.
+The copy is outside `.dvc`, so it cannot reuse the repository's checkpoints or DVC's cache. Its params.yaml has absolute
+paths in place of relative ones. A second call starts anew.
 """
 
 import shutil
@@ -31,7 +31,7 @@ AUDIT_FOLDER = Path("audit")
 
 @contextmanager
 def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
-    """A copy of the repository for a unit; it goes at the end, unless it is to be kept or a run failed.
+    """A copy of the repository for a unit; it is removed at the end, unless `keep` is set or a run failed.
 
     Raises:
         UserError: another process audits this unit.
@@ -40,7 +40,7 @@ def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
     folder = AUDIT_FOLDER / unit.study / unit.name
     lock = lock_if_free(folder.with_name(f".{unit.name}.lock"))
     if lock is None:
-        raise UserError(folder, "is in use: this unit is being audited already", "wait for that audit, or stop it")
+        raise UserError(folder, "another audit of this unit is running", "wait for its end, or stop it")
     try:
         copy_repository(folder, unit_content(unit), (folder / ".dvc/cache").resolve())
         yield folder
@@ -55,7 +55,7 @@ def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
 
 
 def unit_content(unit: AuditedUnit) -> dict[str, Any]:
-    """The content of params.yaml for one unit: that of the study, with full paths, and without models to keep."""
+    """The params of the study for one unit, with absolute paths and without saved weights."""
     content = deepcopy(study_content(unit.study))
     content |= {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
     content["runtime"]["keep_weights"] = False  # no result depends on it
@@ -70,11 +70,11 @@ def unit_content(unit: AuditedUnit) -> dict[str, Any]:
 
 
 def redo(unit: AuditedUnit, params: Params, recorded: TaskRecords, folder: Path, workers: int) -> TaskRecords:
-    """Prepare a unit's data, train its runs and collect them, all in the copy: their records.
+    """Prepare a unit's data, train its runs and collect their records, all in the copy.
 
     Raises:
-        UserError: the data are not there, or not those of the records.
-        SystemExit: a run failed, and the pool has said why.
+        UserError: the data are missing, or differ from those of the records.
+        SystemExit: a run failed; the pool has printed why.
     """
     arms = ["--arms", *unit.arms] if unit.arms else []
     of_task = records_folder(unit.study, unit.task)
@@ -87,22 +87,23 @@ def redo(unit: AuditedUnit, params: Params, recorded: TaskRecords, folder: Path,
 
 
 def check_same_data(records: Path, recorded: TaskRecords, task: str) -> None:
-    """Refuse to train on other data than the records are of: nothing could be compared.
+    """Refuse to train on data that differ from those of the records: the results could not be compared.
 
     Raises:
         UserError: names the first row that differs, or the split whose texts do.
     """
-    allowed = "other data: nothing can be compared; use the data that the study's page names"
+    allowed = "use the data that the study's page names; other data cannot be compared"
     prepared = {"selection": load_selection_labels(task), "test": load_test_labels(task)}
     for split, ours in prepared.items():
         theirs, path = recorded.labels[split], records / f"{split}_labels.parquet"
         if len(ours) != len(theirs):
-            raise UserError(path, f"has {len(theirs)} rows, and {len(ours)} are prepared here", allowed)
+            raise UserError(path, f"has {len(theirs)} rows, but the prepared data have {len(ours)}", allowed)
         for column in ("row_id", "label"):
             if places := [*(ours[column].to_numpy() != theirs[column].to_numpy()).nonzero()[0]]:
                 values = (table[column].iloc[places[0]] for table in (theirs, ours))
-                problem = "row {} has {} {!s}, and {!s} is prepared here".format(places[0], column, *values)
+                problem = "row {} has {} {!s}, but the prepared data have {!s}".format(places[0], column, *values)
                 raise UserError(path, problem, allowed)
     ours, theirs = load_description(task)["splits"], recorded.task["splits"]
     if other := [split for split in theirs if ours[split]["sha256"] != theirs[split]["sha256"]]:
-        raise UserError(records / "task.json", f"the rows of {other[0]} are not those that are prepared here", allowed)
+        problem = f"the prepared rows of {other[0]} differ from those of the records"
+        raise UserError(records / "task.json", problem, allowed)

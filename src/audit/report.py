@@ -1,4 +1,4 @@
-"""An audit in words for a terminal, and as plain values for a file."""
+"""An audit as lines for a terminal, and as plain values for a file."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ def content(audit: Audit) -> dict[str, Any]:
 
 
 def lines(audit: Audit) -> list[str]:
-    """What the audit prints: how the sides differ, tables, claims, and the verdict in the last line."""
+    """The lines that an audit prints: differences of code and environment, tables, claims, and last the verdict."""
     kept, ours = python_versions(audit.recorded, audit.here)
-    told = [f"python is {kept} in the records and {ours} here, which excuses no difference"] if kept != ours else []
+    told = [f"python is {kept} in the records and {ours} here, which explains no difference"] if kept != ours else []
     told += [f"{key}: {theirs} in the records, {here} here" for key, (theirs, here) in audit.differs_in.items()]
     told += [f"not compared: {column}" for column in audit.columns]
     if audit.places:
@@ -54,8 +54,8 @@ def verdict(audit: Audit) -> str:
     if not audit.places:
         return f"{name}: equal bytes{reason}"
     if not audit.ratios:
-        return f"{name}: not equal; the records have one seed, which shows no spread to judge by"
-    return f"{name}: as expected: differences are at most {max(audit.ratios.values()):.2f} times what seeds do"
+        return f"{name}: not equal; the records have one seed, so there is no spread to compare with"
+    return f"{name}: as expected: metrics differ by at most {max(audit.ratios.values()):.2f} spreads over seeds"
 
 
 def _run_table(audit: Audit) -> list[str]:
@@ -73,7 +73,7 @@ def _run_table(audit: Audit) -> list[str]:
 
 
 def _metric_tables(audit: Audit) -> list[str]:
-    """A line a metric and a column a run; what counts for the verdict comes first, with a star."""
+    """A line for each metric and a column for each run. Metrics that decide the verdict come first, with a star."""
     judged = [name for name in dict.fromkeys((audit.measured.primary, *JUDGED)) if name in audit.measured.metrics]
     names = [*judged, *(name for name in audit.measured.metrics if name not in judged)]
     found = {"metric": [f"{name} *" if name in judged else name for name in names]}

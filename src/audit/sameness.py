@@ -1,4 +1,4 @@
-"""Whether an audit must find equal bytes, and where it does not."""
+"""Whether an audit expects equal bytes, and the first places that are not equal."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,22 +19,23 @@ ABSENT = "nothing"
 
 @dataclass(frozen=True)
 class Origin:
-    """What runs were made with: the hash of the training code, None where it was not kept, and the environments."""
+    """The code and environments that made runs; `code` is the hash of the training code, or None if it was not kept."""
 
     code: str | None
     environments: list[dict[str, Any]]
 
 
 def origin_of(records: Path) -> Origin:
-    """That of the records in a folder."""
+    """The origin of the records in a folder."""
     code = read_json(records / "code.json")["sha256"] if is_file(records / "code.json") else None
     return Origin(code, read_json(records / "environment.json"))
 
 
 def differing(recorded: Origin, here: Origin) -> dict[str, tuple[str, str]]:
-    """In what the origins differ: values in the records and here. Without any, equal bytes are expected.
+    """The keys in which the origins differ, with the values in the records and here.
 
-    Where the records have several environments, nothing says which is whose, and each may be the reason.
+    If none differs, equal bytes are expected.
+    Where the records have several environments, nothing says which run had which; then all values are compared.
     """
     found = {}
     if recorded.code != here.code:
@@ -48,7 +49,7 @@ def differing(recorded: Origin, here: Origin) -> dict[str, tuple[str, str]]:
 
 
 def python_versions(recorded: Origin, here: Origin) -> tuple[str, str]:
-    """Those of the records and of this process: a difference is told, and excuses none in the results."""
+    """The Python versions of the records and of this process. A difference is printed, but explains no other."""
     return _values(recorded, WITHOUT_A_PART), _values(here, WITHOUT_A_PART)
 
 
@@ -63,11 +64,11 @@ class Place:
     recorded: str
 
     def __str__(self) -> str:
-        return f"{self.run}: {self.file}: {self.where} is {self.here}, and {self.recorded} in the records"
+        return f"{self.run}: {self.file}: {self.where} is {self.here} here and {self.recorded} in the records"
 
 
 def first_differences(recorded: Path, here: Path, runs: list[RunName]) -> list[Place]:
-    """For each run and file the first value that is not the recorded one to the last digit, of columns in both."""
+    """For each run and file, the first value that differs from the record in any digit, among the columns of both."""
     found = []
     for file in FILES:
         theirs, ours = (_table(folder / file) for folder in (recorded, here))
@@ -80,7 +81,7 @@ def first_differences(recorded: Path, here: Path, runs: list[RunName]) -> list[P
 
 
 def columns_of_one_side(recorded: Path, here: Path) -> list[str]:
-    """The columns that only one of two records has, in words."""
+    """A sentence for each column that only one of two records has."""
     found = []
     for file in FILES:
         theirs, ours = (list(_table(folder / file)) for folder in (recorded, here))
@@ -94,7 +95,7 @@ def _values(origin: Origin, key: str) -> str:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    """A table; of CSV the digits as they stand there."""
+    """A table; values of CSV are read as text, so that every digit is compared."""
     return read_parquet(path) if path.suffix == ".parquet" else read_csv_texts(path)
 
 
@@ -104,7 +105,7 @@ def _rows_of(table: pd.DataFrame, run: RunName) -> pd.DataFrame:
 
 
 def _first_difference(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[str, str, str] | None:
-    """Where, what is here, and what is recorded."""
+    """The place, the value here, and the recorded value."""
     if len(theirs) != len(ours):
         return "its number of rows", str(len(ours)), str(len(theirs))
     unequal = np.stack([_unequal(theirs[column], ours[column]) for column in theirs], axis=1)
@@ -116,7 +117,7 @@ def _first_difference(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[str, st
 
 
 def _unequal(first: pd.Series, second: pd.Series) -> np.ndarray:
-    """Which values (N,) of two columns differ; of numbers the bytes, so that NaN is itself and -0 is not 0."""
+    """Which values (N,) of two columns differ. Numbers are compared as bytes: NaN equals NaN, and -0 differs from 0."""
     ours, theirs = first.to_numpy(), second.to_numpy()
     if ours.dtype != theirs.dtype:
         return np.ones(len(ours), bool)

@@ -1,4 +1,4 @@
-"""The table of audits in docs/results.md, of the files that git keeps: `python -m src.audit.table` prints it."""
+"""The table of all audits in git, for docs/results.md: `python -m src.audit.table` prints it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ HEADINGS = (
 
 
 def audit_file(study: str, unit: str, folder: Path = METRICS_FOLDER) -> Path:
-    """Where git keeps what an audit came to."""
+    """The file in git for the outcome of an audit."""
     return folder / study / AUDITS / f"{unit}.json"
 
 

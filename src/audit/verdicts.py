@@ -1,4 +1,4 @@
-"""What a study says of its claims, with redone runs in the place of the recorded ones."""
+"""The verdicts of a study's claims, with redone runs in the place of the recorded ones."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ Claims = dict[str, dict[str, Any]]  # as `judged` gives them, by name
 def both_verdicts(
     params: Params, before: tuple[TaskRecords, MeasuredTask], after: tuple[TaskRecords, MeasuredTask]
 ) -> list[dict[str, Any]]:
-    """For each claim its verdict and difference as recorded, and with one task in another form, as plain values.
+    """The verdict and difference of each claim, as recorded and with the redone runs, as plain values.
 
-    Both are computed here and now, so that only the runs make a difference.
+    Both are computed by this process, so that only the runs can make a difference.
 
     Args:
         before: the task as recorded.

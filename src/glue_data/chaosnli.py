@@ -30,7 +30,7 @@ def read_chaosnli(path: str) -> pd.DataFrame:
 
 
 def rows_of_release(table: pd.DataFrame) -> pd.DataFrame:
-    """The same, from the released objects: `example` has the texts, and `label_counter` no label without votes."""
+    """The same from the released objects: `example` has the texts, and `label_counter` lacks labels without votes."""
     order = list(LABELS)
     texts = {name: [example[name] for example in table["example"]] for name in ("premise", "hypothesis")}
     votes = {

@@ -1,7 +1,7 @@
-"""The files that the named studies read from `glue-data/`, as hashes and lists that git keeps.
+"""The hashes and lists in git of the files that the named studies read from `glue-data/`.
 
-`hashes/files.json` has the digests of every file. `hashes/<task>-<split>.txt` names the rows of a sample, one a line,
-in the order of the file. `src.glue_data.lists` makes both.
+`hashes/files.json` has the digests of every file. `hashes/<task>-<split>.txt` has a line of hashes for each row of a
+sample, in the order of the file. `src.glue_data.lists` makes both.
 """
 
 import json
@@ -19,14 +19,14 @@ CHAOSNLI = "chaosnli"
 
 @dataclass(frozen=True)
 class StudyFile:
-    """What `<task>/<split>.jsonl.gz` holds as the studies read it.
+    """The digests of `<task>/<split>.jsonl.gz` as the studies read it.
 
     Attributes:
-        sha256: of the lines. Studies read these, while gzip's bytes depend on the zlib that wrote them.
-        normal_sha256: of the rows in normal form, as `normal_digest`.
+        sha256: of the lines, which studies read. Gzip's bytes depend on the version of zlib.
+        normal_sha256: of the rows in normal form; see `normal_digest`.
         gzip_sha256: of the file.
         gzip_name: the name in gzip's header; empty for none.
-        sample: the file with the hashes of the rows, where they are some of the official split.
+        sample: the file with the hashes of the rows, where the file has only some rows of the official split.
     """
 
     task: str
@@ -40,7 +40,7 @@ class StudyFile:
 
     @property
     def name(self) -> str:
-        """Where it lies below the folder."""
+        """Its path in the folder."""
         return f"{self.task}/{self.split}.jsonl.gz"
 
     def wanted(self) -> list[RowHash]:
@@ -72,9 +72,8 @@ def files_of(tasks: list[str], lists: Path) -> list[StudyFile]:
     known = study_files(lists)
     known.pop(CHAOSNLI, None)
     if unknown := [task for task in tasks if task not in known]:
-        raise UserError(
-            f"task {unknown[0]}", "is not one of the GLUE tasks that the studies read", f"allowed: {', '.join(known)}"
-        )
+        problem = "is not one of the GLUE tasks that the studies read"
+        raise UserError(f"task {unknown[0]}", problem, f"allowed: {', '.join(known)}")
     return [file for task in tasks or known for file in known[task]]
 
 

@@ -1,7 +1,6 @@
-"""Make the digests and lists of `hashes/` from files as the studies read them.
+"""Make the digests and lists of `hashes/` from the files of the studies.
 
-`python -m src.glue_data.lists --read FOLDER` made them once, from the files that the committed studies ran on. What it
-writes holds no text.
+`python -m src.glue_data.lists --read FOLDER` made them from the files of the committed studies. They hold no text.
 """
 
 import argparse
@@ -15,7 +14,7 @@ from src.errors import stage
 from src.glue_data.files import LISTS, write_facts
 from src.glue_data.rows import normal_digest, row_hashes, sha256
 
-# Of these the studies read some rows. Of all other files they read the whole official split.
+# The studies read some rows of these splits, and all rows of the others.
 SAMPLES = ("qqp/train", "qqp/validation", "mnli/train", "mnli/validation_matched", "qnli/train")
 ORDER = ("cola", "sst2", "mrpc", "rte", "wnli", "qqp", "mnli", "qnli", "chaosnli")
 NAME_FROM = 10  # of gzip's header; its fourth byte says whether there is a name
@@ -27,7 +26,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--read", type=Path, required=True, help="a folder of <task>/<split>.jsonl.gz")
-    parser.add_argument("--to", type=Path, default=LISTS, help="where they go (default: hashes/ beside it)")
+    parser.add_argument(
+        "--to", type=Path, default=LISTS, help="the folder to write to (default: hashes/ beside this module)"
+    )
     arguments = parser.parse_args()
 
     write_lists(arguments.read, arguments.to)
@@ -48,7 +49,7 @@ def write_lists(read: Path, lists: Path, samples: tuple[str, ...] = SAMPLES) -> 
 
 
 def facts_of(path: Path, rows: pd.DataFrame) -> dict:
-    """The fields of a StudyFile that its bytes and rows give."""
+    """The fields of a StudyFile, from its bytes and rows."""
     packed = path.read_bytes()
     named = packed[3] & HAS_NAME
     return {

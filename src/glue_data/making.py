@@ -1,4 +1,4 @@
-"""From an official split to the file that studies read: byte for byte, or not at all."""
+"""Make the file that studies read from an official split."""
 
 import gzip
 from pathlib import Path
@@ -14,11 +14,11 @@ from src.glue_data.rows import compressed, json_lines, normal_digest, row_hashes
 
 NAMED = 5  # rows that an error names
 OFFICIAL_COPY = "use an official copy of GLUE with the columns of nyu-mll/glue"
-COMPRESSION = "same rows, other gzip bytes than the studies', as other versions of zlib write them"
+COMPRESSION = "same rows as in the studies; only the gzip bytes differ, as with another version of zlib"
 
 
 def is_made(file: StudyFile, folder: Path) -> bool:
-    """Whether the file is there with the lines that studies read, whatever compressed them."""
+    """Whether the file exists and has the lines that studies read, in any compression."""
     path = folder / file.name
     try:
         return is_file(path) and sha256(gzip.decompress(path.read_bytes())) == file.sha256
@@ -30,13 +30,13 @@ def make_file(file: StudyFile, official: OfficialSplit, folder: Path, near: bool
     """Write a file of studies from its official split.
 
     Args:
-        near: write it also where its rows differ from those of studies in blanks, quotes or `idx`, and in nothing else.
+        near: also write it where its rows differ from those of studies only in blanks, quotes or `idx`.
 
     Returns:
-        In which respect it is not the file of studies; empty where it is.
+        How it differs from the file of studies; empty if it is the same.
 
     Raises:
-        UserError: official rows are missing, or others than those that studies read.
+        UserError: official rows are missing, or differ from those that studies read.
     """
     rows = official.rows if file.sample is None else _sampled(file, official)
     content = json_lines(rows)
@@ -44,7 +44,7 @@ def make_file(file: StudyFile, official: OfficialSplit, folder: Path, near: bool
         return write_lines(file, content, folder)
     difference = _difference(file, official.where, rows)
     if not near:
-        allowed = "use another copy, or write such rows all the same with --near (make glue-data NEAR=1)"
+        allowed = "use another copy, or accept the difference with --near (make glue-data NEAR=1)"
         raise UserError(official.where, difference, allowed)
     write_lines(file, content, folder)
     return difference
@@ -61,11 +61,11 @@ def write_lines(file: StudyFile, content: bytes, folder: Path) -> str:
 def _sampled(file: StudyFile, official: OfficialSplit) -> pd.DataFrame:
     """The listed rows of an official split, in the order of the list.
 
-    Of official rows that are equal in normal form, the one with the listed exact hash is taken, or else the first. So a
-    row that the official split has twice gives the same text, and a list may name a row twice.
+    Where several official rows have the same normal form, the one with the listed exact hash is taken, or else the
+    first. The official split may repeat a row, and so may the list.
 
     Raises:
-        UserError: some are not there.
+        UserError: some rows are missing.
     """
     assert file.sample is not None
     known: dict[str, dict[str, int]] = {}
@@ -75,27 +75,25 @@ def _sampled(file: StudyFile, official: OfficialSplit) -> pd.DataFrame:
     found = [known.get(row.normal, {}) for row in wanted]
     if missing := [line for line, places in enumerate(found, start=1) if not places]:
         lines = ", ".join(map(str, missing[:NAMED])) + (", ..." if len(missing) > NAMED else "")
-        problem = (
-            f"{len(missing)} of {len(found)} rows of the studies are not in it (lines of {file.sample.name}: {lines})"
-        )
-        raise UserError(official.where, problem, OFFICIAL_COPY)
+        problem = f"lacks {len(missing)} of the {len(found)} rows that the studies read"
+        raise UserError(official.where, f"{problem} (lines of {file.sample.name}: {lines})", OFFICIAL_COPY)
     chosen = [places.get(row.exact, min(places.values())) for row, places in zip(wanted, found, strict=True)]
     return official.rows.iloc[chosen].assign(idx=range(len(chosen)))
 
 
 def _difference(file: StudyFile, where: str, rows: pd.DataFrame) -> str:
-    """How rows that are those of studies in normal form differ from them.
+    """How rows with the normal forms of the studies' rows differ from these.
 
     Raises:
-        UserError: they are others.
+        UserError: they have other normal forms.
     """
     if len(rows) != file.rows:
-        raise UserError(where, f"holds {len(rows)} rows, and the studies read {file.rows}", OFFICIAL_COPY)
+        raise UserError(where, f"has {len(rows)} rows, but the studies read {file.rows}", OFFICIAL_COPY)
     hashes = row_hashes(rows)
     if normal_digest(hashes) != file.normal_sha256:
-        problem = "its texts, its labels or the order of its rows are not those that the studies read"
+        problem = "its texts, labels or order of rows differ from those that the studies read"
         raise UserError(where, problem, OFFICIAL_COPY)
     if file.sample is None:
-        return "some rows differ from those that the studies read, in nothing but blanks, quotes or idx"
+        return "some rows differ from those that the studies read, but only in blanks, quotes or idx"
     others = sum(row.exact != wanted.exact for row, wanted in zip(hashes, file.wanted(), strict=True))
-    return f"{others} of {len(rows)} rows differ from those that the studies read, in nothing but blanks or quotes"
+    return f"{others} of {len(rows)} rows differ from those that the studies read, but only in blanks or quotes"

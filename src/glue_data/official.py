@@ -1,4 +1,4 @@
-"""Official splits of GLUE, as the hub or a folder of the user's has them."""
+"""Official splits of GLUE, from the hub or from a folder of the user."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ IDX = "idx"
 
 @dataclass(frozen=True)
 class OfficialSplit:
-    """A split: `where` it is from, and rows with the columns of texts, `label` (0 to C - 1) and `idx`."""
+    """A split: its source `where`, and rows with the columns of texts, `label` (0 to C - 1) and `idx`."""
 
     where: str
     rows: pd.DataFrame
@@ -28,8 +28,8 @@ def read_official(task: str, split: str, params: Params, folder: str | None) -> 
     """A split of one of GLUE's tasks, as `glue-<task>` in params.yaml names its columns and labels.
 
     Args:
-        folder: with a folder for each task, in the layouts and with the columns of the hub's data set; None: the hub,
-            at the revision of params.yaml.
+        folder: a folder that has one for each task, with the columns of the hub's data set. None means the hub, at the
+            revision of params.yaml.
 
     Raises:
         UserError: it cannot be found or read, lacks a column, or a label is out of range.
@@ -43,7 +43,7 @@ def read_official(task: str, split: str, params: Params, folder: str | None) -> 
 
 
 def _official(raw: RawSplit, columns: Columns) -> OfficialSplit:
-    """The columns that files of studies have; without `idx`, rows are counted."""
+    """The columns that files of studies have. If `idx` is missing, rows are counted."""
     check_names(raw, columns.labels)
     for column in (*columns.text, columns.label):
         if column not in raw.table:

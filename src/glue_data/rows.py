@@ -1,8 +1,8 @@
-"""Rows as hashes, by which a list in git names them, and as the bytes of a file.
+"""Rows as hashes, for the lists in git, and as the bytes of a file.
 
 Copies of GLUE differ in blanks, in quotes and in the Unicode form of accents. So a row has two hashes: of its exact
-texts, and of their normal form. Everything else, such as case and other signs, stays as it is: C# and C++ are two
-questions, and so are words with and without quotes around them inside a text.
+texts, and of their normal form. The normal form keeps case and all other signs: C# and C++ are two questions. Quotes
+around a word inside a text count too.
 """
 
 import gzip
@@ -18,7 +18,7 @@ import pandas as pd
 from src.data.unicode import canonical
 
 QUOTES, BLANKS = re.compile('"+'), re.compile(r"\s+")
-NORMAL, EXACT = 16, 8  # hexadecimal digits: of half a million rows two agree by chance once in 10^8
+NORMAL, EXACT = 16, 8  # hexadecimal digits. In half a million rows, two agree by chance with a probability of 1e-8
 
 
 class RowHash(NamedTuple):
@@ -29,7 +29,7 @@ class RowHash(NamedTuple):
 
 
 def normal_form(text: str) -> str:
-    """A text in NFC, with one blank for several, one quote for several, and neither at its ends.
+    """A text in NFC, with one blank or quote in place of several, and no blank or quote at its ends.
 
     A field in quotes, whose own quotes are doubled, then equals the text that a CSV reader makes of it.
     """
@@ -37,7 +37,7 @@ def normal_form(text: str) -> str:
 
 
 def row_hashes(rows: pd.DataFrame) -> list[RowHash]:
-    """The hashes of each row, from its texts and label; `idx` is no part of them."""
+    """The hashes of each row, from its texts and label, without `idx`."""
     values = rows.drop(columns="idx").itertuples(index=False, name=None)
     return [_row_hash([str(value) for value in row]) for row in values]
 
@@ -47,7 +47,7 @@ def _row_hash(values: list[str]) -> RowHash:
 
 
 def _digest(values: Iterable[str]) -> str:
-    # A file may hold half of a surrogate pair: such a row is then one that nobody looks for.
+    # A file may hold half of a surrogate pair. No list names such a row.
     return sha256("\x1f".join(values).encode("utf-8", "surrogatepass"))
 
 
