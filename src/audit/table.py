@@ -9,7 +9,7 @@ METRICS_FOLDER = Path("metrics")  # as in src.study.records, which imports torch
 AUDITS = "audits"
 HEADINGS = (
     *("study", "unit", "runs", "minutes", "differs in", "equal bytes"),
-    *("largest difference of a logit", "predictions that differ", "differences in spreads", "verdict"),
+    *("largest difference of a logit", "predictions that differ", "largest difference in spreads", "outcome"),
 )
 
 
@@ -27,12 +27,12 @@ def table(folder: Path = METRICS_FOLDER) -> list[str]:
 def _cells(audit: dict[str, Any]) -> list[str]:
     runs, arms = audit["runs"], f" {', '.join(audit['arms'])}" if audit["arms"] else ""
     changed = sum(run["changed_labels"] for run in runs) / len(runs)
-    ratios = [f"{metric} {ratio:.2f}" for metric, ratio in audit["in_spreads"].items()]
+    ratios = audit["in_spreads"].values()
     return [
         *(f"`{audit['study']}`", f"{audit['task']} {audit['seed']}{arms}", str(len(runs)), f"{audit['minutes']:.0f}"),
         *(", ".join(audit["differs_in"]) or "nothing", "yes" if audit["equal_bytes"] else "no"),
         *(f"{max(run['largest_logit'] for run in runs):.2g}", f"{100 * changed:.1f} %"),
-        *(", ".join(ratios) or "one seed", "surprising" if audit["surprises"] else "as expected"),
+        *(f"{max(ratios):.2g}" if ratios else "one seed: no spread", "surprising" if audit["surprises"] else "as expected"),
     ]
 
 
