@@ -32,7 +32,8 @@ def _cells(audit: dict[str, Any]) -> list[str]:
         *(f"`{audit['study']}`", f"{audit['task']} {audit['seed']}{arms}", str(len(runs)), f"{audit['minutes']:.0f}"),
         *(", ".join(audit["differs_in"]) or "nothing", "yes" if audit["equal_bytes"] else "no"),
         *(f"{max(run['largest_logit'] for run in runs):.2g}", f"{100 * changed:.1f} %"),
-        *(f"{max(ratios):.2g}" if ratios else "one seed: no spread", "surprising" if audit["surprises"] else "as expected"),
+        f"{max(ratios):.2g}" if ratios else "one seed: no spread",
+        "surprising" if audit["surprises"] else "as expected",
     ]
 
 
