@@ -19,7 +19,9 @@ from src.study.summary import over_tasks
 from tests.conftest import REPOSITORY
 
 MORE_THAN_BASELINE = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
-NAMED = sorted(path.stem for path in REPOSITORY.glob("studies/*.yaml") if (REPOSITORY / "metrics" / path.stem).is_dir())
+NAMED = sorted(
+    path.stem for path in REPOSITORY.glob("studies/*.yaml") if (REPOSITORY / "metrics" / path.stem / "records").is_dir()
+)
 SMALL = "mechanism-pilot"
 needs_more = pytest.mark.skipif(not MORE_THAN_BASELINE, reason="this CPU has no instructions beyond numpy's baseline")
 
