@@ -19,23 +19,30 @@ from tests.conftest import REPOSITORY
 from tests.synthetic_study import make_study
 
 # ru_maxrss would be no less than what the process that starts this one had.
-EVALUATE_AND_TELL_THE_PEAK = """
+EVALUATE_AND_TELL_THE_PEAKS = """
 import stages.evaluate
+def peak():
+    return next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+imported = peak()
 stages.evaluate.main()
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+print(imported, peak())
 """
 
 
 def test_many_classes_are_evaluated_in_little_memory(call, monkeypatch):
-    """The classes and test rows of clinc150, and the runs of the default study: below 1 GiB."""
+    """The classes and test rows of clinc150, and the runs of the default study: below 512 MiB.
+
+    Beyond the imports, which take 290 MB more with torch's CUDA build than with its CPU build.
+    """
     labels = [f"label {number}" for number in range(150)]
     sizes = {"rows": {"selection": 200, "test": 5500}}
     make_study(labels, ["ce", "cmi_min", "cmi_max"], **sizes)
     call(stages.collect, "--task", "tiny")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    command = [sys.executable, "-c", EVALUATE_AND_TELL_THE_PEAK]
+    command = [sys.executable, "-c", EVALUATE_AND_TELL_THE_PEAKS]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert int(done.stdout.splitlines()[-1]) * 1024 < 2**30
+    imported, peak = map(int, done.stdout.splitlines()[-1].split())
+    assert (peak - imported) * 1024 < 2**29
 
 
 ODD_NAMES = ["null", "true", "1e5", "007"]  # all of them match the pattern of names; YAML has to have them in quotes
