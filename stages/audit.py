@@ -22,7 +22,7 @@ from src.parallel.places import places
 from src.params import Params
 from src.study.recorded import recorded_study
 from src.study.records import load_records
-from stages.pool import jobs_of, of_arms
+from stages.pool import add_arms_option, jobs_of, of_arms
 
 
 @stage
@@ -62,13 +62,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml, or the study of params.yaml")
     parser.add_argument("--task", help="a task of the study (default: at random)")
     parser.add_argument("--seed", type=int, help="a seed of the study (default: at random)")
-    parser.add_argument(
-        "--arms",
-        nargs="+",
-        default=[],
-        metavar="ARM",
-        help="only these arms, and the teachers that their students need",
-    )
+    add_arms_option(parser)
     parser.add_argument(
         "--hours", type=float, default=1.0, help="the longest estimated time of a random unit (default: 1)"
     )

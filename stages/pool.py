@@ -32,13 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=count, default=1, help="runs at a time (default: 1)")
     parser.add_argument("--seconds", type=float, help="start no run after so long")
-    parser.add_argument(
-        "--arms",
-        nargs="+",
-        default=[],
-        metavar="ARM",
-        help="only these arms, and the teachers that their students need",
-    )
+    add_arms_option(parser)
     arguments = parser.parse_args()
 
     params = load_params()
@@ -65,6 +59,17 @@ def jobs_of(params: Params) -> list[Job]:
     """All runs of a study, seed by seed: a study that is cut off has whole seeds."""
     seeds = [*params.seeds, *params.more_seeds.seeds]
     return [job for seed in seeds for task in params.tasks for job in _jobs_of_unit(params, task, seed)]
+
+
+def add_arms_option(parser: argparse.ArgumentParser) -> None:
+    """Have a command know `--arms`, a list for `of_arms`."""
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="only these arms, and the teachers that their students need",
+    )
 
 
 def of_arms(jobs: list[Job], arms: Collection[str]) -> list[Job]:

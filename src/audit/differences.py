@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from src.audit.sameness import RUN
 from src.params import Role
 from src.runs import RunName
 from src.study.measuring import MeasuredTask
 from src.study.records import TaskRecords
 
-KEY = ["role", "arm", "seed"]
 JUDGED = ("nll", "class_cmi", "feature_cmi")  # besides the task's first metric
 LIMIT = 3.0  # spreads: the root mean square over the redone runs
 
@@ -46,8 +46,8 @@ def with_redone(recorded: TaskRecords, redone: TaskRecords) -> TaskRecords:
     The table has the columns of the records. The metrics of a second test set are replaced too. Its
     intervals need sums of products over rows. These stay as recorded, because records keep no rows of that set.
     """
-    runs = _replaced(recorded.runs, redone.runs, KEY)
-    predictions = _replaced(recorded.predictions, redone.predictions, [*KEY, "split", "row_id"])
+    runs = _replaced(recorded.runs, redone.runs, RUN)
+    predictions = _replaced(recorded.predictions, redone.predictions, [*RUN, "split", "row_id"])
     return replace(recorded, runs=runs, predictions=predictions, also_test=_also_test(recorded, redone))
 
 
@@ -146,7 +146,7 @@ def _also_test(recorded: TaskRecords, redone: TaskRecords) -> dict[str, Any] | N
 
 
 def _by_run(runs: pd.DataFrame) -> pd.DataFrame:
-    return runs.set_index(KEY)
+    return runs.set_index(RUN)
 
 
 def _line(measured: MeasuredTask, run: RunName) -> int:
