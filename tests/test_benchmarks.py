@@ -9,7 +9,7 @@ import pytest
 from benchmarks import variants
 from benchmarks.figures import Figure, show
 from benchmarks.plan.__main__ import main as plan
-from benchmarks.plan.speeds import fitted, saved_speeds
+from benchmarks.plan.speeds import fitted, saved_speeds, settings_of
 from benchmarks.plan.tasks import TaskRows, rows_of_task
 from benchmarks.plan.work import (
     STARTUP,
@@ -144,6 +144,12 @@ def test_a_saved_speed_is_that_of_its_figure(tmp_path):
     assert speeds.predicting.seconds(100, 40) == pytest.approx(2)
     with pytest.raises(UserError, match="has no figure 'fine-tuning vader-movie, bf16: ours'"):
         saved_speeds(planned(), "teacher", "bf16", 20.0, saved)
+
+
+def test_all_rows_are_measured_whatever_share_the_first_arm_learns_from(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    settings = settings_of(study_params("lowdata"), "student", "bf16")
+    assert (settings.training.train_share, settings.runtime.precision) == (1.0, "bf16")
 
 
 def test_a_plan_of_a_study_that_is_not_there_says_what_stages_study_says(monkeypatch, capsys):

@@ -58,7 +58,8 @@ def settings_of(params: Params, role: Role, precision: Precision) -> RunSettings
     task = params.tasks[0]
     arms = params.finetune.arms if role == "teacher" else params.student.arms
     found = (params.teacher if role == "teacher" else params.plain_student)(task, next(iter(arms)))
-    return replace(found, runtime=found.runtime.model_copy(update={"precision": precision}))
+    whole = found.training.model_copy(update={"train_share": 1.0})  # of the rows that are measured
+    return replace(found, training=whole, runtime=found.runtime.model_copy(update={"precision": precision}))
 
 
 def speeds_of(task: PreparedTask, settings: RunSettings, role: Role) -> Callable[[], Speeds]:
