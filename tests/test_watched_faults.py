@@ -25,7 +25,7 @@ from src.files import new_folder
 from src.fingerprints import KEPT_FILE
 from src.params import ModelSource, load_params
 from src.settings import settings_are_written
-from src.study.records import TRAINING_CODE
+from src.study.collecting import TRAINING_CODE
 from src.watched import watched_model
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import PATHLIB, clone_with, run, stages_run, start, tiny_study
