@@ -200,12 +200,6 @@ def test_a_folder_of_save_to_disk_changes(workplace, written, name):  # noqa: F8
     assert changed(before, written()) == {DATA}
 
 
-def test_the_stage_starts_without_the_libraries_of_tables():
-    """They would double the time of every `dvc repro` that has nothing to do."""
-    code = "import sys, stages.settings; print({'pandas', 'pyarrow', 'datasets', 'torch'} & set(sys.modules))"
-    assert run(REPOSITORY, sys.executable, "-c", code) == "set()\n"
-
-
 def test_a_folder_of_glue_changes(workplace, written, record_fault):  # noqa: F811
     Path("glue").mkdir()
     shutil.copytree("source", "glue/rte")

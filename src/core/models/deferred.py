@@ -30,4 +30,6 @@ class _Deferred(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]
+            package = importlib.import_module(self.__name__)
+            vars(package).update(vars(self) | vars(package))  # the modules below it that are imported already
         return getattr(importlib.import_module(self.__name__), name)
