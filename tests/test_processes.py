@@ -1,10 +1,8 @@
 """Two real processes (gloo) train as one does: the same losses, weights and measures, to float32 rounding."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.conftest import REPOSITORY
+from tests.repository import with_tools
+
+pytestmark = pytest.mark.usefixtures("warm_stages")
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +26,13 @@ def without_dropout(tiny_encoder, tmp_path_factory) -> Path:
 
 
 def launched(processes: int, model: Path, output: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Launched by `python`, the one of `warm_stages`."""
     output.mkdir(exist_ok=True)
     # accelerate's own launcher starts several processes on GPUs only; on CPU it hands over to torch's or to MPI.
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
-    command = [*launch, "-m", "tests.train_in_processes", str(model), str(output), *arguments]
+    launch = ["python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    command = [*launch, "--no-python", "python", "-m", "tests.train_in_processes", str(model), str(output), *arguments]
     # torch's launcher gives each of several processes one thread, and one process all cores: some CPUs round otherwise.
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = with_tools(OMP_NUM_THREADS="1")
     return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
 
