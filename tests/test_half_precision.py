@@ -9,11 +9,15 @@ from accelerate import Accelerator
 from transformers import AutoModelForSequenceClassification
 
 from src.core.models.classifier import load_classifier
+from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.half_precision import round_products
-from src.core.training.environment import precision_of
+from src.core.speed.instructions import bf16_instructions
+from src.core.training.environment import environment, precision_of
 from src.core.training.fit import check_fit
+from src.core.training.inference import BATCH_ON_CPU, predict
 from src.core.training.optimisation import Optimisation, optimise
 from src.core.training.phase import Setup
+from src.core.training.run import say_precision
 from src.core.training.train import train
 from src.core.training.weights import trained_weights
 from src.data.prepared import LabelledSplit, PreparedTask
@@ -33,11 +37,19 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def trained(source, precision, settings=TWO_EPOCHS, checkpoints=None, **objective):
+def trained(source, precision, settings=TWO_EPOCHS, checkpoints=None, fast_dropout=False, **objective):
     model = load_classifier(source, LABELS, 0, 0)
+    if fast_dropout:
+        use_cpu_dropout(model.model)
     round_products(model, precision)
     setup = Setup(model, data_for(source, noise=0.2), 0, Accelerator(cpu=True), precision)
     return model, train(setup, Objective(**BASE | objective), settings, checkpoints)
+
+
+def with_instructions(monkeypatch, name: str | None) -> None:
+    """A CPU that multiplies in bf16 by these, or by none."""
+    for module in ("environment", "run"):
+        monkeypatch.setattr(f"src.core.training.{module}.bf16_instructions", lambda: name)
 
 
 def in_fp16(source, scaled: bool) -> Optimisation:
@@ -60,9 +72,36 @@ def test_products_are_rounded_and_weights_are_not(precision, name, request):
     source = request.getfixturevalue(name)
     exact, rounded = (load_classifier(source, LABELS, 0, 0).eval() for _ in range(2))
     round_products(rounded, precision)
-    difference = (exact(**TOKENS).features - rounded(**TOKENS).features.float()).abs().max()
+    outputs, in_half = exact(**TOKENS), rounded(**TOKENS)
+    difference = (outputs.features - in_half.features.float()).abs().max()
     assert 0 < difference < {"bf16": 0.1, "fp16": 0.01}[precision]
+    assert in_half.logits.dtype == torch.float32
     assert {weight.dtype for weight in rounded.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_logits_are_computed_in_float32_from_rounded_features(name, request):
+    """So they are not multiples of 2^-8 of their size, of which equal ones would come by chance."""
+    rounded = load_classifier(request.getfixturevalue(name), LABELS, 0, 0).eval()
+    round_products(rounded, "bf16")
+    logits = rounded(**TOKENS).logits
+    assert not torch.equal(logits, logits.bfloat16().float())
+
+
+def test_predictions_of_a_split_are_those_of_its_batches(tiny_encoder):
+    """Weights are rounded once for all batches; after an update, which changes them, they are rounded anew."""
+    model, accelerator = load_classifier(tiny_encoder, LABELS, 0, 0), Accelerator(cpu=True)
+    round_products(model, "bf16")
+    split = data_for(tiny_encoder, noise=0.2).train.tokens
+    assert len(split) > BATCH_ON_CPU
+    before = predict(model, split, accelerator)
+    with torch.inference_mode():
+        batches = [model(**split.batch(rows)) for rows in torch.arange(len(split)).split(BATCH_ON_CPU)]
+    # The rows of a batch are others here, and their padding: sums in another order.
+    assert torch.allclose(before.logits, torch.cat([batch.logits for batch in batches]), atol=1e-2)
+    with torch.no_grad():
+        model.model.bert.encoder.layer[0].output.dense.weight.zero_()
+    assert not torch.equal(predict(model, split, accelerator).logits, before.logits)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
@@ -140,6 +179,65 @@ def test_the_model_merged_from_weights_in_bf16_is_not_rounded(tiny_encoder, tmp_
     merged = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert torch.allclose(merged.bert.encoder.layer[0].attention.self.query.weight, expected, atol=1e-6)
     assert not torch.equal(expected, expected.bfloat16().float())
+
+
+def test_equal_runs_in_bf16_are_equal_and_so_is_one_that_was_killed(tiny_encoder, tmp_path):
+    whole, again = (trained(tiny_encoder, "bf16", cmi_weight=1.0, fast_dropout=True)[0].state_dict() for _ in range(2))
+    with pytest.raises(Killed):
+        trained(tiny_encoder, "bf16", checkpoints=KilledAt(tmp_path, 17), cmi_weight=1.0, fast_dropout=True)
+    saved = Checkpoints(tmp_path, NEVER)
+    assert {weight.dtype for weight in saved.load()["model"].values() if weight.is_floating_point()} == {torch.float32}
+    resumed = trained(tiny_encoder, "bf16", checkpoints=saved, cmi_weight=1.0, fast_dropout=True)[0].state_dict()
+    assert all(torch.equal(again[name], weight) for name, weight in whole.items())
+    assert all(torch.equal(resumed[name], weight) for name, weight in whole.items())
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "name", "precision"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "AMX", "bf16"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "AVX512-BF16", "bf16"),
+        ({"avx512_f": True, "avx512_bf16": False}, None, "fp32"),
+        ({}, None, "fp32"),
+    ],
+)
+def test_auto_is_bf16_on_a_cpu_with_instructions_for_it(monkeypatch, capabilities, name, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    bf16_instructions.cache_clear()
+    assert (bf16_instructions(), precision_of(Runtime(precision="auto"))) == (name, precision)
+    bf16_instructions.cache_clear()
+
+
+def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
+    said = {"AMX": ("runtime.precision is auto: bf16, which this CPU multiplies by AMX\n", ""), None: ("", "")}
+    for instructions, expected in said.items():
+        with_instructions(monkeypatch, instructions)
+        say_precision(Runtime(precision="auto"), torch.device("cpu"))
+        assert tuple(capsys.readouterr()) == expected
+
+
+def test_a_run_warns_that_bf16_is_emulated(monkeypatch, capsys):
+    warning = "warning: runtime.precision is bf16, which this CPU emulates: fp32 is faster here\n"
+    for instructions, expected in {"AVX512-BF16": "", None: warning}.items():
+        with_instructions(monkeypatch, instructions)
+        say_precision(Runtime(precision="bf16"), torch.device("cpu"))
+        assert tuple(capsys.readouterr()) == ("", expected)
+
+
+@pytest.mark.parametrize(("instructions", "recorded"), [("AMX", "AMX"), (None, "none")])
+def test_the_record_of_a_run_in_bf16_names_the_instructions(monkeypatch, instructions, recorded):
+    with_instructions(monkeypatch, instructions)
+    accelerator = Accelerator(cpu=True)
+    assert environment(accelerator, Runtime(precision="bf16"))["bf16_instructions"] == recorded
+    assert "bf16_instructions" not in environment(accelerator, Runtime(precision="fp32"))
+
+
+@pytest.mark.skipif(bf16_instructions() is None, reason="this CPU has no instructions for products in bf16")
+def test_products_in_bf16_differ_from_float32_by_the_rounding_of_their_factors_alone():
+    """Sums are in float32: over 4096 products the error stays that of one rounding, 2^-9 of the length of the row."""
+    left, right = torch.randn(2, 64, 4096).bfloat16()
+    exact = left.double() @ right.double().T
+    assert ((left @ right.T).double() - exact).abs().max() < 2**-8 * exact.abs().max()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])

@@ -18,10 +18,12 @@ def predict(model: torch.nn.Module, split: EncodedSplit, accelerator: Accelerato
     model.eval()
     batch_size = BATCH_ON_CPU if accelerator.device.type == "cpu" else BATCH_ON_GPU
     order, parts = [], []
-    for rows in inference_batches(split.lengths, batch_size):
-        inputs = {name: values.to(accelerator.device) for name, values in split.batch(rows).items()}
-        outputs = accelerator.unwrap_model(model)(**inputs)
-        order.append(rows)
-        parts.append(Outputs(outputs.logits.float().cpu(), outputs.features.float().cpu()))
+    # Weights that an inner autocast rounds stay so until the outermost one ends: once for all batches.
+    with torch.autocast(accelerator.device.type, enabled=False):
+        for rows in inference_batches(split.lengths, batch_size):
+            inputs = {name: values.to(accelerator.device) for name, values in split.batch(rows).items()}
+            outputs = accelerator.unwrap_model(model)(**inputs)
+            order.append(rows)
+            parts.append(Outputs(outputs.logits.float().cpu(), outputs.features.float().cpu()))
     back = torch.cat(order).argsort()
     return Outputs(*(torch.cat(values)[back] for values in zip(*parts, strict=True)))
