@@ -1,7 +1,8 @@
 """Speed measured side by side on one machine: every figure is a ratio or a share with its goal beside it.
 
-python -m benchmarks                              the whole table, twenty to forty minutes on two cores
+python -m benchmarks                              the whole table, about an hour on two cores
 python -m benchmarks --only finetuning cmi        some of its rows
+python -m benchmarks --only shares --model MPNet --precision bf16    a row with another model and precision
 python -m benchmarks --pipeline                   also the wall time of the default study, minutes more
 """
 

@@ -22,6 +22,7 @@ from benchmarks import (
 )
 from benchmarks.figures import Figure, show, table, write_results
 from benchmarks.scratch import Setting, working_copy
+from benchmarks.variants import MODELS, PRECISIONS
 from src.printing import printing
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -39,6 +40,7 @@ ROWS = {
     "units": units.figures,
     "pipeline": pipeline.figures,
 }
+VARIED = ("finetuning", "ablation", "shares", "matmul", "distillation")  # they have more models and precisions than one
 SLOW = ("units", "pipeline")  # run where asked for
 
 
@@ -51,7 +53,8 @@ def main() -> int:
     broken = []
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         working_copy(Path(folder))
-        setting = Setting(Path(folder), arguments.steps, arguments.repeats, arguments.glue_folder)
+        variants = tuple(arguments.model), tuple(arguments.precision)
+        setting = Setting(Path(folder), arguments.steps, arguments.repeats, arguments.glue_folder, *variants)
         for name in names:
             print(f"... {name}", file=sys.stderr, flush=True)
             try:
@@ -79,6 +82,9 @@ def parsed_arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=positive, default=20, help="training steps of one measurement (20)")
     parser.add_argument("--repeats", type=positive, default=3, help="rounds of which the median is taken (3)")
     parser.add_argument("--glue-folder", type=Path, help="a local folder with rte and sst2, as glue.folder")
+    for option, choices in (("model", MODELS), ("precision", PRECISIONS)):
+        told = f"some of: {', '.join(choices)}; in {', '.join(VARIED)}"
+        parser.add_argument(f"--{option}", nargs="+", choices=choices, default=(), help=told)
     parser.add_argument("--pipeline", action="store_true", help="also time whole studies, which takes half an hour")
     parser.add_argument(
         "--output", type=Path, help="where the JSON goes (benchmarks/results.json; nowhere with --only)"

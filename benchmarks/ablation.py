@@ -1,23 +1,28 @@
 """What each of the things that make training fast is worth: our rate with all of them over our rate without that one.
 
-One measurement is one epoch over `steps` x batch size train rows, timed as in `ours.timed_steps`. Every contender has a
-process of its own, in which one function of the project is replaced before the run is loaded; they take turns.
+One measurement is one epoch over `steps` x batch size train rows, timed as in `ours.timed_steps`. Both rates have a
+process of their own, and take turns; in that of the second, one function of the project is replaced before the run is
+loaded. `REPLACED` has the functions by precision.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor
 
 from benchmarks.figures import Figure, median_figure
-from benchmarks.finetuning import our_rate
+from benchmarks.ours import epoch_rate, ready, warmed_up
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.variants import MINILM, MINILM_BF16, Variant, in_turn
 from src.core.models.encoding import EncodedSplit
 from src.data.prepared import PreparedTask
-from src.params import RunSettings
+from src.params import Precision, RunSettings
 
+OWN = (MINILM, MINILM_BF16)
 ALL = "all of them"
 
 
@@ -41,26 +46,42 @@ def nothing(*_: object) -> None:
     """Stands in for a function that only speeds things up."""
 
 
-REPLACED = {
+Replacement = tuple[str, Any]  # what is replaced, and what stands in for it
+EVERYWHERE: dict[str, Replacement] = {
     "the last layer for the first token alone": ("src.core.training.loading.compute_first_token_only", nothing),
     "dropout's cheaper random numbers": ("src.core.training.loading.use_cpu_dropout", nothing),
     "embeddings in use only": ("src.core.training.loading.CompactVocabulary", WholeVocabulary),
     "memory kept, huge pages": ("src.core.training.environment.keep_and_enlarge_pages", nothing),
     "batches of similar length": ("src.core.training.phase.training_batches", shuffled_batches),
 }
+IN_BF16: dict[str, Replacement] = {}
+REPLACED: dict[Precision, dict[str, Replacement]] = {"fp32": EVERYWHERE, "bf16": EVERYWHERE | IN_BF16}
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """The default teacher on vader-movie."""
-    settings = setting.params.teacher("vader-movie", "ce")
-    task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
-    with contenders({name: (rate_without, task, settings, name) for name in (ALL, *REPLACED)}) as measures:
-        rates = in_turns(measures, setting.repeats)
-    return [median_figure(f"speed gained by: {name}", ratios(rates[ALL], rates[name]), "x") for name in REPLACED]
+    """The default teacher on vader-movie, in each variant."""
+    return in_turn("speed gained", setting.variants(OWN), partial(gains, setting))
 
 
-def rate_without(task: PreparedTask, settings: RunSettings, name: str) -> Callable[[], float]:
+def gains(setting: Setting, variant: Variant) -> list[Figure]:
+    """What each thing gains in one variant."""
+    settings = setting.params_of(variant).teacher("vader-movie", "ce")
+    task = first_rows(prepared(setting, "vader-movie"), setting.steps_of(variant) * settings.training.batch_size)
+    found = []
+    for name, replacement in REPLACED[variant.precision].items():
+        starts = {ALL: (our_rate, task, settings), name: (rate_without, task, settings, replacement)}
+        with contenders(starts) as measures:
+            rates = in_turns(measures, setting.repeats)
+        found.append(median_figure(f"speed gained{variant} by: {name}", ratios(rates[ALL], rates[name]), "x"))
+    return found
+
+
+def rate_without(task: PreparedTask, settings: RunSettings, replacement: Replacement) -> Callable[[], float]:
     """What measures our rate without one of them; for the rest of the process it stays replaced."""
-    if name != ALL:
-        mock.patch(*REPLACED[name]).start()
+    mock.patch(*replacement).start()
     return our_rate(task, settings)
+
+
+def our_rate(task: PreparedTask, settings: RunSettings) -> Callable[[], float]:
+    """What measures our rate: rows per second of one epoch over the task's train rows."""
+    return partial(epoch_rate, warmed_up(ready(task, settings)))

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.figures import Figure, median_figure
-from benchmarks.ours import Ready, epoch_rate, now, ready, timed_steps, warmed_up
+from benchmarks.ours import Ready, epoch_rate, predicting_rate, ready, timed_steps, warmed_up
 from benchmarks.peers import online_teacher_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.variants import MINILM, MINILM_BF16, Variant, in_turn
 from src.core.method.objectives import Batch
 from src.core.models.classifier import Classifier
 from src.core.training.batches import LabelledTokens
@@ -32,6 +33,7 @@ from src.files import write_parquet
 from src.params import RunSettings
 from src.runs import load_logits, logits_table, split_logits
 
+OWN = (MINILM, MINILM_BF16)
 AHEAD = 1.6
 
 
@@ -49,12 +51,15 @@ class TaughtOnline(LabelledTokens):
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """The default study's teacher and student on vader-movie."""
-    teacher, student = (
-        setting.params.teacher("vader-movie", "ce"),
-        setting.params.distilled_student("vader-movie", "kd"),
-    )
-    task = first_rows(prepared(setting, "vader-movie"), setting.steps * student.training.batch_size)
+    """The default study's teacher and student on vader-movie, in each variant."""
+    return in_turn("KD epoch", setting.variants(OWN), partial(compared, setting))
+
+
+def compared(setting: Setting, variant: Variant) -> list[Figure]:
+    """Rows per second of all contenders in one variant, and their ratios."""
+    params = setting.params_of(variant)
+    teacher, student = params.teacher("vader-movie", "ce"), params.distilled_student("vader-movie", "kd")
+    task = first_rows(prepared(setting, "vader-movie"), setting.steps_of(variant) * student.training.batch_size)
     starts = {
         "ours": (cached_rate, task, teacher, student),
         "the pass": (pass_rate, task, teacher),
@@ -66,15 +71,15 @@ def figures(setting: Setting) -> list[Figure]:
     ours, passes, epochs = rates.pop("ours"), rates.pop("the pass"), student.training.epochs
     whole = [epochs / (1 / once + epochs / each) for once, each in zip(passes, ours, strict=True)]
     return [
-        median_figure("KD epoch: ours, logits on disk", ours, "rows/s"),
-        median_figure("KD: the teacher's pass", passes, "rows/s"),
-        *(median_figure(f"KD epoch: online teacher, {name}", found, "rows/s") for name, found in rates.items()),
+        median_figure(f"KD epoch{variant}: ours, logits on disk", ours, "rows/s"),
+        median_figure(f"KD{variant}: the teacher's pass", passes, "rows/s"),
+        *(median_figure(f"KD epoch{variant}: online teacher, {name}", one, "rows/s") for name, one in rates.items()),
         *(
-            median_figure(f"KD epoch: ours / online teacher, {name}", ratios(ours, found), "x", at_least=AHEAD)
-            for name, found in rates.items()
+            median_figure(f"KD epoch{variant}: ours / online teacher, {name}", ratios(ours, one), "x", at_least=AHEAD)
+            for name, one in rates.items()
         ),
         median_figure(
-            f"KD, {epochs} epochs and the pass: ours / online, our loop", ratios(whole, rates["our loop"]), "x"
+            f"KD{variant}, {epochs} epochs and the pass: ours / online, our loop", ratios(whole, rates["our loop"]), "x"
         ),
     ]
 
@@ -94,14 +99,7 @@ def cached_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) 
 
 def pass_rate(task: PreparedTask, teacher: RunSettings) -> Callable[[], float]:
     """What measures the teacher's predictions of the train rows."""
-    run = warmed_up(ready(task, teacher))
-
-    def measure() -> float:
-        began = now()
-        predict(run.loaded.model, run.loaded.tokens["train"], run.accelerator)
-        return len(task.train) / (now() - began)
-
-    return measure
+    return partial(predicting_rate, warmed_up(ready(task, teacher)))
 
 
 def reading_seconds(logits: np.ndarray, task: PreparedTask) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 
+from benchmarks.bf16 import bf16_instructions
 from src.files import write_json
 
 
@@ -63,7 +64,7 @@ def show(figure: Figure) -> str:
     met = {True: "met", False: "MISSED", None: ""}[figure.met]
     spread = f"{min(figure.rounds):.2f} to {max(figure.rounds):.2f}" if len(figure.rounds) > 1 else ""
     more = "; ".join(filter(None, [spread, figure.note]))
-    return f"{figure.name:<58} {value:>16}  {figure.goal:<12} {met:<6}  {more}".rstrip()
+    return f"{figure.name:<66} {value:>16}  {figure.goal:<12} {met:<6}  {more}".rstrip()
 
 
 def table(figures: list[Figure]) -> str:
@@ -84,6 +85,7 @@ def machine() -> dict[str, str | int]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 0,
         "threads": torch.get_num_threads(),
+        "bf16": bf16_instructions(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "python": platform.python_version(),
         "torch": torch.__version__,

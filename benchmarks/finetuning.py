@@ -1,56 +1,100 @@
 """Fine-tuning, rows per second: ours against Trainer with its defaults and with its best options.
 
 One measurement is one epoch over the same `steps` x batch size train rows. What is timed is said in
-`ours.timed_steps` and in `peers`. The three take turns, each in a process of its own.
+`ours.timed_steps` and in `peers`. Ours also predicts these rows. In bf16, ours in fp32 takes part, so that both
+ratios are of one run. All take turns, each in a process of its own.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from benchmarks.figures import Figure, median_figure, skipped
-from benchmarks.ours import epoch_rate, ready, warmed_up
+from benchmarks.ours import epoch_rate, predicting_rate, ready, warmed_up
 from benchmarks.peers import trainer_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.variants import MINILM, MINILM_BF16, MPNET_BF16, Model, Variant, in_turn
 from src.data.prepared import PreparedTask
-from src.params import RunSettings
+from src.params import Precision, RunSettings
 
-OVER_DEFAULTS, OVER_BEST = 2.0, 1.25
+OWN = (MINILM, MINILM_BF16, MPNET_BF16)
+OVER_DEFAULTS: dict[Precision, float] = {"fp32": 2.0, "bf16": 4.0}
+OVER_BEST: dict[Precision, float] = {"fp32": 1.25, "bf16": 1.5}
+
+
+class Rates(NamedTuple):
+    """Rows per second."""
+
+    training: float
+    predicting: float
+
+
+OVER_FP32: dict[Model, Rates] = {"MiniLM": Rates(2.0, 2.5), "MPNet": Rates(3.0, 3.5)}
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """Both tasks; rte where there is a local copy of it."""
-    found = compared(setting, "vader-movie")
+    """vader-movie in each variant; rte in fp32, where there is a local copy of it."""
+    found = in_turn("fine-tuning vader-movie", setting.variants(OWN), partial(compared, setting, "vader-movie"))
     if not setting.has_glue("rte"):
         return [*found, skipped("fine-tuning glue-rte: ours / Trainer", "x", "no --glue-folder with rte")]
-    return found + compared(setting, "glue-rte")
+    return found + compared(setting, "glue-rte", MINILM)
 
 
-def compared(setting: Setting, name: str) -> list[Figure]:
-    """Rows per second of all three on one task, and the two ratios."""
-    settings = setting.params.teacher(name, "ce")
-    task = first_rows(prepared(setting, name), setting.steps * settings.training.batch_size)
-    return side_by_side(f"fine-tuning {name}", task, settings, setting.repeats)
-
-
-def side_by_side(title: str, task: PreparedTask, settings: RunSettings, repeats: int) -> list[Figure]:
-    """The figures of one task in fp32."""
+def compared(setting: Setting, name: str, variant: Variant) -> list[Figure]:
+    """Rows per second of all contenders on one task, and their ratios."""
+    settings = setting.params_of(variant).teacher(name, "ce")
+    task = first_rows(prepared(setting, name), setting.steps_of(variant) * settings.training.batch_size)
     starts = {
-        "ours": (our_rate, task, settings),
+        "ours": (our_rates, task, settings),
         "Trainer, defaults": (trainer_rate, task, settings, False),
         "Trainer, best": (trainer_rate, task, settings, True),
     }
+    if variant.precision != "fp32":
+        exact = replace(settings, runtime=settings.runtime.model_copy(update={"precision": "fp32"}))
+        starts["ours, fp32"] = our_rates, task, exact
     with contenders(starts) as measures:
-        rates = in_turns(measures, repeats)
-    over_defaults = ratios(rates["ours"], rates["Trainer, defaults"])
-    over_best = ratios(rates["ours"], rates["Trainer, best"])
+        found = in_turns(measures, setting.repeats)
+    ours, exact, title = found.pop("ours"), found.pop("ours, fp32", []), f"{name}{variant}"
+    goals = OVER_DEFAULTS[variant.precision], OVER_BEST[variant.precision]
     return [
-        *(median_figure(f"{title}: {name}", found, "rows/s") for name, found in rates.items()),
-        median_figure(f"{title}: ours / Trainer, defaults", over_defaults, "x", at_least=OVER_DEFAULTS),
-        median_figure(f"{title}: ours / Trainer, best", over_best, "x", at_least=OVER_BEST),
+        *(median_figure(f"{work} {title}: ours", rates, "rows/s") for work, rates in by_work(ours)),
+        *(median_figure(f"fine-tuning {title}: {trainer}", rates, "rows/s") for trainer, rates in found.items()),
+        *(
+            median_figure(
+                f"fine-tuning {title}: ours / {trainer}",
+                ratios([one.training for one in ours], rates),
+                "x",
+                at_least=goal,
+                note=variant.note,
+            )
+            for (trainer, rates), goal in zip(found.items(), goals, strict=True)
+        ),
+        *(over_fp32(title, variant, ours, exact) if exact else []),
     ]
 
 
-def our_rate(task: PreparedTask, settings: RunSettings) -> Callable[[], float]:
-    """What measures ours: rows per second of one epoch over the task's train rows."""
-    return partial(epoch_rate, warmed_up(ready(task, settings)))
+def over_fp32(title: str, variant: Variant, ours: list[Rates], exact: list[Rates]) -> list[Figure]:
+    """Our rates in fp32, and those in bf16 over them."""
+    found = []
+    for (work, own), (_, other), goal in zip(by_work(ours), by_work(exact), OVER_FP32[variant.model], strict=True):
+        found += [
+            median_figure(f"{work} {title}: ours, fp32", other, "rows/s"),
+            median_figure(
+                f"{work} {title}: ours / ours, fp32", ratios(own, other), "x", at_least=goal, note=variant.note
+            ),
+        ]
+    return found
+
+
+def by_work(rounds: list[Rates]) -> list[tuple[str, list[float]]]:
+    """What is done, and its rate in each round."""
+    return list(zip(("fine-tuning", "predicting"), map(list, zip(*rounds, strict=True)), strict=True))
+
+
+def our_rates(task: PreparedTask, settings: RunSettings) -> Callable[[], Rates]:
+    """What measures ours: one epoch over the task's train rows, and predicting them."""
+    run = warmed_up(ready(task, settings))
+    predicting_rate(run)  # warms its kernels up
+    return lambda: Rates(epoch_rate(run), predicting_rate(run))

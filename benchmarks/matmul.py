@@ -2,59 +2,132 @@
 
 Timed alone: torch.mm and torch.bmm on the very shapes of one epoch's batches, padded as they are: the forward and
 both backward products of every linear layer, and the six of attention. Their operands exist already and their outputs
-go into given memory, so this is the least that the products can take on these threads. Not counted: what a fused
-attention kernel computes twice. Beside it: our steps on the same batches, in the same process, in turns.
+go into given memory, so this is the least that the products can take on these threads. In a run in bf16 they are bf16
+already. Not counted: what a fused attention kernel computes twice. Beside it: our steps on the same batches, in the
+same process, in turns; and the rate at which these steps get through their products, over that of one large product.
 """
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
-from benchmarks.figures import Figure, median_figure
+from benchmarks.bf16 import NO_BF16, bf16_instructions, cpu_multiplies_bf16
+from benchmarks.figures import Figure, median_figure, skipped
 from benchmarks.ours import Ready, ready, timed_steps, warmed_up
-from benchmarks.processes import contenders, in_turns
+from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.variants import MINILM, MINILM_BF16, MPNET, MPNET_BF16, Variant, in_turn
+from src.core.training.environment import precision_of
 from src.data.prepared import PreparedTask
-from src.params import RunSettings
+from src.params import Precision, RunSettings
 
-SHARE = 65.0
+OWN = (MINILM, MINILM_BF16, MPNET, MPNET_BF16)
+SHARES = {MINILM: 65.0, MPNET_BF16: 50.0}
+SIZE = 2048, 768, 3072
+DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 Product = tuple[Callable[..., Tensor], Tensor, Tensor, Tensor]
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """vader-movie, teacher."""
-    settings = setting.params.teacher("vader-movie", "ce")
-    task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
-    with contenders({"share": (share_of_step, task, settings)}) as measures:
-        rounds = in_turns(measures, setting.repeats)["share"]
-    return [median_figure("matrix products alone / our step, vader-movie", rounds, "%", at_least=SHARE)]
+    """The shares of vader-movie's teacher in each variant, and the machine's rates."""
+    name = "matrix products alone / our step, vader-movie"
+    return in_turn(name, setting.variants(OWN), partial(share_figures, setting, name)) + machine_rates(setting)
 
 
-def share_of_step(task: PreparedTask, settings: RunSettings) -> Callable[[], float]:
-    """What measures the share, in percent: one epoch of steps, then the products of its batches."""
-    run = warmed_up(ready(task, settings))
-    products_seconds(run, [torch.arange(settings.training.batch_size)])  # warms their kernels up
+def share_figures(setting: Setting, name: str, variant: Variant) -> list[Figure]:
+    """The share in one variant."""
+    settings = setting.params_of(variant).teacher("vader-movie", "ce")
+    task = first_rows(prepared(setting, "vader-movie"), setting.steps_of(variant) * settings.training.batch_size)
+    with contenders({"shares": (shares_of_step, task, settings)}) as measures:
+        share, rate = zip(*in_turns(measures, setting.repeats)["shares"], strict=True)
+    goal = SHARES.get(variant)
+    return [
+        median_figure(f"{name}{variant}", share, "%", at_least=goal, note=variant.note if goal else ""),
+        median_figure(f"rate of our step's products / a large product's{variant}", rate, "%"),
+    ]
+
+
+def machine_rates(setting: Setting) -> list[Figure]:
+    """The rate of one large product in each precision, and the second over the first."""
+    name, threads = f"a product of {' x '.join(map(str, SIZE))}", setting.params.runtime.threads
+    if not cpu_multiplies_bf16():
+        return [skipped(f"{name}: bf16 / fp32", "x", NO_BF16)]
+    with contenders({precision: (product_rate, precision, threads) for precision in DTYPES}) as measures:
+        rates = in_turns(measures, setting.repeats)
+    return [
+        *(median_figure(f"{name}: {precision}", found, "GFLOP/s") for precision, found in rates.items()),
+        median_figure(f"{name}: bf16 / fp32", ratios(rates["bf16"], rates["fp32"]), "x", note=bf16_instructions()),
+    ]
+
+
+def product_rate(precision: Precision, threads: int | None, times: int = 20) -> Callable[[], float]:
+    """What measures the rate of a large product, in 10^9 operations a second, as a layer of width 768 has it."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    rows, inner, columns = SIZE
+    left, right = (torch.randn(shape, dtype=DTYPES[precision]) for shape in ((rows, inner), (inner, columns)))
 
     def measure() -> float:
-        timed = timed_steps(run, len(task.train))
-        return 100 * products_seconds(run, timed.batches) / timed.seconds
+        left @ right  # warms its kernel up
+        began = time.perf_counter()
+        for _ in range(times):
+            left @ right
+        return 2 * rows * inner * columns * times / (time.perf_counter() - began) / 1e9
 
     return measure
 
 
-def products_seconds(run: Ready, batches: list[Tensor]) -> float:
-    """The seconds that the products of some batches take alone; operands are made between, untimed."""
-    tokens, seconds = run.loaded.data.train.tokens, 0.0
+def shares_of_step(task: PreparedTask, settings: RunSettings) -> Callable[[], tuple[float, float]]:
+    """What measures two shares in percent: of an epoch's steps, and of a large product's rate.
+
+    The first is the time that the products of the steps take alone. The second is the rate at which the steps as a
+    whole get through these products.
+    """
+    run, precision = warmed_up(ready(task, settings)), precision_of(settings.runtime)
+    alone([torch.arange(settings.training.batch_size)], run)  # warms their kernels up
+    peak = product_rate(precision, settings.runtime.threads)
+
+    def measure() -> tuple[float, float]:
+        timed = timed_steps(run, len(task.train))
+        products = alone(timed.batches, run)
+        return 100 * products.seconds / timed.seconds, 100 * products.operations / timed.seconds / (1e9 * peak())
+
+    return measure
+
+
+@dataclass
+class Alone:
+    """What products take alone: seconds, and floating-point operations."""
+
+    seconds: float = 0.0
+    operations: float = 0.0
+
+
+def alone(batches: list[Tensor], run: Ready) -> Alone:
+    """Take the products of some batches alone; operands are made between, untimed."""
+    tokens, taken = run.loaded.data.train.tokens, Alone()
+    dtype = DTYPES[precision_of(run.settings.runtime)]
     for rows in batches:
         length = int(tokens.lengths[rows].max())
-        products = list(products_of_batch(run, len(rows), length))
+        products = [in_precision(product, dtype) for product in products_of_batch(run, len(rows), length)]
         began = time.perf_counter()
         for multiply, left, right, out in products:
             multiply(left, right, out=out)
-        seconds += time.perf_counter() - began
-    return seconds
+        taken.seconds += time.perf_counter() - began
+        taken.operations += sum(2 * left.numel() * out.shape[-1] for _, left, _, out in products)
+    return taken
+
+
+def in_precision(product: Product, dtype: torch.dtype) -> Product:
+    """A product with its operands and its output in another type, in the same order in memory."""
+    multiply, *tensors = product
+    left, right, out = (tensor.to(dtype) for tensor in tensors)
+    return multiply, left, right, out
 
 
 def products_of_batch(run: Ready, rows: int, length: int) -> Iterator[Product]:
@@ -65,9 +138,10 @@ def products_of_batch(run: Ready, rows: int, length: int) -> Iterator[Product]:
         yield from linear_products(shape, module)
     config = model.model.config
     heads, width = rows * config.num_attention_heads, config.hidden_size // config.num_attention_heads
-    for layer in range(config.num_hidden_layers):
-        queries = 1 if layer == config.num_hidden_layers - 1 else length  # the last layer: see `first_token`
-        yield from attention_products(heads, queries, length, width)
+    for _ in range(config.num_hidden_layers - 1):
+        yield from attention_products(heads, length, length, width)
+    queries = 1 if last_layer_is_of_first_token(model.model, inputs) else length
+    yield from attention_products(heads, queries, length, width)
 
 
 def linear_inputs(model: nn.Module, inputs: dict[str, Tensor], length: int) -> list[tuple[int, nn.Linear]]:
@@ -89,6 +163,13 @@ def linear_inputs(model: nn.Module, inputs: dict[str, Tensor], length: int) -> l
     for hook in hooks:
         hook.remove()
     return found
+
+
+def last_layer_is_of_first_token(model: PreTrainedModel, inputs: dict[str, Tensor]) -> bool:
+    """Whether the last layer computes the first token's hidden state alone (`src.core.speed.first_token`)."""
+    with torch.no_grad():
+        hidden = model.base_model(**{name: values[:1] for name, values in inputs.items()}).last_hidden_state
+    return hidden.shape[1] == 1
 
 
 def linear_products(vectors: int, module: nn.Linear) -> Iterator[Product]:

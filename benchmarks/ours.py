@@ -17,6 +17,7 @@ from torch import Tensor
 
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.environment import precision_of, start
+from src.core.training.inference import predict
 from src.core.training.loading import PreparedRun, prepare_run
 from src.core.training.phase import Phase, Setup
 from src.core.training.train import train
@@ -103,6 +104,13 @@ def epoch_rate(run: Ready) -> float:
     """Rows per second of one epoch over the run's train rows."""
     timed = timed_steps(run, run.loaded.data.train.labels.numel())
     return timed.rows / timed.seconds
+
+
+def predicting_rate(run: Ready) -> float:
+    """Rows per second of predicting the train split that the run has."""
+    began = now()
+    predict(run.loaded.model, run.loaded.tokens["train"], run.accelerator)
+    return len(run.loaded.tokens["train"].lengths) / (now() - began)
 
 
 def warmed_up(run: Ready) -> Ready:

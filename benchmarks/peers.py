@@ -37,6 +37,7 @@ from transformers import (
 from benchmarks.ours import now
 from src.archives import model_folder
 from src.core.method.losses import kd_kl
+from src.core.training.environment import precision_of
 from src.data.prepared import PreparedTask
 from src.params import ModelSource, Objective, RunSettings
 
@@ -68,8 +69,8 @@ class OnlineTeacher(Trainer):
     ) -> Any:
         """The loss of distillation (docs/method.md)."""
         labels, alpha = inputs.pop("labels"), self.recipe.alpha
-        with torch.no_grad():
-            said = self.teacher(**inputs).logits
+        with torch.no_grad(), self.accelerator.autocast():  # which Trainer itself puts around the student
+            said = self.teacher(**inputs).logits.float()
         logits = model(**inputs).logits
         kd = kd_kl(logits, said, self.recipe.temperature).mean()
         return (1 - alpha) * F.cross_entropy(logits, labels) + alpha * kd
@@ -140,6 +141,7 @@ def _options(scratch: str, settings: RunSettings) -> dict:
         "weight_decay": training.weight_decay,
         "max_grad_norm": training.max_grad_norm,
         "dataloader_pin_memory": torch.cuda.is_available(),
+        "bf16": precision_of(settings.runtime) == "bf16",
         "use_cpu": not torch.cuda.is_available(),
         "eval_strategy": "no",
         "save_strategy": "no",

@@ -4,14 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from benchmarks.variants import FEWER_STEPS, MINILM, MODELS, PRECISIONS, STUDIES, Model, Variant
 from src.data.prepared import LabelledSplit, PreparedTask, load_task
-from src.params import Params, load_params
+from src.params import PARAMS_FILE, Params, Precision, check_params, read_yaml
+from src.study.overrides import STUDIES_FOLDER, merged_content
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = ("metrics/", "plots/", "dvc.lock")
@@ -19,17 +23,39 @@ RESULTS = ("metrics/", "plots/", "dvc.lock")
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a row works and how much it measures: `steps` training steps, `repeats` times."""
+    """Where a row works and how much it measures: `steps` training steps, `repeats` times.
+
+    `models` and `precisions` are those asked for; nothing where each row measures its own.
+    """
 
     root: Path
     steps: int
     repeats: int
     glue_folder: Path | None = None
+    models: tuple[Model, ...] = ()
+    precisions: tuple[Precision, ...] = ()
 
     @property
     def params(self) -> Params:
-        """params.yaml of the copy."""
-        return load_params(self.root / "params.yaml")
+        """params.yaml of the copy, in fp32."""
+        return self.params_of(MINILM)
+
+    def params_of(self, variant: Variant) -> Params:
+        """params.yaml of the copy with the variant's models and precision."""
+        content, study = read_yaml(self.root / PARAMS_FILE), STUDIES[variant.model]
+        models = {} if study is None else read_yaml(self.root / STUDIES_FOLDER / f"{study}.yaml")["models"]
+        own = {"models": models, "runtime": {"precision": variant.precision}}
+        return check_params(self.root / PARAMS_FILE, merged_content(content, own))
+
+    def steps_of(self, variant: Variant) -> int:
+        """Training steps of one measurement: fewer for a larger model."""
+        return max(2, self.steps // FEWER_STEPS[variant.model])
+
+    def variants(self, own: Sequence[Variant]) -> list[Variant]:
+        """A row's own variants; or, where models or precisions are asked for, each of these with each."""
+        if not self.models and not self.precisions:
+            return list(own)
+        return [Variant(*both) for both in product(self.models or MODELS[:1], self.precisions or PRECISIONS)]
 
     def has_glue(self, task: str) -> bool:
         """Whether the local folder holds that GLUE task."""

@@ -6,16 +6,20 @@ to every operation, so that small ones look larger than they are.
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.figures import Figure
 from benchmarks.ours import ready, timed_steps, warmed_up
 from benchmarks.processes import contenders
 from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.variants import MINILM, MINILM_BF16, MPNET_BF16, Variant, in_turn
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
 
+OWN = (MINILM, MINILM_BF16, MPNET_BF16)
 REST = "everything else"
 KINDS = {
     "mm": "products of linear layers",
@@ -37,14 +41,20 @@ KINDS = {
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """The default teacher on vader-movie, the largest share first."""
-    settings = setting.params.teacher("vader-movie", "ce")
-    task = first_rows(prepared(setting, "vader-movie"), setting.steps * settings.training.batch_size)
+    """The default teacher on vader-movie, in each variant."""
+    return in_turn("share of a step", setting.variants(OWN), partial(shares_of, setting))
+
+
+def shares_of(setting: Setting, variant: Variant) -> list[Figure]:
+    """The shares of one variant, the largest first."""
+    settings = setting.params_of(variant).teacher("vader-movie", "ce")
+    task = first_rows(prepared(setting, "vader-movie"), setting.steps_of(variant) * settings.training.batch_size)
     with contenders({"shares": (shares, task, settings)}) as measures:
         found: Counter[str] = measures["shares"]()
     rest = found.pop(REST)
     return [
-        Figure(f"share of a step: {kind}", 100 * share, "%") for kind, share in [*found.most_common(), (REST, rest)]
+        Figure(f"share of a step{variant}: {kind}", 100 * share, "%")
+        for kind, share in [*found.most_common(), (REST, rest)]
     ]
 
 
@@ -57,8 +67,16 @@ def shares(task: PreparedTask, settings: RunSettings) -> Callable[[], Counter[st
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
             timed_steps(run, len(task.train))
         spent: Counter[str] = Counter()
-        for event in profiled.key_averages():
-            spent[KINDS.get(event.key.removeprefix("aten::"), REST)] += event.self_cpu_time_total
+        for event in profiled.events():
+            spent[kind_of(event)] += event.self_cpu_time_total
         return Counter({kind: microseconds / spent.total() for kind, microseconds in spent.items()})
 
     return measure
+
+
+def kind_of(event: FunctionEvent) -> str:
+    """The kind of an operation. A copy that `_to_copy` makes is a cast, for example of a weight to bf16."""
+    name = event.name.removeprefix("aten::")
+    if name == "copy_" and event.cpu_parent is not None and event.cpu_parent.name == "aten::_to_copy":
+        return "casts between types"
+    return KINDS.get(name, REST)

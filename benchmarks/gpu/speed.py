@@ -45,7 +45,7 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
 
 def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict[str, float | str]:
     """Rates and their ratios; what is compiled may break alone."""
-    options = {"bf16": True, "torch_compile": compiled}
+    options = {"torch_compile": compiled}
     starts = {"ours": (our_rate, task, settings, compiled), "Trainer": (trainer_rate, task, settings, True, options)}
     if not compiled:
         graphs = replace(settings, runtime=settings.runtime.model_copy(update={"cuda_graphs": True}))

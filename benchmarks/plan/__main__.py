@@ -1,0 +1,105 @@
+"""What a study costs: hours on this machine's cores in fp32 and in bf16, beside a GPU's.
+
+    python -m benchmarks.plan mechanism             measures speeds for one to five minutes
+    python -m benchmarks.plan human --saved         takes them from benchmarks/results.json
+    python -m benchmarks.plan glue --teacher-rate 1000 --student-rate 2200 --at-once 4
+
+Units, a task and a seed each, are dealt out as `stages.study` does. Rates that are given are training rows a second of
+one run, such as `rows_per_second` in timing/; a prediction then costs a third of a training step.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.bf16 import NO_BF16, cpu_multiplies_bf16
+from benchmarks.plan.report import gpu_lines, hour_lines, speed_lines, work_lines
+from benchmarks.plan.speeds import ROLES, gpu_name, gpu_speeds, measured_speeds, saved_speeds
+from benchmarks.plan.tasks import rows_of_task
+from benchmarks.plan.work import Speeds, given_speeds, units_of_study
+from src.errors import stage
+from src.parallel.places import places
+from src.params import Params, Precision, Role
+from src.study.overrides import study_params
+
+SAVED_TASK = "vader-movie"  # on which the figures of results.json were measured
+
+
+@stage
+def main() -> None:
+    """Print rows, speeds and hours."""
+    arguments = parsed_arguments()
+    params = study_params(arguments.name)
+    at_once = len(places(arguments.at_once, 1, params.runtime))
+    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+        rows = {task: rows_of_task(params, task, Path(folder) / "study") for task in params.tasks}
+        units = units_of_study(params, rows)
+        tell(*work_lines(params.study, rows, units))
+        speeds, how = speeds_asked_for(params, arguments, at_once, Path(folder) / "speeds")
+    gpu: dict[Role, Speeds] = {role: gpu_speeds(params, role) for role in ROLES}
+    tell(*speed_lines(speeds, units, how, at_once), *hour_lines(speeds, gpu, units, at_once))
+    tell(*gpu_lines(gpu, units, gpu_name(), params.runtime.cuda_graphs))
+
+
+def tell(*lines: str) -> None:
+    """Print lines, and do not wait with them."""
+    print("\n".join(lines), flush=True)
+
+
+def parsed_arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", nargs="?", default="glue", help="a file in studies/, without .yaml (glue)")
+    for role in ROLES:
+        parser.add_argument(f"--{role}-rate", type=above_zero, help="training rows a second of one run")
+    parser.add_argument("--saved", action="store_true", help="take the figures of benchmarks/results.json")
+    parser.add_argument("--at-once", type=at_least_one, help="units side by side (as many as the cores hold)")
+    parser.add_argument("--steps", type=at_least_one, default=8, help="batches that are measured (8)")
+    found = parser.parse_args()
+    given = [rate is not None for rate in (found.teacher_rate, found.student_rate)]
+    if any(given) and (found.saved or not all(given)):
+        parser.error("--teacher-rate and --student-rate come together, and without --saved")
+    return found
+
+
+def above_zero(text: str) -> float:
+    """A number above 0."""
+    if not (number := float(text)) > 0:
+        raise ValueError(text)
+    return number
+
+
+def at_least_one(text: str) -> int:
+    """A whole number above 0."""
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
+
+
+def speeds_asked_for(
+    params: Params, arguments: argparse.Namespace, at_once: int, scratch: Path
+) -> tuple[dict[str, dict[Role, Speeds]], str]:
+    """The speeds of both roles by the name of a column, and where they come from."""
+    if arguments.teacher_rate is not None:
+        rates = dict(zip(ROLES, (arguments.teacher_rate, arguments.student_rate), strict=True))
+        return {"given": {role: given_speeds(rate) for role, rate in rates.items()}}, "given"
+    precisions: list[Precision] = ["fp32", "bf16"] if cpu_multiplies_bf16() else ["fp32"]
+    if "bf16" not in precisions:
+        tell(f"\nbf16: {NO_BF16}")
+    if arguments.saved:
+        tokens = rows_of_task(study_params("default"), SAVED_TASK, scratch).tokens
+        return {one: {role: saved_speeds(params, role, one, tokens) for role in ROLES} for one in precisions}, "saved"
+    found: dict[str, dict[Role, Speeds]] = {}
+    for precision in precisions:
+        print(f"... measuring {precision}", file=sys.stderr, flush=True)
+        found[precision] = {
+            role: measured_speeds(params, role, precision, at_once, arguments.steps, scratch) for role in ROLES
+        }
+    return found, "measured"
+
+
+if __name__ == "__main__":
+    main()
