@@ -57,14 +57,15 @@ def _heed_signals() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest files first: of two workers none is left with one of them while the other has nothing to do."""
+    """Run the longest files first, so that neither worker ends with one of them alone."""
     keep_names(config, items)
     mark(items)
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_collection_finish() -> None:
-    """What has been imported stays: a training, which collects garbage twice, need not look through it."""
+    """Freeze what has been imported: each training collects garbage twice, and need not look through it."""
     gc.freeze()
 
 

@@ -1,7 +1,7 @@
-"""Which tests start processes: they get the marker `process`, and `make test-fast` leaves them out.
+"""Marks the tests that start processes; `make test-fast` skips them.
 
-A test gets it where it, its fixtures or the functions of tests/ that they call name something that starts processes.
-Where the code under test starts them, the test needs the marker by hand, and fails without it. git does not count.
+A test is marked if it, a fixture or a helper in tests/ names a starter of processes. If only the code under test starts
+one, the test needs the marker by hand, and fails without it. git does not count.
 """
 
 import inspect
@@ -19,7 +19,7 @@ import pytest
 
 MARKER = "process"
 STARTERS = (subprocess, subprocess.run, subprocess.Popen, multiprocessing)
-QUICK = ("git", "lscpu")
+QUICK = ("git",)
 
 
 def mark(items: list[pytest.Item]) -> None:
@@ -62,14 +62,14 @@ def _functions(value: FunctionType | type) -> list[Callable]:
 
 @contextmanager
 def no_processes(test: str) -> Generator[None]:
-    """Let a test fail that starts a process."""
+    """Fail a test that starts a process."""
 
     def refuse(what: object) -> None:
         pytest.fail(f"{test} starts a process ({what}); give it @pytest.mark.{MARKER}, or keep to this process")
 
     class Popen(subprocess.Popen):
         def __init__(self, args: Any, *more: Any, **settings: Any) -> None:
-            command = args if isinstance(args, str) else args[0]
+            command = args if isinstance(args, str | os.PathLike) else args[0]
             if Path(os.fspath(command)).name not in QUICK:
                 refuse(args)
             super().__init__(args, *more, **settings)

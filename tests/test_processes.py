@@ -31,9 +31,7 @@ def launched(processes: int, model: Path, output: Path, *arguments: str) -> subp
     # accelerate's own launcher starts several processes on GPUs only; on CPU it hands over to torch's or to MPI.
     launch = ["python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     command = [*launch, "--no-python", "python", "-m", "tests.train_in_processes", str(model), str(output), *arguments]
-    # torch's launcher gives each of several processes one thread, and one process all cores: some CPUs round otherwise.
-    environment = with_tools(OMP_NUM_THREADS="1")
-    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=REPOSITORY, env=with_tools(), capture_output=True, text=True, check=False)
 
 
 def trained_in(processes: int, model: Path, output: Path, *arguments: str):
@@ -59,7 +57,7 @@ def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, sp
 
 
 def test_two_processes_train_as_one_does_in_bf16(without_dropout, tmp_path):
-    """Each rounds the gradient of its own share of a batch, so that they agree to that rounding only."""
+    """Each process rounds its own gradients, so results agree to that rounding only."""
     alone, shared = (
         trained_in(number, without_dropout, tmp_path / str(number), "ema", "feature", "bf16")[0] for number in (1, 2)
     )

@@ -14,11 +14,6 @@ import os, sys
 print(os.getcwd(), os.environ["TOLD"], sys.argv[1:], sys.stdin.read(), __name__)
 print("to stderr", file=sys.stderr)
 """
-SLEEPER = """
-import os, time
-open("number", "w").write(f"{os.getpid()}.")
-time.sleep(60)
-"""
 WAYS = {
     "the end": ("", 0),
     "a status": ("sys.exit(3)", 3),

@@ -62,7 +62,7 @@ def main() -> None:
     place = {"space": space} if space in ("feature", "class") else {"feature_map": space, "tau": 0.1}
     objective = Objective(**{**BASE, **weights, "centroid": centroid, **place})
     model = load_classifier(source, ["negative", "positive"], 0, 0)
-    round_products(model, precision)
+    round_products(source, model, precision, 0)
     # 15 rows a batch: two processes get 8 and 7 of them.
     settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2, "plain_epochs": 1})
     accelerator = Accelerator(cpu=True)

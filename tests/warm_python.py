@@ -1,10 +1,10 @@
 """`python -m MODULE` in forks of one process that has imported the libraries: a stage without the seconds of imports.
 
-A `python` to put first on the path hands its arguments, folder, environment and streams over, and ends as the fork
-does. The fork imports the modules of the project anew, from its own folder.
+A `python` to put first on the path sends its arguments, folder, environment and streams to that process, and exits
+with the fork's status. The fork imports the modules of the project anew, from its own folder.
 
-A signal ends the command, and kills its fork; variables that libraries read while they are imported have no effect.
-Tests of either take the interpreter itself.
+A signal ends the command, and kills its fork. Variables that libraries read at import have no effect, OMP_NUM_THREADS
+among them. Tests of signals or of such variables take the interpreter itself.
 """
 
 import atexit
@@ -113,7 +113,7 @@ def kill_with(connection: socket.socket, child: int, ended: Event) -> None:
 
 
 def run_module(arguments: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
-    """What `python -m` does with its arguments, less the half second that taking libraries down takes at the end."""
+    """Do what `python -m` does, without the half second that an interpreter needs to shut down."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

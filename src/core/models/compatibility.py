@@ -72,7 +72,7 @@ def check_loaded(source: ModelSource, model: PreTrainedModel, missing: set[str])
 
 
 def _is_finite(values: Tensor) -> bool:
-    """Whether all values are finite. A finite sum says so in a fortieth of the time; others may have overflowed."""
+    """Whether all values are finite. A finite sum proves it in a fortieth of the time; a sum may also overflow."""
     return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 

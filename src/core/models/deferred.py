@@ -1,8 +1,8 @@
-"""A package of a library that is not run before something in it is asked for.
+"""Defers running a package of a library until one of its names is used.
 
-`transformers` reads the sources of all its models for the names in them, 2,500 files. `transformers.models` reads them
-once more, which takes a third of a second. No stage asks it for a name: a model is imported as a module below it, and
-that takes no more of the package than its path.
+`transformers` reads the source files of all its models, 2,500 of them, to find their names. `transformers.models` reads
+them a second time, which takes a third of a second. Stages use only modules below it, and an import of these needs only
+its path.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def defer(name: str) -> None:
-    """Put off running a package until someone asks for an attribute that no import below it has set.
+    """Run a package only when an attribute is read that no import of a module below it has set.
 
     Does nothing where the package is imported already or is not installed.
     """
@@ -25,11 +25,11 @@ def defer(name: str) -> None:
 
 
 class _Deferred(ModuleType):
-    """Knows its path and the modules imported below it; all else comes from the package, imported as ever."""
+    """Has the path of the package and the modules imported below it. Any other attribute imports the package itself."""
 
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
-            del sys.modules[self.__name__]
+            sys.modules.pop(self.__name__, None)  # another thread may have been here
             package = importlib.import_module(self.__name__)
             vars(package).update(vars(self) | vars(package))  # the modules below it that are imported already
         return getattr(importlib.import_module(self.__name__), name)

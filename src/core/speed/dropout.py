@@ -4,7 +4,7 @@ torch draws one random number an element, on one thread: a ninth of a training s
 ones, where attention has more elements than all else. Here one 64-bit number serves four elements, 16 bits each. An
 element is dropped with probability p, rounded to a multiple of 2^-16 (0.1 becomes 0.100006). Elements that are kept are
 scaled by that rounded p, so the mean is exact. bf16 cannot hold every scale; there p is also rounded to one whose scale
-it can hold (0.1 becomes 0.0986). GPUs have a kernel for dropout.
+it can hold: 0.1 becomes 0.0986, and below 0.002 nothing is dropped. GPUs have a kernel for dropout.
 """
 
 from typing import Any

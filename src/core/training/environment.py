@@ -103,8 +103,7 @@ def uses_cuda_graphs(runtime: Runtime) -> bool:
 def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | int]:
     """What can change the last bits of a result besides code and params.
 
-    `cuda_graphs` only where they are in use, `variables` only where one is set, `bf16_instructions` of a CPU only where
-    they are asked for.
+    `cuda_graphs` and `variables` are there only where they are in use, `bf16_instructions` only for bf16 on a CPU.
     """
     libraries = (accelerate, np, tokenizers, torch, transformers)
     variables = arithmetic_variables()

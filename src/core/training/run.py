@@ -73,13 +73,14 @@ def run_training(
 
 
 def say_precision(runtime: Runtime, device: torch.device) -> None:
-    """Say where runs compute in bf16 without having been asked to, and where that is slow."""
+    """Print a line where auto chose bf16 on a CPU, and a warning where the CPU has no instructions for bf16."""
     if device.type != "cpu" or precision_of(runtime) != "bf16":
         return
     if not (instructions := bf16_instructions()):
-        print("warning: runtime.precision is bf16, which this CPU emulates: fp32 is faster here", file=sys.stderr)
+        problem = "runtime.precision is bf16, and this CPU has neither AMX nor AVX512-BF16"
+        print(f"warning: {problem}; set it to fp32, which is faster here", file=sys.stderr)
     elif runtime.precision == "auto":
-        print(f"runtime.precision is auto: bf16, which this CPU multiplies by {instructions}", flush=True)
+        print(f"runtime.precision: auto chose bf16, since this CPU has {instructions}", flush=True)
 
 
 def _savers(
