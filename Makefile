@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study glue-data audit restore test test-slow faults models bench gpu ray intervals page lint fresh format pins clean
+.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray intervals page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ restore: setup ## undo an experiment: put params.yaml, dvc.lock and results back
 
 test: setup ## run the tests, a file of them at a time in each of two processes
 	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+test-fast: setup ## run the unit tests alone, in a minute: no processes, whole studies or rows of docs/faults.md
+	@$(RUN) python -m pytest -m 'not slow and not process and not study and not fault' --numprocesses 2
 
 test-slow: ray ## run the tests that take minutes, those of real faults among them
 	@$(RUN) python -m pytest -m slow

@@ -19,6 +19,7 @@ from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
 from benchmarks.variants import MINILM, MINILM_BF16, Variant, in_turn
 from src.core.models.encoding import EncodedSplit
+from src.core.speed.dropout import STEPS, steps_dropped
 from src.data.prepared import PreparedTask
 from src.params import Precision, RunSettings
 
@@ -42,6 +43,14 @@ def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generato
     return torch.randperm(len(lengths), generator=generator).split(batch_size)
 
 
+def masks_by_booleans(like: Tensor, p: float) -> Tensor:
+    """Stands in for `dropout_mask`: the same draws, compared into booleans."""
+    dropped = steps_dropped(p, like.dtype)
+    draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    kept = draws.view(torch.int16)[: like.numel()].view(like.shape) >= dropped - STEPS // 2
+    return kept.to(like.dtype).mul_(STEPS / (STEPS - dropped))
+
+
 def nothing(*_: object) -> None:
     """Stands in for a function that only speeds things up."""
 
@@ -50,11 +59,14 @@ Replacement = tuple[str, Any]  # what is replaced, and what stands in for it
 EVERYWHERE: dict[str, Replacement] = {
     "the last layer for the first token alone": ("src.core.training.loading.compute_first_token_only", nothing),
     "dropout's cheaper random numbers": ("src.core.training.loading.use_cpu_dropout", nothing),
+    "dropout's masks without booleans": ("src.core.speed.dropout.dropout_mask", masks_by_booleans),
     "embeddings in use only": ("src.core.training.loading.CompactVocabulary", WholeVocabulary),
     "memory kept, huge pages": ("src.core.training.environment.keep_and_enlarge_pages", nothing),
     "batches of similar length": ("src.core.training.phase.training_batches", shuffled_batches),
 }
-IN_BF16: dict[str, Replacement] = {}
+IN_BF16: dict[str, Replacement] = {
+    "softmax in float32": ("src.core.speed.dropout.softmax", partial(torch.softmax, dim=-1)),
+}
 REPLACED: dict[Precision, dict[str, Replacement]] = {"fp32": EVERYWHERE, "bf16": EVERYWHERE | IN_BF16}
 
 

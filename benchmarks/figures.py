@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.bf16 import bf16_instructions
+from src.core.speed.instructions import bf16_instructions
 from src.files import write_json
 
 
@@ -85,7 +85,7 @@ def machine() -> dict[str, str | int]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 0,
         "threads": torch.get_num_threads(),
-        "bf16": bf16_instructions(),
+        "bf16": bf16_instructions() or "none",
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "python": platform.python_version(),
         "torch": torch.__version__,

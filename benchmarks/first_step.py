@@ -5,16 +5,25 @@ import runpy
 import sys
 import time
 
-from src.core.training.phase import Phase
+
+def main() -> None:
+    """Run the stage that the command line names, with its options."""
+    # So Python has it while it looks for a stage: the package knows by it that it is one, and imports without the
+    # garbage collector.
+    sys.argv[0] = "-m"
+    import stages  # noqa: F401
+    from src.core.training.phase import Phase
+
+    Phase._step = _stop  # ty: ignore[invalid-assignment]
+    name, sys.argv = sys.argv[1], sys.argv[1:]
+    runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
-def stop(*_: object) -> None:
+def _stop(*_: object) -> None:
     """Stand in for the first step."""
     print(time.time(), flush=True)
     os._exit(0)
 
 
 if __name__ == "__main__":
-    Phase._step = stop  # ty: ignore[invalid-assignment]
-    name, sys.argv = sys.argv[1], sys.argv[1:]
-    runpy.run_module(name, run_name="__main__", alter_sys=True)
+    main()

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from benchmarks.bf16 import NO_BF16, bf16_instructions, cpu_multiplies_bf16
 from benchmarks.figures import Figure, median_figure, skipped
 from benchmarks.ours import Ready, ready, timed_steps, warmed_up
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
-from benchmarks.variants import MINILM, MINILM_BF16, MPNET, MPNET_BF16, Variant, in_turn
+from benchmarks.variants import MINILM, MINILM_BF16, MPNET, MPNET_BF16, NO_BF16, Variant, in_turn
+from src.core.speed.instructions import bf16_instructions
 from src.core.training.environment import precision_of
 from src.data.prepared import PreparedTask
 from src.params import Precision, RunSettings
@@ -55,13 +55,13 @@ def share_figures(setting: Setting, name: str, variant: Variant) -> list[Figure]
 def machine_rates(setting: Setting) -> list[Figure]:
     """The rate of one large product in each precision, and the second over the first."""
     name, threads = f"a product of {' x '.join(map(str, SIZE))}", setting.params.runtime.threads
-    if not cpu_multiplies_bf16():
+    if not (instructions := bf16_instructions()):
         return [skipped(f"{name}: bf16 / fp32", "x", NO_BF16)]
     with contenders({precision: (product_rate, precision, threads) for precision in DTYPES}) as measures:
         rates = in_turns(measures, setting.repeats)
     return [
         *(median_figure(f"{name}: {precision}", found, "GFLOP/s") for precision, found in rates.items()),
-        median_figure(f"{name}: bf16 / fp32", ratios(rates["bf16"], rates["fp32"]), "x", note=bf16_instructions()),
+        median_figure(f"{name}: bf16 / fp32", ratios(rates["bf16"], rates["fp32"]), "x", note=instructions),
     ]
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from benchmarks.bf16 import NO_BF16, bf16_instructions, cpu_multiplies_bf16
 from benchmarks.figures import Figure, skipped
+from src.core.speed.instructions import bf16_instructions
 from src.params import Precision
+
+NO_BF16 = "this CPU has no instructions for products in bf16"
 
 Model = Literal["MiniLM", "MPNet"]
 MODELS: tuple[Model, ...] = get_args(Model)
@@ -38,7 +40,7 @@ def in_turn(name: str, variants: Iterable[Variant], measure: Callable[[Variant],
     """The figures of each variant; where this CPU cannot do one, a figure called `name` that says so."""
     found: list[Figure] = []
     for variant in variants:
-        if variant.precision == "bf16" and not cpu_multiplies_bf16():
+        if variant.precision == "bf16" and not bf16_instructions():
             found.append(skipped(f"{name}{variant}", "", NO_BF16))
         else:
             found += measure(variant)

@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import psutil
-
 Handler = Callable[[int, FrameType | None], Any] | int | None  # as `signal.getsignal` gives it
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -71,7 +69,11 @@ def _orphaned() -> bool:
     if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
         return True
     launcher = os.environ.get(LAUNCHER)
-    return launcher is not None and not psutil.pid_exists(int(launcher))
+    if launcher is None:
+        return False
+    import psutil  # which most stages need not import
+
+    return not psutil.pid_exists(int(launcher))
 
 
 @contextmanager

@@ -14,10 +14,7 @@ git follows.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
-from safetensors.numpy import save_file
+from typing import TYPE_CHECKING
 
 from src.arms import arms_of
 from src.errors import UserError
@@ -33,6 +30,10 @@ from src.files import (
     write_parquet,
 )
 from src.params import Params, Role
+
+if TYPE_CHECKING:  # `src.files` says why
+    import numpy as np
+    import pandas as pd
 
 RUNS_FOLDER = Path("runs")
 TIMING_FOLDER = Path("timing")
@@ -60,9 +61,9 @@ class RunResult:
     """What a run leaves: see the module's description."""
 
     record: dict
-    history: pd.DataFrame
-    logits: pd.DataFrame
-    features: dict[str, np.ndarray]
+    history: "pd.DataFrame"
+    logits: "pd.DataFrame"
+    features: "dict[str, np.ndarray]"
 
 
 def runs_of_task(params: Params, task: str) -> list[RunName]:
@@ -71,8 +72,10 @@ def runs_of_task(params: Params, task: str) -> list[RunName]:
     return [RunName(task, role, arm, seed) for role, arm in arms for seed in params.seeds_of(task)]
 
 
-def logits_table(logits: dict[str, np.ndarray], row_ids: dict[str, list[str]]) -> pd.DataFrame:
+def logits_table(logits: "dict[str, np.ndarray]", row_ids: dict[str, list[str]]) -> "pd.DataFrame":
     """Logits of several splits as one table with the columns split, row_id, logit_0 ... logit_C-1."""
+    import pandas as pd
+
     parts = []
     for split, values in logits.items():
         part = pd.DataFrame(values, columns=[f"logit_{number}" for number in range(values.shape[1])])
@@ -82,7 +85,7 @@ def logits_table(logits: dict[str, np.ndarray], row_ids: dict[str, list[str]]) -
     return pd.concat(parts, ignore_index=True)
 
 
-def split_logits(table: pd.DataFrame, split: str, row_ids: list[str], source: object) -> np.ndarray:
+def split_logits(table: "pd.DataFrame", split: str, row_ids: list[str], source: object) -> "np.ndarray":
     """The logits (N, C) of one split, checked to be of just these rows in this order.
 
     Raises:
@@ -96,6 +99,8 @@ def split_logits(table: pd.DataFrame, split: str, row_ids: list[str], source: ob
 
 def save_run(folder: Path, result: RunResult, savers: Iterable[Callable[[Path], object]] = ()) -> None:
     """Write a run's folder, all of it or nothing; each of `savers` adds its part to the folder of the weights."""
+    from safetensors.numpy import save_file
+
     with new_folder(folder) as draft:
         write_json(draft / "record.json", result.record)
         write_csv(draft / "history.csv", result.history)
@@ -120,7 +125,7 @@ def load_run(folder: Path) -> RunResult:
     )
 
 
-def load_logits(folder: Path) -> pd.DataFrame:
+def load_logits(folder: Path) -> "pd.DataFrame":
     """Read the logits of a run: all that a student needs of its teacher.
 
     Raises:

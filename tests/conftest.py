@@ -1,10 +1,11 @@
 """Small real things for the tests: models with random weights, and labelled texts that can be learnt."""
 
+import gc
 import json
 import random
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,11 @@ from transformers import (
 from src.params import ModelSource, Params
 from tests.fault_table import FaultTable, keep_names
 from tests.model_table import ModelTable
+from tests.processes_of_tests import MARKER, mark, no_processes
+from tests.warm_python import TOOLS, warm_python
 
 REPOSITORY = Path(__file__).parent.parent
+LONGEST = ("test_pipeline.py", "test_hub.py", "test_hostile.py", "test_pool.py", "test_processes.py", "test_demo.py")
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
 NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
@@ -53,9 +57,25 @@ def _heed_signals() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest file first: of two workers one is busy with it while the other does the rest."""
+    """Run the longest files first, so that neither worker ends with one of them alone."""
     keep_names(config, items)
-    items.sort(key=lambda item: item.path.name != "test_pipeline.py")
+    mark(items)
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Freeze what has been imported: each training collects garbage twice, and need not look through it."""
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test of `make test-fast` starts no process."""
+    if any(item.iter_markers(MARKER)) or any(item.iter_markers("slow")):
+        return (yield)
+    with no_processes(item.nodeid):
+        return (yield)
 
 
 @pytest.fixture
@@ -105,6 +125,21 @@ def tiny_decoder(tmp_path_factory) -> ModelSource:
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=64, bos_token_id=3, eos_token_id=3)
     return _saved(GPT2ForSequenceClassification(config), word_tokenizer(None), tmp_path_factory.mktemp("decoder"))
+
+
+@pytest.fixture(scope="session")
+def warm_folder() -> Generator[Path]:
+    """A folder with the `python` of `tests/warm_python.py`."""
+    with warm_python() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def warm_stages(warm_folder) -> Generator[None]:
+    """Have the stages of `tests.repository.run` start without the seconds of imports, where no test is about that."""
+    TOOLS.insert(0, warm_folder)
+    yield
+    TOOLS.remove(warm_folder)
 
 
 @pytest.fixture

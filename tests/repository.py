@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from src.params import ModelSource
 from tests.conftest import REPOSITORY, labelled_texts, params_content
+from tests.warm_python import TOOLS
 
 OUTPUTS = ("data", "runs", "metrics", "plots")
 PATHLIB = Path(Path.replace.__code__.co_filename).name  # for tests/killing: another file in newer Pythons
@@ -22,7 +22,7 @@ PATHLIB = Path(Path.replace.__code__.co_filename).name  # for tests/killing: ano
 
 def with_tools(**more: str) -> dict[str, str]:
     """The environment with this Python's tools first on the path, and more variables."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | more
+    return os.environ | {"PATH": os.pathsep.join([*map(str, TOOLS), os.environ["PATH"]])} | more
 
 
 def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen:

@@ -24,8 +24,9 @@ from src.errors import UserError
 from src.files import read_json, write_json, write_parquet
 from src.params import Params, load_params
 from src.runs import runs_of_task
+from src.study.collecting import collect_task
 from src.study.measuring import measured_task
-from src.study.records import TaskRecords, collect_task, load_records, records_folder
+from src.study.records import TaskRecords, load_records, records_folder
 from stages.evaluate import evaluate
 from stages.pool import jobs_of, of_arms, train
 from tests.repository import clone_with, digests, run, tiny_study

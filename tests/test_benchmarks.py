@@ -55,10 +55,10 @@ def test_a_variant_has_its_model_and_its_precision_whatever_params_yaml_says(var
 
 
 def test_a_row_in_bf16_is_skipped_with_its_reason_where_the_cpu_cannot(monkeypatch):
-    monkeypatch.setattr(variants, "cpu_multiplies_bf16", lambda: False)
+    monkeypatch.setattr(variants, "bf16_instructions", lambda: None)
     found = in_turn("a row", OWN, lambda variant: [Figure(f"a row{variant}", 1.0, "x")])
     assert [(figure.name, figure.value) for figure in found] == [("a row", 1.0), ("a row, MPNet, bf16", None)]
-    assert show(found[1]).endswith("this CPU does not multiply bf16 in hardware")
+    assert show(found[1]).endswith("this CPU has no instructions for products in bf16")
 
 
 # A plan: two units of one teacher each. Train 80 rows of 10 tokens for 2 epochs; after each epoch 20 selection rows and

@@ -206,6 +206,7 @@ def test_a_claim_about_an_unknown_arm_is_refused(params):
         pairs_to_compare(Params.model_validate(content))
 
 
+@pytest.mark.study
 def test_without_an_effect_a_claim_rarely_holds():
     """400 studies of two tasks, 200 rows and five seeds; 2.5 % are expected, 5 % allowed."""
     shares = verdicts(Setting(200, 5, 0.15), tasks=2, effect=0.0, studies=400)
@@ -214,6 +215,7 @@ def test_without_an_effect_a_claim_rarely_holds():
     assert shares["cannot be told at this size"] > 0.7  # so few rows tell nothing
 
 
+@pytest.mark.study
 def test_a_large_effect_holds_as_a_rule():
     """Some 10 points of accuracy."""
     setting = Setting(200, 5, 0.15)

@@ -25,6 +25,8 @@ from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
 
+pytestmark = pytest.mark.study
+
 SECTIONS = {  # the page of each study, and where its verdicts stand there
     "glue-minilm-fixed": ("glue-minilm.md", "## What came of the fixed form"),
     "glue-minilm": ("glue-minilm.md", "## What came of the form that chooses"),

@@ -1,16 +1,15 @@
 """The first look: the whole pipeline in a folder of its own, and a repository that is as it was."""
 
 import json
-import sys
 
 from tests.repository import clone_with, run, tiny_study
 
 
-def test_the_demo_leaves_its_report_and_changes_nothing_else(tmp_path, tiny_encoder):
+def test_the_demo_leaves_its_report_and_changes_nothing_else(tmp_path, tiny_encoder, warm_stages):
     (tmp_path / "source").mkdir()
     folder = tmp_path / "clone"
     clone_with(folder, tiny_study(tiny_encoder, tmp_path / "source"))
-    told = run(folder, sys.executable, "-m", "stages.demo")
+    told = run(folder, "python", "-m", "stages.demo")
     assert "demo/plots/demo/report.html    the report: open it in a browser" in told
     report = (folder / "demo/plots/demo/report.html").read_text(encoding="utf-8")
     assert "<p>Made by <code>make demo</code>" in report

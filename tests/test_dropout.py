@@ -22,6 +22,26 @@ def test_the_share_and_the_scale(p):
     assert mask.double().mean().item() == pytest.approx(1.0, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("p", "scale", "dropped"), [(0.1, 1.109375, 6461), (0.2, 1.25, 13107), (0.5, 2.0, 32768), (1.0, 0.0, 65536)]
+)
+def test_in_bf16_p_is_rounded_to_one_whose_scale_is_exact(p, scale, dropped):
+    """65536 (1 - 1 / scale) of the values of 16 bits drop an element; 1 / 0.9 in bf16 is 1.109375."""
+    torch.manual_seed(0)
+    mask = dropout_mask(torch.zeros(1000, 1001, dtype=torch.bfloat16), p)
+    assert set(mask.unique().tolist()) == {0.0, scale}
+    share = dropped / STEPS
+    assert (mask == 0).double().mean().item() == pytest.approx(share, abs=3 * (share * (1 - share) / 1001000) ** 0.5)
+
+
+def test_the_masks_of_a_seed_in_float32_stay_what_they_were():
+    """Results in git come from these draws."""
+    torch.manual_seed(0)
+    mask = dropout_mask(torch.zeros(7, 45, 45), 0.1)
+    assert mask.double().sum().item() == pytest.approx(14151.207, abs=0.01)
+    assert (mask.flatten()[:16] == 0).nonzero().flatten().tolist() == [1, 3, 15]
+
+
 @pytest.mark.parametrize("apart", [1, 2, 3, 4, 384])
 def test_elements_are_independent(apart):
     """Four of them share one random number, and rows lie beside each other: no correlation beyond three errors."""
@@ -92,11 +112,13 @@ def test_attention_that_drops_next_to_nothing_is_torchs(layer, mask):
 
 
 def test_attention_drops_weights_and_keeps_their_mean(layer):
-    """With values of 1 an output is the sum of the weights that are left: 1 in the mean over 20,000 draws."""
-    query, key, _, seen = attention_inputs("bool")
-    ones = torch.ones(3, 2, 5, 4)
+    """With values of 1 an output is the sum of the weights that are left: 1 in the mean over 20,000 draws.
+
+    The draws are the rows of one batch.
+    """
+    query, key, _, seen = (values.detach().repeat(20000, 1, 1, 1) for values in attention_inputs("bool"))
     torch.manual_seed(1)
-    sums = torch.stack([attention(layer, query, key, ones, seen, dropout=0.5)[0][..., 0] for _ in range(20000)])
+    sums = attention(layer, query, key, torch.ones_like(key), seen, dropout=0.5)[0][..., 0].unflatten(0, (20000, 3))
     assert torch.allclose(sums.mean(dim=0), torch.ones(3, 5, 2), atol=0.03)
     assert sums.std(dim=0).min() > 0.2
 

@@ -70,7 +70,7 @@ def test_logits_and_gradients_are_those_of_the_whole_layer(config):
 @pytest.mark.parametrize("config", READ_MORE.values(), ids=READ_MORE)
 def test_models_that_read_more_stay_as_they_are(config):
     _, cut = whole_and_cut(config)
-    with torch.no_grad():
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # flex attention would be compiled for 20 s
         assert cut.eval().base_model(**INPUTS).last_hidden_state.shape == (2, 5, 32)
 
 

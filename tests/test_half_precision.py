@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
-from transformers import AutoModelForSequenceClassification
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import AutoModelForSequenceClassification, DebertaConfig, DebertaForSequenceClassification
 
 from src.core.models.classifier import load_classifier
+from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.half_precision import round_products
-from src.core.training.environment import precision_of
+from src.core.speed.instructions import bf16_instructions
+from src.core.training.environment import environment, precision_of
 from src.core.training.fit import check_fit
+from src.core.training.inference import BATCH_ON_CPU, predict
 from src.core.training.optimisation import Optimisation, optimise
 from src.core.training.phase import Setup
+from src.core.training.run import say_precision
 from src.core.training.train import train
 from src.core.training.weights import trained_weights
 from src.data.prepared import LabelledSplit, PreparedTask
@@ -28,21 +33,43 @@ from tests.test_training import SETTINGS, data_for
 HALF = ["bf16", "fp16"]
 
 
+class Roundings(TorchDispatchMode):
+    """Counts the conversions of tensors of one shape to bf16."""
+
+    def __init__(self, shape: torch.Size) -> None:
+        super().__init__()
+        self.shape, self.count = shape, 0
+
+    def __torch_dispatch__(self, operator, types, arguments=(), named=None):
+        named = named or {}
+        is_rounding = operator is torch.ops.aten._to_copy.default and named.get("dtype") == torch.bfloat16
+        self.count += is_rounding and arguments[0].shape == self.shape
+        return operator(*arguments, **named)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
 
 
-def trained(source, precision, settings=TWO_EPOCHS, checkpoints=None, **objective):
+def trained(source, precision, settings=TWO_EPOCHS, checkpoints=None, fast_dropout=False, **objective):
     model = load_classifier(source, LABELS, 0, 0)
-    round_products(model, precision)
+    if fast_dropout:
+        use_cpu_dropout(model.model)
+    round_products(source, model, precision, 0)
     setup = Setup(model, data_for(source, noise=0.2), 0, Accelerator(cpu=True), precision)
     return model, train(setup, Objective(**BASE | objective), settings, checkpoints)
 
 
+def with_instructions(monkeypatch, name: str | None) -> None:
+    """A CPU that multiplies in bf16 by these, or by none."""
+    for module in ("environment", "run"):
+        monkeypatch.setattr(f"src.core.training.{module}.bf16_instructions", lambda: name)
+
+
 def in_fp16(source, scaled: bool) -> Optimisation:
     model = load_classifier(source, LABELS, 0, 0).eval()
-    round_products(model, "fp16")
+    round_products(source, model, "fp16", 0)
     return optimise(model, SETTINGS, 10, Accelerator(cpu=True), "fp16" if scaled else "fp32")
 
 
@@ -59,16 +86,57 @@ def small_gradient(optimisation: Optimisation) -> torch.Tensor:
 def test_products_are_rounded_and_weights_are_not(precision, name, request):
     source = request.getfixturevalue(name)
     exact, rounded = (load_classifier(source, LABELS, 0, 0).eval() for _ in range(2))
-    round_products(rounded, precision)
-    difference = (exact(**TOKENS).features - rounded(**TOKENS).features.float()).abs().max()
+    round_products(source, rounded, precision, 0)
+    outputs, in_half = exact(**TOKENS), rounded(**TOKENS)
+    difference = (outputs.features - in_half.features.float()).abs().max()
     assert 0 < difference < {"bf16": 0.1, "fp16": 0.01}[precision]
+    assert in_half.logits.dtype == torch.float32
     assert {weight.dtype for weight in rounded.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_logits_and_features_are_not_rounded(name, request):
+    """Logits in bf16 would be multiples of 2^-8 of their size, and some equal by chance."""
+    source = request.getfixturevalue(name)
+    rounded = load_classifier(source, LABELS, 0, 0).eval()
+    round_products(source, rounded, "bf16", 0)
+    for outputs in rounded(**TOKENS):
+        assert outputs.dtype == torch.float32
+        assert not torch.equal(outputs, outputs.bfloat16().float())
+
+
+def test_a_kind_of_model_that_fails_in_bf16_is_refused(tmp_path):
+    """DeBERTa masks with a number that bf16 cannot hold."""
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = DebertaConfig(vocab_size=30, pad_token_id=0, num_labels=2, **sizes)
+    DebertaForSequenceClassification(config).save_pretrained(tmp_path)
+    source = ModelSource(source="folder", name=str(tmp_path))
+    with pytest.raises(UserError) as refusal:
+        round_products(source, load_classifier(source, LABELS, 0, 0), "bf16", 0)
+    told = f"params.yaml: runtime.precision: {tmp_path} is a deberta model, and fails in bf16 ("
+    assert str(refusal.value).startswith(told)
+    assert str(refusal.value).endswith("; fp32")
+
+
+def test_predictions_round_each_weight_once_for_all_batches(tiny_encoder):
+    """After an update, which changes the weights, they are rounded anew."""
+    model, accelerator = load_classifier(tiny_encoder, LABELS, 0, 0), Accelerator(cpu=True)
+    round_products(tiny_encoder, model, "bf16", 0)
+    split = data_for(tiny_encoder, noise=0.2).train.tokens
+    weight = model.model.bert.encoder.layer[0].output.dense.weight
+    assert len(split) > 2 * BATCH_ON_CPU
+    with Roundings(weight.shape) as roundings:
+        before = predict(model, split, accelerator)
+    assert roundings.count == len(model.model.bert.encoder.layer)
+    with torch.no_grad():
+        weight.zero_()
+    assert not torch.equal(predict(model, split, accelerator).logits, before.logits)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
 def test_other_precisions_leave_the_model_alone(tiny_encoder, precision):
     model = load_classifier(tiny_encoder, LABELS, 0, 0)
-    round_products(model, precision)
+    round_products(tiny_encoder, model, precision, 0)
     assert "forward" not in vars(model)
 
 
@@ -77,7 +145,7 @@ def test_a_run_goes_as_in_fp32_but_for_rounding(tiny_encoder, precision):
     exact, rounded = (trained(tiny_encoder, which, cmi_weight=1.0)[1].history for which in ("fp32", precision))
     assert [row.get("steps_skipped") for row in rounded] == ([0, 0] if precision == "fp16" else [None, None])
     for one, other in zip(exact, rounded, strict=True):
-        assert other["loss_total"] != one["loss_total"]
+        assert other["selection_nll"] != one["selection_nll"]
         for key in ("loss_total", "loss_cmi", "selection_nll"):
             assert other[key] == pytest.approx(one[key], abs=0.03), key
 
@@ -140,6 +208,58 @@ def test_the_model_merged_from_weights_in_bf16_is_not_rounded(tiny_encoder, tmp_
     merged = AutoModelForSequenceClassification.from_pretrained(tmp_path)
     assert torch.allclose(merged.bert.encoder.layer[0].attention.self.query.weight, expected, atol=1e-6)
     assert not torch.equal(expected, expected.bfloat16().float())
+
+
+def test_equal_runs_in_bf16_are_equal_and_so_is_one_that_was_killed(tiny_encoder, tmp_path):
+    whole, again = (trained(tiny_encoder, "bf16", cmi_weight=1.0, fast_dropout=True)[0].state_dict() for _ in range(2))
+    with pytest.raises(Killed):
+        trained(tiny_encoder, "bf16", checkpoints=KilledAt(tmp_path, 17), cmi_weight=1.0, fast_dropout=True)
+    saved = Checkpoints(tmp_path, NEVER)
+    assert {weight.dtype for weight in saved.load()["model"].values() if weight.is_floating_point()} == {torch.float32}
+    resumed = trained(tiny_encoder, "bf16", checkpoints=saved, cmi_weight=1.0, fast_dropout=True)[0].state_dict()
+    assert all(torch.equal(again[name], weight) for name, weight in whole.items())
+    assert all(torch.equal(resumed[name], weight) for name, weight in whole.items())
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "name", "precision"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, "AMX", "bf16"),
+        ({"amx_bf16": False, "avx512_bf16": True}, "AVX512-BF16", "bf16"),
+        ({"avx512_f": True, "avx512_bf16": False}, None, "fp32"),
+        ({}, None, "fp32"),
+    ],
+)
+def test_auto_is_bf16_on_a_cpu_with_instructions_for_it(monkeypatch, capabilities, name, precision):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("src.core.training.environment.bf16_instructions", bf16_instructions.__wrapped__)
+    assert (bf16_instructions.__wrapped__(), precision_of(Runtime(precision="auto"))) == (name, precision)
+
+
+def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
+    said = {"AMX": ("runtime.precision: auto chose bf16, since this CPU has AMX\n", ""), None: ("", "")}
+    for instructions, expected in said.items():
+        with_instructions(monkeypatch, instructions)
+        say_precision(Runtime(precision="auto"), torch.device("cpu"))
+        assert tuple(capsys.readouterr()) == expected
+
+
+def test_a_run_warns_that_bf16_is_emulated(monkeypatch, capsys):
+    warning = "warning: runtime.precision is bf16, and this CPU has neither AMX nor AVX512-BF16"
+    warning += "; set it to fp32, which is faster here\n"
+    for instructions, expected in {"AVX512-BF16": "", None: warning}.items():
+        with_instructions(monkeypatch, instructions)
+        say_precision(Runtime(precision="bf16"), torch.device("cpu"))
+        assert tuple(capsys.readouterr()) == ("", expected)
+
+
+@pytest.mark.parametrize(("instructions", "recorded"), [("AMX", "AMX"), (None, "none")])
+def test_the_record_of_a_run_in_bf16_names_the_instructions(monkeypatch, instructions, recorded):
+    with_instructions(monkeypatch, instructions)
+    accelerator = Accelerator(cpu=True)
+    assert environment(accelerator, Runtime(precision="bf16"))["bf16_instructions"] == recorded
+    assert "bf16_instructions" not in environment(accelerator, Runtime(precision="fp32"))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])

@@ -120,6 +120,7 @@ def test_over_tasks_independent_errors_add():
     assert mean_over_tasks([Estimate(1.0, 3.0, 4.0), Estimate(2.0)]) == Estimate(1.5)
 
 
+@pytest.mark.study
 @pytest.mark.parametrize(("seeds", "row_spread", "widest"), [(5, 0.0, 1.6), (10, 0.0, 1.4), (5, 1.0, 1.5)])
 def test_intervals_hold_the_truth_as_often_as_they_promise(seeds, row_spread, widest):
     """Short form of `make intervals`: 120 studies of 300 rows, in which 95 % +- 2 % are expected."""

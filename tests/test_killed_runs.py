@@ -12,8 +12,9 @@ import yaml
 
 from src.params import ModelSource
 from tests.conftest import REPOSITORY, labelled_texts, params_content
+from tests.warm_python import TOOLS
 
-STAGE = [sys.executable, "-m", "stages.finetune", "--task", "tiny", "--arm", "cmi_min", "--seed", "0"]
+STAGE = ["-m", "stages.finetune", "--task", "tiny", "--arm", "cmi_min", "--seed", "0"]
 WAYS = {
     "LoRA over weights in bf16, in parts, by unit_sigmoid": {
         "model": {"lora": {"rank": 2, "alpha": 4, "dropout": 0.1}, "dtype": "bf16"},
@@ -37,12 +38,13 @@ def workplace(folder: Path, source: ModelSource, way: dict) -> None:
     content["checkpoints"] = {"seconds": 0, "largest_share": 1.0}
     (folder / "train.jsonl").write_text("\n".join(json.dumps(row) for row in labelled_texts(220, 0, 0.2)))
     (folder / "params.yaml").write_text(yaml.safe_dump(content))
-    assert called(folder, [sys.executable, "-m", "stages.prepare", "--task", "tiny"])[0] == 0
+    assert called(folder, ["python", "-m", "stages.prepare", "--task", "tiny"])[0] == 0
 
 
 def called(folder: Path, command: list[str], **watch: str) -> tuple[int, str]:
+    """Run a command; its `python` is that of `warm_stages`."""
     path = f"{REPOSITORY}:{REPOSITORY / 'tests' / 'killing'}"
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": path} | watch
+    environment = {"PATH": f"{TOOLS[0]}:/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": path} | watch
     ended = subprocess.run(
         command,
         cwd=folder,
@@ -62,16 +64,17 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
-def test_a_killed_stage_ends_as_one_that_was_not(tiny_encoder, tmp_path, way):
+def test_a_killed_stage_ends_as_one_that_was_not(tiny_encoder, tmp_path, warm_stages, way):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     workplace(whole, tiny_encoder, way)
     shutil.copytree(whole, killed)
-    assert called(whole, STAGE)[0] == 0
+    assert called(whole, ["python", *STAGE])[0] == 0
     at = "stages.finetune | src/core/training/phase.py:Phase._step:call:13"
-    assert called(killed, STAGE, KILL_AT=at)[0] == -signal.SIGKILL
+    assert called(killed, [sys.executable, *STAGE], KILL_AT=at)[0] == -signal.SIGKILL
     assert not (killed / "runs").exists()
-    status, told = called(killed, STAGE)
+    # In an interpreter, whose sets have another order than those of the forks.
+    status, told = called(killed, [sys.executable, *STAGE])
     assert status == 0, told
     assert "going on from the checkpoint at step 12\n" in told
     assert results(killed) == results(whole)

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from src.core.models.classifier import load_classifier
-from src.core.models.compatibility import check_vocabulary
+from src.core.models.compatibility import check_loaded, check_vocabulary
 from src.core.models.encoding import encode, inference_batches, joins_pairs, training_batches
 from src.core.models.head_input import HeadInput, whole
 from src.core.models.tokenizer import load_tokenizer
@@ -44,6 +44,17 @@ def accelerator():
     from accelerate import Accelerator
 
     return Accelerator(cpu=True)
+
+
+def test_weights_may_be_large(tiny_encoder):
+    """Each is a number, and their sum is larger than any."""
+    model, _ = loaded(tiny_encoder)
+    weights = model.model.classifier.weight.data.fill_(torch.finfo(torch.float32).max)
+    assert weights.sum().isinf()
+    check_loaded(tiny_encoder, model.model, set())
+    weights[0, 0] = float("nan")
+    with pytest.raises(UserError, match=r"classifier\.weight of .* is not finite"):
+        check_loaded(tiny_encoder, model.model, set())
 
 
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])

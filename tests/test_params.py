@@ -218,6 +218,7 @@ TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"])
 TEXTS |= st.text("ab01'\"\\ ${}[](),:=~+-.#%&*!|>@`_eE\n\t", min_size=1)
 
 
+@pytest.mark.study
 @settings(max_examples=8, deadline=None, derandomize=True)
 @example(HARD_TEXTS)
 @given(st.lists(TEXTS, min_size=12, max_size=12))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -20,7 +21,7 @@ RUNS = 10  # of each of two tasks two teachers, the plain student and two distil
 
 
 @pytest.fixture(scope="module")
-def pipeline(tmp_path_factory, tiny_encoder) -> Path:
+def pipeline(tmp_path_factory, tiny_encoder, warm_stages) -> Path:
     """A clone in which `dvc repro` has run to its end, and its results are committed."""
     folder = tmp_path_factory.mktemp("pipeline")
     clone(folder)
@@ -252,6 +253,15 @@ def test_arms_and_controls_can_be_added_from_the_command_line(pipeline):
     assert changed == {("tiny", "strong"), ("tiny", "kd-strong"), ("tiny", "kd-ce_as_cmi_min")}
     assert "tiny.kd-strong" in run(pipeline, "dvc", "metrics", "diff", "main", "strong")
     assert "strong" in run(pipeline, "dvc", "exp", "show", "--csv")
+
+
+def test_a_stage_in_an_interpreter_of_its_own_leaves_the_same_bytes(pipeline):
+    """The others of this file run in forks of `tests/warm_python.py`."""
+    folder = pipeline / "runs/tiny/teacher/ce/0"
+    before = digests(folder, ".")
+    shutil.rmtree(folder)
+    run(pipeline, sys.executable, "-m", "stages.finetune", "--task", "tiny", "--arm", "ce", "--seed", "0")
+    assert digests(folder, ".") == before
 
 
 def test_a_stage_runs_in_two_processes(pipeline):

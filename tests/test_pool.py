@@ -20,6 +20,8 @@ from tests.conftest import REPOSITORY
 from tests.pool_work import note
 from tests.repository import digests, start, tiny_study
 
+pytestmark = pytest.mark.process
+
 
 def ended(folder: Path, *jobs: tuple[str, tuple[str, ...]], workers: int = 1, **more: float) -> dict[str, str | None]:
     """Run jobs of a name and needs each; how those that started ended."""

@@ -18,6 +18,8 @@ from src.study.report import majority_scores, write_report
 from src.study.results import StudyResults, load_results
 from tests.synthetic_study import make_study
 
+pytestmark = pytest.mark.study
+
 TASKS = [f"task-{number}" for number in range(8)]
 TEACHERS = ["ce", "cmi_min", "min_1", "min_5", "cmi_max"]  # with the students of each, and plain: eleven arms
 ODD = 'A <b>bold</b> claim </script><script>document.title = "broken"</script> & one more'

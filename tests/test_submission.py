@@ -22,6 +22,8 @@ from tests.conftest import params_content
 from tests.hub_repositories import TASKS, glue, splits_of
 from tests.repository import clone_with, run
 
+pytestmark = pytest.mark.study
+
 ASKED = [{"role": "teacher", "arm": "ce"}]
 CHOSEN = ["glue-cola", "glue-mnli", "glue-rte"]
 

@@ -25,7 +25,7 @@ from src.files import new_folder
 from src.fingerprints import KEPT_FILE
 from src.params import ModelSource, load_params
 from src.settings import settings_are_written
-from src.study.records import TRAINING_CODE
+from src.study.collecting import TRAINING_CODE
 from src.watched import watched_model
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import PATHLIB, clone_with, run, stages_run, start, tiny_study
@@ -198,12 +198,6 @@ def test_a_folder_of_save_to_disk_changes(workplace, written, name):  # noqa: F8
     with Path("source/train", name).open("ab") as file:
         file.write(b" ")
     assert changed(before, written()) == {DATA}
-
-
-def test_the_stage_starts_without_the_libraries_of_tables():
-    """They would double the time of every `dvc repro` that has nothing to do."""
-    code = "import sys, stages.settings; print({'pandas', 'pyarrow', 'datasets', 'torch'} & set(sys.modules))"
-    assert run(REPOSITORY, sys.executable, "-c", code) == "set()\n"
 
 
 def test_a_folder_of_glue_changes(workplace, written, record_fault):  # noqa: F811

@@ -1,6 +1,7 @@
-"""Run by `tests/test_processes.py` in several processes: train a model and save what came out.
+r"""Run by `tests/test_processes.py` in several processes: train a model and save what came out.
 
-python -m torch.distributed.run --nproc_per_node N -m tests.train_in_processes MODEL OUTPUT CENTROID SPACE [KILL_AT]
+python -m torch.distributed.run --nproc_per_node N -m tests.train_in_processes \
+    MODEL OUTPUT CENTROID SPACE PRECISION [KILL_AT]
 
 SPACE may be a feature map too: unit_softmax is feature space by that map.
 With KILL_AT, a checkpoint is saved whenever the processes can agree to, and all are killed when that step is saved.
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 
 from src.core.method.objectives import NO_LABEL
 from src.core.models.classifier import load_classifier
+from src.core.speed.half_precision import round_products
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.phase import Setup
 from src.core.training.train import train
@@ -41,7 +43,7 @@ class KilledAfter(Checkpoints):
 
 
 def main() -> None:
-    folder, output, centroid, space, *kill_at = sys.argv[1:]
+    folder, output, centroid, space, precision, *kill_at = sys.argv[1:]
     torch.set_num_threads(1)
     source = ModelSource(source="folder", name=folder)
     data = data_for(source, noise=0.2)
@@ -60,11 +62,12 @@ def main() -> None:
     place = {"space": space} if space in ("feature", "class") else {"feature_map": space, "tau": 0.1}
     objective = Objective(**{**BASE, **weights, "centroid": centroid, **place})
     model = load_classifier(source, ["negative", "positive"], 0, 0)
+    round_products(source, model, precision, 0)
     # 15 rows a batch: two processes get 8 and 7 of them.
     settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2, "plain_epochs": 1})
     accelerator = Accelerator(cpu=True)
     checkpoints = KilledAfter(Path(output) / "checkpoints", int(kill_at[0])) if kill_at else None
-    result = train(Setup(model, data, 0, accelerator), objective, settings, checkpoints)
+    result = train(Setup(model, data, 0, accelerator, precision), objective, settings, checkpoints)
     if accelerator.is_main_process:
         place = Path(output)
         save_file(

@@ -13,11 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.bf16 import NO_BF16, cpu_multiplies_bf16
 from benchmarks.plan.report import gpu_lines, hour_lines, speed_lines, work_lines
 from benchmarks.plan.speeds import ROLES, gpu_name, gpu_speeds, measured_speeds, saved_speeds
 from benchmarks.plan.tasks import rows_of_task
 from benchmarks.plan.work import Speeds, given_speeds, units_of_study
+from benchmarks.variants import NO_BF16
+from src.core.speed.instructions import bf16_instructions
 from src.errors import stage
 from src.parallel.places import places
 from src.params import Params, Precision, Role
@@ -86,7 +87,7 @@ def speeds_asked_for(
     if arguments.teacher_rate is not None:
         rates = dict(zip(ROLES, (arguments.teacher_rate, arguments.student_rate), strict=True))
         return {"given": {role: given_speeds(rate) for role, rate in rates.items()}}, "given"
-    precisions: list[Precision] = ["fp32", "bf16"] if cpu_multiplies_bf16() else ["fp32"]
+    precisions: list[Precision] = ["fp32", "bf16"] if bf16_instructions() else ["fp32"]
     if "bf16" not in precisions:
         tell(f"\nbf16: {NO_BF16}")
     if arguments.saved:

@@ -23,8 +23,9 @@ from src.locks import lock_if_free
 from src.parallel.study import run_to_its_end
 from src.parallel.workplace import copy_repository
 from src.params import Params, load_params
+from src.study.collecting import collect_task
 from src.study.overrides import study_content
-from src.study.records import TaskRecords, collect_task, load_records, records_folder
+from src.study.records import TaskRecords, load_records, records_folder
 
 AUDIT_FOLDER = Path("audit")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from src.files import read_json
 
-METRICS_FOLDER = Path("metrics")  # as in src.study.records, which imports torch
+METRICS_FOLDER = Path("metrics")  # as in src.study.records, which imports pandas
 AUDITS = "audits"
 HEADINGS = (
     *("study", "unit", "runs", "minutes", "differs in", "equal bytes"),

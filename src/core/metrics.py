@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
-from scipy.stats import rankdata
 
 
 class ClassCounts(NamedTuple):
@@ -124,6 +123,8 @@ def reliability(labels: np.ndarray, logits: np.ndarray, bins: int) -> dict[str, 
 
 def _auc_of_class(positive: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
     """The AUC of scores (N,) for a class, by row; None where one side has no rows."""
+    from scipy.stats import rankdata  # a quarter second, which other scores should not spend
+
     count, of_class = len(positive), int(positive.sum())
     if of_class in (0, count):
         return None

@@ -1,8 +1,10 @@
 """What every data source gives: labelled rows of one or two texts, and the names of the labels."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:  # `src.files` says why
+    import pandas as pd
 
 HUMAN_PREFIX = "human_"
 TEXT_NAMES = ("text_a", "text_b")
@@ -16,7 +18,7 @@ class LabelledText:
     `human_<label name>` per class holds their shares. `dropped` counts the rows that `drop_labels` left out.
     """
 
-    rows: pd.DataFrame
+    rows: "pd.DataFrame"
     label_names: list[str]
     licence: str
     dropped: int = 0

@@ -14,13 +14,15 @@ their own to DVC, because it can compare a whole output with its hash in dvc.loc
 
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from src.data.labelled_text import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import is_file, read_json, read_parquet
+
+if TYPE_CHECKING:  # `src.files` says why
+    import numpy as np
+    import pandas as pd
 
 DATA_FOLDER = Path("data")
 SPLITS_FOLDER, LABELS_FOLDER = "splits", "test_labels"
@@ -43,7 +45,7 @@ class Split:
 class LabelledSplit(Split):
     """A split whose labels (N,) training may see."""
 
-    labels: np.ndarray
+    labels: "np.ndarray"
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,12 @@ def load_description(name: str, root: Path = DATA_FOLDER) -> dict:
     return read_json(root / name / SPLITS_FOLDER / "task.json")
 
 
-def load_test_labels(name: str, root: Path = DATA_FOLDER, split: str = "test") -> pd.DataFrame:
+def load_test_labels(name: str, root: Path = DATA_FOLDER, split: str = "test") -> "pd.DataFrame":
     """Read the labels of test or also_test, and the raters' shares where there are any. For the evaluation alone."""
     return read_parquet(root / name / LABELS_FOLDER / f"{split}.parquet")
 
 
-def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> pd.DataFrame:
+def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> "pd.DataFrame":
     """Read the selection labels, and the raters' shares where there are any."""
     rows = read_parquet(root / name / SPLITS_FOLDER / "selection.parquet")
     return rows[["row_id", "label", *rows.filter(regex=f"^{HUMAN_PREFIX}").columns]]
@@ -120,12 +122,12 @@ def _read_split(path: Path) -> Split:
     return Split(rows["row_id"].tolist(), _texts(rows))
 
 
-def _read_rows(path: Path, needed: set[str]) -> pd.DataFrame:
+def _read_rows(path: Path, needed: set[str]) -> "pd.DataFrame":
     rows = read_parquet(path)
     if not needed <= set(rows.columns):
         raise UserError(path, f"lacks the columns {', '.join(sorted(needed - set(rows.columns)))}", DAMAGED)
     return rows
 
 
-def _texts(rows: pd.DataFrame) -> list[tuple[str, ...]]:
+def _texts(rows: "pd.DataFrame") -> list[tuple[str, ...]]:
     return list(rows.filter(regex="^text_").itertuples(index=False, name=None))

@@ -91,7 +91,7 @@ class Runtime(Section):
 
     precision: Literal["auto", Precision] = "auto"
     """fp32, bf16, fp16 (with loss scaling: for GPUs without bf16), tf32 (on a GPU: fp32 with rounded products), or
-    auto: bf16 on a GPU that has it, else fp32.
+    auto: bf16 where the GPU or the CPU has instructions for it (AMX, AVX512-BF16), else fp32.
     """
     cuda_graphs: bool = False
     """true: on an NVIDIA GPU the passes of training are captured and replayed, which is faster where models and

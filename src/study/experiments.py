@@ -10,7 +10,7 @@ from src.params.reading import parse_yaml
 from src.study.overrides import changed_keys
 
 CODE = ("src", "stages", "dvc.yaml")
-RESULTS = Path("metrics")  # as in src.study.records, which imports torch
+RESULTS = Path("metrics")  # as in src.study.records, which imports pandas
 
 
 def experiments_named(name: str) -> list[str]:

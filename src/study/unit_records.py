@@ -28,7 +28,7 @@ from src.parallel.units import Unit
 from src.params import Params
 from src.runs import runs_of_task
 from src.settings import settings_of_task
-from src.study.records import METRICS_FOLDER, collect_task, records_folder
+from src.study.records import METRICS_FOLDER, records_folder
 
 SETTINGS = "settings.json"  # written last
 COPIED = ("task.json", "code.json", "selection_labels.parquet", "test_labels.parquet")
@@ -54,6 +54,8 @@ def keep_unit(params: Params, unit: Unit) -> Path:
     Raises:
         UserError: a run is missing, or its rows are not those of the prepared task.
     """
+    from src.study.collecting import collect_task  # it imports torch, which takes seconds
+
     names = [name for name in runs_of_task(params, unit.task) if name.seed == unit.seed]
     folder = _unit_folder(params.study, unit.task, unit.seed)
     collect_task(unit.task, names, folder, params.evaluate.ece_bins, min(params.seeds_of(unit.task)))

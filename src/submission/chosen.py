@@ -47,7 +47,7 @@ class KeptModel:
         source = ModelSource(source="folder", name=str(Path(run.folder() / MODEL).absolute()))
         self.tokenizer = load_tokenizer(source)
         self.model = load_classifier(source, label_names, self.tokenizer.pad_token_id, seed=0, tokens=self.max_length)
-        round_products(self.model, precision_of(runtime))
+        round_products(source, self.model, precision_of(runtime), self.tokenizer.pad_token_id)
         self.model.to(self.accelerator.device)
 
     def labels_of(self, texts: pd.DataFrame) -> list[int]:

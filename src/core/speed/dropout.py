@@ -2,8 +2,9 @@
 
 torch draws one random number an element, on one thread: a ninth of a training step on short texts, a quarter on long
 ones, where attention has more elements than all else. Here one 64-bit number serves four elements, 16 bits each. An
-element is dropped with probability p rounded to a multiple of 2^-16 (0.1 becomes 0.100006), and what is kept is scaled
-by that very probability, so that the mean is exact. GPUs have a kernel for it.
+element is dropped with probability p, rounded to a multiple of 2^-16 (0.1 becomes 0.100006). Elements that are kept are
+scaled by that rounded p, so the mean is exact. bf16 cannot hold every scale; there p is also rounded to one whose scale
+it can hold: 0.1 becomes 0.0986, and below 0.002 nothing is dropped. GPUs have a kernel for dropout.
 """
 
 from typing import Any
@@ -30,10 +31,28 @@ class CpuDropout(nn.Dropout):
 
 def dropout_mask(like: Tensor, p: float) -> Tensor:
     """0 with probability p, else 1 / (1 - p), in the shape and type of `like`."""
-    dropped = round(p * STEPS)
+    dropped = steps_dropped(p, like.dtype)
     draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.int16)[: like.numel()].view(like.shape) >= dropped - STEPS // 2
-    return kept.to(like.dtype).mul_(STEPS / (STEPS - dropped) if dropped < STEPS else 0.0)
+    bits = draws.view(torch.int16)[: like.numel()].view(like.shape)
+    # The result goes into 16-bit integers: torch makes and converts booleans ten times as slowly.
+    kept = torch.ge(bits, dropped - STEPS // 2, out=bits) if dropped < STEPS else bits.zero_()
+    return kept.to(like.dtype).mul_(STEPS / max(1, STEPS - dropped))
+
+
+def steps_dropped(p: float, dtype: torch.dtype) -> int:
+    """How many of the `STEPS` values of 16 bits drop an element.
+
+    The scale 1 / (1 - p) is rounded to the type first, and the number follows from it. So the mean is exact.
+    """
+    if p == 1.0:
+        return STEPS
+    scale = float(torch.tensor(1 / (1 - p), dtype=dtype))
+    return round(STEPS * (1 - 1 / scale))
+
+
+def softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last dimension, computed in float32 at least: in bf16 torch takes three times as long."""
+    return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
 
 
 def attention(
@@ -58,7 +77,7 @@ def attention(
         scores = scores.masked_fill_(~attention_mask, torch.finfo(scores.dtype).min)
     elif attention_mask is not None:
         scores = scores + attention_mask
-    weights = scores.softmax(dim=-1)
+    weights = softmax(scores)
     mixed = (weights * dropout_mask(weights, dropout)) @ value
     return mixed.transpose(1, 2).contiguous(), None
 

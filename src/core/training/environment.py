@@ -17,6 +17,7 @@ import transformers
 from accelerate import Accelerator
 
 from src.core.speed.allocator import keep_and_enlarge_pages
+from src.core.speed.instructions import bf16_instructions
 from src.errors import UserError
 from src.params import Precision, Runtime
 
@@ -82,10 +83,16 @@ def precision_of(runtime: Runtime) -> Precision:
         case "tf32":
             return "tf32" if torch.cuda.is_available() else "fp32"
         case "auto":
-            has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-            return "bf16" if has_bf16 else "fp32"
+            return "bf16" if _multiplies_bf16() else "fp32"
         case precision:
             return precision
+
+
+def _multiplies_bf16() -> bool:
+    """Whether the device that runs compute on has instructions for products in bf16."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return not torch.accelerator.is_available() and bf16_instructions() is not None
 
 
 def uses_cuda_graphs(runtime: Runtime) -> bool:
@@ -96,13 +103,15 @@ def uses_cuda_graphs(runtime: Runtime) -> bool:
 def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | int]:
     """What can change the last bits of a result besides code and params.
 
-    `cuda_graphs` only where they are in use, `variables` only where one is set.
+    `cuda_graphs` and `variables` are there only where they are in use, `bf16_instructions` only for bf16 on a CPU.
     """
     libraries = (accelerate, np, tokenizers, torch, transformers)
     variables = arithmetic_variables()
+    on_cpu_in_bf16 = accelerator.device.type == "cpu" and precision_of(runtime) == "bf16"
     return {
         "device": _device_name(accelerator.device.type),
         "precision": precision_of(runtime),
+        **({"bf16_instructions": bf16_instructions() or "none"} if on_cpu_in_bf16 else {}),
         **({"cuda_graphs": True} if uses_cuda_graphs(runtime) else {}),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),

@@ -9,7 +9,7 @@ from src.core.models.encoding import EncodedSplit, inference_batches
 BATCH_ON_CPU, BATCH_ON_GPU = 64, 256  # a GPU takes about as long for either
 
 
-@torch.inference_mode()
+@torch.no_grad()  # autocast keeps no rounded weights in inference mode
 def predict(model: torch.nn.Module, split: EncodedSplit, accelerator: Accelerator) -> Outputs:
     """Logits (N, C) and features (N, d) of a split in the order of its rows: float32, on the CPU.
 
@@ -18,10 +18,12 @@ def predict(model: torch.nn.Module, split: EncodedSplit, accelerator: Accelerato
     model.eval()
     batch_size = BATCH_ON_CPU if accelerator.device.type == "cpu" else BATCH_ON_GPU
     order, parts = [], []
-    for rows in inference_batches(split.lengths, batch_size):
-        inputs = {name: values.to(accelerator.device) for name, values in split.batch(rows).items()}
-        outputs = accelerator.unwrap_model(model)(**inputs)
-        order.append(rows)
-        parts.append(Outputs(outputs.logits.float().cpu(), outputs.features.float().cpu()))
+    # The outer autocast keeps what an inner one rounds of trained weights: each is rounded once for all batches.
+    with torch.autocast(accelerator.device.type, enabled=False):
+        for rows in inference_batches(split.lengths, batch_size):
+            inputs = {name: values.to(accelerator.device) for name, values in split.batch(rows).items()}
+            outputs = accelerator.unwrap_model(model)(**inputs)
+            order.append(rows)
+            parts.append(Outputs(outputs.logits.float().cpu(), outputs.features.float().cpu()))
     back = torch.cat(order).argsort()
     return Outputs(*(torch.cat(values)[back] for values in zip(*parts, strict=True)))

@@ -78,7 +78,7 @@ def prepare_run(
         use_cpu_dropout(model.model)
     if uses_cuda_graphs(settings.runtime):
         replay_training(model, tokenizer.pad_token_id)
-    round_products(model, precision_of(settings.runtime))
+    round_products(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None

@@ -1,5 +1,6 @@
 """One run from a prepared task to saved results: what the training stages share."""
 
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from accelerate import Accelerator
 
 from src.core.method.spaces import Outputs
 from src.core.models.adapters import Saver
+from src.core.speed.instructions import bf16_instructions
 from src.core.training.card import model_card
 from src.core.training.checkpoints import checkpoints_of, run_key
 from src.core.training.environment import environment, precision_of, start
@@ -22,7 +24,7 @@ from src.core.training.timing import memory_taken, stopwatch, write_timing
 from src.core.training.train import TrainingResult, train
 from src.data.prepared import PreparedTask, load_description
 from src.errors import UserError, first_line
-from src.params import RunSettings
+from src.params import RunSettings, Runtime
 from src.runs import RunName, RunResult, logits_table, save_run
 
 
@@ -42,6 +44,8 @@ def run_training(
     accelerator = start(settings.runtime)
     accelerator.print(f"{run}: {len(task.train)} train rows, {settings.training.epochs} epochs", flush=True)
     check_fit(run, task, settings, accelerator.num_processes)
+    if accelerator.is_main_process:
+        say_precision(settings.runtime, accelerator.device)
     with _explained(run):
         prepared = prepare_run(run, task, settings, teacher_logits)
         description = run_metadata(run, settings, accelerator)
@@ -66,6 +70,17 @@ def run_training(
         accelerator.print(f"memory: {memory.peak_gb:.2f} GB at most, of which {memory.weights_gb:.2f} GB are weights")
         write_timing(run, result, len(prepared.data.train.labels), seconds, memory)
     accelerator.end_training()
+
+
+def say_precision(runtime: Runtime, device: torch.device) -> None:
+    """Print a line where auto chose bf16 on a CPU, and a warning where the CPU has no instructions for bf16."""
+    if device.type != "cpu" or precision_of(runtime) != "bf16":
+        return
+    if not (instructions := bf16_instructions()):
+        problem = "runtime.precision is bf16, and this CPU has neither AMX nor AVX512-BF16"
+        print(f"warning: {problem}; set it to fp32, which is faster here", file=sys.stderr)
+    elif runtime.precision == "auto":
+        print(f"runtime.precision: auto chose bf16, since this CPU has {instructions}", flush=True)
 
 
 def _savers(
