@@ -31,7 +31,9 @@ def launched(processes: int, model: Path, output: Path, *arguments: str) -> subp
     # accelerate's own launcher starts several processes on GPUs only; on CPU it hands over to torch's or to MPI.
     launch = ["python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     command = [*launch, "--no-python", "python", "-m", "tests.train_in_processes", str(model), str(output), *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, env=with_tools(), capture_output=True, text=True, check=False)
+    # Without it accelerate gives one process all cores, and each of several its share: some CPUs round otherwise.
+    environment = with_tools(OMP_NUM_THREADS="1")
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
 
 
 def trained_in(processes: int, model: Path, output: Path, *arguments: str):
