@@ -2,8 +2,9 @@
 
 Measured: one process for each place, at the same time, since runs side by side share the memory and its bandwidth. Each
 takes training steps and predicts batches on rows of few to many tokens. It takes every batch twice and times the second
-pass, because a real run meets each shape many times. The time is that of the processor, so that other work on the
-machine counts little. The speed is a line through seconds a row over tokens a row.
+pass, because a real run meets each shape many times. The time is that of the processor, which leaves out the wait for a
+core. Other work still slows the run through caches and memory: measure on a quiet machine. The speed is a line through
+seconds a row over tokens a row.
 """
 
 import time
