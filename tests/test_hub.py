@@ -20,7 +20,7 @@ import yaml
 
 from src.study.overrides import study_content
 from tests.conftest import REPOSITORY, flipped
-from tests.forked_stages import Ended, ForkedStages
+from tests.forked_stages import Ended, ForkedStages, forked_stages
 from tests.hub_repositories import bert, changed, distilbert, glue
 from tests.hub_server import Answer, Fault, Hub, Request, missing, serving
 from tests.repository import may_only_be_read, small_disk, without_privileges
@@ -196,7 +196,7 @@ def world(tmp_path_factory) -> Iterator[World]:
     with serving(repositories) as hub:
         hub.faults = FAULTS | {f"datasets/org/{name}": fault for name, (fault, *_) in DATA_FAULTS.items()}
         environment = {"HF_ENDPOINT": hub.address, "HF_HOME": str(root / "hf")}
-        with ForkedStages(root, HF_HUB_DOWNLOAD_TIMEOUT="2", HF_HUB_ETAG_TIMEOUT="2", **environment) as stages:
+        with forked_stages(root, HF_HUB_DOWNLOAD_TIMEOUT="2", HF_HUB_ETAG_TIMEOUT="2", **environment) as stages:
             own = World(hub, root, stages)
             assert stages(*RTE, folder=own.folder()).status == 0
             yield own
@@ -225,8 +225,8 @@ def test_the_study_of_the_hub_runs_from_it_and_then_from_the_cache_alone(world, 
     folder, tasks = world.folder(), study()["tasks"]
     places, home = [world.folder(), world.folder()], str(world.root / "hf")
     with (  # which take their time to start, meanwhile
-        ForkedStages(places[0], HF_HOME=home, HF_ENDPOINT=world.hub.address, HF_HUB_OFFLINE="1") as offline,
-        ForkedStages(places[1], HF_HOME=home, HF_ENDPOINT="http://127.0.0.1:9") as without_hub,
+        forked_stages(places[0], HF_HOME=home, HF_ENDPOINT=world.hub.address, HF_HUB_OFFLINE="1") as offline,
+        forked_stages(places[1], HF_HOME=home, HF_ENDPOINT="http://127.0.0.1:9") as without_hub,
     ):
         for task in tasks:
             assert world.stages("prepare", "--task", task, folder=folder).status == 0

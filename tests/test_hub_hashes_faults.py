@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import flipped
-from tests.forked_stages import ForkedStages
+from tests.forked_stages import forked_stages
 from tests.hub_repositories import bert, glue
 from tests.hub_server import Answer, Fault, Request, serving
 from tests.test_hub import FINETUNE, KIND, RTE, World, as_told, check_refused
@@ -51,7 +51,7 @@ def world(tmp_path_factory) -> Iterator[World]:
         hub.faults = {"org/sha1": with_etag("sha1"), "org/md5": with_etag("md5"), "org/nameless": without_commit}
         hub.faults |= {"datasets/org/md5": with_etag("md5")}
         hub.faults |= dict.fromkeys(["org/public", "datasets/org/public"], without_token)
-        with ForkedStages(root, HF_ENDPOINT=hub.address, HF_HOME=str(root / "hf"), HF_TOKEN="hf_expired") as stages:
+        with forked_stages(root, HF_ENDPOINT=hub.address, HF_HOME=str(root / "hf"), HF_TOKEN="hf_expired") as stages:
             own = World(hub, root, stages)
             assert stages(*RTE, folder=own.folder()).status == 0
             yield own

@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -49,14 +49,19 @@ COMMAND = Path(__file__).with_name("warm_command.py")
 
 
 @contextmanager
-def warm_python() -> Generator[Path]:
-    """A folder with such a `python`, which serves until the end of the context."""
+def warm_python(environment: dict[str, str] | None = None, own: Sequence[str] = ()) -> Generator[Path]:
+    """A folder with such a `python`, which serves until the end of the context.
+
+    Args:
+        environment: in which libraries are imported, by default that of the tests.
+        own: modules of the project that are imported too, for tests whose folders have no code.
+    """
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:
         command = Path(folder, "python")
         command.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-IS", str(COMMAND), folder])} "$@"\n')
         command.chmod(0o755)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        server = subprocess.Popen([sys.executable, __file__, folder], **pipes)
+        server = subprocess.Popen([sys.executable, __file__, folder, *own], env=environment, **pipes)
         try:
             assert server.stdout.readline() == b"ready\n"
             yield Path(folder)
@@ -64,10 +69,10 @@ def warm_python() -> Generator[Path]:
             server.communicate()  # it ends as its stdin does
 
 
-def serve(folder: str) -> None:
+def serve(folder: str, *own: str) -> None:
     """Fork for each command until stdin ends."""
-    for library in LIBRARIES:
-        importlib.import_module(library)
+    for module in (*LIBRARIES, *own):
+        importlib.import_module(module)
     gc.freeze()  # the forks share what is there
     sys.executable = f"{folder}/python"  # what a fork starts is warm too
     with socket.socket(socket.AF_UNIX) as server:
@@ -139,4 +144,4 @@ def run_module(arguments: list[str], folder: str, environment: dict[str, str]) -
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
