@@ -23,6 +23,7 @@ from benchmarks import (
 from benchmarks.figures import Figure, show, table, write_results
 from benchmarks.scratch import Setting, working_copy
 from benchmarks.variants import MODELS, PRECISIONS
+from src.parallel.options import count
 from src.printing import printing
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -79,8 +80,8 @@ def parsed_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=f"some of: {', '.join(ROWS)}")
-    parser.add_argument("--steps", type=positive, default=20, help="training steps of one measurement (20)")
-    parser.add_argument("--repeats", type=positive, default=3, help="rounds of which the median is taken (3)")
+    parser.add_argument("--steps", type=count, default=20, help="training steps of one measurement (20)")
+    parser.add_argument("--repeats", type=count, default=3, help="rounds of which the median is taken (3)")
     parser.add_argument("--glue-folder", type=Path, help="a local folder with rte and sst2, as glue.folder")
     for option, choices in (("model", MODELS), ("precision", PRECISIONS)):
         told = f"some of: {', '.join(choices)}; in {', '.join(VARIED)}"
@@ -90,13 +91,6 @@ def parsed_arguments() -> argparse.Namespace:
         "--output", type=Path, help="where the JSON goes (benchmarks/results.json; nowhere with --only)"
     )
     return parser.parse_args()
-
-
-def positive(text: str) -> int:
-    """A whole number above 0."""
-    if (number := int(text)) < 1:
-        raise ValueError(text)
-    return number
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ from torch import Tensor
 from benchmarks.figures import Figure, median_figure
 from benchmarks.ours import epoch_rate, ready, warmed_up
 from benchmarks.processes import contenders, in_turns, ratios
-from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.scratch import Setting, teacher_of
 from benchmarks.variants import MINILM, MINILM_BF16, Variant, in_turn
 from src.core.models.encoding import EncodedSplit
-from src.core.speed.dropout import STEPS, steps_dropped
 from src.data.prepared import PreparedTask
 from src.params import Precision, RunSettings
 
@@ -43,14 +42,6 @@ def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generato
     return torch.randperm(len(lengths), generator=generator).split(batch_size)
 
 
-def masks_by_booleans(like: Tensor, p: float) -> Tensor:
-    """Stands in for `dropout_mask`: the same draws, compared into booleans."""
-    dropped = steps_dropped(p, like.dtype)
-    draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.int16)[: like.numel()].view(like.shape) >= dropped - STEPS // 2
-    return kept.to(like.dtype).mul_(STEPS / (STEPS - dropped))
-
-
 def nothing(*_: object) -> None:
     """Stands in for a function that only speeds things up."""
 
@@ -59,7 +50,7 @@ Replacement = tuple[str, Any]  # what is replaced, and what stands in for it
 EVERYWHERE: dict[str, Replacement] = {
     "the last layer for the first token alone": ("src.core.training.loading.compute_first_token_only", nothing),
     "dropout's cheaper random numbers": ("src.core.training.loading.use_cpu_dropout", nothing),
-    "dropout's masks without booleans": ("src.core.speed.dropout.dropout_mask", masks_by_booleans),
+    "dropout's masks without booleans": ("src.core.speed.dropout.at_least", torch.ge),
     "embeddings in use only": ("src.core.training.loading.CompactVocabulary", WholeVocabulary),
     "memory kept, huge pages": ("src.core.training.environment.keep_and_enlarge_pages", nothing),
     "batches of similar length": ("src.core.training.phase.training_batches", shuffled_batches),
@@ -77,8 +68,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 def gains(setting: Setting, variant: Variant) -> list[Figure]:
     """What each thing gains in one variant."""
-    settings = setting.params_of(variant).teacher("vader-movie", "ce")
-    task = first_rows(prepared(setting, "vader-movie"), setting.steps_of(variant) * settings.training.batch_size)
+    task, settings = teacher_of(setting, variant)
     found = []
     for name, replacement in REPLACED[variant.precision].items():
         starts = {ALL: (our_rate, task, settings), name: (rate_without, task, settings, replacement)}

@@ -14,7 +14,7 @@ from benchmarks.figures import Figure, median_figure, skipped
 from benchmarks.ours import epoch_rate, predicting_rate, ready, warmed_up
 from benchmarks.peers import trainer_rate
 from benchmarks.processes import contenders, in_turns, ratios
-from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.scratch import Setting, teacher_of
 from benchmarks.variants import MINILM, MINILM_BF16, MPNET_BF16, Model, Variant, in_turn
 from src.data.prepared import PreparedTask
 from src.params import Precision, RunSettings
@@ -44,8 +44,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 def compared(setting: Setting, name: str, variant: Variant) -> list[Figure]:
     """Rows per second of all contenders on one task, and their ratios."""
-    settings = setting.params_of(variant).teacher(name, "ce")
-    task = first_rows(prepared(setting, name), setting.steps_of(variant) * settings.training.batch_size)
+    task, settings = teacher_of(setting, variant, name)
     starts = {
         "ours": (our_rates, task, settings),
         "Trainer, defaults": (trainer_rate, task, settings, False),

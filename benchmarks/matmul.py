@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from benchmarks.figures import Figure, median_figure, skipped
 from benchmarks.ours import Ready, ready, timed_steps, warmed_up
 from benchmarks.processes import contenders, in_turns, ratios
-from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.scratch import Setting, teacher_of
 from benchmarks.variants import MINILM, MINILM_BF16, MPNET, MPNET_BF16, NO_BF16, Variant, in_turn
 from src.core.speed.instructions import bf16_instructions
 from src.core.training.environment import precision_of
@@ -41,8 +41,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 def share_figures(setting: Setting, name: str, variant: Variant) -> list[Figure]:
     """The share in one variant."""
-    settings = setting.params_of(variant).teacher("vader-movie", "ce")
-    task = first_rows(prepared(setting, "vader-movie"), setting.steps_of(variant) * settings.training.batch_size)
+    task, settings = teacher_of(setting, variant)
     with contenders({"shares": (shares_of_step, task, settings)}) as measures:
         share, rate = zip(*in_turns(measures, setting.repeats)["shares"], strict=True)
     goal = SHARES.get(variant)

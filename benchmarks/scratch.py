@@ -14,7 +14,7 @@ import yaml
 
 from benchmarks.variants import FEWER_STEPS, MINILM, MODELS, PRECISIONS, STUDIES, Model, Variant
 from src.data.prepared import LabelledSplit, PreparedTask, load_task
-from src.params import PARAMS_FILE, Params, Precision, check_params, read_yaml
+from src.params import PARAMS_FILE, Params, Precision, RunSettings, check_params, read_yaml
 from src.study.overrides import STUDIES_FOLDER, merged_content
 
 REPOSITORY = Path(__file__).parent.parent
@@ -97,6 +97,12 @@ def prepared(setting: Setting, task: str, **task_settings: Any) -> PreparedTask:
     if not (setting.root / "data" / task).is_dir():
         run(setting.root, sys.executable, "-m", "stages.prepare", "--task", task)
     return load_task(task, setting.root / "data")
+
+
+def teacher_of(setting: Setting, variant: Variant, task: str = "vader-movie") -> tuple[PreparedTask, RunSettings]:
+    """A plain teacher in a variant: as many train rows as are measured, and its settings."""
+    settings = setting.params_of(variant).teacher(task, "ce")
+    return first_rows(prepared(setting, task), setting.steps_of(variant) * settings.training.batch_size), settings
 
 
 def first_rows(task: PreparedTask, rows: int) -> PreparedTask:

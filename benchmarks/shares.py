@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.figures import Figure
 from benchmarks.ours import ready, timed_steps, warmed_up
 from benchmarks.processes import contenders
-from benchmarks.scratch import Setting, first_rows, prepared
+from benchmarks.scratch import Setting, teacher_of
 from benchmarks.variants import MINILM, MINILM_BF16, MPNET_BF16, Variant, in_turn
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
@@ -47,8 +47,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 def shares_of(setting: Setting, variant: Variant) -> list[Figure]:
     """The shares of one variant, the largest first."""
-    settings = setting.params_of(variant).teacher("vader-movie", "ce")
-    task = first_rows(prepared(setting, "vader-movie"), setting.steps_of(variant) * settings.training.batch_size)
+    task, settings = teacher_of(setting, variant)
     with contenders({"shares": (shares, task, settings)}) as measures:
         found: Counter[str] = measures["shares"]()
     rest = found.pop(REST)

@@ -1,4 +1,4 @@
-"""The `python` of `warm_stages` ends, prints and is killed as an interpreter, and its stages leave the same bytes."""
+"""The `python` of `warm_stages` ends, prints and is killed as an interpreter is."""
 
 import os
 import subprocess

@@ -20,6 +20,7 @@ from benchmarks.plan.work import Speeds, given_speeds, units_of_study
 from benchmarks.variants import NO_BF16
 from src.core.speed.instructions import bf16_instructions
 from src.errors import stage
+from src.parallel.options import count
 from src.parallel.places import places
 from src.params import Params, Precision, Role
 from src.study.overrides import study_params
@@ -57,8 +58,8 @@ def parsed_arguments() -> argparse.Namespace:
     for role in ROLES:
         parser.add_argument(f"--{role}-rate", type=above_zero, help="training rows a second of one run")
     parser.add_argument("--saved", action="store_true", help="take the figures of benchmarks/results.json")
-    parser.add_argument("--at-once", type=at_least_one, help="units side by side (as many as the cores hold)")
-    parser.add_argument("--steps", type=at_least_one, default=8, help="batches that are measured (8)")
+    parser.add_argument("--at-once", type=count, help="units side by side (as many as the cores hold)")
+    parser.add_argument("--steps", type=count, default=8, help="batches that are measured (8)")
     found = parser.parse_args()
     given = [rate is not None for rate in (found.teacher_rate, found.student_rate)]
     if any(given) and (found.saved or not all(given)):
@@ -69,13 +70,6 @@ def parsed_arguments() -> argparse.Namespace:
 def above_zero(text: str) -> float:
     """A number above 0."""
     if not (number := float(text)) > 0:
-        raise ValueError(text)
-    return number
-
-
-def at_least_one(text: str) -> int:
-    """A whole number above 0."""
-    if (number := int(text)) < 1:
         raise ValueError(text)
     return number
 

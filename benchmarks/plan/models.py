@@ -25,19 +25,24 @@ LONGEST = 4  # texts of vader-movie in one row
 OTHERS = 8  # rows of selection and test, which are not measured
 
 
+def stand_in(source: ModelSource) -> PretrainedConfig | None:
+    """The shape of the model that stands in for one of the hub; None where the model itself is at hand."""
+    return SHAPES.get(source.name) if source.source == "hub" else None
+
+
 def measurable(source: ModelSource, scratch: Path) -> ModelSource:
     """The model, or what stands in for it."""
-    if source.source != "hub" or source.name not in SHAPES:
+    if (shape := stand_in(source)) is None:
         return source
-    own = save_model(SHAPES[source.name], scratch / Path(source.name).name)
+    own = save_model(shape, scratch / Path(source.name).name)
     return own.model_copy(update={"layers": source.layers, "lora": source.lora})
 
 
 def measured_task(params: Params, source: ModelSource, rows: int, scratch: Path) -> PreparedTask:
     """Rows of few to many tokens: of one to four texts of vader-movie, or of made words where a model stands in."""
-    if source.source == "hub" and source.name in SHAPES:
+    if shape := stand_in(source):
         longest = params.finetune.training.max_length
-        return made_task(rows, (6, longest - 2), SHAPES[source.name].vocab_size, others=OTHERS)
+        return made_task(rows, (6, longest - 2), shape.vocab_size, others=OTHERS)
     if not (scratch / "vader-movie").is_dir():
         prepare_task("vader-movie", params, scratch)
     return lengthened(load_task("vader-movie", scratch), rows)
@@ -60,8 +65,8 @@ def size_over_bert_base(source: ModelSource) -> float:
 
 def config_of(source: ModelSource) -> PretrainedConfig:
     """A model's shape."""
-    if source.source == "hub" and source.name in SHAPES:
-        return SHAPES[source.name]
+    if shape := stand_in(source):
+        return shape
     location = locate(source)
     return AutoConfig.from_pretrained(location, **gguf_of(location))
 

@@ -95,6 +95,11 @@ def _multiplies_bf16() -> bool:
     return not torch.accelerator.is_available() and bf16_instructions() is not None
 
 
+def rounds_on_cpu(runtime: Runtime, device: torch.device) -> bool:
+    """Whether runs compute in bf16 on a CPU, so that its instructions matter."""
+    return device.type == "cpu" and precision_of(runtime) == "bf16"
+
+
 def uses_cuda_graphs(runtime: Runtime) -> bool:
     """Whether training passes are replayed as CUDA graphs: where that is wanted and there is CUDA."""
     return runtime.cuda_graphs and torch.cuda.is_available()
@@ -107,11 +112,10 @@ def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | i
     """
     libraries = (accelerate, np, tokenizers, torch, transformers)
     variables = arithmetic_variables()
-    on_cpu_in_bf16 = accelerator.device.type == "cpu" and precision_of(runtime) == "bf16"
     return {
         "device": _device_name(accelerator.device.type),
         "precision": precision_of(runtime),
-        **({"bf16_instructions": bf16_instructions() or "none"} if on_cpu_in_bf16 else {}),
+        **({"bf16_instructions": bf16_instructions() or "none"} if rounds_on_cpu(runtime, accelerator.device) else {}),
         **({"cuda_graphs": True} if uses_cuda_graphs(runtime) else {}),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),

@@ -15,7 +15,7 @@ from src.core.models.adapters import Saver
 from src.core.speed.instructions import bf16_instructions
 from src.core.training.card import model_card
 from src.core.training.checkpoints import checkpoints_of, run_key
-from src.core.training.environment import environment, precision_of, start
+from src.core.training.environment import environment, precision_of, rounds_on_cpu, start
 from src.core.training.fit import check_fit
 from src.core.training.inference import predict
 from src.core.training.loading import PreparedRun, prepare_run, splits_to_predict
@@ -74,7 +74,7 @@ def run_training(
 
 def say_precision(runtime: Runtime, device: torch.device) -> None:
     """Print a line where auto chose bf16 on a CPU, and a warning where the CPU has no instructions for bf16."""
-    if device.type != "cpu" or precision_of(runtime) != "bf16":
+    if not rounds_on_cpu(runtime, device):
         return
     if not (instructions := bf16_instructions()):
         problem = "runtime.precision is bf16, and this CPU has neither AMX nor AVX512-BF16"
