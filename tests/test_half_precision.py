@@ -7,7 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import AutoModelForSequenceClassification, DebertaConfig, DebertaForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
 from src.core.models.classifier import load_classifier
 from src.core.speed.dropout import use_cpu_dropout
@@ -103,19 +103,6 @@ def test_logits_and_features_are_not_rounded(name, request):
     for outputs in rounded(**TOKENS):
         assert outputs.dtype == torch.float32
         assert not torch.equal(outputs, outputs.bfloat16().float())
-
-
-def test_a_kind_of_model_that_fails_in_bf16_is_refused(tmp_path):
-    """DeBERTa masks with a number that bf16 cannot hold."""
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = DebertaConfig(vocab_size=30, pad_token_id=0, num_labels=2, **sizes)
-    DebertaForSequenceClassification(config).save_pretrained(tmp_path)
-    source = ModelSource(source="folder", name=str(tmp_path))
-    with pytest.raises(UserError) as refusal:
-        round_products(source, load_classifier(source, LABELS, 0, 0), "bf16", 0)
-    told = f"params.yaml: runtime.precision: {tmp_path} is a deberta model, and fails in bf16 ("
-    assert str(refusal.value).startswith(told)
-    assert str(refusal.value).endswith("; fp32")
 
 
 def test_predictions_round_each_weight_once_for_all_batches(tiny_encoder):

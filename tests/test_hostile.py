@@ -1772,6 +1772,15 @@ def test_layers_that_cannot_be_left_out(model, refused, kind):
     refused("model folders", case, stages.finetune.main, *FINETUNE)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_kind_of_model_that_fails_in_half_precision(model, refused, precision):
+    """DeBERTa masks with a number that only float32 holds."""
+    other_kind("deberta", model)
+    write_params(("models.teacher", {"source": "folder", "name": "model"}), ("runtime.precision", precision))
+    expected = f"runtime.precision: model is a deberta model, and fails in {precision} ("
+    refused("model folders", Case(f"DeBERTa in {precision}", precision, expected), stages.finetune.main, *FINETUNE)
+
+
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "cache"
