@@ -22,7 +22,12 @@ WAYS = {
         "objective": {"feature_map": "unit_sigmoid", "tau": 0.1},
         "training": {"accumulate": 2},
     },
-    "fp16": {"model": {}, "runtime": {"precision": "fp16"}, "objective": {}, "training": {}},
+    "fp16, the last epoch kept": {
+        "model": {},
+        "runtime": {"precision": "fp16"},
+        "objective": {},
+        "training": {"keep_epoch": "last"},
+    },
 }
 
 
