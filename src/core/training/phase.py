@@ -156,7 +156,7 @@ class Phase:
         self.batches_taken += 1
 
     def _end_epoch(self) -> None:
-        """Measure the model, and keep its weights if they are the best so far, or if the last epoch is what is wanted."""
+        """Measure the model, and keep its weights if they are the best so far, or if the last ones are wanted."""
         means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
         losses = {f"loss_{name}": value for name, value in zip(self.objective.names, means.tolist(), strict=True)}
         measures = diagnose(self.model, self.data, self.objective.settings.feature_map, self.accelerator)

@@ -20,8 +20,8 @@ from src.params import Objective, Training
 class TrainingResult:
     """History per epoch (a list of flat rows), the epoch whose weights the model has now, and the steps taken.
 
-    With `keep_epoch` last, `best_epoch` is the last one. `resumed_at` is the step of the checkpoint that training went on
-    from; 0 without one.
+    With `keep_epoch` last, `best_epoch` is the last one. `resumed_at` is the step of the checkpoint that training went
+    on from; 0 without one.
     """
 
     history: list[dict[str, float]]
