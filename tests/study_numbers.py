@@ -69,11 +69,17 @@ def compared(first: Arm, second: str, metric: str | None = None, tasks: Sequence
 
 def compared_on(task: str, first: Arm, second: str, metric: str | None = None) -> Estimate:
     """The same on one task; without a metric in the first of the task."""
+    row = comparison(task, first, second, metric)
+    return Estimate(row["difference"], row["standard_error"], row["freedom"])
+
+
+def comparison(task: str, first: Arm, second: str, metric: str | None = None) -> dict[str, Any]:
+    """The line of the table of comparisons."""
     table = committed(first.study, "comparisons")
     pair = (table["role"] == first.role) & (table["arm"] == first.name) & (table["against"] == second)
     wanted = metric or records(first.study, task).primary
     [row] = table[pair & (table["task"] == task) & (table["metric"] == wanted)].to_dict("records")
-    return Estimate(row["difference"], row["standard_error"], row["freedom"])
+    return row
 
 
 def of_predictions(first: Arm, second: Arm, metric: str | None = None, tasks: Sequence[str] = WITHOUT_WNLI) -> Estimate:

@@ -32,7 +32,8 @@ from tests.study_numbers import (
 pytestmark = pytest.mark.study
 
 PAGE, README = "docs/glue-minilm.md", "README.md"
-PLAIN = Arm(FIXED, "teacher", "ce")
+TEACHER, STUDENT = "teacher", "student"
+PLAIN = Arm(FIXED, TEACHER, "ce")
 WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
 
@@ -181,3 +182,43 @@ def test_the_page_says_which_rates_the_students_of_the_confirming_study_have():
     assert chosen.count(1.5e-4) == 7
     assert not [name for arms in of_tasks for name in arms if name != "plain"]
     assert "`plain` chose its learning rate (1.5e-4 on seven tasks), and distilled students kept 3e-4" in text(PAGE)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "metric", "form"),
+    [
+        (Arm(CHOSEN, TEACHER, "smooth"), "ce", None, "label smoothing gains nothing ({} points, {}), nor"),
+        (Arm(CHOSEN, TEACHER, "mse"), "ce", None, "nor does squared distance ({}, {})"),
+        (Arm(CHOSEN, TEACHER, "cmi_max"), "ce", None, "These teachers are worse models: {} points ({})"),
+        (Arm(CHOSEN, STUDENT, "kd-ce"), "plain", None, "helps these students: `kd-ce` against `plain` is {} points ({})"),
+        (Arm(FIXED, TEACHER, "cmi_max"), "ce", None, "the worse model:** {} points over tasks ({})"),
+        (Arm(FIXED, STUDENT, "kd-ce"), "plain", None, "little: `kd-ce` against `plain` is {} points ({})"),
+        (Arm(RATES, TEACHER, "cmi_min_2"), "ce_2", "class_cmi", "at 1e-4 by {} nats ({})"),
+    ],
+)  # fmt: skip
+def test_the_page_says_other_differences_of_its_studies(first, second, metric, form):
+    found = compared(first, second, metric, GLUE)
+    assert form.format(*(said(found) if metric is None else said(found, 3, 1))) in text(PAGE)
+
+
+def test_the_page_says_what_the_fixed_form_shows_on_single_tasks():
+    page, arm = text(PAGE), Arm(FIXED, TEACHER, "cmi_min")
+    gains = {task: 100 * compared_on(task, arm, "ce").mean for task in GLUE}
+    form = "{:+.1f} points of F1 on `qqp-sample`"
+    assert form.format(gains["qqp-sample"]) in page
+    assert (
+        "{:+.1f} on `mnli-sample`, {:+.1f} on `qnli-sample`".format(gains["mnli-sample"], gains["qnli-sample"]) in page
+    )
+    assert "on `cola` and `sst2` it loses {:.1f} and {:.1f}".format(-gains["cola"], -gains["sst2"]) in page
+    lower = [-compared_on(task, arm, "ce", "nll").mean for task in GLUE]
+    assert f"on all eight tasks, by {min(lower):.2f} to {max(lower):.2f} nats" in page
+    assert all(compared_on(task, Arm(FIXED, TEACHER, "cmi_max"), "ce").mean < 0 for task in GLUE)
+
+
+def test_the_page_compares_six_epochs_with_eight():
+    page = text(PAGE)
+    of_cmi_min = of_predictions(Arm(FIXED, TEACHER, "cmi_min"), AT_RATES[1][0])
+    mean, ends = said(of_cmi_min)
+    assert f"(six epochs against eight: {mean} points without WNLI, {ends})" in page
+    mean, ends = said(of_predictions(PLAIN, AT_RATES[1][1]))
+    assert f"does better with six ({mean}, {ends.replace('+0.0', '0.0')})" in page

@@ -19,6 +19,8 @@ from tests.study_numbers import (
     Arm,
     claims,
     committed,
+    compared_on,
+    comparison,
     points,
     said,
     text,
@@ -82,8 +84,7 @@ def test_the_page_of_human_has_the_measures_of_its_arms():
 
 
 def test_the_page_of_human_says_where_cmi_is_nearer_to_people():
-    table = committed("human", "comparisons").query("arm == 'cmi_min' and against == 'ce' and task == 'vader-nyt'")
-    [row] = table[table["metric"] == "kl_to_human_tempered"].to_dict("records")
+    row = comparison("vader-nyt", Arm("human", "teacher", "cmi_min"), "ce", "kl_to_human_tempered")
     told = "{} nats ({}; p with Holm's correction over the tasks {:.3f})"
     assert told.format(*said(row, 3, 1), row["p_holm"]) in text("docs/human.md")
     assert (claims("human")["shape"]["wins"], claims("human")["shape_min"]["wins"]) == (4, 2)
@@ -153,3 +154,21 @@ def settings_in(content: Any) -> Iterator[tuple[str, Any]]:
                 yield from settings_in(value)
             else:
                 yield key, value
+
+
+def test_the_page_of_few_rows_says_how_far_teachers_and_students_are_from_the_raters():
+    page, arm = text("docs/lowdata.md"), Arm("lowdata", "teacher", "cmi_max")
+    as_it_is, tempered = (comparison("vader-movie", arm, "ce", f"kl_to_human{end}") for end in ("", "_tempered"))
+    told = "its KL is {} nats ({}) above the plain teacher's, and {} ({}) at each model's best temperature"
+    assert told.format(*said(as_it_is, 3, 1), *said(tempered, 3, 1)).replace("+", "") in page
+    nearer = [compared_on("vader-movie", Arm("lowdata", "student", f"kd_{share}-ce"), f"plain_{share}", "kl_to_human")
+              for share in (5, 10)]  # fmt: skip
+    gains = [said(-found, 1, 1) for found in nearer]
+    assert "by {} nats at 5 % ({}) and {} at 10 % ({})".format(*sum(gains, ())).replace("+", "") in page
+    taught = mean_over_tasks(
+        [compared_on(task, Arm("lowdata", "student", "kd_5-ce"), "plain_5") for task in ("sst2", "vader-movie")]
+    )
+    assert (
+        "students are {} points ({}) above those without a teacher".format(*said(taught)).replace("are +", "are ")
+        in page
+    )
