@@ -190,7 +190,7 @@ def test_the_page_says_which_rates_the_students_of_the_confirming_study_have():
         (Arm(CHOSEN, TEACHER, "smooth"), "ce", None, "label smoothing gains nothing ({} points, {}), nor"),
         (Arm(CHOSEN, TEACHER, "mse"), "ce", None, "nor does squared distance ({}, {})"),
         (Arm(CHOSEN, TEACHER, "cmi_max"), "ce", None, "These teachers are worse models: {} points ({})"),
-        (Arm(CHOSEN, STUDENT, "kd-ce"), "plain", None, "helps these students: `kd-ce` against `plain` is {} points ({})"),
+        (Arm(CHOSEN, STUDENT, "kd-ce"), "plain", None, "these students: `kd-ce` against `plain` is {} points ({})"),
         (Arm(FIXED, TEACHER, "cmi_max"), "ce", None, "the worse model:** {} points over tasks ({})"),
         (Arm(FIXED, STUDENT, "kd-ce"), "plain", None, "little: `kd-ce` against `plain` is {} points ({})"),
         (Arm(RATES, TEACHER, "cmi_min_2"), "ce_2", "class_cmi", "at 1e-4 by {} nats ({})"),

@@ -71,7 +71,7 @@ def test_the_page_says_how_auc_and_tempered_nll_move_at_equal_rates():
     plain = [(mean.lstrip("+"), ends.replace("+", "")) for mean, ends in auc]
     assert "rises by {} points ({}) at 5e-5, {} ({}) at 1e-4 and {} ({}) at 2e-4".format(*sum(plain, ())) in page
     for metric, form in [
-        ("nll", "temperature: {}, {} and {} nats at"),
+        ("nll", "moves by {}, {} and {} nats at"),
         ("tempered_nll", "on selection it is {}, {} and {}."),
     ]:
         assert form.format(*(f"{of_predictions(*pair, metric).mean:+.3f}" for pair in AT_RATES)) in page
