@@ -8,9 +8,10 @@ from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
 from src.study.claims import claims_content, judged, sentence
+from src.study.clusters import cluster_warnings
 from src.study.digits import written_content, written_table
 from src.study.families import chosen_trials, selection_scores
-from src.study.majority import majority_warnings
+from src.study.majority import majority_warnings, one_label_warnings
 from src.study.measuring import measured_task
 from src.study.pairs import pairs_to_compare
 from src.study.records import METRICS_FOLDER, load_records
@@ -37,6 +38,8 @@ def evaluate(params: Params) -> None:
         trials.append(trials_table(name, families, scores, chosen))
         tasks.append(compared_task(measured_task(records, settings.ece_bins), chosen))
         warnings += majority_warnings(records.task, tasks[-1].measured.runs)
+        warnings += one_label_warnings(tasks[-1].measured)
+        warnings += cluster_warnings(name, records.text_clusters)
 
     primary = {task.measured.name: task.measured.primary for task in tasks}
     arms = written_table(pd.concat([arms_table(task, confidence) for task in tasks]))
