@@ -16,7 +16,7 @@ from src.errors import UserError
 from src.params import Params
 from src.study.measuring import MeasuredTask, measured_task
 from src.study.records import TaskRecords, load_records, records_folder
-from src.study.verdicts import judged_study
+from src.study.judging import judged_study
 
 
 @dataclass(frozen=True)
