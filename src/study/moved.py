@@ -43,10 +43,11 @@ def measures_of(task: MeasuredTask, history: pd.DataFrame) -> Measures:
 
 def _of_split(table: pd.DataFrame, prefix: str) -> dict[str, RunValues]:
     """Of a measure that no run has, NaN."""
-    known = table.reindex(columns=[prefix + name for name in MEASURES]).set_axis(list(MEASURES), axis=1)
-    logs = np.log(known.where(settled(known.astype(float)) > 0).astype(float))
-    values = logs.assign(**{PER_LENGTH: logs[CMI] - 2 * logs[LENGTH], OF_CLASS: known[OF_CLASS]})
-    return {name: RunValues(values[name].to_numpy(dtype=float)) for name in MEASURES}
+    known = table.reindex(columns=[prefix + name for name in MEASURES]).to_numpy(dtype=float)
+    logs = np.log(np.where(settled(known) > 0, known, np.nan))
+    values = dict(zip(MEASURES, logs.T, strict=True))
+    values |= {PER_LENGTH: values[CMI] - 2 * values[LENGTH], OF_CLASS: known[:, MEASURES.index(OF_CLASS)]}
+    return {name: RunValues(of_runs) for name, of_runs in values.items()}
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,7 @@ def _why(what: str, missing: list[str], name: str, any_end: bool, complete: list
     return [f"{what}: not known" + (f" on {', '.join(missing)}" if complete else "")]
 
 
-def with_moved(
-    found: list[dict[str, Any]], checks: Manipulation, claims: Mapping[str, Claim]
-) -> list[dict[str, Any]]:
+def with_moved(found: list[dict[str, Any]], checks: Manipulation, claims: Mapping[str, Claim]) -> list[dict[str, Any]]:
     """A study's claims, as `judged` gives them, each with `moved` over its own tasks."""
     return [
         claim | {"moved": checks.moved(claims[claim["name"]], [row["task"] for row in claim["tasks"]])}
@@ -141,7 +140,9 @@ def with_moved(
     ]
 
 
-def manipulation(params: Params, compared: Mapping[str, ComparedTask], measures: Mapping[str, Measures]) -> Manipulation:
+def manipulation(
+    params: Params, compared: Mapping[str, ComparedTask], measures: Mapping[str, Measures]
+) -> Manipulation:
     """The manipulation checks of a study."""
     taught: dict[str, tuple[str, bool]] = {}
     for recipe in params.distill.recipes:

@@ -13,7 +13,12 @@ from src.study.summary import holm_of_known, over_tasks
 HOLDS, DOES_NOT_HOLD, OPPOSITE = "holds", "does not hold", "opposite"
 CANNOT_BE_TOLD = "cannot be told at this size"
 CANNOT_BE_SEEN = "cannot be seen here"
-VERDICTS = [HOLDS, DOES_NOT_HOLD, OPPOSITE, CANNOT_BE_TOLD]  # of a claim by itself: its reference may make a null a fifth
+VERDICTS = [
+    HOLDS,
+    DOES_NOT_HOLD,
+    OPPOSITE,
+    CANNOT_BE_TOLD,
+]  # of a claim by itself; its reference may add the fifth
 NO_INTERVAL = ["low", "high", "p", "smallest_visible"]
 
 
@@ -36,7 +41,8 @@ def judged_over(
         reference: the same lines of the claim's reference pair.
     """
     over, verdict = _by_itself(tasks, claim, confidence)
-    by_itself, seen = verdict.verdict, {}
+    by_itself = verdict.verdict
+    seen: dict[str, Any] = {}
     if claim.reference is not None and reference is not None:
         pair = _reference_over(reference[reference["task"].isin(tasks["task"])], claim, confidence)
         seen = {"reference": claim.reference.model_dump() | pair}
