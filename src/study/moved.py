@@ -70,22 +70,23 @@ class Manipulation:
         That is between its teachers; between teachers of its students, unless these are the same, and then between the
         students. All as plain values; `left_out` names what could not be compared, and why.
         """
-        tasks = list(tasks)
         sides = {task: self._own(task, claim) for task in tasks}
-        own = [self._moved(claim.role, (claim.family, claim.against), sides, MEASURES)]
-        if claim.role == "teacher" or not tasks:
-            return own if tasks else []
-        arms = {task: [self._teacher(task, side) for side in both] for task, both in sides.items()}
-        names = ["/".join(dict.fromkeys(both[end][0] for both in arms.values())) for end in (0, 1)]
-        if names[0] == names[1] and not any(tempered for both in arms.values() for _, tempered in both):
-            return own
-        lines = {task: [self.compared[task].lines["teacher", arm] for arm, _ in both] for task, both in arms.items()}
-        tempered = any(other for both in arms.values() for _, other in both)
-        wanted = [name for name in MEASURES if not (tempered and name == OF_CLASS)]
-        found = self._moved("teacher", (names[0], names[1]), lines, wanted)
-        if tempered:
-            found.setdefault("left_out", []).append(f"{OF_CLASS}: a teacher taught at another temperature")
-        return [found, *own]
+        own = [self._moved(claim.role, (claim.family, claim.against), sides, MEASURES)] if sides else []
+        return own if claim.role == "teacher" else self._of_teachers(sides) + own
+
+    def _of_teachers(self, students: Mapping[str, list[Side]]) -> list[dict[str, Any]]:
+        """Between the teachers of two sides of students; nothing where these are the same."""
+        taught = {task: [self._teacher(task, side) for side in both] for task, both in students.items()}
+        if all(first == second for first, second in taught.values()):
+            return []
+        family, against = ("/".join(dict.fromkeys(both[end][0] for both in taught.values())) for end in (0, 1))
+        lines = {task: [self.compared[task].lines["teacher", arm] for arm, _ in both] for task, both in taught.items()}
+        if not any(tempered for both in taught.values() for _, tempered in both):
+            return [self._moved("teacher", (family, against), lines, MEASURES)]
+        wanted = [name for name in MEASURES if name != OF_CLASS]
+        found = self._moved("teacher", (family, against), lines, wanted)
+        told = f"{OF_CLASS}: a teacher taught at another temperature"
+        return [found | {"left_out": [*found.get("left_out", []), told]}]
 
     def _own(self, task: str, claim: Claim) -> list[Side]:
         return [self.compared[task].lines[claim.role, name] for name in (claim.family, claim.against)]
