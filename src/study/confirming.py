@@ -171,10 +171,11 @@ def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
         pair |= {end: names.get((role, pair[end]), pair[end]) for end in (first, "against")}
     evaluate["pairs"] = [pair for pair in pairs if pair["arm"] != pair["against"]]
     evaluate["claims"] = {name: claim for name, claim in claims.items() if claim["family"] != claim["against"]}
-    for _, pair, _ in references:
-        if pair["family"] == pair["against"]:  # two trials of one family
+    for name, claim in evaluate["claims"].items():
+        pair = claim.get("reference")
+        if pair and pair["family"] == pair["against"]:  # two trials of one family
             problem = f"both of its arms become {pair['family']}"
-            raise UserError("evaluate.claims: reference", problem, "a pair of two families, or no reference")
+            raise UserError(f"evaluate.claims.{name}.reference", problem, "a pair of two families, or no reference")
     matched = made["distill"].get("matched", [])
     matched = [{end: entries.get(("teacher", arm), arm) for end, arm in pair.items()} for pair in matched]
     made["distill"]["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]
