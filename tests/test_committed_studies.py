@@ -20,6 +20,7 @@ from src.study.confirming_file import write_confirming_study
 from src.study.measuring import measured_task
 from src.study.overrides import study_content, study_params
 from src.study.records import TaskRecords, load_records
+from src.study.statistics import holm
 from src.study.summary import compared_task, comparisons_table
 from stages.evaluate import evaluate
 from stages.plot import plot
@@ -180,6 +181,38 @@ def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
         held, _, untold = line.partition("could not be told")
         assert re.findall("`(.*?)`", held) == found[name]["holds"]
         assert re.findall("`(.*?)`", untold) == found[name].get("cannot be told at this size", [])
+
+
+def test_the_protocol_says_which_claims_are_left_of_all():
+    """Holm's correction over the claims of all studies that have a page of their own."""
+    found = [(name, claim["p"]) for study in SECTIONS for name, claim in claims(study).items()]
+    corrected = holm([p for _, p in found])
+    left = {name: p for (name, _), p in zip(found, corrected, strict=True) if p < 0.05}
+    page = " ".join((REPOSITORY / "docs/protocol.md").read_text().split())
+    assert f"over all {len(found)} claims of the six committed studies" in page
+    assert [*left] == ["alone", "rate_1", "rate_2"]
+    assert "leaves three below 0.05" in page
+    assert left["rate_1"] == left["rate_2"]
+    assert f"(p {left['rate_1']:.4f} each) and `alone` of `glue-minilm` (p {left['alone']:.3f})" in page
+
+
+def test_the_protocol_says_which_verdicts_a_reference_changes():
+    section = (REPOSITORY / "docs/protocol.md").read_text().split("### Assay sensitivity")[1].split("\n### ")[0]
+    told = set()
+    for line in [line for line in section.splitlines() if line.startswith("| `")]:
+        study, names, *words = (cell.strip() for cell in line.strip("|").split("|"))
+        told |= {(study.strip("`"), name, *words) for name in re.findall("`(.*?)`", names)}
+    found = {
+        (study, name, claim["by_itself"], claim["verdict"])
+        for study in SECTIONS
+        for name, claim in claims(study).items()
+        if "by_itself" in claim
+    }
+    assert told == found
+    assert (
+        f"changes the words of {len(found)} of their {sum(len(claims(study)) for study in SECTIONS)} verdicts"
+        in section
+    )
 
 
 def test_the_page_of_results_has_the_table_of_audits():

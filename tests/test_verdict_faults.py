@@ -10,6 +10,7 @@ import pytest
 
 import stages.collect
 import stages.evaluate
+import stages.settings
 from src.data.prepared import DATA_FOLDER, SPLITS_FOLDER
 from src.files import read_json, write_json
 from src.runs import RUNS_FOLDER, load_run, save_run
@@ -110,6 +111,19 @@ def test_a_metric_whose_name_ends_as_that_of_the_claim(call, capsys, record_faul
     line = "Left out, because f1 is not measured there: two."
     assert line in out
     record_fault(KIND, "a claim in f1 over a task with f1 and one with macro_f1", f"`{line}`")
+
+
+def test_a_reference_pair_that_is_not_there(tmp_path, monkeypatch, capsys, record_fault):
+    monkeypatch.chdir(tmp_path)
+    write_params(("evaluate.claims.kd_max.reference", {"family": "kd-none", "against": "plain"}))
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as caught:
+        stages.settings.main()
+    line = capsys.readouterr().err.strip()
+    assert (caught.value.code, line.splitlines()) == (1, [line])
+    told = "evaluate.claims.kd_max.reference: unknown student arm or family 'kd-none'; allowed: plain, kd-ce, "
+    assert told in line
+    record_fault(KIND, "a claim whose reference names an arm that is not there", f"`{line}`")
 
 
 def test_a_second_test_set_whose_name_makes_a_metric_of_the_task(tmp_path, monkeypatch, capsys, record_fault):

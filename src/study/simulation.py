@@ -16,13 +16,14 @@ import pandas as pd
 from scipy.special import expit
 
 from src.params import Claim
-from src.study.claims import VERDICTS, judged
+from src.study.claims import judged
 from src.study.clusters import clustered, effective_number
 from src.study.intervals import Estimate, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
 from src.study.pairs import Pair
 from src.study.statistics import PredictedRows, run_values, statistics_of
 from src.study.summary import ComparedTask, compared_task, comparisons_table
+from src.study.verdicts import VERDICTS
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]
 ONE_ARM = "accuracy of one arm"
