@@ -89,8 +89,9 @@ bench: setup ## time training against its peers and the machine; writes benchmar
 gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes benchmarks/gpu/results.json
 	@$(RUN) python -m benchmarks.gpu $(GPU)
 
-intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md
-	@$(RUN) python -m src.study.simulation $(INTERVALS)
+intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md and protocol.md
+	@$(RUN) python -m src.study.simulation $(INTERVALS) && python -m src.study.many_claims $(INTERVALS) && \
+		python -m src.study.departures $(INTERVALS)
 
 page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.dvc_page

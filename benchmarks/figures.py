@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import transformers
 
+from src.committed import git
 from src.core.speed.instructions import bf16_instructions
 from src.files import write_json
 
@@ -74,9 +75,15 @@ def table(figures: list[Figure]) -> str:
 
 
 def write_results(path: Path, figures: list[Figure], settings: dict[str, int]) -> None:
-    """Save figures with the settings and the machine that they were measured with."""
+    """Save figures with the commit, the settings and the machine that they were measured with."""
     rows = [asdict(figure) | {"goal": figure.goal, "met": figure.met} for figure in figures]
-    write_json(path, {"machine": machine(), "settings": settings, "figures": rows})
+    write_json(path, {"machine": machine(), "commit": commit(), "settings": settings, "figures": rows})
+
+
+def commit() -> str:
+    """The commit that is checked out, with "-dirty" behind it where files differ from it; "unknown" without git."""
+    found = git("describe", "--always", "--dirty", "--abbrev=7", "--exclude=*")
+    return found.stdout.decode().strip() or "unknown"
 
 
 def machine() -> dict[str, str | int]:

@@ -7,12 +7,15 @@ import pandas as pd
 from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
-from src.study.claims import claims_content, judged, sentence
+from src.study.claims import claims_content, judged, with_holm
+from src.study.claims_in_words import sentence
+from src.study.clusters import cluster_warnings
 from src.study.contrasts import contrasts_table, judged_contrast
 from src.study.digits import written_content, written_table
 from src.study.families import chosen_trials, selection_scores
-from src.study.majority import majority_warnings
+from src.study.majority import majority_warnings, one_label_warnings
 from src.study.measuring import measured_task
+from src.study.moved import manipulation, measures_of, with_moved
 from src.study.pairs import pairs_to_compare
 from src.study.records import METRICS_FOLDER, load_records
 from src.study.summary import (
@@ -30,20 +33,24 @@ def evaluate(params: Params) -> None:
     settings = params.evaluate
     families, confidence = settings.families, settings.confidence
 
-    tasks, trials, warnings = [], [], []
+    tasks, trials, warnings, measures = [], [], [], {}
     for name in params.tasks:
         records = load_records(params.study, name)
         scores = selection_scores(records)
         chosen = chosen_trials(families, scores)
         trials.append(trials_table(name, families, scores, chosen))
         tasks.append(compared_task(measured_task(records, settings.ece_bins), chosen))
+        measures[name] = measures_of(tasks[-1].measured, records.history)
         warnings += majority_warnings(records.task, tasks[-1].measured.runs)
+        warnings += one_label_warnings(tasks[-1].measured)
+        warnings += cluster_warnings(name, records.text_clusters)
 
     primary = {task.measured.name: task.measured.primary for task in tasks}
     arms = written_table(pd.concat([arms_table(task, confidence) for task in tasks]))
     comparisons = comparisons_table(tasks, pairs_to_compare(params), confidence)
     compared = {task.measured.name: task for task in tasks}
-    claims = written_content([judged(*claim, comparisons, compared, confidence) for claim in settings.claims.items()])
+    found = [judged(*claim, comparisons, compared, confidence) for claim in settings.claims.items()]
+    claims = written_content(with_moved(with_holm(found), manipulation(params, compared, measures), settings.claims))
     contrasts = written_content(
         [judged_contrast(*contrast, compared, confidence) for contrast in settings.contrasts.items()]
     )

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from src.errors import UserError
-from src.params import Claim, Families, Params
-from src.study.claims import claims_content, hangs_on, judged, sentence
+from src.params import Claim, Families, Params, Reference
+from src.study.claims import claims_content, hangs_on, judged, with_holm
+from src.study.claims_in_words import sentence
 from src.study.families import chosen_trials
 from src.study.intervals import Estimate, RunValues
+from src.study.many_claims import ANY, FIRM, HOLM, ONE, luck
 from src.study.measuring import MeasuredTask
 from src.study.pairs import pairs_to_compare, trials_of
 from src.study.simulation import Setting, verdicts
@@ -155,6 +158,97 @@ def test_tasks_without_an_error_stay_in_the_mean_and_decide_nothing(differences,
     assert "On t0 both arms predict one label: its difference has no error." in sentence(found)
 
 
+def referred(*differences: float, reference: list[float], error: float = 0.004, of_reference: float = 0.004) -> dict:
+    """A claim that b is above a, whose reference is that d is above c."""
+    pair = comparisons(*reference, error=of_reference).assign(arm="d", against="c")
+    table = pd.concat([comparisons(*differences, error=error), pair])
+    tasks = compared(table)
+    of = claim().model_copy(update={"reference": Reference(family="d", against="c")})
+    for task in tasks.values():
+        task.lines.update({("teacher", "c"): [0], ("teacher", "d"): [1]})
+    return judged("some", of, table, tasks, 0.95)
+
+
+NULL, WIDE = [0.001, -0.001, 0.002], [0.02, -0.02, 0.01]
+
+
+@pytest.mark.parametrize(
+    ("differences", "error", "by_itself"),
+    [
+        (NULL, 0.002, "does not hold"),
+        (WIDE, 0.02, "cannot be told at this size"),
+        ([0.02, 0.01, 0.03], 0.004, "holds"),
+        ([-0.02, -0.01, -0.03], 0.004, "opposite"),
+        ([0.09, -0.03, 0.01], 0.004, "does not hold"),  # its interval leaves out 0: a difference was seen
+    ],
+)
+def test_a_null_result_counts_where_the_reference_pair_differs(differences, error, by_itself):
+    differs = referred(*differences, reference=[0.02, 0.01, 0.03], error=error)
+    assert (differs["verdict"], differs["reference"]["differs"]) == (by_itself, True)
+    absent = referred(*differences, reference=[0.002, -0.001, 0.002], error=error)
+    null = differences in (NULL, WIDE)
+    assert absent["verdict"] == ("cannot be seen here" if null else by_itself)
+    assert absent.get("by_itself") == (by_itself if null else None)
+    assert absent["difference"] == differs["difference"]
+
+
+def test_the_reason_names_the_reference_pair_its_difference_and_interval():
+    """The mean of three errors of 0.004 has 0.00231 on 60 degrees of freedom, 2.0003 of which are 0.0046."""
+    found = referred(*NULL, reference=[0.002, -0.001, 0.002], error=0.002)
+    told = "the reference pair does not differ as claimed: d minus c +0.0010, interval -0.0036 to +0.0056"
+    assert found["reason"] == told
+    assert f"cannot be seen here ({told})." in sentence(found)
+    seen = referred(*NULL, reference=[0.02, 0.01, 0.03], error=0.002)
+    assert "Reference: d minus c +0.0200, interval +0.0154 to +0.0246." in sentence(seen)
+
+
+def test_a_reference_that_differs_the_other_way_does_not_count():
+    assert referred(*NULL, reference=[-0.02, -0.01, -0.03], error=0.002)["verdict"] == "cannot be seen here"
+
+
+def test_a_reference_is_asked_over_the_same_tasks_as_the_claim():
+    """Without the task on which alone distillation gains, a null result says nothing."""
+    found = referred(*NULL, reference=[0.09, 0.0, 0.0], error=0.002)
+    assert found["verdict"] == "does not hold"
+    assert [rest["verdict"] for rest in hangs_on(found)] == ["cannot be seen here"]
+    assert hangs_on(found)[0]["task"] == "t0"
+
+
+def test_tasks_without_an_error_make_no_reference():
+    """Two differences without an error alone leave 0 out of the interval."""
+    pair = [comparisons(0.003, error=0.004), comparisons(0.0, 0.03, 0.03, error=0.0).iloc[1:]]
+    table = pd.concat([*(one.assign(arm="d", against="c") for one in pair), comparisons(*NULL, error=0.002)])
+    tasks = compared(table, constant=["t1", "t2"])
+    for task in tasks.values():
+        task.lines.update({("teacher", "c"): [0], ("teacher", "d"): [1]})
+    of = claim().model_copy(update={"reference": Reference(family="d", against="c")})
+    found = judged("some", of, table, tasks, 0.95)
+    assert found["reference"]["low"] > 0
+    assert (found["verdict"], found["reference"]["differs"]) == ("cannot be seen here", False)
+
+
+def test_below_five_seeds_the_size_is_the_reason():
+    found = referred(*NULL, reference=NULL, error=None, of_reference=None)
+    assert found["reason"] == "fewer than 5 seeds give no interval"
+    assert "Reference: d minus c +0.0007, no interval." in sentence(found)
+
+
+def test_holm_is_over_all_claims_of_a_study():
+    """The smallest of three p counts three times, the next twice, and none less than one before it."""
+    found = with_holm(
+        [{"name": "a", "p": 0.01, "low": 0}, {"name": "b"}, {"name": "c", "p": 0.2}, {"name": "d", "p": 0.03}]
+    )
+    assert [claim.get("p_holm") for claim in found] == [
+        pytest.approx(0.03),
+        None,
+        pytest.approx(0.2),
+        pytest.approx(0.06),
+    ]
+    assert [*found[0]] == ["name", "p", "p_holm", "low"]
+    one = with_holm([judge(comparisons(0.02, -0.01, error=0.004)), {"p": 0.5}])[0]
+    assert f"p {one['p']:.4f} ({2 * one['p']:.4f} with Holm over the study's claims)" in sentence(one)
+
+
 def test_what_dvc_shows_of_a_claim_is_its_difference_interval_and_verdict():
     content = claims_content([judge(comparisons(0.02, 0.01, 0.03, error=0.004))], ["no run beats the majority"])
     shown = {key: value for key, value in content.items() if not isinstance(value, list)}
@@ -206,6 +300,20 @@ def test_a_claim_about_an_unknown_arm_is_refused(params):
         pairs_to_compare(Params.model_validate(content))
 
 
+def test_a_reference_pair_is_compared_and_must_be_another_pair(params):
+    assert ("student", "kd-ce", "plain") in pairs_to_compare(params)
+    content = params.model_dump()
+    of_claim = content["evaluate"]["claims"]["alone"]
+    for reference in ({"family": "ce", "against": "cmi_min"}, {"family": "ce", "against": "ce"}):
+        of_claim["reference"] = reference
+        with pytest.raises(ValidationError, match=r"should be (another pair|two)"):
+            Params.model_validate(content)
+    of_claim["reference"] = {"family": "cmi_max", "against": "ce"}
+    assert pairs_to_compare(Params.model_validate(content))[-1] != ("teacher", "cmi_max", "ce")  # compared anyway
+    of_claim["reference"] = {"family": "cmi_max", "against": "cmi_min"}
+    assert ("teacher", "cmi_max", "cmi_min") in pairs_to_compare(Params.model_validate(content))
+
+
 @pytest.mark.study
 def test_without_an_effect_a_claim_rarely_holds():
     """400 studies of two tasks, 200 rows and five seeds; 2.5 % are expected, 5 % allowed."""
@@ -221,6 +329,15 @@ def test_a_large_effect_holds_as_a_rule():
     setting = Setting(200, 5, 0.15)
     assert Setting(200, 5, 0.15, margin=1.6).accuracy - setting.accuracy == pytest.approx(0.096, abs=0.001)
     assert verdicts(setting, tasks=2, effect=0.6, studies=100)["holds"] >= 0.8
+
+
+@pytest.mark.study
+def test_without_an_effect_some_claim_of_seven_holds_more_often_than_one():
+    """20 studies of eight tasks; docs/protocol.md has the figures of more."""
+    found = luck(studies=20)
+    assert 0 <= found[ONE] <= found[ANY] <= 0.4
+    assert found[FIRM] <= found[ANY]
+    assert found[HOLM] <= 0.3
 
 
 def test_simulated_verdicts_are_the_same_every_time():

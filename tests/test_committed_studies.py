@@ -20,6 +20,7 @@ from src.study.confirming_file import write_confirming_study
 from src.study.measuring import measured_task
 from src.study.overrides import study_content, study_params
 from src.study.records import TaskRecords, load_records
+from src.study.statistics import holm
 from src.study.summary import compared_task, comparisons_table
 from stages.evaluate import evaluate
 from stages.plot import plot
@@ -106,49 +107,6 @@ def test_the_page_has_the_verdicts_of_the_study(study):
         assert claim["verdict"].removesuffix(" at this size") in row
 
 
-@pytest.mark.parametrize(
-    ("name", "form"),
-    [
-        ("alone", "gains {difference:.1f} points ({low:+.1f} to {high:+.1f})"),
-        ("kd", "({difference:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f})"),
-        ("kd_max", "({difference:+.1f}, {low:+.1f} to {high:+.1f})"),
-    ],
-)
-def test_the_readme_has_the_verdicts_on_the_papers_claims(name, form):
-    readme = " ".join((REPOSITORY / "README.md").read_text().split())
-    assert form.format(**in_points(claims("glue-minilm")[name])) in readme
-
-
-def test_the_readme_says_what_equal_rates_and_class_space_show():
-    readme = " ".join((REPOSITORY / "README.md").read_text().split())
-    rates, output = claims("glue-minilm-rates"), claims("glue-minilm-class")
-    gains = [in_points(claim)["difference"] for claim in rates.values()]
-    assert f"with eight epochs, {min(gains):.1f} to {max(gains):.1f}." in readme
-    rests = {name: rest for name, claim in rates.items() for rest in claim["without"] if rest["task"] == "wnli"}
-    assert [f"{in_points(rest)['difference']:.1f}" for rest in rests.values()] == 3 * ["1.2"]
-    middle = "without it 1.2 points are left at each rate (at the middle one {low:+.1f} to {high:+.1f})"
-    assert middle.format(**in_points(rests["rate_2"])) in readme
-    assert (
-        "({difference:+.1f} points, {low:+.1f} to {high:+.1f}, and less".format(**in_points(output["alone_1"]))
-        in readme
-    )
-    assert output["alone_2"]["difference"] < output["alone_1"]["difference"]
-
-
-def test_the_readme_says_what_few_rows_show():
-    readme = " ".join((REPOSITORY / "README.md").read_text().split())
-    numbers = in_points(claims("lowdata")["max_5"])
-    assert "{difference:+.1f} over the plain one ({low:+.1f} to {high:+.1f};".format(**numbers) in readme
-
-
-def test_the_readme_says_what_people_show():
-    readme, found = " ".join((REPOSITORY / "README.md").read_text().split()), claims("human")
-    as_it_is = "({difference:+.3f} nats, {low:+.3f} to {high:+.3f};"
-    tempered = "{difference:+.3f} ({low:+.3f} to {high:+.3f})"
-    assert as_it_is.format(**found["raters"]) in readme
-    assert tempered.format(**found["shape"]) in readme
-
-
 def of_both_studies(task: str) -> TaskRecords:
     """The teachers of a task: those of the confirming study, and plain ones of the fixed form as `fixed`."""
     chosen, fixed = (load_records(study, task) for study in ("glue-minilm", "glue-minilm-fixed"))
@@ -162,7 +120,7 @@ def of_both_studies(task: str) -> TaskRecords:
     return replace(chosen, runs=joined("runs"), predictions=joined("predictions"))
 
 
-def test_the_page_and_the_readme_say_what_is_left_of_the_first_claim(monkeypatch):
+def test_the_page_says_what_is_left_of_the_first_claim(monkeypatch):
     """Against plain fine-tuning at the rate of the fixed form, with the same seeds."""
     monkeypatch.chdir(REPOSITORY)
     params = study_params("glue-minilm", *WHERE)
@@ -172,10 +130,9 @@ def test_the_page_and_the_readme_say_what_is_left_of_the_first_claim(monkeypatch
     claim = params.evaluate.claims["alone"].model_copy(update={"against": "fixed"})
     found = judged("alone", claim, comparisons, compared, 0.95)
     [rest] = [rest for rest in found["without"] if rest["task"] == "wnli"]
-    page, readme = (" ".join((REPOSITORY / name).read_text().split()) for name in ("docs/glue-minilm.md", "README.md"))
+    page = " ".join((REPOSITORY / "docs/glue-minilm.md").read_text().split())
     assert "gains {difference:+.1f} points ({low:+.1f} to {high:+.1f})".format(**in_points(found)) in page
     assert "without WNLI {difference:+.1f} points ({low:+.1f} to {high:+.1f})".format(**in_points(rest)) in page
-    assert "{difference:+.1f} points ({low:+.1f} to {high:+.1f}) are left".format(**in_points(rest)) in readme
 
 
 def test_the_picture_of_claims_has_stable_bytes(tmp_path, study):
@@ -224,6 +181,38 @@ def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
         held, _, untold = line.partition("could not be told")
         assert re.findall("`(.*?)`", held) == found[name]["holds"]
         assert re.findall("`(.*?)`", untold) == found[name].get("cannot be told at this size", [])
+
+
+def test_the_protocol_says_which_claims_are_left_of_all():
+    """Holm's correction over the claims of all studies that have a page of their own."""
+    found = [(name, claim["p"]) for study in SECTIONS for name, claim in claims(study).items()]
+    corrected = holm([p for _, p in found])
+    left = {name: p for (name, _), p in zip(found, corrected, strict=True) if p < 0.05}
+    page = " ".join((REPOSITORY / "docs/protocol.md").read_text().split())
+    assert f"over all {len(found)} claims of the six committed studies" in page
+    assert [*left] == ["alone", "rate_1", "rate_2"]
+    assert "leaves three below 0.05" in page
+    assert left["rate_1"] == left["rate_2"]
+    assert f"(p {left['rate_1']:.4f} each) and `alone` of `glue-minilm` (p {left['alone']:.3f})" in page
+
+
+def test_the_protocol_says_which_verdicts_a_reference_changes():
+    section = (REPOSITORY / "docs/protocol.md").read_text().split("### Assay sensitivity")[1].split("\n### ")[0]
+    told = set()
+    for line in [line for line in section.splitlines() if line.startswith("| `")]:
+        study, names, *words = (cell.strip() for cell in line.strip("|").split("|"))
+        told |= {(study.strip("`"), name, *words) for name in re.findall("`(.*?)`", names)}
+    found = {
+        (study, name, claim["by_itself"], claim["verdict"])
+        for study in SECTIONS
+        for name, claim in claims(study).items()
+        if "by_itself" in claim
+    }
+    assert told == found
+    assert (
+        f"changes the words of {len(found)} of their {sum(len(claims(study)) for study in SECTIONS)} verdicts"
+        in section
+    )
 
 
 def test_the_page_of_results_has_the_table_of_audits():

@@ -41,7 +41,7 @@ CLAIMS = {
     },
     "kd": {
         "statement": "y", "role": "student", "family": "kd-max_1", "against": "kd-ce", "direction": "higher",
-        "worthwhile": 0.01,
+        "worthwhile": 0.01, "reference": {"family": "kd-ce", "against": "plain"},
     },
 }  # fmt: skip
 CURVES = {"weight": {"over": "cmi_weight", "role": "teacher", "lines": {"CMI": ["ce", "min_1", "min_5"]}}}
@@ -92,6 +92,7 @@ def test_the_chosen_trials_are_the_arms_of_the_confirming_study(choice, monkeypa
     claims = params.evaluate.claims
     assert (claims["alone"].family, claims["alone"].against) == ("cmi_min", "plain")
     assert (claims["kd"].family, claims["kd"].against) == ("kd-cmi_max", "kd-plain")
+    assert claims["kd"].reference.model_dump() == {"family": "kd-plain", "against": "plain"}
     assert experiment_of("sure").command[:5] == ["dvc", "exp", "run", "--name", "sure"]
     text = Path("studies/sure.yaml").read_text()
     assert text.startswith("# Made by: python -m stages.confirm --study made --name sure --seeds 5 6 7\n")
@@ -122,6 +123,15 @@ def test_what_would_not_confirm_is_refused(choice, seeds, name, told):
     with pytest.raises(UserError, match=told):
         write_confirming_study("made", name, seeds)
     assert not Path("studies").exists() or not list(Path("studies").iterdir())
+
+
+def test_a_reference_of_two_trials_of_one_family_is_refused(choice):
+    evaluate = read_yaml(Path("params.yaml"))["evaluate"]
+    evaluate["claims"]["kd"]["reference"] = {"family": "kd-max_2", "against": "kd-max_1"}
+    params_with(evaluate=evaluate)
+    told = r"evaluate\.claims\.kd\.reference: both of its arms become kd-cmi_max; a pair of two families, or no ref"
+    with pytest.raises(UserError, match=told):
+        write_confirming_study("made", "sure", [5])
 
 
 def test_a_study_file_is_never_written_over(choice):

@@ -376,7 +376,8 @@ def test_the_real_files_and_the_rows_of_a_committed_study(tmp_path, monkeypatch)
         records = REPOSITORY / "metrics" / STUDY / "records" / task
         assert prepare_task(task, params) == read_json(records / "task.json")
         for labels, name in ((load_selection_labels, "selection_labels"), (load_test_labels, "test_labels")):
-            pd.testing.assert_frame_equal(labels(task), read_parquet(records / f"{name}.parquet"))
+            kept = read_parquet(records / f"{name}.parquet")  # without clusters of test rows, which came later
+            pd.testing.assert_frame_equal(labels(task)[[*kept]], kept)
 
 
 @pytest.mark.slow

@@ -248,7 +248,7 @@ def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):
 
 def test_dvc_runs_what_a_study_says(tmp_path):
     """`dvc exp run` itself, with one stage that keeps the params that it sees."""
-    study = "student: {arms: {plain: null, plain_b: {}}}\nevaluate: {claims: {kd: null}}\n"
+    study = "student: {arms: {plain: null, plain_b: {}}}\nevaluate: {claims: {kd: null, kd_max: {reference: null}}}\n"
     study += 'glue: {folder: "/data/it\'s here (copy), final"}\n'
     (tmp_path / "studies").mkdir()
     (tmp_path / "studies" / "hard.yaml").write_text(study)

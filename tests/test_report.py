@@ -67,6 +67,15 @@ def test_claims_come_first_with_their_verdicts(results, page):
     assert raters["reason"] == "no task is measured in kl_to_human"
 
 
+def test_a_claim_says_how_far_cmi_moved(results, page):
+    """The study's history has no length of h on train rows."""
+    [moved] = results.claims[0]["moved"]
+    ratio = moved["test"]["feature_cmi"]
+    row = '<td class="text">test</td><td class="text">feature_cmi</td>\n<td>{ratio:.4f} x</td>'
+    assert row.format(**ratio) + "<td>{low:.4f}</td><td>{high:.4f}</td><td>8</td>".format(**ratio) in page
+    assert "feature_norm on train rows: not known" in page
+
+
 def test_texts_are_no_markup(page):
     assert "<b>bold" not in page
     assert page.count("</script>") == page.count("<script>") == 2

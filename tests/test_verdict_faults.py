@@ -10,6 +10,7 @@ import pytest
 
 import stages.collect
 import stages.evaluate
+import stages.settings
 from src.data.prepared import DATA_FOLDER, SPLITS_FOLDER
 from src.files import read_json, write_json
 from src.runs import RUNS_FOLDER, load_run, save_run
@@ -27,9 +28,9 @@ def study(labels: list[str], *tasks: str, **claim) -> None:
     make_study(labels, seeds=5, tasks=tasks, evaluate={"claims": {"better": CLAIM | claim}})
 
 
-def predict_one_label(task: str, arms: str) -> None:
-    """Make each run of some arms, a pattern, predict label 0 for every row."""
-    for folder in Path(RUNS_FOLDER, task).glob(f"*/{arms}/*"):
+def predict_one_label(task: str, arms: str, seeds: str = "*") -> None:
+    """Make the runs of some arms and seeds, both patterns, predict label 0 for every row."""
+    for folder in Path(RUNS_FOLDER, task).glob(f"*/{arms}/{seeds}"):
         run = load_run(folder)
         run.logits.loc[:, run.logits.columns.str.startswith("logit_")] = [1.0, *[0.0] * (classes(run.logits) - 1)]
         save_run(folder, run)
@@ -57,9 +58,10 @@ def test_arms_that_predict_one_label(call, capsys, record_fault):
     line = "cannot be told at this size (both arms predict one label)"
     assert f"It is better: {line}" in out
     assert not {"low", "high", "smallest_visible"} & {*claim}
-    [warning] = read_json(Path("metrics/made/claims.json"))["warnings"]
-    assert warning == "tiny: no run beats the most frequent label of train (accuracy 0.3833 on test)"
-    assert err == f"warning: {warning}\n"
+    warnings = read_json(Path("metrics/made/claims.json"))["warnings"]
+    warning = "tiny: no run beats the most frequent label of train (accuracy 0.3833 on test)"
+    assert warnings == [warning, "tiny: runs that predict one label for every test row: all 25"]
+    assert err == "".join(f"warning: {line}\n" for line in warnings)
     record_fault(KIND, "both arms of a claim predict one label for every row", f"`{line}`, and `{warning}`")
 
 
@@ -81,8 +83,22 @@ def test_one_arm_that_predicts_one_label(call, capsys, record_fault):
     predict_one_label("tiny", "cmi_min")
     claim, _, err = judged(call, capsys, "tiny")
     assert claim["verdict"] == "opposite"
-    assert err.startswith("warning: tiny: no run of teacher cmi_min beats the most frequent label of train (accuracy ")
-    record_fault(KIND, "no run of one arm beats the majority class", f"`{err.strip()}`")
+    line, of_label = err.splitlines()
+    assert line.startswith("warning: tiny: no run of teacher cmi_min beats the most frequent label of train (accuracy ")
+    assert of_label == "warning: tiny: runs that predict one label for every test row: teacher cmi_min 5 of 5"
+    record_fault(KIND, "no run of one arm beats the majority class", f"`{line}`")
+
+
+def test_single_runs_that_predict_one_label(call, capsys, record_fault):
+    """A line a task, however many arms have such runs."""
+    study(["a", "b"], "one", "two")
+    predict_one_label("two", "cmi_min", seeds="0")
+    predict_one_label("two", "kd-*", seeds="[12]")
+    _, _, err = judged(call, capsys, "one", "two")
+    counts = "teacher cmi_min 1 of 5, student kd-ce 2 of 5, student kd-cmi_min 2 of 5"
+    line = f"warning: two: runs that predict one label for every test row: {counts}"
+    assert err == f"{line}\n"
+    record_fault(KIND, "a run of five of one arm predicts one label for every row", f"`{line}`")
 
 
 def test_a_metric_whose_name_ends_as_that_of_the_claim(call, capsys, record_fault):
@@ -95,6 +111,19 @@ def test_a_metric_whose_name_ends_as_that_of_the_claim(call, capsys, record_faul
     line = "Left out, because f1 is not measured there: two."
     assert line in out
     record_fault(KIND, "a claim in f1 over a task with f1 and one with macro_f1", f"`{line}`")
+
+
+def test_a_reference_pair_that_is_not_there(tmp_path, monkeypatch, capsys, record_fault):
+    monkeypatch.chdir(tmp_path)
+    write_params(("evaluate.claims.kd_max.reference", {"family": "kd-none", "against": "plain"}))
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as caught:
+        stages.settings.main()
+    line = capsys.readouterr().err.strip()
+    assert (caught.value.code, line.splitlines()) == (1, [line])
+    told = "evaluate.claims.kd_max.reference: unknown student arm or family 'kd-none'; allowed: plain, kd-ce, "
+    assert told in line
+    record_fault(KIND, "a claim whose reference names an arm that is not there", f"`{line}`")
 
 
 def test_a_second_test_set_whose_name_makes_a_metric_of_the_task(tmp_path, monkeypatch, capsys, record_fault):

@@ -3,14 +3,9 @@
 from typing import Any
 
 from src.params import Params
-from src.study.claims import judged
-from src.study.families import chosen_trials, selection_scores
 from src.study.measuring import MeasuredTask, measured_task
-from src.study.pairs import pairs_to_compare
 from src.study.records import TaskRecords, load_records
-from src.study.summary import ComparedTask, compared_task, comparisons_table
-
-Claims = dict[str, dict[str, Any]]  # as `judged` gives them, by name
+from src.study.judging import judged_study
 
 
 def both_verdicts(
@@ -28,7 +23,7 @@ def both_verdicts(
         return []
     name = before[1].name
     others = {task: _measured(params, task) for task in params.tasks if task != name}
-    theirs, ours = (_claims(params, others | {name: form}) for form in (before, after))
+    (_, theirs), (_, ours) = (judged_study(params, others | {name: form}) for form in (before, after))
     return [
         {"claim": claim, "recorded": _result(theirs[claim]), "redone": _result(ours[claim])}
         for claim in params.evaluate.claims
@@ -38,18 +33,6 @@ def both_verdicts(
 def _measured(params: Params, task: str) -> tuple[TaskRecords, MeasuredTask]:
     records = load_records(params.study, task)
     return records, measured_task(records, params.evaluate.ece_bins)
-
-
-def _claims(params: Params, tasks: dict[str, tuple[TaskRecords, MeasuredTask]]) -> Claims:
-    settings = params.evaluate
-    compared: dict[str, ComparedTask] = {}
-    for task in params.tasks:
-        records, measured = tasks[task]
-        compared[task] = compared_task(measured, chosen_trials(settings.families, selection_scores(records)))
-    comparisons = comparisons_table(compared.values(), pairs_to_compare(params), settings.confidence)
-    return {
-        name: judged(name, claim, comparisons, compared, settings.confidence) for name, claim in settings.claims.items()
-    }
 
 
 def _result(claim: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:  # `src.files` says why
     import pandas as pd
 
 HUMAN_PREFIX = "human_"
+CLUSTER = "cluster"  # the column of test labels that numbers the clusters of rows with a text in common
 TEXT_NAMES = ("text_a", "text_b")
 
 

@@ -1,4 +1,8 @@
-"""From a task's source to its prepared splits; `src.data.prepared` says what the files hold."""
+"""From a task's source to its prepared splits; `src.data.prepared` says what the files hold.
+
+The labels of test and also_test have one more column, which only `collect` reads: `cluster` numbers the clusters of
+rows that have a text or a document in common. Intervals take these clusters for independent, not their rows.
+"""
 
 import hashlib
 from pathlib import Path
@@ -6,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data.labelled_text import HUMAN_PREFIX, TEXT_NAMES, LabelledText
+from src.data.labelled_text import CLUSTER, HUMAN_PREFIX, TEXT_NAMES, LabelledText
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.data.published import is_empty, read_texts
 from src.data.source import Source, read_source
-from src.data.splits import comparable_texts, share_texts, split_off, subsample
+from src.data.splits import comparable_texts, share_texts, split_off, subsample, text_clusters
 from src.errors import UserError
 from src.files import new_folder, user_path, write_json, write_parquet
 from src.params import Params
@@ -124,4 +128,5 @@ def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], also_test: Labe
     tested = {"test": splits["test"]} | ({"also_test": also_test.rows} if also_test else {})
     for name, rows in tested.items():
         write_parquet(seen / f"{name}.parquet", rows[["row_id", *texts]])
-        write_parquet(folder / LABELS_FOLDER / f"{name}.parquet", rows[["row_id", "label", *_human_columns(rows)]])
+        labels = rows[["row_id", "label", *_human_columns(rows)]].assign(**{CLUSTER: text_clusters(rows)})
+        write_parquet(folder / LABELS_FOLDER / f"{name}.parquet", labels)

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from src.data.labelled_text import TEXT_NAMES
 from src.data.unicode import canonical
 from src.errors import UserError
 from src.params import MaxRows
@@ -20,12 +21,34 @@ def linked_groups(rows: pd.DataFrame) -> np.ndarray:
     Returns:
         (N,) integers.
     """
-    by_group, by_text = pd.factorize(rows["group"])[0], pd.factorize(comparable_texts(rows))[0]
-    # Groups and texts are the nodes of a graph, rows its edges; linked rows lie in one component.
-    first_text = by_group.max() + 1
-    nodes = first_text + by_text.max() + 1
-    links = coo_array((np.ones(len(rows)), (by_group, first_text + by_text)), shape=(nodes, nodes))
-    return connected_components(links, directed=False)[1][by_group]
+    return _linked(_groups(rows), "text " + comparable_texts(rows))
+
+
+def text_clusters(rows: pd.DataFrame) -> np.ndarray:
+    """A cluster number per row: rows are linked by an equal `group` or by one text in common, and links are followed.
+
+    Unlike `linked_groups` it looks at each text of a pair by itself. An empty text links nothing.
+
+    Returns:
+        (N,) integers, in the order in which clusters first occur.
+    """
+    texts = [rows[name].map(canonical) for name in TEXT_NAMES if name in rows]
+    return _linked(_groups(rows), *("text " + own.where(own.str.strip() != "") for own in texts))
+
+
+def _groups(rows: pd.DataFrame) -> pd.Series:
+    return "group " + rows["group"].astype(str)
+
+
+def _linked(*keys: pd.Series) -> np.ndarray:
+    """Numbers (N,) that are equal for rows with a key in common, in any of the columns (N,) of keys; NaN is no key."""
+    count = len(keys[0])
+    edges = pd.concat([column.set_axis(range(count)) for column in keys]).dropna()
+    # Rows and keys are the nodes of a graph; linked rows lie in one component.
+    numbers, names = pd.factorize(edges)
+    nodes = count + len(names)
+    graph = coo_array((np.ones(len(edges)), (edges.index, count + numbers)), shape=(nodes, nodes))
+    return connected_components(graph, directed=False)[1][:count]
 
 
 def share_texts(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:

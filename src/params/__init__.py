@@ -8,7 +8,7 @@ arms into commands and paths as they stand there, so that "7" or 7.0 for a seed 
 """
 
 from src.params.contrasts import Contrast
-from src.params.evaluation import Claim, Curve, EvaluateSection, Families
+from src.params.evaluation import Claim, Curve, EvaluateSection, Families, Reference
 from src.params.models import CheckpointSettings, Lora, ModelSource, Runtime
 from src.params.reading import check_params, load_params, read_yaml
 from src.params.runs import Objective, RunSettings, Training
@@ -38,6 +38,7 @@ __all__ = [
     "Objective",
     "Params",
     "Precision",
+    "Reference",
     "Role",
     "RunSettings",
     "Runtime",

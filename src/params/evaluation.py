@@ -69,6 +69,21 @@ class Families(Section):
         return [(role, family, trials) for role in get_args(Role) for family, trials in self.of(role).items()]
 
 
+class Reference(Section):
+    """Two arms or families that must differ as a claim says of its own, before a null result of the claim counts."""
+
+    family: str
+    """A family, or an arm, of the claim's role."""
+    against: str
+    """What the reference's family must differ from, in the claim's direction and metric."""
+
+    @model_validator(mode="after")
+    def _are_two(self) -> "Reference":
+        if self.family == self.against:
+            raise ValueError("family and against should be two")
+        return self
+
+
 class Claim(Section):
     """That a family, or an arm, differs from another in a direction; docs/protocol.md says how it is judged.
 
@@ -89,12 +104,25 @@ class Claim(Section):
     """null: each task's first one."""
     worthwhile: Positive
     """The smallest difference worth having, in the metric's unit."""
+    reference: Reference | None = Field(default=None, exclude_if=lambda pair: pair is None)
+    """Two that must differ in the claimed direction, or else a null result is "cannot be seen here"; null: none."""
 
     @model_validator(mode="after")
     def _are_two(self) -> "Claim":
         if self.family == self.against:
             raise ValueError("family and against should be two")
         return self
+
+    @model_validator(mode="after")
+    def _has_another_reference(self) -> "Claim":
+        if self.reference is not None and {self.family, self.against} == {*self.reference.model_dump().values()}:
+            raise ValueError("the reference should be another pair than that of the claim")
+        return self
+
+    @property
+    def sign(self) -> int:
+        """1 where higher values are claimed, -1 where lower ones are."""
+        return 1 if self.direction == "higher" else -1
 
 
 class Curve(Section):

@@ -1,7 +1,8 @@
 """A task's second test set, of which nothing but measures is kept.
 
 Data sets that were rated by many people often may not be passed on. What tables and intervals need of one are, for each
-metric, the values of all runs and the sums of products of `RunValues`. Neither rows nor votes can be had from these.
+metric, the values of all runs and the sums of products of `RunValues`, over clusters where rows share texts. Neither
+rows nor votes can be had from these.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ import pandas as pd
 from src.data.labelled_text import HUMAN_PREFIX
 from src.data.prepared import load_test_labels
 from src.runs import RunResult, split_logits
+from src.study.clusters import clusters_of, effective_number
 from src.study.intervals import RunValues, products_of
 from src.study.statistics import PredictedRows, best_temperature, metrics_of_runs
 
@@ -27,14 +29,17 @@ def measured_also_test(
     """
     tested = load_test_labels(description["task"], split="also_test")
     rows = [_predicted(run, tested, _temperature(run, selection)) for run in runs]
-    metrics = metrics_of_runs(rows, description["metrics"], ece_bins)
+    clusters = clusters_of(tested)
+    metrics = metrics_of_runs(rows, description["metrics"], ece_bins, clusters)
     plain = {name: _plain(values) for name, values in metrics.items()}
-    return {"name": description["also_test"]["name"], "rows": len(tested), "metrics": plain}
+    counts = {"rows": len(tested)} | ({} if clusters is None else {"effective_rows": effective_number(clusters)})
+    return {"name": description["also_test"]["name"]} | counts | {"metrics": plain}
 
 
 def recorded_metrics(content: dict[str, Any]) -> dict[str, RunValues]:
     """The metrics of `measured_also_test` under the names that tables give them: `<name>_<metric>`."""
-    return {f"{content['name']}_{metric}": _read(kept, content["rows"]) for metric, kept in content["metrics"].items()}
+    rows = content.get("effective_rows", content["rows"])
+    return {f"{content['name']}_{metric}": _read(kept, rows) for metric, kept in content["metrics"].items()}
 
 
 def _predicted(run: RunResult, tested: pd.DataFrame, temperature: float) -> PredictedRows:
@@ -58,7 +63,7 @@ def _plain(values: RunValues) -> dict[str, Any]:
     return kept if values.of_rows is None else kept | {"products": products_of(values.of_rows).tolist()}
 
 
-def _read(kept: dict[str, Any], rows: int) -> RunValues:
+def _read(kept: dict[str, Any], rows: float) -> RunValues:
     of_runs = np.array(kept["of_runs"])
     if "products" not in kept:
         return RunValues(of_runs, has_error=False)

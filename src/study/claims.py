@@ -1,10 +1,9 @@
-"""What a study says of its claims: verdicts by the rule of docs/protocol.md, which was fixed before any study ran.
+"""What a study says of its claims: verdicts by the rule of docs/protocol.md (`src.study.verdicts`).
 
 A difference is always that of the claim's family less that of `against`, whichever sign the claim is for.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +11,12 @@ import pandas as pd
 
 from src.files import read_json
 from src.params import Claim
-from src.study.intervals import FEWEST_SEEDS
 from src.study.measuring import MeasuredTask
-from src.study.summary import ComparedTask, holm_of_known, over_tasks
+from src.study.summary import ComparedTask, holm_of_known
+from src.study.verdicts import CANNOT_BE_TOLD, judged_over, known
 
-HOLDS, DOES_NOT_HOLD, OPPOSITE = "holds", "does not hold", "opposite"
-CANNOT_BE_TOLD = "cannot be told at this size"
-VERDICTS = [HOLDS, DOES_NOT_HOLD, OPPOSITE, CANNOT_BE_TOLD]
-NO_INTERVAL = ["low", "high", "p", "smallest_visible"]
 OF_REST = ["verdict", "difference", "low", "high", "wins", "count"]
 OF_TASK = ["task", "metric", "difference", "low", "high", "p", "p_holm", "n", "no_error"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One of four words, and why."""
-
-    verdict: str
-    reason: str
 
 
 def judged(
@@ -47,41 +34,33 @@ def judged(
         found["left_out"] = left_out
     if tasks.empty:
         return found | {"verdict": CANNOT_BE_TOLD, "reason": f"no task is measured in {claim.metric}", "tasks": []}
-    tasks = tasks.assign(no_error=_no_error(tasks, claim, compared))
-    found |= _judged_over(tasks, claim, confidence)
+    reference = None if claim.reference is None else tasks_of(_of_reference(claim), comparisons, compared)
+    found |= judged_over(tasks, claim, confidence, reference)
     without = {task: tasks[tasks["task"] != task] for task in tasks["task"]} if len(tasks) > 1 else {}
-    others = {task: _judged_over(rest, claim, confidence) for task, rest in without.items()}
+    others = {task: judged_over(rest, claim, confidence, reference) for task, rest in without.items()}
     found["without"] = [{"task": task} | {key: of[key] for key in OF_REST if key in of} for task, of in others.items()]
-    return found | {"tasks": [_known(row) for row in tasks[OF_TASK].to_dict("records")]}
+    return found | {"tasks": [known(row) for row in tasks[OF_TASK].to_dict("records")]}
 
 
-def _judged_over(tasks: pd.DataFrame, claim: Claim, confidence: float) -> dict[str, Any]:
-    """The verdict over these tasks, and the numbers behind it.
+def _of_reference(claim: Claim) -> Claim:
+    """The claim that its reference pair differs."""
+    assert claim.reference is not None  # as its caller has seen
+    return claim.model_copy(update=claim.reference.model_dump() | {"reference": None})
 
-    Tasks whose difference has an error of 0 stay in the mean, and can change no verdict but to "cannot be told".
+
+def tasks_of(claim: Claim, comparisons: pd.DataFrame, compared: Mapping[str, ComparedTask]) -> pd.DataFrame:
+    """The lines of the comparisons that a claim is about, one a task, with Holm's p over just these.
+
+    Its metric is each task's own, or else that of the task's second test set; a task with neither has no line.
+    `no_error` says why a difference has an error of 0; None where it has one.
     """
-    over, verdict = _by_the_rule(tasks, claim, confidence)
-    with_error = tasks[tasks["no_error"].isna()]
-    if with_error.empty:
-        over |= dict.fromkeys(NO_INTERVAL)
-        verdict = Verdict(CANNOT_BE_TOLD, "; ".join(tasks["no_error"].unique()))
-    elif len(with_error) < len(tasks):
-        _, of_rest = _by_the_rule(with_error, claim, confidence)
-        if of_rest.verdict != verdict.verdict:
-            without = "without the tasks whose difference has no error"
-            verdict = Verdict(CANNOT_BE_TOLD, f"{without} the verdict is: {of_rest.verdict}")
-    return {"verdict": verdict.verdict, "reason": verdict.reason} | _known(over | {"count": over["tasks"]})
-
-
-def _by_the_rule(tasks: pd.DataFrame, claim: Claim, confidence: float) -> tuple[dict[str, Any], Verdict]:
-    sign = 1 if claim.direction == "higher" else -1
-    tasks = tasks.assign(p_holm=holm_of_known(tasks["p"]))
-    over = over_tasks(tasks, confidence, sign)
-    return over, verdict_of(over, tasks, sign, claim.worthwhile, confidence)
+    own = comparisons.query("role == @claim.role and arm == @claim.family and against == @claim.against")
+    wanted = own["task"].map({name: _metric_of(claim, task.measured) for name, task in compared.items()})
+    found = own[own["metric"] == wanted]
+    return found.assign(p_holm=holm_of_known(found["p"]), no_error=_no_error(found, claim, compared))
 
 
 def _no_error(tasks: pd.DataFrame, claim: Claim, compared: Mapping[str, ComparedTask]) -> list[str | None]:
-    """Why the difference on a task has an error of 0; None where it has one."""
     found: list[str | None] = []
     for task, error in tasks[["task", "standard_error"]].itertuples(index=False, name=None):
         if error != 0:
@@ -93,22 +72,6 @@ def _no_error(tasks: pd.DataFrame, claim: Claim, compared: Mapping[str, Compared
     return found
 
 
-def hangs_on(claim: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a claim comes to without one of its tasks, where that is another verdict."""
-    return [rest for rest in claim.get("without", []) if rest["verdict"] != claim["verdict"]]
-
-
-def tasks_of(claim: Claim, comparisons: pd.DataFrame, compared: Mapping[str, ComparedTask]) -> pd.DataFrame:
-    """The lines of the comparisons that a claim is about, one a task, with Holm's p over just these.
-
-    Its metric is each task's own, or else that of the task's second test set; a task with neither has no line.
-    """
-    own = comparisons.query("role == @claim.role and arm == @claim.family and against == @claim.against")
-    wanted = own["task"].map({name: _metric_of(claim, task.measured) for name, task in compared.items()})
-    found = own[own["metric"] == wanted]
-    return found.assign(p_holm=holm_of_known(found["p"]))
-
-
 def _metric_of(claim: Claim, task: MeasuredTask) -> str | None:
     """The name that a claim's metric has on a task; None where it is not measured there."""
     wanted = task.primary if claim.metric is None else claim.metric
@@ -116,37 +79,22 @@ def _metric_of(claim: Claim, task: MeasuredTask) -> str | None:
     return next((name for name in names if name in task.metrics), None)
 
 
-def verdict_of(over: dict[str, Any], tasks: pd.DataFrame, sign: int, worthwhile: float, confidence: float) -> Verdict:
-    """The rule of docs/protocol.md.
-
-    Args:
-        over: the claim over its tasks, as `over_tasks` gives it.
-        tasks: a line per task, with p_holm.
-        sign: 1 where the claim is for a higher value, -1 for a lower one.
-    """
-    if over["low"] is None:
-        return Verdict(CANNOT_BE_TOLD, f"fewer than {FEWEST_SEEDS} seeds give no interval")
-    low, high = sorted((sign * over["low"], sign * over["high"]))
-    losses = over["tasks"] - over["wins"] - over["ties"]
-    clear = tasks[tasks["p_holm"] < 1 - confidence]
-    if low > 0:
-        against = (sign * clear["difference"] < 0).any()
-        return _of_one_side(HOLDS, over["wins"] > losses, against)
-    if high < 0:
-        against = (sign * clear["difference"] > 0).any()
-        return _of_one_side(OPPOSITE, losses > over["wins"], against)
-    if high < worthwhile:
-        return Verdict(DOES_NOT_HOLD, f"the interval holds 0, and leaves out a gain of {worthwhile:g}")
-    return Verdict(CANNOT_BE_TOLD, f"the interval holds both 0 and a gain of {worthwhile:g}")
+def hangs_on(claim: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a claim comes to without one of its tasks, where that is another verdict."""
+    return [rest for rest in claim.get("without", []) if rest["verdict"] != claim["verdict"]]
 
 
-def _of_one_side(verdict: str, most_agree: bool, one_is_against: bool) -> Verdict:
-    """The interval of the mean lies wholly on one side; the tasks have to agree with it."""
-    if one_is_against:
-        return Verdict(DOES_NOT_HOLD, "the interval leaves out 0, but a task goes the other way beyond doubt")
-    if not most_agree:
-        return Verdict(DOES_NOT_HOLD, "the interval leaves out 0, but not most tasks go that way")
-    return Verdict(verdict, "the interval leaves out 0, and the tasks agree")
+def with_holm(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A study's claims with `p_holm`, Holm's correction of their p over all of them, after p where that is known."""
+    corrected = holm_of_known(pd.Series([claim.get("p") for claim in found], dtype=float))
+    return [_after_p(claim, p_holm) for claim, p_holm in zip(found, corrected, strict=True)]
+
+
+def _after_p(claim: dict[str, Any], p_holm: float) -> dict[str, Any]:
+    with_it: dict[str, Any] = {}
+    for key, value in claim.items():
+        with_it |= {key: value} | ({"p_holm": p_holm} if key == "p" else {})
+    return with_it
 
 
 def claims_content(found: list[dict[str, Any]], warnings: list[str]) -> dict[str, Any]:
@@ -177,41 +125,6 @@ def load_claims(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
     return content["claims"], content.get("warnings", [])
 
 
-def sentence(claim: dict[str, Any]) -> str:
-    """A claim with its verdict in words."""
-    return f"{claim['statement']}: {claim['verdict']} ({claim['reason']}). {in_numbers(claim)}".rstrip()
-
-
-def in_numbers(claim: dict[str, Any]) -> str:
-    """What the verdict is made of; nothing where the claim is about no task."""
-    if "difference" not in claim:
-        return ""
-    text = f"{claim['family']} minus {claim['against']}: {claim['difference']:+.4f} (claimed: {claim['direction']})"
-    if "low" in claim:
-        text += f", interval {claim['low']:+.4f} to {claim['high']:+.4f}"
-        text += f", smallest visible effect {claim['smallest_visible']:.4f}"
-    text += f"; {claim['wins']} of {claim['count']} tasks gain (by luck: p {claim['p_wins']:.3f})."
-    return " ".join([text, *_of_tasks_in_words(claim), *map(_rest_in_words, hangs_on(claim))])
-
-
-def _of_tasks_in_words(claim: dict[str, Any]) -> list[str]:
-    """Which tasks have no error among others that have one, and which are left out."""
-    told = [(row["task"], row["no_error"]) for row in claim["tasks"] if "no_error" in row]
-    words = [f"On {task} {why}: its difference has no error." for task, why in told if "low" in claim]
-    if left_out := claim.get("left_out"):
-        words.append(f"Left out, because {claim['metric']} is not measured there: {', '.join(left_out)}.")
-    return words
-
-
-def _rest_in_words(rest: dict[str, Any]) -> str:
-    interval = f", interval {rest['low']:+.4f} to {rest['high']:+.4f}" if "low" in rest else ""
-    return f"Without {rest['task']}: {rest['verdict']} ({rest['difference']:+.4f}{interval})."
-
-
 def _facts(claim: Claim) -> dict[str, Any]:
     keys = ("statement", "role", "family", "against", "direction", "worthwhile")
     return {key: getattr(claim, key) for key in keys} | {"metric": claim.metric or "each task's first"}
-
-
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if not pd.isna(value)}

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from src.study.claims import HOLDS, OPPOSITE, hangs_on
+from src.study.claims import hangs_on
 from src.study.panels import save
+from src.study.verdicts import HOLDS, OPPOSITE
 
 TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
 PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4

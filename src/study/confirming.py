@@ -164,10 +164,18 @@ def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
     baseline = evaluate["baseline"]
     evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
     pairs, claims = evaluate.get("pairs", []), evaluate.get("claims", {})
-    for pair, first in [*((pair, "arm") for pair in pairs), *((claim, "family") for claim in claims.values())]:
-        pair |= {end: names.get((pair["role"], pair[end]), pair[end]) for end in (first, "against")}
+    references = [(claim["role"], claim["reference"], "family") for claim in claims.values() if claim.get("reference")]
+    named = [(pair["role"], pair, "arm") for pair in pairs]
+    named += [(claim["role"], claim, "family") for claim in claims.values()]
+    for role, pair, first in named + references:
+        pair |= {end: names.get((role, pair[end]), pair[end]) for end in (first, "against")}
     evaluate["pairs"] = [pair for pair in pairs if pair["arm"] != pair["against"]]
     evaluate["claims"] = {name: claim for name, claim in claims.items() if claim["family"] != claim["against"]}
+    for name, claim in evaluate["claims"].items():
+        pair = claim.get("reference")
+        if pair and pair["family"] == pair["against"]:  # two trials of one family
+            problem = f"both of its arms become {pair['family']}"
+            raise UserError(f"evaluate.claims.{name}.reference", problem, "a pair of two families, or no reference")
     matched = made["distill"].get("matched", [])
     matched = [{end: entries.get(("teacher", arm), arm) for end, arm in pair.items()} for pair in matched]
     made["distill"]["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]

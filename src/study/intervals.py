@@ -64,13 +64,14 @@ class RunValues:
 
     `of_runs` (R,). `of_rows` (R, N), the values per row; or in their place `products` (R, R) over N `rows`: for two
     runs the sum over rows of the product of their values there, each less its run's mean. A measure that is known per
-    run only has neither. Without `has_error` no spread says how far a mean may be off.
+    run only has neither. Without `has_error` no spread says how far a mean may be off. Where rows share texts, clusters
+    stand in their place (`src.study.clusters`), and `rows` is the effective number of these.
     """
 
     of_runs: np.ndarray
     of_rows: np.ndarray | None = None
     products: np.ndarray | None = None
-    rows: int = 0
+    rows: float = 0
     has_error: bool = True
 
     def of_seeds(self, runs: list[int], against: list[int] | None = None) -> np.ndarray:
@@ -86,7 +87,7 @@ class RunValues:
         if self.of_rows is not None:
             # Differences come before products: those of products cancel where two arms are nearly the same.
             table = self.of_rows[runs] if against is None else self.of_rows[runs] - self.of_rows[against]
-            return mean_over_seeds_and_rows(values, products_of(table), table.shape[1])
+            return mean_over_seeds_and_rows(values, products_of(table), self.rows or table.shape[1])
         if self.products is None:
             return mean_over_seeds(values)
         products = self.products[np.ix_(runs, runs)]
@@ -103,7 +104,7 @@ def products_of(table: np.ndarray) -> np.ndarray:
 
 
 def mean_over_seeds_and_rows(
-    means: np.ndarray, products: np.ndarray, rows: int, fewest: int = FEWEST_SEEDS
+    means: np.ndarray, products: np.ndarray, rows: float, fewest: int = FEWEST_SEEDS
 ) -> Estimate:
     """The mean of a table (S, N) with crossed random effects; without an error below `fewest` seeds.
 
@@ -114,6 +115,7 @@ def mean_over_seeds_and_rows(
     Args:
         means: (S,) of the table's lines, one a seed.
         products: (S, S) as `products_of` gives them.
+        rows: N, or of clusters their effective number.
     """
     seeds, mean = len(means), float(means.mean())
     if seeds < fewest or rows < 2:

@@ -1,4 +1,6 @@
-"""The majority class: what a task's metrics are if every row is taken for it, and which arms do no better."""
+"""The majority class: what a task's metrics are if every row is taken for it, which arms do no better, and which runs
+have failed so far that they predict one label.
+"""
 
 from typing import Any
 
@@ -7,6 +9,7 @@ import pandas as pd
 
 from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ClassCounts
 from src.study.digits import settled
+from src.study.measuring import MeasuredTask
 
 
 def majority_scores(description: dict[str, Any]) -> dict[str, float]:
@@ -33,3 +36,13 @@ def majority_warnings(description: dict[str, Any], runs: pd.DataFrame) -> list[s
         return []
     whose = "no run" if len(weak) == len(best) else f"no run of {', '.join(weak)}"
     return [f"{description['task']}: {whose} beats the most frequent label of train ({metric} {score:.4f} on test)"]
+
+
+def one_label_warnings(task: MeasuredTask) -> list[str]:
+    """A line where runs of the task predict the same label for every test row: how many of each arm's."""
+    failed, lines = task.of_one_label, task.lines.items()
+    counts = {f"{role} {arm}": (len(failed.intersection(own)), len(own)) for (role, arm), own in lines}
+    told = ", ".join(f"{arm} {some} of {runs}" for arm, (some, runs) in counts.items() if some)
+    if len(failed) == len(task.runs):
+        told = f"all {len(failed)}"
+    return [f"{task.name}: runs that predict one label for every test row: {told}"] if failed else []

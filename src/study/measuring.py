@@ -55,7 +55,7 @@ def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
     fitted = temperatures(records) if human is not None else {}
     keys = list(records.runs[["role", "arm", "seed"]].itertuples(index=False, name=None))
     rows = [PredictedRows(labels, logits[key], human, fitted.get(key, 1.0)) for key in keys]
-    metrics = metrics_of_runs(rows, records.task["metrics"], ece_bins)
+    metrics = metrics_of_runs(rows, records.task["metrics"], ece_bins, records.text_clusters)
     if records.also_test is not None:
         metrics |= recorded_metrics(records.also_test)
     own = records.runs.drop(columns=["role", "arm", "seed"])

@@ -35,11 +35,13 @@ def pairs_to_compare(params: Params) -> list[Pair]:
 
 
 def _named_pairs(params: Params) -> Iterator[tuple[str, Pair]]:
-    """What `pairs`, `claims` and `contrasts` want compared, each with its key."""
+    """What `pairs`, `claims` with their references, and `contrasts` want compared, each with its key."""
     for pair in params.evaluate.pairs:
         yield f"{EVALUATE}.pairs", (pair.role, pair.arm, pair.against)
-    for claim in params.evaluate.claims.values():
+    for name, claim in params.evaluate.claims.items():
         yield f"{EVALUATE}.claims", (claim.role, claim.family, claim.against)
+        if claim.reference is not None:
+            yield f"{EVALUATE}.claims.{name}.reference", (claim.role, claim.reference.family, claim.reference.against)
     for name, contrast in params.evaluate.contrasts.items():
         for arm, against in contrast.pairs:
             yield f"{EVALUATE}.contrasts.{name}", (contrast.role, arm, against)

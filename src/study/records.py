@@ -5,7 +5,8 @@
                                    runs.csv             role, arm, seed, best epoch, feature-space measures on test
                                    history.csv          role, arm, seed and one row per epoch
                                    selection_labels.parquet, test_labels.parquet
-                                                        row_id, label[, human_<label>]
+                                                        row_id, label[, human_<label>]; of test also cluster, which
+                                                        records of before did not have
                                    predictions.parquet  role, arm, seed, split, row_id, logit_0 ... logit_C-1
                                    clusters.parquet     2-D projection of test features, first seed
                                    also_test.json       measures of a second test set, where the task has one
@@ -25,6 +26,7 @@ import pandas as pd
 from src.data.labelled_text import HUMAN_PREFIX
 from src.errors import UserError
 from src.files import is_file, read_csv, read_json, read_parquet
+from src.study.clusters import clusters_of
 
 METRICS_FOLDER = Path("metrics")
 MEASURED_SPLITS = ("selection", "test")
@@ -60,6 +62,11 @@ class TaskRecords:
         """The raters' shares (N, C) of a split, or None where nobody rated it."""
         shares = self.labels[split].filter(regex=f"^{HUMAN_PREFIX}")
         return shares.to_numpy() if len(shares.columns) else None
+
+    @property
+    def text_clusters(self) -> np.ndarray | None:
+        """The clusters (N,) of test rows that share texts; None where none do, or where nobody has looked."""
+        return clusters_of(self.labels["test"])
 
     def logits(self, split: str) -> dict[tuple[str, str, int], np.ndarray]:
         """Logits (N, C) of a split by (role, arm, seed)."""

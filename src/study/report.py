@@ -13,13 +13,15 @@ from src.files import new_file, read_json
 from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
-from src.study.claims import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, in_numbers
+from src.study.claims_in_words import in_numbers
 from src.study.dvc_page import chart_library
 from src.study.figures import figure_names
 from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
+from src.study.moved import SPLITS
 from src.study.records import records_folder
 from src.study.results import StudyResults, run_command
+from src.study.verdicts import CANNOT_BE_SEEN, CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
 TABLE_METRICS = (
@@ -40,6 +42,7 @@ def write_report(target: Path, results: StudyResults) -> None:
         command=run_command(results.params.study),
         warnings=results.warnings,
         claims=[claim | {"in_numbers": in_numbers(claim)} for claim in _null_first(results.claims)],
+        splits=list(SPLITS),
         curves=list(results.params.evaluate.curves),
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
@@ -67,7 +70,7 @@ def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
 
 def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What speaks against a claim comes before what speaks for it."""
-    order = [OPPOSITE, DOES_NOT_HOLD, CANNOT_BE_TOLD, HOLDS]
+    order = [OPPOSITE, DOES_NOT_HOLD, CANNOT_BE_SEEN, CANNOT_BE_TOLD, HOLDS]
     return sorted(claims, key=lambda claim: order.index(claim["verdict"]))
 
 

@@ -9,19 +9,21 @@ some rows and worse in others. The true difference of the arms is 0.
 import argparse
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
 from src.params import Claim
-from src.study.claims import VERDICTS, judged
+from src.study.claims import judged
+from src.study.clusters import clustered, effective_number
 from src.study.intervals import Estimate, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
 from src.study.pairs import Pair
 from src.study.statistics import PredictedRows, run_values, statistics_of
 from src.study.summary import ComparedTask, compared_task, comparisons_table
+from src.study.verdicts import VERDICTS
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]
 ONE_ARM = "accuracy of one arm"
@@ -33,13 +35,24 @@ EXACT_WIDTH = 3.92  # standard errors: that of a 95 % interval from a variance t
 
 @dataclass(frozen=True)
 class Setting:
-    """The size of a study, and the spreads of its effects of seeds, and of rows in one arm alone, in the logit."""
+    """The size of a study, and the spreads of its effects of seeds, and of rows in one arm alone, in the logit.
+
+    Rows lie in clusters of these sizes, in turn, and the rows of a cluster have the last effect in common. A share
+    `failures` of the second arm's runs predicts one label.
+    """
 
     rows: int
     seeds: int
     spread: float
     row_spread: float = 0.0
     margin: float = 1.0
+    cluster_sizes: tuple[int, ...] = (1,)
+    failures: float = 0.0
+
+    @property
+    def clusters(self) -> np.ndarray:
+        """The cluster (N,) of each row."""
+        return np.repeat(np.arange(self.rows), np.resize(self.cluster_sizes, self.rows))[: self.rows]
 
     @property
     def accuracy(self) -> float:
@@ -57,9 +70,11 @@ def simulated_arms(setting: Setting, generator: np.random.Generator, effect: flo
     arms = []
     for gain in (0.0, effect):
         of_seed = setting.spread * np.sqrt(0.5) * (shared + generator.normal(size=seeds))
-        of_row = difficulty + setting.row_spread * generator.normal(size=rows)
+        of_row = difficulty + setting.row_spread * generator.normal(size=rows)[setting.clusters]
         margins = setting.margin + gain + of_seed[:, None] + of_row + generator.logistic(size=(seeds, rows))
         arms.append([_predicted(labels, margin) for margin in margins])
+    if setting.failures:
+        arms[1] = [_failed(run) if generator.random() < setting.failures else run for run in arms[1]]
     return arms
 
 
@@ -69,17 +84,26 @@ def _predicted(labels: np.ndarray, margins: np.ndarray) -> PredictedRows:
     return PredictedRows(labels, np.where(labels[:, None] == 0, logits, logits[:, ::-1]), None)
 
 
+def _failed(run: PredictedRows) -> PredictedRows:
+    """The first label for every row."""
+    return replace(run, logits=np.tile([1.0, 0.0], (len(run.labels), 1)))
+
+
 def estimates(setting: Setting, generator: np.random.Generator, effect: float = 0.0) -> dict[str, Estimate]:
     """The difference of two simulated arms in each metric, second minus first; and the accuracy of the first."""
     statistics = statistics_of(METRICS[:-1], has_humans=False, ece_bins=15)
     arms = simulated_arms(setting, generator, effect)
     tables = {name: [np.stack([statistics[name](run).known_rows() for run in arm]) for arm in arms] for name in METRICS}
-    found = {name: _estimate(second - first) for name, (first, second) in tables.items()}
-    return found | {ONE_ARM: _estimate(tables["accuracy"][0])}
+    found = {name: estimate_of(second - first) for name, (first, second) in tables.items()}
+    return found | {ONE_ARM: estimate_of(tables["accuracy"][0])}
 
 
-def _estimate(table: np.ndarray) -> Estimate:
-    return mean_over_seeds_and_rows(table.mean(axis=1), products_of(table), table.shape[1], FEWEST)
+def estimate_of(table: np.ndarray, clusters: np.ndarray | None = None) -> Estimate:
+    """The mean of a table (S, N), or of its clusters, with an error for two seeds already."""
+    means, rows = table.mean(axis=1), table.shape[1]
+    if clusters is not None:
+        table, rows = clustered(table, clusters), effective_number(clusters)
+    return mean_over_seeds_and_rows(means, products_of(table), rows, FEWEST)
 
 
 def verdicts(setting: Setting, tasks: int, effect: float, studies: int, seed: int = 0) -> pd.Series:
@@ -120,10 +144,11 @@ def coverage(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:
     generator = np.random.default_rng([seed, setting.rows, setting.seeds, round(100 * setting.spread)])
     found = [estimates(setting, generator) for _ in range(replicates)]
     truths = dict.fromkeys(METRICS, 0.0) | {ONE_ARM: setting.accuracy}
-    return pd.DataFrame([_summary(name, truth, [one[name] for one in found]) for name, truth in truths.items()])
+    return pd.DataFrame([summary(name, truth, [one[name] for one in found]) for name, truth in truths.items()])
 
 
-def _summary(name: str, truth: float, found: list[Estimate]) -> dict[str, str | float]:
+def summary(name: str, truth: float, found: list[Estimate]) -> dict[str, str | float]:
+    """A line of `coverage`."""
     low, high = np.array([estimate.interval(0.95) for estimate in found]).T
     needed = EXACT_WIDTH * np.sqrt(np.mean([(estimate.mean - truth) ** 2 for estimate in found]))
     held = np.mean((low <= truth) & (truth <= high))

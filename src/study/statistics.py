@@ -17,6 +17,7 @@ from scipy.special import log_softmax
 
 from src.core import metrics
 from src.core.metrics import ClassCounts, ClassScore
+from src.study.clusters import clustered, effective_number
 from src.study.intervals import RunValues
 
 STEP = 0.01  # of a row's weight, either way: its square over that of N is the relative error of a derivative
@@ -79,18 +80,23 @@ def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> d
     return chosen
 
 
-def metrics_of_runs(runs: list[PredictedRows], task_metrics: list[str], ece_bins: int) -> dict[str, RunValues]:
-    """Every statistic of runs that predict the same rows."""
+def metrics_of_runs(
+    runs: list[PredictedRows], task_metrics: list[str], ece_bins: int, clusters: np.ndarray | None = None
+) -> dict[str, RunValues]:
+    """Every statistic of runs that predict the same rows, whose `clusters` (N,) are those of `clusters_of`."""
     statistics = statistics_of(task_metrics, runs[0].human is not None, ece_bins)
-    return {name: run_values([statistic(run) for run in runs]) for name, statistic in statistics.items()}
+    return {name: run_values([statistic(run) for run in runs], clusters) for name, statistic in statistics.items()}
 
 
-def run_values(found: list[Measured]) -> RunValues:
+def run_values(found: list[Measured], clusters: np.ndarray | None = None) -> RunValues:
     """A statistic of runs that predict the same rows."""
     of_runs = np.array([one.value for one in found])
     if found[0].of_rows is None:
         return RunValues(of_runs, has_error=False)
-    return RunValues(of_runs, np.stack([one.known_rows() for one in found]))
+    of_rows = np.stack([one.known_rows() for one in found])
+    if clusters is None:
+        return RunValues(of_runs, of_rows)
+    return RunValues(of_runs, clustered(of_rows, clusters), rows=effective_number(clusters))
 
 
 def best_temperature(rows: PredictedRows) -> float:

@@ -1,0 +1,30 @@
+"""A study judged on tasks that need not be as they were recorded: with other runs, or with other clusters of rows."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from src.params import Params
+from src.study.claims import judged
+from src.study.families import chosen_trials, selection_scores
+from src.study.measuring import MeasuredTask
+from src.study.pairs import pairs_to_compare
+from src.study.records import TaskRecords
+from src.study.summary import ComparedTask, compared_task, comparisons_table
+
+Claims = dict[str, dict[str, Any]]  # as `judged` gives them, by name
+
+
+def judged_study(params: Params, tasks: Mapping[str, tuple[TaskRecords, MeasuredTask]]) -> tuple[pd.DataFrame, Claims]:
+    """The comparisons and the claims of a study, from each of its tasks by name."""
+    settings = params.evaluate
+    compared: dict[str, ComparedTask] = {}
+    for task in params.tasks:
+        records, measured = tasks[task]
+        compared[task] = compared_task(measured, chosen_trials(settings.families, selection_scores(records)))
+    comparisons = comparisons_table(compared.values(), pairs_to_compare(params), settings.confidence)
+    claims = {
+        name: judged(name, claim, comparisons, compared, settings.confidence) for name, claim in settings.claims.items()
+    }
+    return comparisons, claims

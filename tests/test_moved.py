@@ -1,0 +1,157 @@
+"""How far CMI moved between the two sides of a claim: ratios and differences by closed forms, and those of a study."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import t as student_t
+
+from src.params import Claim
+from src.study.intervals import RunValues
+from src.study.measuring import MeasuredTask, measured_task
+from src.study.moved import Manipulation, manipulation, measures_of, moved_in_words
+from src.study.overrides import study_params
+from src.study.records import load_records
+from src.study.summary import compared_task
+from tests.conftest import REPOSITORY
+
+SEEDS = 5
+ARMS = [
+    ("teacher", "ce"),
+    ("teacher", "cmi_min"),
+    ("student", "plain"),
+    ("student", "kd-ce"),
+    ("student", "kd-cmi_min"),
+]
+NOISE = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
+
+
+def claim(role: str = "teacher", family: str = "cmi_min", against: str = "ce") -> Claim:
+    ends = {"role": role, "family": family, "against": against}
+    return Claim(statement="x", direction="higher", worthwhile=0.01, **ends)
+
+
+def checks(cmi_of: dict[str, float], length_of: dict[str, float], **history: Any) -> Manipulation:
+    """A task with these CMI and lengths of h by arm on test, cmi_min's CMI with noise over seeds on the log scale."""
+    lines = [(role, arm, seed) for role, arm in ARMS for seed in range(SEEDS)]
+    runs = pd.DataFrame(lines, columns=["role", "arm", "seed"]).assign(best_epoch=2)
+    noise = np.tile(NOISE, len(ARMS)) * (runs["arm"] == "cmi_min")
+    runs["feature_cmi"] = runs["arm"].map(cmi_of) * np.exp(noise)
+    runs["feature_norm"] = runs["arm"].map(length_of)
+    runs["class_cmi"] = 0.2 - 0.05 * (runs["arm"] == "cmi_min")
+    epochs = pd.concat([runs[["role", "arm", "seed"]].assign(epoch=epoch) for epoch in (1, 2)], ignore_index=True)
+    own = epochs["arm"] == "cmi_min"
+    epochs["train_feature_cmi"] = np.where(epochs["epoch"] == 2, np.where(own, 0.03, 0.01), 0.5)
+    epochs["train_class_cmi"] = np.where(own, 0.1, 0.4) / epochs["epoch"]
+    epochs = epochs.assign(**history)
+    measured = MeasuredTask("t", "accuracy", runs, {"class_cmi": RunValues(runs["class_cmi"].to_numpy())})
+    compared = {"t": compared_task(measured, {("student", "kd"): "kd-cmi_min"})}
+    taught = {"kd-ce": ("ce", False), "kd-cmi_min": ("cmi_min", False)}
+    return Manipulation(compared, {"t": measures_of(measured, epochs)}, taught, "ce", 0.95)
+
+
+CMI_OF = {"ce": 0.02, "cmi_min": 0.01, "plain": 0.04, "kd-ce": 0.03, "kd-cmi_min": 0.03}
+LENGTH_OF = {"ce": 6.0, "cmi_min": 3.0, "plain": 6.0, "kd-ce": 6.0, "kd-cmi_min": 6.0}
+
+
+def test_half_the_cmi_at_half_the_length_is_twice_the_cmi_per_squared_length():
+    [found] = checks(CMI_OF, LENGTH_OF).moved(claim(), ["t"])
+    test = found["test"]
+    assert test["feature_cmi"]["ratio"] == pytest.approx(0.5)
+    assert test["feature_norm"]["ratio"] == pytest.approx(0.5)
+    assert test["feature_cmi_per_squared_length"]["ratio"] == pytest.approx(2.0)
+    assert test["class_cmi"]["difference"] == pytest.approx(-0.05)
+    assert test["feature_cmi"]["tasks"] == {"t": pytest.approx(0.5)}
+
+
+def test_the_interval_of_a_ratio_is_symmetric_on_the_log_scale():
+    """Logs of -0.2 to 0.2 have a standard deviation of 0.1581, their mean one of 0.0707, t is 2.7764: 0.1963."""
+    [found] = checks(CMI_OF, LENGTH_OF).moved(claim(), ["t"])
+    ratio = found["test"]["feature_cmi"]
+    assert (ratio["low"], ratio["high"]) == pytest.approx((0.5 * np.exp(-0.1963), 0.5 * np.exp(0.1963)), rel=1e-4)
+
+
+def test_train_rows_are_those_of_the_epoch_that_was_kept():
+    """The first epoch of every run has a CMI of 0.5."""
+    [found] = checks(CMI_OF, LENGTH_OF).moved(claim(), ["t"])
+    assert found["train"]["feature_cmi"]["ratio"] == pytest.approx(3.0)
+    assert found["train"]["class_cmi"]["difference"] == pytest.approx(-0.15)
+    assert found["selection"] == {}
+    assert "feature_norm on train rows: not known" in found["left_out"]
+
+
+def test_what_a_claim_of_students_manipulates_are_their_teachers():
+    teachers, students = checks(CMI_OF, LENGTH_OF).moved(claim("student", "kd", "kd-ce"), ["t"])
+    assert (teachers["role"], teachers["family"], teachers["against"]) == ("teacher", "cmi_min", "ce")
+    assert teachers["test"]["feature_cmi"]["ratio"] == pytest.approx(0.5)
+    assert (students["role"], students["family"], students["against"]) == ("student", "kd", "kd-ce")
+    assert students["test"]["feature_cmi"]["ratio"] == pytest.approx(1.0)
+
+
+def test_a_student_without_a_teacher_stands_for_one_of_the_baseline():
+    teachers, students = checks(CMI_OF, LENGTH_OF).moved(claim("student", "kd-cmi_min", "plain"), ["t"])
+    assert (teachers["family"], teachers["against"]) == ("cmi_min", "ce")
+    assert students["test"]["feature_cmi"]["ratio"] == pytest.approx(0.75)
+    [alone] = checks(CMI_OF, LENGTH_OF).moved(claim("student", "kd-ce", "plain"), ["t"])  # both have teacher ce
+    assert alone["role"] == "student"
+
+
+def test_a_teacher_at_another_temperature_has_no_class_cmi():
+    made = checks(CMI_OF, LENGTH_OF)
+    made.taught_by["kd-ce"] = ("ce", True)
+    teachers, _ = made.moved(claim("student", "kd-cmi_min", "kd-ce"), ["t"])
+    assert "class_cmi" not in teachers["test"]
+    assert "class_cmi: a teacher taught at another temperature" in teachers["left_out"]
+
+
+def test_a_map_of_one_side_alone_is_left_out():
+    own = [0.001 if arm == "ce" else np.nan for _ in (1, 2) for _, arm in ARMS for _ in range(SEEDS)]
+    [found] = checks(CMI_OF, LENGTH_OF, train_unit_softmax_cmi=own).moved(claim(), ["t"])
+    assert "unit_softmax_cmi" not in found["train"]
+    assert "unit_softmax_cmi on train rows: one side has another map" in found["left_out"]
+    assert not any("unit_sigmoid" in line for line in found["left_out"])
+
+
+def test_cmi_of_0_has_no_ratio():
+    [found] = checks(CMI_OF | {"ce": 0.0}, LENGTH_OF).moved(claim(), ["t"])
+    assert {"feature_norm", "class_cmi"} == {*found["test"]}
+    assert "feature_cmi on test rows: not known" in found["left_out"]
+
+
+def test_words_tell_ratios_and_nats():
+    [found] = checks(CMI_OF, LENGTH_OF).moved(claim(), ["t"])
+    told = moved_in_words(found)
+    assert told.startswith(
+        "CMI of teacher cmi_min against ce: of h 0.50 x (0.41 to 0.61), per squared length 2.00 x (1.64 to 2.43), "
+        "class -0.050 nats (-0.050 to -0.050) on test; of h 3.00 x "
+    )
+    assert told.endswith("class -0.150 nats (-0.150 to -0.150) on train.")
+
+
+@pytest.mark.study
+@pytest.mark.parametrize(
+    ("arm", "cmi", "length", "per_length"),
+    [("cmi_min", 0.47, 0.72, (0.92, 0.81, 1.04)), ("cmi_max", 1.46, 1.21, (1.00, 0.96, 1.04))],
+)
+def test_cmi_fell_with_the_length_of_h(monkeypatch, arm, cmi, length, per_length):
+    """The fixed form without WNLI; `per_length` has the interval that takes the seven tasks as a sample."""
+    monkeypatch.chdir(REPOSITORY)
+    params = study_params("glue-minilm-fixed")
+    compared, measures = {}, {}
+    for task in (task for task in params.tasks if task != "wnli"):
+        records = load_records(params.study, task)
+        measured = measured_task(records, params.evaluate.ece_bins)
+        compared[task], measures[task] = compared_task(measured, {}), measures_of(measured, records.history)
+    [found] = manipulation(params, compared, measures).moved(claim(family=arm), compared)
+    test = found["test"]
+    assert test["feature_cmi"]["ratio"] == pytest.approx(cmi, abs=0.006)
+    assert test["feature_norm"]["ratio"] == pytest.approx(length, abs=0.006)
+    own = test["feature_cmi_per_squared_length"]
+    logs = np.log([*own["tasks"].values()])
+    half = student_t.ppf(0.975, 6) * logs.std(ddof=1) / 7**0.5
+    over_tasks = (own["ratio"], *np.exp([logs.mean() - half, logs.mean() + half]))
+    assert over_tasks == pytest.approx(per_length, abs=0.006)
+    page = " ".join((REPOSITORY / "docs/protocol.md").read_text().split())
+    row = "{ratio:.2f} | {low:.2f} to {high:.2f}".format(**own)
+    assert f"| `{arm}` | {test['feature_cmi']['ratio']:.2f} | {test['feature_norm']['ratio']:.2f} | {row} |" in page
