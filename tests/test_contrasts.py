@@ -88,7 +88,7 @@ def test_that_only_the_longer_ones_hold_is_no_interaction():
 def test_the_sides_are_named_as_what_they_are():
     assert claim_of(contrast()).family == "mean of (min_6 + min_8 + min_12)"
     change = claim_of(contrast("change"))
-    assert (change.family, change.against) == ("min_12 + ce_6", "ce_12 + min_6")
+    assert (change.family, change.against) == ("(min_12 + ce_6)", "(ce_12 + min_6)")
 
 
 def test_a_measure_of_runs_alone_has_the_error_of_its_seeds():

@@ -38,9 +38,8 @@ def judged_contrast(
 
 def claim_of(contrast: Contrast) -> Claim:
     """The claim that the one side of a contrast differs from the other."""
-    family, against = (" + ".join(arms) for arms in contrast.sides)
-    if contrast.combine == "mean":
-        family, against = f"mean of ({family})", f"mean of ({against})"
+    how = "mean of " if contrast.combine == "mean" else ""
+    family, against = (f"{how}({' + '.join(arms)})" for arms in contrast.sides)
     own = contrast.model_dump(include={"statement", "role", "direction", "metric", "worthwhile"})
     return Claim(family=family, against=against, **own)
 
