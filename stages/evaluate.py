@@ -8,7 +8,7 @@ from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
 from src.study.claims import claims_content, judged, with_holm
-from src.study.claims_in_words import sentence
+from src.study.claims_in_words import verdict_in_words
 from src.study.clusters import cluster_warnings
 from src.study.digits import written_content, written_table
 from src.study.families import chosen_trials, selection_scores
@@ -65,7 +65,7 @@ def evaluate(params: Params) -> None:
         shown = arms[(arms["task"] == name) & (arms["metric"] == metric)]
         print(f"\n{name}: {metric} on test")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
-    print("", *map(sentence, claims), sep="\n")
+    print("", *map(verdict_in_words, claims), sep="\n")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
