@@ -10,6 +10,7 @@ from src.params import Params, load_params
 from src.study.claims import claims_content, judged, with_holm
 from src.study.claims_in_words import verdict_in_words
 from src.study.clusters import cluster_warnings
+from src.study.contrasts import contrasts_table, judged_contrast
 from src.study.digits import written_content, written_table
 from src.study.families import chosen_trials, selection_scores
 from src.study.majority import majority_warnings, one_label_warnings
@@ -50,6 +51,9 @@ def evaluate(params: Params) -> None:
     compared = {task.measured.name: task for task in tasks}
     found = [judged(*claim, comparisons, compared, confidence) for claim in settings.claims.items()]
     claims = written_content(with_moved(with_holm(found), manipulation(params, compared, measures), settings.claims))
+    contrasts = written_content(
+        [judged_contrast(*contrast, compared, confidence) for contrast in settings.contrasts.items()]
+    )
 
     folder = METRICS_FOLDER / params.study
     with new_folder(folder / "tables") as tables:
@@ -58,6 +62,8 @@ def evaluate(params: Params) -> None:
         write_csv(tables / "trials.csv", written_table(pd.concat(trials)))
         write_csv(tables / "comparisons.csv", written_table(comparisons))
         write_csv(tables / "over_tasks.csv", written_table(over_tasks_table(comparisons, primary, confidence)))
+        if contrasts:
+            write_csv(tables / "contrasts.csv", contrasts_table(contrasts))
     write_json(folder / "summary.json", headline(arms, primary, families))
     write_json(folder / "claims.json", claims_content(claims, warnings))
 
@@ -65,7 +71,7 @@ def evaluate(params: Params) -> None:
         shown = arms[(arms["task"] == name) & (arms["metric"] == metric)]
         print(f"\n{name}: {metric} on test")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
-    print("", *map(verdict_in_words, claims), sep="\n")
+    print("", *map(verdict_in_words, claims + contrasts), sep="\n")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 

@@ -36,6 +36,10 @@ ARMS = {
     "centroids of each epoch, class space": ({"cmi_weight": 0.3, "space": "class", "centroid": "epoch"}, TWO_EPOCHS),
     "frozen centroids, rising weight": ({"cmi_weight": -0.5, "centroid": "frozen", "cmi_warmup": 0.5}, TWO_EPOCHS),
     "plain epochs first": ({"cmi_weight": -0.5}, SETTINGS.model_copy(update={"plain_epochs": 1, "epochs": 1})),
+    "last epoch kept": (
+        {"cmi_weight": -0.5},
+        SETTINGS.model_copy(update={"plain_epochs": 1, "epochs": 1, "keep_epoch": "last"}),
+    ),
     "patience": ({}, SETTINGS.model_copy(update={"lr": 1e-30, "patience": 1})),
 }
 

@@ -251,6 +251,11 @@ PARAMS = {
         ("finetune.arms.cmi_min", {"label_loss": "mse", "label_smoothing": 0.1}),
         "finetune.arms.cmi_min: label_smoothing belongs to label_loss ce",
     ),
+    "patience beside the last epoch": (
+        "patience, where the last epoch is kept whatever its score",
+        ("finetune.arms.cmi_max", {"training": {"keep_epoch": "last", "patience": 2}}),
+        "finetune.arms.cmi_max: keep_epoch last needs patience null",
+    ),
     "alpha over 1": (
         "a teacher that weighs more than all",
         ("distill.recipes.kd.alpha", 1.5),

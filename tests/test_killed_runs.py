@@ -22,7 +22,12 @@ WAYS = {
         "objective": {"feature_map": "unit_sigmoid", "tau": 0.1},
         "training": {"accumulate": 2},
     },
-    "fp16": {"model": {}, "runtime": {"precision": "fp16"}, "objective": {}, "training": {}},
+    "fp16, the last epoch kept": {
+        "model": {},
+        "runtime": {"precision": "fp16"},
+        "objective": {},
+        "training": {"keep_epoch": "last"},
+    },
 }
 
 
@@ -79,3 +84,6 @@ def test_a_killed_stage_ends_as_one_that_was_not(tiny_encoder, tmp_path, warm_st
     assert "going on from the checkpoint at step 12\n" in told
     assert results(killed) == results(whole)
     assert "model/model.safetensors" in results(whole)
+    kept, card = json.loads(results(whole)["record.json"]), results(whole)["model/README.md"].decode()
+    assert kept["training"].get("keep_epoch") == way["training"].get("keep_epoch")
+    assert ("2 of 2, the last one" in card) == ("keep_epoch" in way["training"])

@@ -155,6 +155,37 @@ def test_the_best_epoch_on_selection_is_kept(tiny_encoder):
     assert (logits.argmax(1) == selection.labels).double().mean().item() == pytest.approx(max(keys)[0])
 
 
+def test_the_last_epoch_is_kept_though_an_earlier_one_was_better(tiny_encoder):
+    """The epochs are those of a run that keeps the best one."""
+    best_kept = SETTINGS.model_copy(update={"epochs": 6, "lr": 1e-2})
+    _, best = trained(tiny_encoder, best_kept, noise=0.2)
+    model, last = trained(tiny_encoder, best_kept.model_copy(update={"keep_epoch": "last"}), noise=0.2)
+    assert (last.history, last.best_epoch) == (best.history, 6)
+    assert best.best_epoch < 6
+    assert best.history[best.best_epoch - 1]["selection_accuracy"] > last.history[-1]["selection_accuracy"]
+    from src.core.training.inference import predict
+
+    selection = data_for(tiny_encoder, noise=0.2).selection
+    logits = predict(model, selection.tokens, Accelerator(cpu=True)).logits
+    loss = torch.nn.functional.cross_entropy(logits.double(), selection.labels)
+    assert loss.item() == pytest.approx(last.history[-1]["selection_nll"])
+
+
+def test_own_epochs_go_on_from_the_last_plain_one(tiny_encoder):
+    """After one epoch of its own the model is nearer to the last plain one than to the best."""
+    settings = SETTINGS.model_copy(update={"epochs": 6, "lr": 1e-2, "keep_epoch": "last"})
+    plain, _ = trained(tiny_encoder, settings, noise=0.2)
+    best, _ = trained(tiny_encoder, settings.model_copy(update={"keep_epoch": "best"}), noise=0.2)
+    longer = settings.model_copy(update={"plain_epochs": 6, "epochs": 1})
+    own, result = trained(tiny_encoder, longer, noise=0.2, cmi_weight=-0.5)
+    assert result.best_epoch == 7
+    distances = [
+        sum((one - other).norm() for one, other in zip(own.parameters(), model.parameters(), strict=True))
+        for model in (plain, best)
+    ]
+    assert distances[0] < distances[1]
+
+
 def test_patience_stops_training(tiny_encoder):
     """At a vanishing learning rate no epoch beats the first."""
     still = SETTINGS.model_copy(update={"lr": 1e-30, "epochs": 9, "patience": 2})

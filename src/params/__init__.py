@@ -7,6 +7,7 @@ The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is
 arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
 """
 
+from src.params.contrasts import Contrast
 from src.params.evaluation import Claim, Curve, EvaluateSection, Families, Reference
 from src.params.models import CheckpointSettings, Lora, ModelSource, Runtime
 from src.params.reading import check_params, load_params, read_yaml
@@ -22,6 +23,7 @@ __all__ = [
     "Centroid",
     "CheckpointSettings",
     "Claim",
+    "Contrast",
     "Curve",
     "EvaluateSection",
     "Families",

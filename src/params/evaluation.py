@@ -4,6 +4,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from src.params.contrasts import Contrast
 from src.params.types import (
     LONGEST_NAME,
     MOST_BINS,
@@ -164,6 +165,8 @@ class EvaluateSection(Section):
     """More comparisons."""
     claims: dict[ArmName, Claim] = Field(default_factory=dict)
     """By name: what the study is asked, judged by docs/protocol.md."""
+    contrasts: dict[ArmName, Contrast] = Field(default_factory=dict, exclude_if=lambda named: not named)
+    """By name: several differences of arms as one, judged by docs/protocol.md too."""
     curves: dict[ArmName, Curve] = Field(default_factory=dict)
     """By name: figures plots/<study>/curve_<name>.png."""
     ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]

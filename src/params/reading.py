@@ -60,7 +60,7 @@ def check_params(path: Path, content: Any) -> Params:
     except ValidationError as error:
         raise _readable(path, error) from None
     _check_references(path, params)
-    _check_objectives(path, params)
+    _check_runs(path, params)
     return params
 
 
@@ -105,7 +105,7 @@ def _check_task_arms(path: Path, params: Params) -> None:
                     raise UserError(where, f"unknown {kind} '{name}'", f"allowed: {', '.join(entries)}")
 
 
-def _check_objectives(path: Path, params: Params) -> None:
+def _check_runs(path: Path, params: Params) -> None:
     """What an arm sets, or a task for it, must fit the defaults that it leaves."""
     groups = {
         ("finetune.arms", "teacher"): (params.teacher, params.finetune.arms),
@@ -120,7 +120,7 @@ def _check_objectives(path: Path, params: Params) -> None:
                 of_task = arm in getattr(params.task(task).arms, kind)
                 place = f"task_settings.{task}.arms.{kind}.{arm}" if of_task else f"{key}.{arm}"
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
-                raise UserError(f"{path}: {place}", problem, "see objective in params.yaml") from None
+                raise UserError(f"{path}: {place}", problem, f"see {error.title.lower()} in params.yaml") from None
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:

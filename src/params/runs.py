@@ -15,6 +15,7 @@ from src.params.types import (
     FeatureMap,
     Finite,
     KdLoss,
+    KeptEpoch,
     LabelLoss,
     NonNegative,
     Positive,
@@ -96,7 +97,7 @@ class Training(Section):
     """
 
     epochs: Count
-    """Epochs; the best one on selection is kept."""
+    """Epochs; keep_epoch says which one is kept."""
     batch_size: Count
     """Rows of a step, over all processes."""
     accumulate: Count = Field(1, exclude_if=lambda parts: parts == 1)  # runs of before the key keep their records
@@ -114,9 +115,21 @@ class Training(Section):
     patience: Count | None = None
     """Epochs without a better selection score before training stops; null: never."""
     plain_epochs: CountOrZero = 0
-    """Epochs of plain fine-tuning first, with a schedule of their own; the arm's objective goes on from the best."""
+    """Epochs of plain fine-tuning first, with a schedule of their own; the arm's objective goes on from the one
+    that keep_epoch names.
+    """
     train_share: Annotated[Real, Field(gt=0, le=1)] = 1.0
     """Share of the train rows that are learnt from, drawn by seed, alike for all arms."""
+    keep_epoch: KeptEpoch = Field("best", exclude_if=lambda name: name == "best")  # as `accumulate` above
+    """Whose weights a run ends with. best: the epoch with the best score on selection. last: the last epoch, whatever
+    its score; patience must be null then.
+    """
+
+    @model_validator(mode="after")
+    def _patience_waits_for_a_better_epoch(self) -> "Training":
+        if self.keep_epoch == "last" and self.patience is not None:
+            raise ValueError("keep_epoch last needs patience null: patience ends a run some epochs after its best one")
+        return self
 
 
 def _may_be_left_out(section: type[Section]) -> Any:

@@ -122,7 +122,7 @@ class Params(Section):
         for own in (arm, of_task or Arm()):
             objective |= own.model_dump(exclude_none=True, exclude={"training"})
             overrides |= own.training.model_dump(exclude_none=True)
-        own_training = base.model_copy(update=overrides)
+        own_training = Training(**(base.model_dump() | overrides))
         return RunSettings(model, Objective(**objective), own_training, self.runtime, self.checkpoints)
 
 

@@ -17,7 +17,7 @@ def pairs_to_compare(params: Params) -> list[Pair]:
 
     Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
     and with the baseline's student; students of a teacher with those of another matched to its CMI; and what
-    `evaluate.pairs`, `evaluate.claims` and `evaluate.curves` name, which may be families.
+    `evaluate.pairs`, `claims`, `contrasts` and `curves` name, which may be families.
 
     Raises:
         UserError: an unknown name, two families of unlike numbers of trials, of which the larger has better chances, or
@@ -35,13 +35,16 @@ def pairs_to_compare(params: Params) -> list[Pair]:
 
 
 def _named_pairs(params: Params) -> Iterator[tuple[str, Pair]]:
-    """What `pairs` and `claims`, with their references, want compared, each with its key."""
+    """What `pairs`, `claims` with their references, and `contrasts` want compared, each with its key."""
     for pair in params.evaluate.pairs:
         yield f"{EVALUATE}.pairs", (pair.role, pair.arm, pair.against)
     for name, claim in params.evaluate.claims.items():
         yield f"{EVALUATE}.claims", (claim.role, claim.family, claim.against)
         if claim.reference is not None:
             yield f"{EVALUATE}.claims.{name}.reference", (claim.role, claim.reference.family, claim.reference.against)
+    for name, contrast in params.evaluate.contrasts.items():
+        for arm, against in contrast.pairs:
+            yield f"{EVALUATE}.contrasts.{name}", (contrast.role, arm, against)
 
 
 def _pairs_of_curves(params: Params, trials: Trials) -> Iterator[tuple[str, Pair]]:

@@ -1,4 +1,4 @@
-"""The card of a kept model: what it was made from, and what it scored on the rows by which its epoch was chosen."""
+"""The card of a kept model: what it was made from, and what it scored on selection."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from src.runs import RunName
 
 PIPELINE = "text-classification"
 EXAMPLES = {1: '"a text"', 2: '{"text": "the first text", "text_pair": "the second"}'}
+WHICH = {True: "the best on selection", False: "the last one"}
 TEXT = """
 # {run}
 
@@ -21,11 +22,11 @@ A text classifier, fine-tuned by a run of this project on the task `{task}` ({la
 |---|---|
 | rows | {rows} of train, {selection_rows} of selection |
 | objective | {objective} |
-| epoch | {epoch} of {epochs}, the best on selection |
+| epoch | {epoch} of {epochs}, {which} |
 | licence of the data | {data_licence} |
 | licence of the base model | {base_licence} |
 
-Its scores are those on selection, which chose the epoch; scores on test are in the study's tables.
+Its scores are those on selection{chosen}; scores on test are in the study's tables.
 
 ```python
 from transformers import pipeline
@@ -39,11 +40,12 @@ In training, texts were cut to {max_length} tokens; `truncation=True` does the s
 
 
 def model_card(
-    run: RunName, settings: RunSettings, task: PreparedTask, best: dict[str, float], data_licence: str
+    run: RunName, settings: RunSettings, task: PreparedTask, kept: dict[str, float], data_licence: str
 ) -> ModelCard:
-    """A card in the form of the Hugging Face hub; `best` is the history's row of the epoch that is kept."""
+    """A card in the form of the Hugging Face hub; `kept` is the history's row of the epoch that is kept."""
     model, objective = settings.model, settings.objective.model_dump()
-    scores = {metric: best[f"selection_{metric}"] for metric in (*task.metrics, "nll")}
+    chosen = settings.training.keep_epoch == "best"
+    scores = {metric: kept[f"selection_{metric}"] for metric in (*task.metrics, "nll")}
     data = ModelCardData(
         model_name=str(run),
         base_model=model.name if model.source == "hub" else None,
@@ -66,7 +68,9 @@ def model_card(
         rows=len(task.train),
         selection_rows=len(task.selection),
         objective=", ".join(f"{key} {value}" for key, value in objective.items() if value),
-        epoch=int(best["epoch"]),
+        epoch=int(kept["epoch"]),
+        which=WHICH[chosen],
+        chosen=", which chose the epoch" if chosen else "",
         epochs=settings.training.epochs + settings.training.plain_epochs,
         data_licence=data_licence,
         base_licence=licence_of_model(model.name) if model.source == "pypi" else "see the base model's card",

@@ -1,4 +1,4 @@
-"""Training with one objective and one learning-rate schedule, to the epoch with the best selection score."""
+"""Training with one objective and one learning-rate schedule, and the epoch whose weights are kept."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -39,8 +39,8 @@ class Setup:
 
 
 @dataclass
-class Best:
-    """The epoch with the best score so far, and its trained weights. Scores are compared element by element."""
+class Kept:
+    """An epoch, its score and its trained weights. Scores are compared element by element."""
 
     score: tuple[float, ...] = (-math.inf, -math.inf)
     epoch: int = 0
@@ -76,7 +76,7 @@ class Phase:
         self.steps_per_epoch = len(self._order(epoch=0))
         self.optimisation = optimise(self.model, settings, self.steps_per_epoch, accelerator, setup.precision)
         self.history, self.epochs_before, self.steps_before = list(history), len(history), steps_before
-        self.best = Best()
+        self.kept = Kept()
         self.batches_taken = 0
         self.loss_sums, self.loss_counts = torch.zeros(2, len(self.objective.names), device=accelerator.device)
         over_all_rows = [float(name in OVER_ALL_ROWS) for name in self.objective.names]
@@ -100,19 +100,19 @@ class Phase:
     @property
     def is_over(self) -> bool:
         """Whether all epochs are done, or patience is at its end."""
-        waited = self.epochs - max(self.best.epoch, self.epochs_before)
+        waited = self.epochs - max(self.kept.epoch, self.epochs_before)
         impatient = self.settings.patience is not None and waited >= self.settings.patience
         return impatient or self.epochs - self.epochs_before >= self.settings.epochs
 
     def run(self, pause: Callable[["Phase"], None]) -> None:
-        """Train to the end and leave the model with its best weights; `pause` is called after each step and epoch."""
+        """Train to the end and leave the model with the kept weights; `pause` is called after each step and epoch."""
         while not self.is_over:
             self._train_epoch(pause)
             self._end_epoch()
             pause(self)
         if self.optimisation.steps_skipped == self.optimisation.steps_taken:
             raise FloatingPointError("in fp16 no step had finite gradients: bf16 or fp32 has a wider range")
-        put_trained_weights(self.model, self.best.weights)
+        put_trained_weights(self.model, self.kept.weights)
 
     def _train_epoch(self, pause: Callable[["Phase"], None]) -> None:
         """Take the batches that are left of the epoch."""
@@ -156,7 +156,7 @@ class Phase:
         self.batches_taken += 1
 
     def _end_epoch(self) -> None:
-        """Measure the model, and keep its weights if they are the best so far."""
+        """Measure the model, and keep its weights if they are the best so far, or if the last ones are wanted."""
         means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
         losses = {f"loss_{name}": value for name, value in zip(self.objective.names, means.tolist(), strict=True)}
         measures = diagnose(self.model, self.data, self.objective.settings.feature_map, self.accelerator)
@@ -166,9 +166,9 @@ class Phase:
         self.history.append(row)
         self.batches_taken = 0
         score = (row[f"selection_{self.data.metrics[0]}"], -row["selection_nll"])
-        if score > self.best.score:
+        if self.settings.keep_epoch == "last" or score > self.kept.score:
             weights = {name: weight.detach().clone() for name, weight in trained_weights(self.model).items()}
-            self.best = Best(score, self.epochs, weights)
+            self.kept = Kept(score, self.epochs, weights)
         self.accelerator.print(self._progress(row), flush=True)
 
     def _train_sums(self) -> TrainSums:
@@ -207,7 +207,7 @@ class Phase:
             "epochs_before": self.epochs_before,
             "steps_before": self.steps_before,
             "batches_taken": self.batches_taken,
-            "best": vars(self.best),
+            "kept": vars(self.kept),
             "model": trained_weights(self.model),
             "objective": self.objective.state_dict(),
             **self.optimisation.state_dict(),
@@ -223,7 +223,7 @@ class Phase:
         device, own = self.accelerator.device, state["processes"][self.accelerator.process_index]
         self.history, self.epochs_before = state["history"], state["epochs_before"]
         self.steps_before, self.batches_taken = state["steps_before"], state["batches_taken"]
-        self.best = Best(**state["best"])
+        self.kept = Kept(**state["kept"])
         put_trained_weights(self.model, state["model"])
         self.objective.load_state_dict(state["objective"], device)
         self.optimisation.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""The training loop: one model, one objective, the epoch with the best selection score.
+"""The training loop: one model, one objective, the epoch that is kept.
 
 One seed fixes the head, the data order and dropout, each from a stream of its own, so that arms with one seed
 are paired: they see the same rows in the same batches under the same dropout masks.
@@ -20,7 +20,8 @@ from src.params import Objective, Training
 class TrainingResult:
     """History per epoch (a list of flat rows), the epoch whose weights the model has now, and the steps taken.
 
-    `resumed_at` is the step of the checkpoint that training went on from; 0 without one.
+    With `keep_epoch` last, `best_epoch` is the last one. `resumed_at` is the step of the checkpoint that training went
+    on from; 0 without one.
     """
 
     history: list[dict[str, float]]
@@ -32,11 +33,11 @@ class TrainingResult:
 def train(
     setup: Setup, objective: Objective, settings: Training, checkpoints: Checkpoints | None = None
 ) -> TrainingResult:
-    """Train a model in place and leave it with the weights of its best epoch.
+    """Train a model in place and leave it with the weights of the epoch that `settings.keep_epoch` names.
 
     With `plain_epochs` the model is first fine-tuned plainly for that many, just as an arm without CMI is, and the
-    objective's own epochs go on from the best of these: the recipe of the MCMI teachers. The best epoch is that with
-    the highest first metric on selection, ties broken by the lower selection NLL.
+    objective's own epochs go on from the one that is kept of these: the recipe of the MCMI teachers. The best epoch is
+    that with the highest first metric on selection, ties broken by the lower selection NLL.
 
     With `checkpoints`, training goes on from the newest of them and saves more; it ends as if it had never stopped.
 
@@ -61,7 +62,7 @@ def train(
                 setup.accelerator.print(f"going on from the checkpoint at step {resumed_at}", flush=True)
             phase.run(lambda current: _pause(current, request, checkpoints))
             history, steps = phase.history, phase.steps
-    return TrainingResult(history, phase.best.epoch, steps, resumed_at)
+    return TrainingResult(history, phase.kept.epoch, steps, resumed_at)
 
 
 def _pause(phase: Phase, request: StopRequest, checkpoints: Checkpoints | None) -> None:

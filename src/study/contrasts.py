@@ -1,0 +1,90 @@
+"""Contrasts: several differences of arms as one, such as a pooled effect or an interaction, judged as claims are.
+
+Each side of a contrast becomes an arm of its own, with a run for each seed. Its value in a row is the sum of those of
+its arms. The difference of the two sides then has the interval and the verdict of any difference of two arms, and what
+arms of a seed have in common stays paired.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.params import Claim, Contrast
+from src.study.claims import judged
+from src.study.intervals import RunValues
+from src.study.summary import ComparedTask, comparisons_table
+
+COLUMNS = ["contrast", "tasks", "verdict", "metric", "difference", "low", "high", "p", "p_holm"]
+COUNTS = ["wins", "count", "n"]
+COLUMNS += ["smallest_visible", *COUNTS, "reason"]
+
+
+def judged_contrast(
+    name: str, contrast: Contrast, compared: Mapping[str, ComparedTask], confidence: float
+) -> dict[str, Any]:
+    """A contrast with its verdict, as `judged` gives it of a claim.
+
+    Args:
+        compared: the study's tasks by name.
+    """
+    claim = claim_of(contrast)
+    sides = {task: of_two_sides(own, contrast, claim) for task, own in compared.items()}
+    table = comparisons_table(sides.values(), [(claim.role, claim.family, claim.against)], confidence)
+    return judged(name, claim, table, sides, confidence)
+
+
+def claim_of(contrast: Contrast) -> Claim:
+    """The claim that the one side of a contrast differs from the other."""
+    how = "mean of " if contrast.combine == "mean" else ""
+    family, against = (f"{how}({' + '.join(arms)})" for arms in contrast.sides)
+    own = contrast.model_dump(include={"statement", "role", "direction", "metric", "worthwhile"})
+    return Claim(family=family, against=against, **own)
+
+
+def of_two_sides(task: ComparedTask, contrast: Contrast, claim: Claim) -> ComparedTask:
+    """A task whose arms are the two sides of a contrast."""
+    sides = [[task.lines[contrast.role, arm] for arm in arms] for arms in contrast.sides]
+    share = 1 / len(contrast.pairs) if contrast.combine == "mean" else 1.0
+    metrics = {name: added(values, sides, share) for name, values in task.measured.metrics.items()}
+    seeds = len(sides[0][0])
+    lines = {(claim.role, claim.family): [*range(seeds)], (claim.role, claim.against): [*range(seeds, 2 * seeds)]}
+    return ComparedTask(replace(task.measured, metrics=metrics, of_one_label=frozenset()), lines)
+
+
+def added(values: RunValues, sides: list[list[list[int]]], share: float) -> RunValues:
+    """The values of each side's runs: S of the first side, then S of the second.
+
+    Args:
+        sides: for each side and each of its arms, the arm's runs, seeds in order (S,).
+        share: what each arm's values are multiplied by.
+    """
+    of_runs = np.concatenate([share * sum_of([values.of_runs[runs] for runs in arms]) for arms in sides])
+    if values.of_rows is not None:
+        of_rows = np.concatenate([share * sum_of([values.of_rows[runs] for runs in arms]) for arms in sides])
+        return replace(values, of_runs=of_runs, of_rows=of_rows)
+    if (products := values.products) is None:
+        return replace(values, of_runs=of_runs)
+    blocks = [
+        [sum_of([products[np.ix_(one, other)] for one in arms for other in others]) for others in sides]
+        for arms in sides
+    ]
+    return replace(values, of_runs=of_runs, products=share**2 * np.block(blocks))
+
+
+def sum_of(parts: list[np.ndarray]) -> np.ndarray:
+    """The sum of arrays of one shape, in their order."""
+    return np.sum(parts, axis=0)
+
+
+def contrasts_table(found: list[dict[str, Any]]) -> pd.DataFrame:
+    """For each contrast, as `judged_contrast` gives it: all tasks, all but each, and each of them."""
+    rows: list[dict[str, Any]] = []
+    for contrast in found:
+        without = [(f"all but {rest['task']}", rest) for rest in contrast.get("without", [])]
+        of_tasks = [(own["task"], own) for own in contrast["tasks"]]
+        lines = [("all", contrast), *without, *of_tasks]
+        rows += [line | {"contrast": contrast["name"], "tasks": tasks} for tasks, line in lines]
+    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))

@@ -1,0 +1,144 @@
+"""Contrasts: pooled effects and interactions over several pairs of arms, by the intervals and the rule of claims."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import stages.collect
+import stages.evaluate
+from src.errors import UserError
+from src.files import read_csv
+from src.params import Claim, Contrast, load_params
+from src.study.claims import judged
+from src.study.contrasts import claim_of, judged_contrast, of_two_sides
+from src.study.intervals import RunValues, mean_over_seeds_and_rows, products_of
+from src.study.measuring import MeasuredTask
+from src.study.pairs import pairs_to_compare
+from src.study.summary import ComparedTask, comparisons_table
+from tests.conftest import params_content
+from tests.synthetic_study import make_study
+
+SEEDS, ROWS = 6, 200
+OF_CLAIMS = {"statement", "role", "direction", "metric", "worthwhile"}
+ARMS = ("ce_6", "ce_8", "ce_12", "min_6", "min_8", "min_12")
+PAIRS = [["min_6", "ce_6"], ["min_8", "ce_8"], ["min_12", "ce_12"]]
+
+
+def contrast(combine: str = "mean", **more) -> Contrast:
+    asked = {"statement": "Some is better", "role": "teacher", "pairs": PAIRS, "combine": combine}
+    return Contrast.model_validate(asked | {"direction": "higher", "worthwhile": 0.01} | more)
+
+
+def tables(*gains: float, noise: float = 0.02) -> dict[str, np.ndarray]:
+    """Values (S, N) of each arm in each row. Arms share effects of seeds and rows; gains are exact."""
+    generator = np.random.default_rng(0)
+    shared = 0.5 + generator.normal(0, 0.3, (SEEDS, 1)) + generator.normal(0, 0.3, (1, ROWS))
+    own = generator.normal(0, noise, (len(ARMS), SEEDS, ROWS))
+    own += np.array([0, 0, 0, *gains])[:, None, None] - own.mean(axis=(1, 2), keepdims=True)
+    return {arm: shared + values for arm, values in zip(ARMS, own, strict=True)}
+
+
+def compared(values: dict[str, np.ndarray], by_products: bool = False) -> ComparedTask:
+    of_rows = np.concatenate(list(values.values()))
+    found = RunValues(of_rows.mean(axis=1), of_rows)
+    if by_products:
+        found = RunValues(found.of_runs, products=products_of(of_rows), rows=ROWS)
+    lines = {("teacher", arm): [*range(n * SEEDS, (n + 1) * SEEDS)] for n, arm in enumerate(values)}
+    return ComparedTask(MeasuredTask("t", "accuracy", pd.DataFrame(), {"accuracy": found}), lines)
+
+
+@pytest.mark.parametrize("by_products", [False, True], ids=["values of rows", "products"])
+@pytest.mark.parametrize("combine", ["mean", "change"])
+def test_a_contrast_is_the_interval_of_the_combined_table(combine, by_products):
+    """The table of each pair's differences, combined cell by cell and judged as one table."""
+    values = tables(0.01, 0.02, 0.06)
+    first, second, third = (values[arm] - values[against] for arm, against in PAIRS)
+    by_hand = (first + second + third) / 3 if combine == "mean" else third - first
+    expected = mean_over_seeds_and_rows(by_hand.mean(axis=1), products_of(by_hand), ROWS)
+    found = judged_contrast("some", contrast(combine), {"t": compared(values, by_products)}, 0.95)
+    low, high = expected.interval(0.95)
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx((expected.mean, low, high), abs=1e-9)
+    assert found["verdict"] == "holds"
+
+
+def test_what_arms_of_a_seed_share_cancels():
+    """Seeds and rows that differ by 0.3 leave the interval of a difference of 0.02 a width of 0.002."""
+    found = judged_contrast("some", contrast(), {"t": compared(tables(0.02, 0.02, 0.02))}, 0.95)
+    assert found["low"] == pytest.approx(0.02, abs=0.002)
+    assert found["high"] - found["low"] < 0.005
+
+
+def test_that_only_the_longer_ones_hold_is_no_interaction():
+    """Each pair alone, then both contrasts: the gains may all be one."""
+    task, verdicts = compared(tables(0.012, 0.024, 0.024, noise=0.2)), []
+    claim = Claim(family="min_6", against="ce_6", **contrast().model_dump(include=OF_CLAIMS))
+    for arm, against in PAIRS:
+        pair = claim.model_copy(update={"family": arm, "against": against})
+        table = comparisons_table([task], [("teacher", arm, against)], 0.95)
+        verdicts.append(judged("some", pair, table, {"t": task}, 0.95)["verdict"])
+    assert verdicts == ["cannot be told at this size", "holds", "holds"]
+    assert judged_contrast("some", contrast(), {"t": task}, 0.95)["verdict"] == "holds"
+    assert judged_contrast("some", contrast("change"), {"t": task}, 0.95)["verdict"] == "cannot be told at this size"
+
+
+def test_the_sides_are_named_as_what_they_are():
+    assert claim_of(contrast()).family == "mean of (min_6 + min_8 + min_12)"
+    change = claim_of(contrast("change"))
+    assert (change.family, change.against) == ("(min_12 + ce_6)", "(ce_12 + min_6)")
+
+
+def test_a_measure_of_runs_alone_has_the_error_of_its_seeds():
+    values = {arm: table.mean(axis=1) for arm, table in tables(0.01, 0.01, 0.01).items()}
+    task = compared(tables(0.01, 0.01, 0.01))
+    own = RunValues(np.concatenate(list(values.values())))
+    task.measured.metrics["accuracy"] = own
+    sides = of_two_sides(task, contrast(), claim_of(contrast()))
+    assert sides.measured.metrics["accuracy"].of_runs.shape == (2 * SEEDS,)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"pairs": [["cmi_min", "ce"], ["cmi_mix", "ce"]]},
+            r"contrasts\.some: unknown teacher arm or family 'cmi_mix'",
+        ),
+        ({"pairs": [["ce", "ce"], ["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: .* a pair should be of two arms"),
+        ({"pairs": [["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: not acceptable"),
+        ({"pairs": [["cmi_min", "ce"]] * 2}, r"contrasts\.some\.pairs: .* each pair may be named once"),
+        ({"pairs": [["cmi_min", "ce", "ce"], ["ce", "cmi_min"]]}, r"contrasts\.some\.pairs\.0: not acceptable"),
+        ({"combine": "sum"}, r"contrasts\.some\.combine: .* it should be 'mean' or 'change'"),
+    ],
+)
+def test_a_faulty_contrast_is_refused(tmp_path, change, told):
+    asked = contrast(pairs=[["cmi_min", "ce"], ["cmi_max", "ce"]]).model_dump() | change
+    content = params_content()
+    content["evaluate"]["contrasts"] = {"some": asked}
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=told):
+        pairs_to_compare(load_params(path))
+
+
+@pytest.mark.study
+def test_evaluate_writes_contrasts_where_a_study_has_some(call, capsys):
+    pooled = contrast(pairs=[["b", "a"], ["d", "c"]]).model_dump()
+    evaluate = {"contrasts": {"pooled": pooled, "change": pooled | {"combine": "change"}}}
+    make_study(["no", "yes"], ["a", "b", "c", "d"], seeds=5, tasks=["one", "two"], evaluate=evaluate)
+    for task in ("one", "two"):
+        call(stages.collect, "--task", task)
+    call(stages.evaluate)
+    found = read_csv(Path("metrics/made/tables/contrasts.csv")).set_index(["contrast", "tasks"])
+    tasks = ["all", "all but one", "all but two", "one", "two"]
+    assert [*found.index] == [(name, tasks_of) for name in ("pooled", "change") for tasks_of in tasks]
+    differences = found["difference"]["pooled"]
+    assert differences["all"] == pytest.approx((differences["one"] + differences["two"]) / 2, abs=1e-7)
+    comparisons = read_csv(Path("metrics/made/tables/comparisons.csv"))
+    of_one = comparisons.query("task == 'one' and metric == 'accuracy'").set_index(["arm", "against"])["difference"]
+    assert differences["one"] == pytest.approx((of_one["b", "a"] + of_one["d", "c"]) / 2, abs=1e-7)
+    assert found["difference"]["change"]["one"] == pytest.approx(of_one["d", "c"] - of_one["b", "a"], abs=1e-7)
+    assert re.search(r"mean of \(b \+ d\) minus mean of \(a \+ c\): ", capsys.readouterr().out)
