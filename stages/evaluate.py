@@ -8,7 +8,7 @@ from src.errors import stage
 from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
 from src.study.claims import claims_content, judged, with_holm
-from src.study.claims_in_words import sentence
+from src.study.claims_in_words import verdict_in_words
 from src.study.clusters import cluster_warnings
 from src.study.contrasts import contrasts_table, judged_contrast
 from src.study.digits import written_content, written_table
@@ -71,7 +71,7 @@ def evaluate(params: Params) -> None:
         shown = arms[(arms["task"] == name) & (arms["metric"] == metric)]
         print(f"\n{name}: {metric} on test")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
-    print("", *map(sentence, claims + contrasts), sep="\n")
+    print("", *map(verdict_in_words, claims + contrasts), sep="\n")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 

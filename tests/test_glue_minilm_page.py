@@ -88,12 +88,11 @@ def test_the_page_names_every_verdict_of_the_fixed_form_and_of_class_space_that_
              for name, claim in claims(study).items()}  # fmt: skip
     assert {key: tasks for key, tasks in found.items() if tasks} == {
         (FIXED, "alone"): ["wnli"],
-        (FIXED, "undistillable"): ["cola"],
         (CLASS, "alone_2"): ["qqp-sample"],
         (CLASS, "kd_2"): ["cola"],
     }
     mean, ends = said(without(claims(FIXED)["undistillable"], "cola"))
-    assert f"`undistillable` hangs on `cola`: without it the difference is {mean} points ({ends})" in page
+    assert f"Without `cola` the difference of `undistillable` is {mean} points ({ends})" in page
     rest = without(claims(CLASS)["kd_2"], "cola")
     assert rest["verdict"] == "does not hold"
     assert "`kd_2` hangs on `cola`: without it, it does not hold ({} points, {})".format(*said(rest)) in page
@@ -190,7 +189,7 @@ def test_the_page_says_which_rates_the_students_of_the_confirming_study_have():
         (Arm(CHOSEN, TEACHER, "smooth"), "ce", None, "label smoothing gains nothing ({} points, {}), nor"),
         (Arm(CHOSEN, TEACHER, "mse"), "ce", None, "nor does squared distance ({}, {})"),
         (Arm(CHOSEN, TEACHER, "cmi_max"), "ce", None, "These teachers are worse models: {} points ({})"),
-        (Arm(CHOSEN, STUDENT, "kd-ce"), "plain", None, "these students: `kd-ce` against `plain` is {} points ({})"),
+        (Arm(CHOSEN, STUDENT, "kd-ce"), "plain", None, "these students:** `kd-ce` against `plain` is {} points ({})"),
         (Arm(FIXED, TEACHER, "cmi_max"), "ce", None, "the worse model:** {} points over tasks ({})"),
         (Arm(FIXED, STUDENT, "kd-ce"), "plain", None, "little: `kd-ce` against `plain` is {} points ({})"),
         (Arm(RATES, TEACHER, "cmi_min_2"), "ce_2", "class_cmi", "at 1e-4 by {} nats ({})"),

@@ -7,22 +7,22 @@ from src.study.moved import moved_in_words
 from src.study.verdicts import CANNOT_BE_SEEN, reference_in_words
 
 
-def sentence(claim: dict[str, Any]) -> str:
-    """A claim with its verdict in words."""
-    return f"{claim['statement']}: {claim['verdict']} ({claim['reason']}). {in_numbers(claim)}".rstrip()
+def verdict_in_words(claim: dict[str, Any]) -> str:
+    """A claim with its verdict, and below it, a line each, what that is made of."""
+    return "\n  ".join([f"{claim['statement']}: {claim['verdict']} ({claim['reason']}).", *in_numbers(claim)])
 
 
-def in_numbers(claim: dict[str, Any]) -> str:
-    """What the verdict is made of; nothing where the claim is about no task."""
+def in_numbers(claim: dict[str, Any]) -> list[str]:
+    """What the verdict is made of, in sentences; none where the claim is about no task."""
     if "difference" not in claim:
-        return ""
+        return []
     text = f"{claim['family']} minus {claim['against']}: {claim['difference']:+.4f} (claimed: {claim['direction']})"
     if "low" in claim:
         text += f", interval {claim['low']:+.4f} to {claim['high']:+.4f}{_p_in_words(claim)}"
         text += f", smallest visible effect {claim['smallest_visible']:.4f}"
     text += f"; {claim['wins']} of {claim['count']} tasks gain (by luck: p {claim['p_wins']:.3f})."
-    more = [*_reference(claim), *_of_tasks(claim), *map(_rest, hangs_on(claim))]
-    return " ".join([text, *more, *map(moved_in_words, claim.get("moved", [])[:1])])
+    moved = map(moved_in_words, claim.get("moved", [])[:1])
+    return [text, *_reference(claim), *_of_tasks(claim), *map(_rest, hangs_on(claim)), *moved]
 
 
 def _p_in_words(claim: dict[str, Any]) -> str:

@@ -14,9 +14,9 @@ from src.data.preparation import prepare_task
 from src.data.prepared import load_test_labels
 from src.errors import UserError
 from src.params import Params
+from src.study.judging import judged_study
 from src.study.measuring import MeasuredTask, measured_task
 from src.study.records import TaskRecords, load_records, records_folder
-from src.study.judging import judged_study
 
 
 @dataclass(frozen=True)
