@@ -1,4 +1,4 @@
-"""Print what it changes in a finished study that its test rows share texts: standard errors per task, and verdicts."""
+"""Print how a finished study changes if test rows that share texts count as clusters: standard errors and verdicts."""
 
 import argparse
 

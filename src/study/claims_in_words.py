@@ -8,12 +8,12 @@ from src.study.verdicts import CANNOT_BE_SEEN, reference_in_words
 
 
 def verdict_in_words(claim: dict[str, Any]) -> str:
-    """A claim with its verdict, and below it, a line each, what that is made of."""
+    """A claim with its verdict, and below it the numbers behind the verdict, a line each."""
     return "\n  ".join([f"{claim['statement']}: {claim['verdict']} ({claim['reason']}).", *in_numbers(claim)])
 
 
 def in_numbers(claim: dict[str, Any]) -> list[str]:
-    """What the verdict is made of, in sentences; none where the claim is about no task."""
+    """The numbers behind the verdict, in sentences; none where the claim is about no task."""
     if "difference" not in claim:
         return []
     text = f"{claim['family']} minus {claim['against']}: {claim['difference']:+.4f} (claimed: {claim['direction']})"
@@ -38,7 +38,7 @@ def _reference(claim: dict[str, Any]) -> list[str]:
 
 
 def _of_tasks(claim: dict[str, Any]) -> list[str]:
-    """Which tasks have no error among others that have one, and which are left out."""
+    """The tasks whose difference has no error while others have one, and the tasks that are left out."""
     told = [(row["task"], row["no_error"]) for row in claim["tasks"] if "no_error" in row]
     words = [f"On {task} {why}: its difference has no error." for task, why in told if "low" in claim]
     if left_out := claim.get("left_out"):

@@ -1,4 +1,4 @@
-"""What clusters of test rows change in a study whose records know none, or know them: standard errors, and verdicts.
+"""How clusters of test rows change a finished study: its standard errors and its verdicts.
 
 Records in git hold no texts. The clusters come from the study's data, which must be at hand.
 """

@@ -1,4 +1,4 @@
-"""Clusters of test rows: rows that have a text or a document in common are no independent draws.
+"""Clusters of test rows: rows that have a text or a document in common are not independent draws.
 
 An interval then needs the spread of the clusters in place of that of the rows (the cluster-robust or "sandwich"
 variance; Liang & Zeger 1986). `clustered` makes a table of clusters of a table of rows, whose mean squares are just

@@ -1,8 +1,7 @@
 """Contrasts: several differences of arms as one, such as a pooled effect or an interaction, judged as claims are.
 
 Each side of a contrast becomes an arm of its own, with a run for each seed. Its value in a row is the sum of those of
-its arms. The difference of the two sides then has the interval and the verdict of any difference of two arms, and what
-arms of a seed have in common stays paired.
+its arms. The two sides are then compared as any two arms are, and arms of a seed stay paired.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """How far CMI moved between the two sides of a claim: the manipulation check beside each verdict (docs/protocol.md).
 
-A claim about CMI means little where CMI did not move. What a claim of students manipulates are their teachers. Measures
-that are positive and have a scale of their own (CMI of h, the length of h) are compared as ratios, class-space CMI as a
-difference in nats. Test rows, selection rows and the diagnostic train rows each have their own.
+A claim about CMI means little if CMI did not move. A claim of students manipulates their teachers. Measures whose scale
+differs between models (CMI of h, the length of h) are compared as ratios, class-space CMI as a difference in nats. Each
+measure is taken on test rows, on selection rows and on the diagnostic train rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -65,10 +65,10 @@ class Manipulation:
     confidence: float
 
     def moved(self, claim: Claim, tasks: Iterable[str]) -> list[dict[str, Any]]:
-        """How far CMI moved between the two sides of a claim over some tasks, first between what it manipulates.
+        """How far CMI moved between the two sides of a claim over some tasks, as plain values.
 
-        That is between its teachers; between teachers of its students, unless these are the same, and then between the
-        students. All as plain values; `left_out` names what could not be compared, and why.
+        A claim of teachers has one entry. A claim of students has first one of their teachers, unless both sides have
+        the same, and then one of the students. `left_out` names what could not be compared, and why.
         """
         sides = {task: self._own(task, claim) for task in tasks}
         own = [self._moved(claim.role, (claim.family, claim.against), sides, MEASURES)] if sides else []

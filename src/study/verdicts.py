@@ -1,4 +1,4 @@
-"""The rule of docs/protocol.md: what some tasks say of a claim, and whether a null result of theirs means anything."""
+"""The rule of docs/protocol.md: a claim's verdict over some tasks, and whether a null result counts."""
 
 from dataclasses import dataclass
 from typing import Any
