@@ -30,7 +30,8 @@ PAIRS = [["min_6", "ce_6"], ["min_8", "ce_8"], ["min_12", "ce_12"]]
 
 
 def contrast(combine: str = "mean", **more) -> Contrast:
-    asked = {"statement": "Some is better", "role": "teacher", "pairs": PAIRS, "combine": combine}
+    pairs = PAIRS if combine == "mean" else [PAIRS[0], PAIRS[-1]]
+    asked = {"statement": "Some is better", "role": "teacher", "pairs": pairs, "combine": combine}
     return Contrast.model_validate(asked | {"direction": "higher", "worthwhile": 0.01} | more)
 
 
@@ -119,6 +120,11 @@ def test_the_sides_are_named_as_what_they_are():
         ({"pairs": [["ce", "ce"], ["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: .* a pair should be of two arms"),
         ({"pairs": [["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: not acceptable"),
         ({"pairs": [["cmi_min", "ce"]] * 2}, r"contrasts\.some\.pairs: .* each pair may be named once"),
+        ({"pairs": [["cmi_min", "ce"], ["ce", "cmi_min"]]}, r"contrasts\.some\.pairs: .* each pair may be named once"),
+        (
+            {"pairs": [["cmi_min", "ce"], ["cmi_max", "ce"], ["cmi_max", "cmi_min"]], "combine": "change"},
+            r"contrasts\.some: .*combine change takes two pairs",
+        ),
         ({"pairs": [["cmi_min", "ce", "ce"], ["ce", "cmi_min"]]}, r"contrasts\.some\.pairs\.0: not acceptable"),
         ({"combine": "sum"}, r"contrasts\.some\.combine: .* it should be 'mean' or 'change'"),
     ],
