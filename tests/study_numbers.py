@@ -1,7 +1,7 @@
 """Numbers that the pages of studies say in their text, from the committed tables and records."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import chdir
 from functools import cache
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from src.files import read_csv
 from src.study.intervals import Estimate, RunValues, mean_over_tasks
 from src.study.measuring import temperatures
 from src.study.records import TaskRecords, load_records
-from src.study.statistics import PredictedRows, run_values, statistics_of
+from src.study.statistics import PredictedRows, holm, run_values, statistics_of
 from tests.conftest import REPOSITORY
 
 FIXED, CHOSEN, RATES, CLASS = "glue-minilm-fixed", "glue-minilm", "glue-minilm-rates", "glue-minilm-class"
@@ -42,6 +42,13 @@ def claims(study: str) -> dict[str, dict[str, Any]]:
     """The claims of a study by name."""
     found = json.loads((REPOSITORY / "metrics" / study / "claims.json").read_text())["claims"]
     return {claim["name"]: claim for claim in found}
+
+
+def left_after_holm(studies: Iterable[str]) -> tuple[int, dict[tuple[str, str], float]]:
+    """How many claims studies make, and those with a p below 0.05 after Holm's correction over all of them."""
+    found = {(study, name): claim["p"] for study in studies for name, claim in claims(study).items()}
+    corrected = zip(found, holm([*found.values()]), strict=True)
+    return len(found), {name: p for name, p in corrected if p < 0.05}
 
 
 @cache

@@ -21,7 +21,7 @@ from src.study.pairs import pairs_to_compare, trials_of
 from src.study.simulation import Setting, verdicts
 from src.study.summary import ComparedTask
 
-COMPARED = {"role": "teacher", "arm": "b", "against": "a", "metric": "accuracy", "n": 5}
+COMPARED = {"role": "teacher", "arm": "b", "against": "a", "metric": "accuracy"}
 
 
 def claim(direction: str = "higher", metric: str | None = None) -> Claim:
@@ -30,12 +30,13 @@ def claim(direction: str = "higher", metric: str | None = None) -> Claim:
 
 
 def comparisons(*differences: float, error: float | None = 0.001, metric: str = "accuracy") -> pd.DataFrame:
-    """A line per task, each with the same standard error on 20 degrees of freedom."""
+    """A line per task, each with the same standard error on 20 degrees of freedom; of four seeds where it has none."""
     lines = []
     for number, difference in enumerate(differences):
         found = Estimate(difference, error, None if error is None else 20.0)
         low, high = found.interval(0.95)
         line = COMPARED | {"task": f"t{number}", "metric": metric, "difference": difference, "low": low, "high": high}
+        line |= {"n": 4 if error is None else 5}
         lines.append(line | {"standard_error": error, "freedom": found.freedom, "p": found.p})
     return pd.DataFrame(lines)
 
@@ -231,6 +232,14 @@ def test_below_five_seeds_the_size_is_the_reason():
     found = referred(*NULL, reference=NULL, error=None, of_reference=None)
     assert found["reason"] == "fewer than 5 seeds give no interval"
     assert "Reference: d minus c +0.0007, no interval." in verdict_in_words(found)
+
+
+def test_with_five_seeds_the_test_rows_of_a_task_are_the_reason():
+    """As of a task whose rows share texts so far that they count as fewer than two."""
+    rows = comparisons(0.01, error=None).assign(task="t9", n=5)
+    found = judge(pd.concat([comparisons(0.02, 0.01), rows]))
+    told = "test rows that count as fewer than 2 independent ones give no interval (t9)"
+    assert (found["verdict"], found["reason"]) == ("cannot be told at this size", told)
 
 
 def test_holm_is_over_all_claims_of_a_study():

@@ -129,6 +129,10 @@ def test_where_runs_of_one_arm_fail_intervals_hold_the_truth_too_seldom():
     assert found["coverage"].between(0.6, 0.85).all()
 
 
+CLAIM = {"statement": "x", "role": "teacher", "family": "cmi_min", "against": "ce"}
+CLAIM |= {"direction": "higher", "worthwhile": 0.01}
+
+
 def tables(call) -> dict[str, bytes]:
     call(stages.evaluate)
     return {path.name: path.read_bytes() for path in Path("metrics/made/tables").iterdir()}
@@ -142,7 +146,7 @@ def with_clusters(clusters: np.ndarray) -> None:
 
 @pytest.mark.study
 def test_evaluate_uses_clusters_where_rows_share_them_and_only_there(call, capsys):
-    make_study(["a", "b"], seeds=5)
+    make_study(["a", "b"], seeds=5, evaluate={"claims": {"better": CLAIM}})
     call(stages.collect, "--task", "tiny")
     before = tables(call)
     with_clusters(np.arange(60))
@@ -156,6 +160,8 @@ def test_evaluate_uses_clusters_where_rows_share_them_and_only_there(call, capsy
     tables(call)
     line = "tiny: its 60 test rows share so many texts or documents that they count as 1.0 independent ones"
     assert f"warning: {line}, which give no interval" in capsys.readouterr().err
+    [claim] = read_json(Path("metrics/made/claims.json"))["claims"]
+    assert claim["reason"] == "test rows that count as fewer than 2 independent ones give no interval (tiny)"
     comparisons = read_csv(Path("metrics/made/tables/comparisons.csv"), text=["task"])
     assert comparisons.query("metric == 'accuracy'")["low"].isna().all()
 

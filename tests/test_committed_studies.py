@@ -20,11 +20,11 @@ from src.study.confirming_file import write_confirming_study
 from src.study.measuring import measured_task
 from src.study.overrides import study_content, study_params
 from src.study.records import TaskRecords, load_records
-from src.study.statistics import holm
 from src.study.summary import compared_task, comparisons_table
 from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
+from tests.study_numbers import CHOSEN, RATES, left_after_holm
 
 pytestmark = pytest.mark.study
 
@@ -185,15 +185,14 @@ def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
 
 def test_the_protocol_says_which_claims_are_left_of_all():
     """Holm's correction over the claims of all studies that have a page of their own."""
-    found = [(name, claim["p"]) for study in SECTIONS for name, claim in claims(study).items()]
-    corrected = holm([p for _, p in found])
-    left = {name: p for (name, _), p in zip(found, corrected, strict=True) if p < 0.05}
+    count, left = left_after_holm(SECTIONS)
     page = " ".join((REPOSITORY / "docs/protocol.md").read_text().split())
-    assert f"over all {len(found)} claims of the six committed studies" in page
-    assert [*left] == ["alone", "rate_1", "rate_2"]
+    assert f"over all {count} claims of the six committed studies" in page
+    first, second, alone = (RATES, "rate_1"), (RATES, "rate_2"), (CHOSEN, "alone")
+    assert {*left} == {first, second, alone}
     assert "leaves three below 0.05" in page
-    assert left["rate_1"] == left["rate_2"]
-    assert f"(p {left['rate_1']:.4f} each) and `alone` of `glue-minilm` (p {left['alone']:.3f})" in page
+    assert left[first] == left[second]
+    assert f"(p {left[first]:.4f} each) and `alone` of `glue-minilm` (p {left[alone]:.3f})" in page
 
 
 def test_the_protocol_says_which_verdicts_a_reference_changes():

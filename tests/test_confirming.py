@@ -134,6 +134,35 @@ def test_a_reference_of_two_trials_of_one_family_is_refused(choice):
         write_confirming_study("made", "sure", [5])
 
 
+def contrast(*pairs: list[str]) -> dict[str, Any]:
+    asked = {"statement": "z", "role": "student", "pairs": [*pairs], "combine": "mean"}
+    return asked | {"direction": "higher", "worthwhile": 0.01}
+
+
+def with_contrast(*pairs: list[str]) -> None:
+    params_with(evaluate=read_yaml(Path("params.yaml"))["evaluate"] | {"contrasts": {"pooled": contrast(*pairs)}})
+
+
+def test_the_pairs_of_a_contrast_are_of_families(choice):
+    with_contrast(["kd-max_1", "kd-ce"], ["kd-ce", "plain"])
+    write_confirming_study("made", "sure", [5])
+    assert study_params("sure").evaluate.contrasts["pooled"].pairs == [
+        ["kd-cmi_max", "kd-plain"],
+        ["kd-plain", "plain"],
+    ]
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [(["kd-max_1", "kd-max_2"], ["kd-ce", "plain"]), (["kd-max_1", "plain"], ["kd-max_2", "plain"])],
+    ids=["two trials", "one pair twice"],
+)
+def test_a_contrast_over_trials_of_one_family_is_refused(choice, pairs):
+    with_contrast(*pairs)
+    with pytest.raises(UserError, match=r"evaluate\.contrasts\.pooled: it compares trials of one family"):
+        write_confirming_study("made", "sure", [5])
+
+
 def test_a_study_file_is_never_written_over(choice):
     write_confirming_study("made", "sure", [5])
     with pytest.raises(UserError, match=r"studies/sure\.yaml: is there already"):

@@ -14,8 +14,9 @@ from src.errors import UserError
 from src.files import read_csv
 from src.params import Claim, Contrast, load_params
 from src.study.claims import judged
-from src.study.contrasts import claim_of, judged_contrast, of_two_sides
-from src.study.intervals import RunValues, mean_over_seeds_and_rows, products_of
+from src.study.clusters import clustered, effective_number
+from src.study.contrasts import claim_of, judged_contrast
+from src.study.intervals import Estimate, RunValues, mean_over_seeds, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
 from src.study.pairs import pairs_to_compare
 from src.study.summary import ComparedTask, comparisons_table
@@ -29,7 +30,8 @@ PAIRS = [["min_6", "ce_6"], ["min_8", "ce_8"], ["min_12", "ce_12"]]
 
 
 def contrast(combine: str = "mean", **more) -> Contrast:
-    asked = {"statement": "Some is better", "role": "teacher", "pairs": PAIRS, "combine": combine}
+    pairs = PAIRS if combine == "mean" else [PAIRS[0], PAIRS[-1]]
+    asked = {"statement": "Some is better", "role": "teacher", "pairs": pairs, "combine": combine}
     return Contrast.model_validate(asked | {"direction": "higher", "worthwhile": 0.01} | more)
 
 
@@ -42,27 +44,44 @@ def tables(*gains: float, noise: float = 0.02) -> dict[str, np.ndarray]:
     return {arm: shared + values for arm, values in zip(ARMS, own, strict=True)}
 
 
-def compared(values: dict[str, np.ndarray], by_products: bool = False) -> ComparedTask:
+CLUSTERS = np.minimum(np.arange(ROWS) // 3, 40)  # the last has 80 rows
+
+
+def compared(values: dict[str, np.ndarray], form: str = "rows") -> ComparedTask:
+    """A task of these arms, with the values of rows, their products, the values of clusters, or those of runs alone."""
     of_rows = np.concatenate(list(values.values()))
-    found = RunValues(of_rows.mean(axis=1), of_rows)
-    if by_products:
-        found = RunValues(found.of_runs, products=products_of(of_rows), rows=ROWS)
+    of_runs = of_rows.mean(axis=1)
+    found = {
+        "rows": RunValues(of_runs, of_rows),
+        "products": RunValues(of_runs, products=products_of(of_rows), rows=ROWS),
+        "clusters": RunValues(of_runs, clustered(of_rows, CLUSTERS), rows=effective_number(CLUSTERS)),
+        "runs": RunValues(of_runs),
+    }[form]
     lines = {("teacher", arm): [*range(n * SEEDS, (n + 1) * SEEDS)] for n, arm in enumerate(values)}
     return ComparedTask(MeasuredTask("t", "accuracy", pd.DataFrame(), {"accuracy": found}), lines)
 
 
-@pytest.mark.parametrize("by_products", [False, True], ids=["values of rows", "products"])
+@pytest.mark.parametrize("form", ["rows", "products", "clusters", "runs"])
 @pytest.mark.parametrize("combine", ["mean", "change"])
-def test_a_contrast_is_the_interval_of_the_combined_table(combine, by_products):
+def test_a_contrast_is_the_interval_of_the_combined_table(combine, form):
     """The table of each pair's differences, combined cell by cell and judged as one table."""
     values = tables(0.01, 0.02, 0.06)
     first, second, third = (values[arm] - values[against] for arm, against in PAIRS)
     by_hand = (first + second + third) / 3 if combine == "mean" else third - first
-    expected = mean_over_seeds_and_rows(by_hand.mean(axis=1), products_of(by_hand), ROWS)
-    found = judged_contrast("some", contrast(combine), {"t": compared(values, by_products)}, 0.95)
+    expected = _estimate_of(by_hand, form)
+    found = judged_contrast("some", contrast(combine), {"t": compared(values, form)}, 0.95)
     low, high = expected.interval(0.95)
     assert (found["difference"], found["low"], found["high"]) == pytest.approx((expected.mean, low, high), abs=1e-9)
     assert found["verdict"] == "holds"
+
+
+def _estimate_of(table: np.ndarray, form: str) -> Estimate:
+    means = table.mean(axis=1)
+    if form == "runs":
+        return mean_over_seeds(means)
+    if form == "clusters":
+        return mean_over_seeds_and_rows(means, products_of(clustered(table, CLUSTERS)), effective_number(CLUSTERS))
+    return mean_over_seeds_and_rows(means, products_of(table), ROWS)
 
 
 def test_what_arms_of_a_seed_share_cancels():
@@ -91,15 +110,6 @@ def test_the_sides_are_named_as_what_they_are():
     assert (change.family, change.against) == ("(min_12 + ce_6)", "(ce_12 + min_6)")
 
 
-def test_a_measure_of_runs_alone_has_the_error_of_its_seeds():
-    values = {arm: table.mean(axis=1) for arm, table in tables(0.01, 0.01, 0.01).items()}
-    task = compared(tables(0.01, 0.01, 0.01))
-    own = RunValues(np.concatenate(list(values.values())))
-    task.measured.metrics["accuracy"] = own
-    sides = of_two_sides(task, contrast(), claim_of(contrast()))
-    assert sides.measured.metrics["accuracy"].of_runs.shape == (2 * SEEDS,)
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -110,6 +120,11 @@ def test_a_measure_of_runs_alone_has_the_error_of_its_seeds():
         ({"pairs": [["ce", "ce"], ["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: .* a pair should be of two arms"),
         ({"pairs": [["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: not acceptable"),
         ({"pairs": [["cmi_min", "ce"]] * 2}, r"contrasts\.some\.pairs: .* each pair may be named once"),
+        ({"pairs": [["cmi_min", "ce"], ["ce", "cmi_min"]]}, r"contrasts\.some\.pairs: .* each pair may be named once"),
+        (
+            {"pairs": [["cmi_min", "ce"], ["cmi_max", "ce"], ["cmi_max", "cmi_min"]], "combine": "change"},
+            r"contrasts\.some: .*combine change takes two pairs",
+        ),
         ({"pairs": [["cmi_min", "ce", "ce"], ["ce", "cmi_min"]]}, r"contrasts\.some\.pairs\.0: not acceptable"),
         ({"combine": "sum"}, r"contrasts\.some\.combine: .* it should be 'mean' or 'change'"),
     ],

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from src.params.types import ClaimMetric, Positive, Role, Section
 
@@ -22,8 +22,8 @@ class Contrast(Section):
     pairs: Annotated[list[ArmAndAgainst], Field(min_length=2)]
     """Pairs such as [cmi_min, ce], each an arm or family and what it is compared with."""
     combine: Literal["mean", "change"]
-    """mean: the mean of the pairs' differences, a pooled effect. change: the last pair's difference less the first's,
-    an interaction.
+    """mean: the mean of the pairs' differences, a pooled effect. change: of two pairs the second's difference less the
+    first's, an interaction.
     """
     direction: Literal["higher", "lower"]
     """Whether higher or lower values are claimed."""
@@ -37,14 +37,20 @@ class Contrast(Section):
     def _pairs_differ(cls, pairs: list[list[str]]) -> list[list[str]]:
         if any(arm == against for arm, against in pairs):
             raise ValueError("a pair should be of two arms")
-        if len({tuple(pair) for pair in pairs}) < len(pairs):
+        if len({frozenset(pair) for pair in pairs}) < len(pairs):
             raise ValueError("each pair may be named once")
         return pairs
+
+    @model_validator(mode="after")
+    def _a_change_is_between_two(self) -> "Contrast":
+        if self.combine == "change" and len(self.pairs) > 2:
+            raise ValueError("combine change takes two pairs")
+        return self
 
     @property
     def sides(self) -> tuple[list[str], list[str]]:
         """The arms whose values are added, and those whose values are taken off."""
         if self.combine == "mean":
             return [arm for arm, _ in self.pairs], [against for _, against in self.pairs]
-        (first, of_first), (last, of_last) = self.pairs[0], self.pairs[-1]
-        return [last, of_first], [of_last, first]
+        (first, of_first), (second, of_second) = self.pairs
+        return [second, of_first], [of_second, first]

@@ -1,6 +1,7 @@
 """How clusters of test rows change a finished study: its standard errors and its verdicts.
 
-Records in git hold no texts. The clusters come from the study's data, which must be at hand.
+Records in git hold no texts. The clusters come from the study's data, which must be at hand. Of a second test set
+records have sums over rows or over clusters, whichever `collect` knew: these stay as they are.
 """
 
 from dataclasses import dataclass, replace

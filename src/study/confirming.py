@@ -17,6 +17,7 @@ from src.study.families import Chosen, Scores, chosen_trials, selection_scores
 from src.study.records import load_records
 
 Content = dict[str, Any]
+Names = dict[tuple[Role, str], str]  # the new name of an arm
 NONE = MoreSeeds(tasks=[], seeds=[])
 
 
@@ -149,8 +150,20 @@ def _replace(made: Content, content: Content, one: Replaced) -> None:
 
 def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
     """Whatever named a trial names its family's arm."""
-    names = {(one.role, trial): one.family for one in replaced for trial in one.entries}
     entries = {(one.kind, entry): one.name for one in reversed(replaced) for entry in one.entries.values()}
+    evaluate = made["evaluate"]
+    evaluate["curves"] = {}  # most are over trials, of which one is left
+    baseline = evaluate["baseline"]
+    evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
+    _rename_comparisons(evaluate, _new_names(params, replaced, entries))
+    matched = made["distill"].get("matched", [])
+    matched = [{end: entries.get(("teacher", arm), arm) for end, arm in pair.items()} for pair in matched]
+    made["distill"]["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]
+
+
+def _new_names(params: Params, replaced: list[Replaced], entries: Mapping[tuple[str, str], str]) -> Names:
+    """The names of all arms that have another one now."""
+    names: Names = {(one.role, trial): one.family for one in replaced for trial in one.entries}
     for recipe in params.distill.recipes:
         for teacher in params.finetune.arms:
             new = distilled_arm(entries.get(("recipe", recipe), recipe), entries.get(("teacher", teacher), teacher))
@@ -159,26 +172,36 @@ def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
             ends = (entries.get(("teacher", arm), arm) for arm in (pair.teacher, pair.like))
             new = distilled_arm(entries.get(("recipe", recipe), recipe), *ends)
             names["student", distilled_arm(recipe, pair.teacher, pair.like)] = new
-    evaluate = made["evaluate"]
-    evaluate["curves"] = {}  # most are over trials, of which one is left
-    baseline = evaluate["baseline"]
-    evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
-    pairs, claims = evaluate.get("pairs", []), evaluate.get("claims", {})
-    references = [(claim["role"], claim["reference"], "family") for claim in claims.values() if claim.get("reference")]
+    return names
+
+
+def _rename_comparisons(evaluate: Content, names: Names) -> None:
+    """Rename the arms of pairs, claims and contrasts; pairs and claims of two trials of one family are left out."""
+    pairs, claims, contrasts = evaluate.get("pairs", []), evaluate.get("claims", {}), evaluate.get("contrasts", {})
+    references = {name: claim["reference"] for name, claim in claims.items() if claim.get("reference")}
     named = [(pair["role"], pair, "arm") for pair in pairs]
     named += [(claim["role"], claim, "family") for claim in claims.values()]
-    for role, pair, first in named + references:
+    named += [(claims[name]["role"], pair, "family") for name, pair in references.items()]
+    for role, pair, first in named:
         pair |= {end: names.get((role, pair[end]), pair[end]) for end in (first, "against")}
+    for contrast in contrasts.values():
+        contrast["pairs"] = [[names.get((contrast["role"], arm), arm) for arm in pair] for pair in contrast["pairs"]]
     evaluate["pairs"] = [pair for pair in pairs if pair["arm"] != pair["against"]]
     evaluate["claims"] = {name: claim for name, claim in claims.items() if claim["family"] != claim["against"]}
-    for name, claim in evaluate["claims"].items():
-        pair = claim.get("reference")
-        if pair and pair["family"] == pair["against"]:  # two trials of one family
+    _check_are_of_families({name: pair for name, pair in references.items() if name in evaluate["claims"]}, contrasts)
+
+
+def _check_are_of_families(references: Content, contrasts: Content) -> None:
+    """References and contrasts need what pairs and claims may lose: two arms, and pairs that differ."""
+    for name, pair in references.items():
+        if pair["family"] == pair["against"]:
             problem = f"both of its arms become {pair['family']}"
             raise UserError(f"evaluate.claims.{name}.reference", problem, "a pair of two families, or no reference")
-    matched = made["distill"].get("matched", [])
-    matched = [{end: entries.get(("teacher", arm), arm) for end, arm in pair.items()} for pair in matched]
-    made["distill"]["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]
+    for name, contrast in contrasts.items():
+        kept = {(arm, against) for arm, against in contrast["pairs"] if arm != against}
+        if len(kept) < len(contrast["pairs"]):
+            problem = "it compares trials of one family, of which one is left"
+            raise UserError(f"evaluate.contrasts.{name}", problem, "pairs of families, or no such contrast")
 
 
 def _joined(base: Content, own: Content) -> Content:

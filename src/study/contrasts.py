@@ -16,9 +16,9 @@ from src.study.claims import judged
 from src.study.intervals import RunValues
 from src.study.summary import ComparedTask, comparisons_table
 
-COLUMNS = ["contrast", "tasks", "verdict", "metric", "difference", "low", "high", "p", "p_holm"]
 COUNTS = ["wins", "count", "n"]
-COLUMNS += ["smallest_visible", *COUNTS, "reason"]
+COLUMNS = ["contrast", "tasks", "verdict", "metric", "difference", "low", "high", "p", "p_holm", "smallest_visible"]
+COLUMNS += [*COUNTS, "reason"]
 
 
 def judged_contrast(

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from src.study.simulation import Setting, estimate_of, simulated_arms, summary
+from src.study.simulation import Setting, estimate_of, print_table, simulated_arms, summary
 from src.study.statistics import statistics_of
 
 CLUSTERED, FAILING = ["accuracy", "nll"], ["accuracy"]
@@ -50,14 +50,6 @@ def _differences(setting: Setting, metrics: list[str], replicates: int, seed: in
             yield metric, second - first
 
 
-def _print_table(tables: dict[tuple[int, int], pd.DataFrame]) -> None:
-    names = next(iter(tables.values()))["metric"]
-    print("| rows | seeds | " + " | ".join(names) + " |\n" + "|---" * (2 + len(names)) + "|")
-    for size, table in tables.items():
-        cells = (f"{held:.3f}, {width:.2f}" for held, width in zip(table["coverage"], table["width"], strict=True))
-        print("| " + " | ".join([*map(str, size), *cells]) + " |", flush=True)
-
-
 def main() -> None:
     """Print the tables of docs/statistics.md on clusters and on runs that fail."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -65,10 +57,13 @@ def main() -> None:
     replicates, sizes = parser.parse_args().replicates, [*itertools.product(ROWS, SEEDS)]
     print("\nRows in clusters of 2 to 4, intervals over rows and over clusters:\n")
     clusters = {size: Setting(*size, SPREAD, row_spread=1.0, cluster_sizes=CLUSTER_SIZES) for size in sizes}
-    _print_table({size: coverage_with_clusters(setting, replicates) for size, setting in clusters.items()})
+    names = [f"{metric}, {over}" for metric in CLUSTERED for over in ("rows", "clusters")]
+    found = ((size, coverage_with_clusters(setting, replicates)) for size, setting in clusters.items())
+    print_table(["rows", "seeds", *names], found)
     print("\nOne run in ten of one arm predicts one label:\n")
     failures = {size: Setting(*size, SPREAD, margin=MARGIN, failures=FAILURES) for size in sizes}
-    _print_table({size: coverage_with_failures(setting, replicates) for size, setting in failures.items()})
+    found = ((size, coverage_with_failures(setting, replicates)) for size, setting in failures.items())
+    print_table(["rows", "seeds", *FAILING], found)
 
 
 if __name__ == "__main__":

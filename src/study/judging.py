@@ -1,4 +1,4 @@
-"""A study judged on tasks that need not be as they were recorded: with other runs, or with other clusters of rows."""
+"""A study's comparisons and claims, of its tasks as they were recorded, or with other runs or clusters of rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,13 +18,16 @@ Claims = dict[str, dict[str, Any]]  # as `judged` gives them, by name
 
 def judged_study(params: Params, tasks: Mapping[str, tuple[TaskRecords, MeasuredTask]]) -> tuple[pd.DataFrame, Claims]:
     """The comparisons and the claims of a study, from each of its tasks by name."""
-    settings = params.evaluate
     compared: dict[str, ComparedTask] = {}
     for task in params.tasks:
         records, measured = tasks[task]
-        compared[task] = compared_task(measured, chosen_trials(settings.families, selection_scores(records)))
-    comparisons = comparisons_table(compared.values(), pairs_to_compare(params), settings.confidence)
-    claims = {
-        name: judged(name, claim, comparisons, compared, settings.confidence) for name, claim in settings.claims.items()
-    }
-    return comparisons, claims
+        compared[task] = compared_task(measured, chosen_trials(params.evaluate.families, selection_scores(records)))
+    return judged_tasks(params, compared)
+
+
+def judged_tasks(params: Params, compared: Mapping[str, ComparedTask]) -> tuple[pd.DataFrame, Claims]:
+    """The same of tasks whose families have their chosen trials already."""
+    confidence = params.evaluate.confidence
+    comparisons = comparisons_table(compared.values(), pairs_to_compare(params), confidence)
+    claims = params.evaluate.claims.items()
+    return comparisons, {name: judged(name, claim, comparisons, compared, confidence) for name, claim in claims}

@@ -13,10 +13,9 @@ import pandas as pd
 from src.params import Claim
 from src.study.claims import tasks_of, with_holm
 from src.study.intervals import RunValues
-from src.study.measuring import MeasuredTask
 from src.study.pairs import Pair
-from src.study.simulation import Setting
-from src.study.summary import ComparedTask, compared_task, comparisons_table
+from src.study.simulation import Setting, task_of_teachers
+from src.study.summary import ComparedTask, comparisons_table
 from src.study.verdicts import HOLDS, judged_over
 
 SETTING = Setting(300, 5, 0.15)
@@ -79,10 +78,7 @@ def _task(name: str, generator: np.random.Generator) -> ComparedTask:
     of_seed = SETTING.spread * np.sqrt(0.5) * (shared + own)
     margins = SETTING.margin + of_seed[..., None] + generator.normal(size=size[2]) + generator.logistic(size=size)
     right = (margins > 0).astype(float).reshape(-1, SETTING.rows)
-    lines = [("teacher", arm, seed) for arm in ARMS for seed in range(SETTING.seeds)]
-    metrics = {"accuracy": RunValues(right.mean(axis=1), right)}
-    runs = pd.DataFrame(lines, columns=["role", "arm", "seed"])
-    return compared_task(MeasuredTask(name, "accuracy", runs, metrics), {})
+    return task_of_teachers(name, ARMS, SETTING.seeds, RunValues(right.mean(axis=1), right))
 
 
 def main() -> None:

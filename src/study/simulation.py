@@ -18,7 +18,7 @@ from scipy.special import expit
 from src.params import Claim
 from src.study.claims import judged
 from src.study.clusters import clustered, effective_number
-from src.study.intervals import Estimate, mean_over_seeds_and_rows, products_of
+from src.study.intervals import Estimate, RunValues, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
 from src.study.pairs import Pair
 from src.study.statistics import PredictedRows, run_values, statistics_of
@@ -125,14 +125,18 @@ def _compared(
 ) -> dict[str, ComparedTask]:
     """The tasks of a study of two arms in accuracy, as `evaluate` would measure them, by name."""
     accuracy = statistics_of(["accuracy"], has_humans=False, ece_bins=15)["accuracy"]
-    lines = [("teacher", arm, seed) for arm in "ab" for seed in range(setting.seeds)]
     found = {}
     for task in tasks:
         runs = [run for arm in simulated_arms(setting, generator, effect) for run in arm]
-        metrics = {"accuracy": run_values([accuracy(run) for run in runs])}
-        measured = MeasuredTask(task, "accuracy", pd.DataFrame(lines, columns=["role", "arm", "seed"]), metrics)
-        found[task] = compared_task(measured, {})
+        found[task] = task_of_teachers(task, "ab", setting.seeds, run_values([accuracy(run) for run in runs]))
     return found
+
+
+def task_of_teachers(name: str, arms: Iterable[str], seeds: int, accuracy: RunValues) -> ComparedTask:
+    """A task of teachers in accuracy, whose values are those of all seeds of an arm after each other."""
+    lines = [("teacher", arm, seed) for arm in arms for seed in range(seeds)]
+    runs = pd.DataFrame(lines, columns=["role", "arm", "seed"])
+    return compared_task(MeasuredTask(name, "accuracy", runs, {"accuracy": accuracy}), {})
 
 
 def coverage(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:
@@ -155,15 +159,24 @@ def summary(name: str, truth: float, found: list[Estimate]) -> dict[str, str | f
     return {"metric": name, "coverage": float(held), "width": float(np.mean(high - low) / needed)}
 
 
-def print_table(seeds: tuple[int, ...], row_spread: float, replicates: int) -> None:
-    """Print a table in Markdown, a line as soon as it is known."""
-    names = [*METRICS, ONE_ARM]
-    print("| rows | seeds | spread | " + " | ".join(names) + " |\n|" + "---|" * (3 + len(names)), flush=True)
-    for size in itertools.product(ROWS, seeds, SPREADS):
-        table = coverage(Setting(*size, row_spread), replicates)
-        pairs = zip(table["coverage"], table["width"], strict=True)
-        cells = [*map(str, size), *(f"{held:.3f}, {width:.2f}" for held, width in pairs)]
-        print("| " + " | ".join(cells) + " |", flush=True)
+def print_table(columns: list[str], tables: Iterable[tuple[tuple[float, ...], pd.DataFrame]]) -> None:
+    """Print coverage and width in Markdown, a line as soon as it is known.
+
+    Args:
+        columns: the names of all columns.
+        tables: the size that each line begins with, and its metrics as `coverage` gives them.
+    """
+    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|", flush=True)
+    for size, table in tables:
+        cells = (f"{held:.3f}, {width:.2f}" for held, width in zip(table["coverage"], table["width"], strict=True))
+        print("| " + " | ".join([*map(str, size), *cells]) + " |", flush=True)
+
+
+def print_coverage(seeds: tuple[int, ...], row_spread: float, replicates: int) -> None:
+    """Print a table of docs/statistics.md."""
+    sizes = itertools.product(ROWS, seeds, SPREADS)
+    tables = ((size, coverage(Setting(*size, row_spread), replicates)) for size in sizes)
+    print_table(["rows", "seeds", "spread", *METRICS, ONE_ARM], tables)
 
 
 def print_verdicts(studies: int) -> None:
@@ -183,9 +196,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000, help="simulated studies of each size")
     replicates = parser.parse_args().replicates
-    print_table((2, 3, 4, 5, 10), 0.0, replicates)
+    print_coverage((2, 3, 4, 5, 10), 0.0, replicates)
     print("\nThe same, where difficulties differ between the arms by a spread of 1:\n")
-    print_table((5, 10), 1.0, replicates)
+    print_coverage((5, 10), 1.0, replicates)
     print("\nVerdicts on a claim:\n")
     print_verdicts(replicates)
 

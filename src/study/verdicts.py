@@ -13,12 +13,7 @@ from src.study.summary import holm_of_known, over_tasks
 HOLDS, DOES_NOT_HOLD, OPPOSITE = "holds", "does not hold", "opposite"
 CANNOT_BE_TOLD = "cannot be told at this size"
 CANNOT_BE_SEEN = "cannot be seen here"
-VERDICTS = [
-    HOLDS,
-    DOES_NOT_HOLD,
-    OPPOSITE,
-    CANNOT_BE_TOLD,
-]  # of a claim by itself; its reference may add the fifth
+VERDICTS = [HOLDS, DOES_NOT_HOLD, OPPOSITE, CANNOT_BE_TOLD]  # of a claim by itself; its reference may add the fifth
 NO_INTERVAL = ["low", "high", "p", "smallest_visible"]
 
 
@@ -41,15 +36,15 @@ def judged_over(
         reference: the same lines of the claim's reference pair.
     """
     over, verdict = _by_itself(tasks, claim, confidence)
-    by_itself = verdict.verdict
     seen: dict[str, Any] = {}
     if claim.reference is not None and reference is not None:
-        pair = _reference_over(reference[reference["task"].isin(tasks["task"])], claim, confidence)
-        seen = {"reference": claim.reference.model_dump() | pair}
+        of_tasks = reference[reference["task"].isin(tasks["task"])]
+        pair = claim.reference.model_dump() | _reference_over(of_tasks, claim, confidence)
+        seen = {"reference": pair}
         if verdict.is_null and not pair["differs"]:
-            told = reference_in_words(seen["reference"])
+            seen["by_itself"] = verdict.verdict
+            told = reference_in_words(pair)
             verdict = Verdict(CANNOT_BE_SEEN, f"the reference pair does not differ as claimed: {told}")
-            seen |= {"by_itself": by_itself}
     return {"verdict": verdict.verdict, "reason": verdict.reason} | known(over | {"count": over["tasks"]}) | seen
 
 
@@ -82,11 +77,11 @@ def verdict_of(over: dict[str, Any], tasks: pd.DataFrame, sign: int, worthwhile:
 
     Args:
         over: the claim over its tasks, as `over_tasks` gives it.
-        tasks: a line per task, with p_holm.
+        tasks: a line of the comparisons per task, with p_holm over just these.
         sign: 1 where the claim is for a higher value, -1 for a lower one.
     """
     if over["low"] is None:
-        return Verdict(CANNOT_BE_TOLD, f"fewer than {FEWEST_SEEDS} seeds give no interval")
+        return Verdict(CANNOT_BE_TOLD, _why_no_interval(tasks))
     low, high = sorted((sign * over["low"], sign * over["high"]))
     losses = over["tasks"] - over["wins"] - over["ties"]
     clear = tasks[tasks["p_holm"] < 1 - confidence]
@@ -100,6 +95,14 @@ def verdict_of(over: dict[str, Any], tasks: pd.DataFrame, sign: int, worthwhile:
         reason = f"the interval holds 0, and leaves out a gain of {worthwhile:g}"
         return Verdict(DOES_NOT_HOLD, reason, is_null=True)
     return Verdict(CANNOT_BE_TOLD, f"the interval holds both 0 and a gain of {worthwhile:g}", is_null=True)
+
+
+def _why_no_interval(tasks: pd.DataFrame) -> str:
+    """What the tasks lack whose difference has no known error: seeds, or else rows that are independent."""
+    lacking = tasks[tasks["standard_error"].isna()]
+    if (lacking["n"] < FEWEST_SEEDS).any():
+        return f"fewer than {FEWEST_SEEDS} seeds give no interval"
+    return f"test rows that count as fewer than 2 independent ones give no interval ({', '.join(lacking['task'])})"
 
 
 def _of_one_side(verdict: str, most_agree: bool, one_is_against: bool) -> Verdict:
