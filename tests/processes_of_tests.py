@@ -1,14 +1,15 @@
 """Marks the tests that start processes; `make test-fast` skips them.
 
 A test is marked if it, a fixture or a helper in tests/ names a starter of processes. If only the code under test starts
-one, the test needs the marker by hand, and fails without it. git does not count.
+one, the test needs the marker by hand, and fails without it. git does not count. Nor does fetching an archive: the
+first test on a machine that reads the archive does it.
 """
 
 import inspect
 import multiprocessing
 import os
 import subprocess
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -60,6 +61,10 @@ def _functions(value: FunctionType | type) -> list[Callable]:
     return [*vars(value).values()] if isinstance(value, type) else [value]
 
 
+def _is_allowed(command: Sequence[str | os.PathLike]) -> bool:
+    return Path(os.fspath(command[0])).name in QUICK or [*command[1:4]] == ["-m", "pip", "download"]
+
+
 @contextmanager
 def no_processes(test: str) -> Generator[None]:
     """Fail a test that starts a process."""
@@ -69,8 +74,7 @@ def no_processes(test: str) -> Generator[None]:
 
     class Popen(subprocess.Popen):
         def __init__(self, args: Any, *more: Any, **settings: Any) -> None:
-            command = args if isinstance(args, str | os.PathLike) else args[0]
-            if Path(os.fspath(command)).name not in QUICK:
+            if not _is_allowed([args] if isinstance(args, str | os.PathLike) else args):
                 refuse(args)
             super().__init__(args, *more, **settings)
 

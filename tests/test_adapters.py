@@ -87,7 +87,7 @@ def test_a_checkpoint_holds_the_adapter_and_the_head_alone(tiny_encoder, tmp_pat
         trained(adapted(tiny_encoder), KilledAt(tmp_path, 12))
     state = Checkpoints(tmp_path, NEVER).load()
     learnt = set(trained_weights(load_classifier(adapted(tiny_encoder), LABELS, 0, 0)))
-    assert set(state["model"]) == set(state["best"]["weights"]) == learnt
+    assert set(state["model"]) == set(state["kept"]["weights"]) == learnt
     assert len(state["optimizer"]["state"]) == len(learnt)
 
 
