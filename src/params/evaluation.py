@@ -16,6 +16,7 @@ from src.params.types import (
     Section,
     Share,
     Whole,
+    two_of,
 )
 
 Trials = Annotated[list[str], Field(min_length=1)]
@@ -45,11 +46,7 @@ class Pair(Section):
     against: str
     """What it is compared with."""
 
-    @model_validator(mode="after")
-    def _are_two(self) -> "Pair":
-        if self.arm == self.against:
-            raise ValueError("arm and against should be two arms")
-        return self
+    _are_two = two_of("arm", "against", "two arms")
 
 
 class Families(Section):
@@ -77,11 +74,7 @@ class Reference(Section):
     against: str
     """What the reference's family must differ from, in the claim's direction and metric."""
 
-    @model_validator(mode="after")
-    def _are_two(self) -> "Reference":
-        if self.family == self.against:
-            raise ValueError("family and against should be two")
-        return self
+    _are_two = two_of("family", "against", "two")
 
 
 class Claim(Section):
@@ -107,11 +100,7 @@ class Claim(Section):
     reference: Reference | None = Field(default=None, exclude_if=lambda pair: pair is None)
     """Two that must differ in the claimed direction, or else a null result is "cannot be seen here"; null: none."""
 
-    @model_validator(mode="after")
-    def _are_two(self) -> "Claim":
-        if self.family == self.against:
-            raise ValueError("family and against should be two")
-        return self
+    _are_two = two_of("family", "against", "two")
 
     @model_validator(mode="after")
     def _has_another_reference(self) -> "Claim":

@@ -25,6 +25,7 @@ from src.params.types import (
     Space,
     Temperature,
     Tokens,
+    two_of,
 )
 
 
@@ -205,11 +206,7 @@ class Matched(Section):
     like: ArmName
     """The teacher arm whose CMI it gets."""
 
-    @model_validator(mode="after")
-    def _are_two(self) -> "Matched":
-        if self.teacher == self.like:
-            raise ValueError("teacher and like should be two arms")
-        return self
+    _are_two = two_of("teacher", "like", "two arms")
 
 
 class ArmsSection(Section):

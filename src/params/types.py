@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from src.data.unicode import canonical
 
@@ -89,3 +89,14 @@ class Section(BaseModel):
     """A part of params.yaml: immutable, closed to unknown keys, and of values that have their type already."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+
+def two_of(first: str, second: str, what: str) -> Any:
+    """A validator of a section of which two keys should name two things; `what` these are, such as "two arms"."""
+
+    def check(section: Section) -> Section:
+        if getattr(section, first) == getattr(section, second):
+            raise ValueError(f"{first} and {second} should be {what}")
+        return section
+
+    return model_validator(mode="after")(check)
