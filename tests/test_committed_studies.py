@@ -1,6 +1,5 @@
 """What git keeps of the studies: tables and verdicts follow from the records, and pages say what the verdicts say."""
 
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -24,7 +23,7 @@ from src.study.summary import compared_task, comparisons_table
 from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
-from tests.study_numbers import CHOSEN, RATES, left_after_holm
+from tests.study_numbers import CHOSEN, RATES, claims, left_after_holm
 
 pytestmark = pytest.mark.study
 
@@ -37,11 +36,6 @@ SECTIONS = {  # the page of each study, and where its verdicts stand there
     "human": ("human.md", "## What came of it"),
 }
 WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
-
-
-def claims(study: str) -> dict[str, dict]:
-    found = json.loads((REPOSITORY / "metrics" / study / "claims.json").read_text())["claims"]
-    return {claim["name"]: claim for claim in found}
 
 
 def in_points(claim: dict[str, Any]) -> dict[str, float]:
