@@ -14,9 +14,10 @@ import stages.prepare
 from src.data.labelled_text import CLUSTER
 from src.data.splits import text_clusters
 from src.files import read_csv, read_json, write_parquet
-from src.study.clusters import clustered, clusters_of, effective_number
+from src.study.clusters import clustered
 from src.study.departures import CLUSTER_SIZES, coverage_with_clusters, coverage_with_failures
 from src.study.intervals import Estimate, RunValues, products_of
+from src.study.records import clusters_of
 from src.study.simulation import Setting
 from tests.synthetic_study import make_study
 from tests.test_votes import SECOND, make_task_runs, prepare, write_rows
@@ -52,7 +53,7 @@ def values(rows: int = 40, seeds: int = 6) -> np.ndarray:
 
 
 def estimate(table: np.ndarray, clusters: np.ndarray, seeds: int = 6) -> Estimate:
-    of_clusters, rows = clustered(table, clusters), effective_number(clusters)
+    of_clusters, rows = clustered(table, clusters)
     found = RunValues(table.mean(axis=1), of_clusters, rows=rows)
     return found.estimate([*range(seeds)], [*range(seeds, 2 * seeds)])
 
@@ -96,7 +97,7 @@ def test_the_variance_is_that_of_the_formula():
 
 def test_products_of_runs_hold_the_clusters_too():
     table, clusters = values(), np.arange(40) // 3
-    of_clusters, rows = clustered(table, clusters), effective_number(clusters)
+    of_clusters, rows = clustered(table, clusters)
     kept = RunValues(table.mean(axis=1), products=products_of(of_clusters), rows=rows)
     found = kept.estimate([*range(6)], [*range(6, 12)])
     assert numbers(found) == pytest.approx(numbers(estimate(table, clusters)), rel=1e-9)
@@ -108,9 +109,8 @@ def test_a_cluster_that_has_most_rows_makes_an_interval_wider_not_narrower():
     errors = []
     for _ in range(400):
         rows = generator.normal(size=40)  # the same for each seed: no other effect
-        found = RunValues(
-            np.full(6, rows.mean()), clustered(np.tile(rows, (6, 1)), clusters), rows=effective_number(clusters)
-        )
+        of_clusters, number = clustered(np.tile(rows, (6, 1)), clusters)
+        found = RunValues(np.full(6, rows.mean()), of_clusters, rows=number)
         errors.append(found.estimate([*range(6)]).standard_error ** 2)
     assert np.mean(errors) == pytest.approx(1 / 40, rel=0.2)
 

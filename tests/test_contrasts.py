@@ -14,7 +14,7 @@ from src.errors import UserError
 from src.files import read_csv
 from src.params import Claim, Contrast, load_params
 from src.study.claims import judged
-from src.study.clusters import clustered, effective_number
+from src.study.clusters import clustered
 from src.study.contrasts import claim_of, judged_contrast
 from src.study.intervals import Estimate, RunValues, mean_over_seeds, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
@@ -51,10 +51,11 @@ def compared(values: dict[str, np.ndarray], form: str = "rows") -> ComparedTask:
     """A task of these arms, with the values of rows, their products, the values of clusters, or those of runs alone."""
     of_rows = np.concatenate(list(values.values()))
     of_runs = of_rows.mean(axis=1)
+    of_clusters, number = clustered(of_rows, CLUSTERS)
     found = {
         "rows": RunValues(of_runs, of_rows),
         "products": RunValues(of_runs, products=products_of(of_rows), rows=ROWS),
-        "clusters": RunValues(of_runs, clustered(of_rows, CLUSTERS), rows=effective_number(CLUSTERS)),
+        "clusters": RunValues(of_runs, of_clusters, rows=number),
         "runs": RunValues(of_runs),
     }[form]
     lines = {("teacher", arm): [*range(n * SEEDS, (n + 1) * SEEDS)] for n, arm in enumerate(values)}
@@ -80,7 +81,8 @@ def _estimate_of(table: np.ndarray, form: str) -> Estimate:
     if form == "runs":
         return mean_over_seeds(means)
     if form == "clusters":
-        return mean_over_seeds_and_rows(means, products_of(clustered(table, CLUSTERS)), effective_number(CLUSTERS))
+        of_clusters, number = clustered(table, CLUSTERS)
+        return mean_over_seeds_and_rows(means, products_of(of_clusters), number)
     return mean_over_seeds_and_rows(means, products_of(table), ROWS)
 
 

@@ -20,6 +20,7 @@ UNUSED = {"datasets", "dvc", "matplotlib", "peft", "scipy.stats", "sklearn", "tr
 WITHOUT = {
     "settings": (["settings"], TABLES | TORCH | DVC | {"psutil"}),
     "DVC": (["repro", "restore", "demo"], TABLES | TORCH),
+    "records": (["study", "join"], TORCH | {"scipy"}),
     "studies": (["study", "evaluate", "plot", "statistics", "published", "confirm", "join"], TORCH),
     "training": (["finetune", "student", "distill"], UNUSED),
 }

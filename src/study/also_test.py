@@ -13,8 +13,9 @@ import pandas as pd
 from src.data.labelled_text import HUMAN_PREFIX
 from src.data.prepared import load_test_labels
 from src.runs import RunResult, split_logits
-from src.study.clusters import clusters_of, effective_number
+from src.study.clusters import effective_number
 from src.study.intervals import RunValues, products_of
+from src.study.records import clusters_of
 from src.study.statistics import PredictedRows, best_temperature, metrics_of_runs
 
 

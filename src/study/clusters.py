@@ -6,17 +6,7 @@ these; all that `src.study.intervals` does with rows it can do with clusters. do
 """
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import csr_array
-
-from src.data.labelled_text import CLUSTER
-
-
-def clusters_of(labels: pd.DataFrame) -> np.ndarray | None:
-    """The clusters (N,) of labelled rows, numbers from 0; None where no two rows share one or where none are known."""
-    if CLUSTER not in labels or labels[CLUSTER].is_unique:
-        return None
-    return pd.factorize(labels[CLUSTER])[0]
 
 
 def effective_number(clusters: np.ndarray) -> float:
@@ -24,15 +14,25 @@ def effective_number(clusters: np.ndarray) -> float:
     return len(clusters) ** 2 / float((np.bincount(clusters) ** 2).sum())
 
 
-def clustered(table: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Values (R, G) of G clusters of rows with values (R, N).
+def group_sums(values: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
+    """The sums (G, D) of values (N, D) over the rows of each group; unlike products of BLAS the same on any threads.
+
+    Args:
+        groups: (N,) numbers below `count`, which is G.
+    """
+    rows = len(groups)
+    return csr_array((np.ones(rows), (groups, np.arange(rows))), shape=(count, rows)) @ values
+
+
+def clustered(table: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, float]:
+    """Values (R, G) of G clusters of rows with values (R, N), and the effective number of clusters.
 
     A cluster's value is the mean of its run plus the sum of its rows' deviations from that mean, times the effective
-    number of clusters over N. Unlike products of BLAS they are the same on any threads.
+    number of clusters over N.
     """
-    means, rows = table.mean(axis=1, keepdims=True), len(clusters)
-    members = csr_array((np.ones(rows), (clusters, np.arange(rows))))
-    return means + effective_number(clusters) / rows * (members @ (table - means).T).T
+    means, number = table.mean(axis=1, keepdims=True), effective_number(clusters)
+    deviations = group_sums((table - means).T, clusters, clusters.max() + 1).T
+    return means + number / len(clusters) * deviations, number
 
 
 def cluster_warnings(task: str, clusters: np.ndarray | None) -> list[str]:

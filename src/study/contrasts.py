@@ -60,22 +60,20 @@ def added(values: RunValues, sides: list[list[list[int]]], share: float) -> RunV
         sides: for each side and each of its arms, the arm's runs, seeds in order (S,).
         share: what each arm's values are multiplied by.
     """
-    of_runs = np.concatenate([share * sum_of([values.of_runs[runs] for runs in arms]) for arms in sides])
+
+    def of_sides(table: np.ndarray) -> np.ndarray:
+        return np.concatenate([share * np.sum([table[runs] for runs in arms], axis=0) for arms in sides])
+
+    of_runs = of_sides(values.of_runs)
     if values.of_rows is not None:
-        of_rows = np.concatenate([share * sum_of([values.of_rows[runs] for runs in arms]) for arms in sides])
-        return replace(values, of_runs=of_runs, of_rows=of_rows)
+        return replace(values, of_runs=of_runs, of_rows=of_sides(values.of_rows))
     if (products := values.products) is None:
         return replace(values, of_runs=of_runs)
     blocks = [
-        [sum_of([products[np.ix_(one, other)] for one in arms for other in others]) for others in sides]
+        [np.sum([products[np.ix_(one, other)] for one in arms for other in others], axis=0) for others in sides]
         for arms in sides
     ]
     return replace(values, of_runs=of_runs, products=share**2 * np.block(blocks))
-
-
-def sum_of(parts: list[np.ndarray]) -> np.ndarray:
-    """The sum of arrays of one shape, in their order."""
-    return np.sum(parts, axis=0)
 
 
 def contrasts_table(found: list[dict[str, Any]]) -> pd.DataFrame:

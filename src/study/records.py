@@ -23,13 +23,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.data.labelled_text import HUMAN_PREFIX
+from src.data.labelled_text import CLUSTER, HUMAN_PREFIX
 from src.errors import UserError
 from src.files import is_file, read_csv, read_json, read_parquet
-from src.study.clusters import clusters_of
 
 METRICS_FOLDER = Path("metrics")
 MEASURED_SPLITS = ("selection", "test")
+
+
+def clusters_of(labels: pd.DataFrame) -> np.ndarray | None:
+    """The clusters (N,) of labelled rows, numbers from 0; None where no two rows share one or where none are known."""
+    if CLUSTER not in labels or labels[CLUSTER].is_unique:
+        return None
+    return pd.factorize(labels[CLUSTER])[0]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from src.params import Claim
 from src.study.claims import judged
-from src.study.clusters import clustered, effective_number
+from src.study.clusters import clustered
 from src.study.intervals import Estimate, RunValues, mean_over_seeds_and_rows, products_of
 from src.study.measuring import MeasuredTask
 from src.study.pairs import Pair
@@ -100,10 +100,8 @@ def estimates(setting: Setting, generator: np.random.Generator, effect: float = 
 
 def estimate_of(table: np.ndarray, clusters: np.ndarray | None = None) -> Estimate:
     """The mean of a table (S, N), or of its clusters, with an error for two seeds already."""
-    means, rows = table.mean(axis=1), table.shape[1]
-    if clusters is not None:
-        table, rows = clustered(table, clusters), effective_number(clusters)
-    return mean_over_seeds_and_rows(means, products_of(table), rows, FEWEST)
+    values, rows = (table, table.shape[1]) if clusters is None else clustered(table, clusters)
+    return mean_over_seeds_and_rows(table.mean(axis=1), products_of(values), rows, FEWEST)
 
 
 def verdicts(setting: Setting, tasks: int, effect: float, studies: int, seed: int = 0) -> pd.Series:

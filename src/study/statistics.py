@@ -12,12 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_array
 from scipy.special import log_softmax
 
 from src.core import metrics
 from src.core.metrics import ClassCounts, ClassScore
-from src.study.clusters import clustered, effective_number
+from src.study.clusters import clustered, group_sums
 from src.study.intervals import RunValues
 
 STEP = 0.01  # of a row's weight, either way: its square over that of N is the relative error of a derivative
@@ -96,7 +95,8 @@ def run_values(found: list[Measured], clusters: np.ndarray | None = None) -> Run
     of_rows = np.stack([one.known_rows() for one in found])
     if clusters is None:
         return RunValues(of_runs, of_rows)
-    return RunValues(of_runs, clustered(of_rows, clusters), rows=effective_number(clusters))
+    of_clusters, number = clustered(of_rows, clusters)
+    return RunValues(of_runs, of_clusters, rows=number)
 
 
 def best_temperature(rows: PredictedRows) -> float:
@@ -224,6 +224,5 @@ def _ncmi(rows: PredictedRows) -> Measured:
 
 
 def _class_sums(values: np.ndarray, rows: PredictedRows) -> np.ndarray:
-    """The sums (C, D) of values (N, D) over the rows of each label; unlike products of BLAS the same on any threads."""
-    count = len(rows.labels)
-    return csr_array((np.ones(count), (rows.labels, np.arange(count))), shape=(rows.num_classes, count)) @ values
+    """The sums (C, D) of values (N, D) over the rows of each label."""
+    return group_sums(values, rows.labels, rows.num_classes)
