@@ -18,7 +18,8 @@ from benchmarks.figures import Figure
 from benchmarks.ours import Enough, Phase, Ready, now, ready, real_step, train_with, warmed_up
 from benchmarks.processes import contenders
 from benchmarks.scratch import Setting, first_rows, prepared
-from src.core.method.objectives import Batch, LossTerms, RunObjective
+from src.core.method.batch import Batch
+from src.core.method.objectives import LossTerms, RunObjective
 from src.core.method.spaces import Outputs
 from src.data.prepared import PreparedTask
 from src.params import RunSettings

@@ -24,7 +24,7 @@ from benchmarks.peers import online_teacher_rate
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
 from benchmarks.variants import MINILM, MINILM_BF16, Variant, in_turn
-from src.core.method.objectives import Batch
+from src.core.method.batch import Batch
 from src.core.models.classifier import Classifier
 from src.core.training.batches import LabelledTokens
 from src.core.training.inference import predict

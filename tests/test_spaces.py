@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from src.core.method.batch import Batch, Processes
 from src.core.method.cmi import kl_to_centroids
-from src.core.method.objectives import Batch, Processes, RunObjective
+from src.core.method.objectives import RunObjective
 from src.core.method.spaces import (
     CENTRE_MOMENTUM,
     Outputs,

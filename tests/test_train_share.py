@@ -10,7 +10,7 @@ import yaml
 
 import stages.finetune
 import stages.prepare
-from src.core.method.objectives import NO_LABEL
+from src.core.method.batch import NO_LABEL
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.core.training.loading import learnt_rows, training_data

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from transformers import get_linear_schedule_with_warmup
 
-from src.core.method.objectives import NO_LABEL
+from src.core.method.batch import NO_LABEL
 from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer

@@ -18,7 +18,7 @@ import torch
 from accelerate import Accelerator
 from safetensors.torch import save_file
 
-from src.core.method.objectives import NO_LABEL
+from src.core.method.batch import NO_LABEL
 from src.core.models.classifier import load_classifier
 from src.core.speed.half_precision import round_products
 from src.core.training.checkpoints import Checkpoints

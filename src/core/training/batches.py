@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.core.method.objectives import NO_LABEL, Batch
+from src.core.method.batch import NO_LABEL, Batch
 from src.core.models.encoding import EncodedSplit
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from src.core.method.objectives import NO_LABEL
+from src.core.method.batch import NO_LABEL
 from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.compatibility import check_vocabulary

@@ -11,8 +11,9 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
+from src.core.method.batch import Processes, TrainSums
 from src.core.method.cmi import ClassSums, class_sums
-from src.core.method.objectives import OVER_ALL_ROWS, Processes, RunObjective, TrainSums
+from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
 from src.core.models.encoding import training_batches
@@ -79,8 +80,7 @@ class Phase:
         self.kept = Kept()
         self.batches_taken = 0
         self.loss_sums, self.loss_counts = torch.zeros(2, len(self.objective.names), device=accelerator.device)
-        over_all_rows = [float(name in OVER_ALL_ROWS) for name in self.objective.names]
-        self.over_all_rows = torch.tensor(over_all_rows, device=accelerator.device)  # 1: rows without a label count too
+        self.of_all_rows = torch.tensor(self.objective.of_all_rows, dtype=torch.float, device=accelerator.device)
 
     @property
     def epochs(self) -> int:
@@ -147,7 +147,7 @@ class Phase:
             terms = self.objective(self.optimisation.model(**inputs), batch)
             self.optimisation.backward(terms.total, accelerator)
             # Each term is a share of the batch's mean: with its rows as weights, an epoch's mean is that of its rows.
-            counts = self.over_all_rows * len(rows) + (1 - self.over_all_rows) * batch.all_labelled
+            counts = self.of_all_rows * len(rows) + (1 - self.of_all_rows) * batch.all_labelled
             self.loss_sums += terms.values() * counts
         self.optimisation.step(accelerator)
         self.loss_counts += counts

@@ -1,0 +1,120 @@
+"""A batch as the objective sees it: what is known of its rows, and how processes share it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from torch import Tensor
+
+from src.core.method.cmi import ClassSums, class_sums
+from src.core.method.spaces import Outputs, OutputSpace
+
+NO_LABEL = -1
+# Sums over the train split, by label, of what is asked for: (N, D) values of its outputs.
+TrainSums = Callable[[Callable[[Outputs], Tensor]], ClassSums]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the objective must know of a batch besides the model's outputs, for this process's n rows.
+
+    `labels` (n,), with `NO_LABEL` where there is none; `teacher_logits` (n, C) or None; `global_rows` and
+    `global_labelled` count the batch over all processes (None: this process has all of it); `part_labelled` counts the
+    labelled rows of the part at hand over all processes, where the batch comes in parts; `progress` is the share of the
+    run's steps already taken.
+    """
+
+    labels: Tensor
+    teacher_logits: Tensor | None = None
+    global_rows: int | None = None
+    global_labelled: int | None = None
+    part_labelled: int | None = None
+    progress: float = 1.0
+
+    @property
+    def all_rows(self) -> int:
+        """The rows of the batch over all processes."""
+        return self.global_rows or len(self.labels)
+
+    @property
+    def all_labelled(self) -> int:
+        """Those of them that have a label."""
+        return self.all_rows if self.global_labelled is None else self.global_labelled
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many processes share a batch, and how they add up a tensor."""
+
+    count: int = 1
+    add: Callable[[Tensor], Tensor] = lambda tensor: tensor
+
+    def mean(self, rows: Tensor, global_rows: int) -> Tensor:
+        """A term's mean over the global batch, from this process's rows (n,).
+
+        Averaged over processes, as data-parallel training averages gradients, it is exact also where the
+        processes hold different numbers of rows.
+        """
+        return rows.sum() * (self.count / global_rows)
+
+    def total(self, local: Tensor) -> Tensor:
+        """The sum over processes, whose gradient, averaged over processes, is that of the sum."""
+        # Its value is that of `self.add(local)`, which no gradient passes: `scaled` cancels out but for its gradient.
+        # That is `count` times the gradient of this process's part, and data-parallel training divides by `count`.
+        scaled = self.count * local
+        return scaled + (self.add(local.detach()) - scaled.detach())
+
+
+class View:
+    """What the terms of an objective read of a batch: this process's rows, and sums over all processes.
+
+    Attributes:
+        outputs: of all n rows.
+        known, labels: outputs of the rows that have a label, and these labels.
+        labelled_rows: rows with a label in the batch, over all processes and parts.
+        part_rows: the same of the part at hand.
+    """
+
+    def __init__(
+        self, outputs: Outputs, batch: Batch, space: OutputSpace, num_classes: int, processes: Processes
+    ) -> None:
+        self.outputs, self.batch, self.processes = outputs, batch, processes
+        self.space, self.num_classes = space, num_classes
+        self.known, self.labels = outputs, batch.labels
+        if batch.all_labelled < batch.all_rows:
+            self.known, self.labels = _labelled(outputs, batch.labels)
+        self.labelled_rows = max(batch.all_labelled, 1)
+        self.part_rows = self.labelled_rows if batch.part_labelled is None else max(batch.part_labelled, 1)
+
+    def mean(self, rows: Tensor) -> Tensor:
+        """The mean over the batch's labelled rows, from those of this process: a scalar."""
+        return self.processes.mean(rows, self.labelled_rows)
+
+    def mean_of_all(self, rows: Tensor) -> Tensor:
+        """The mean over all rows of the batch, from those of this process: a scalar."""
+        return self.processes.mean(rows, self.batch.all_rows)
+
+    @cached_property
+    def log_p(self) -> Tensor:
+        """The log-probabilities of the labelled rows in the objective's space."""
+        return self.space.of_batch(self.known)
+
+    @cached_property
+    def p_sums(self) -> ClassSums:
+        """Class sums of p over all processes, with the gradient of this process's rows."""
+        return self.class_sums(self.log_p.exp())
+
+    def class_sums(self, values: Tensor) -> ClassSums:
+        """Sums by label over all processes, with the gradient of this process's rows."""
+        local = class_sums(values, self.labels, self.num_classes)
+        return ClassSums(self.processes.total(local.totals), self.processes.add(local.counts))
+
+    def class_sums_without_gradient(self, values: Tensor) -> ClassSums:
+        """Sums by label over all processes, for centroids."""
+        return ClassSums(*map(self.processes.add, class_sums(values.detach(), self.labels, self.num_classes)))
+
+
+def _labelled(outputs: Outputs, labels: Tensor) -> tuple[Outputs, Tensor]:
+    """The rows that have a label."""
+    known = labels != NO_LABEL
+    return Outputs(outputs.logits[known], outputs.features[known]), labels[known]
