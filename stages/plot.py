@@ -8,6 +8,7 @@ from src.params import Params, load_params
 from src.study.claims_figure import draw_claims
 from src.study.curves_figure import draw_curves
 from src.study.figures import TaskResults, draw_task
+from src.study.length_figure import draw_length
 from src.study.plot_data import write_plot_data
 from src.study.report import write_report
 from src.study.results import load_results
@@ -23,6 +24,7 @@ def plot(params: Params) -> None:
         write_report(folder / "report.html", results)
         draw_claims(results.claims, folder / "claims.png")
         draw_curves(results, folder)
+        draw_length(results, folder / "length.png")
         for task, records in results.records.items():
             arms, runs = (table[table["task"] == task] for table in (results.tables.arms, results.tables.runs))
             draw_task(TaskResults(records, arms, runs, params.evaluate.ece_bins), folder)
