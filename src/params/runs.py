@@ -78,7 +78,7 @@ class Objective(ObjectiveDefaults):
     alpha: Annotated[Real, Field(ge=0, le=1)] = 0.0
     """Weight of the teacher; 1 - alpha is that of the labels. 0 without a teacher."""
     temperature: Temperature = 1.0
-    """Softens both models in distillation, up to 1e5."""
+    """Softens both models in distillation (ttm, wttm: the teacher alone), up to 1e5."""
     kd_loss: KdLoss = "kl"
     """Distance between student and teacher: docs/method.md."""
     transfer: bool = False
@@ -159,7 +159,7 @@ class Teaching(Section):
     alpha: Annotated[Real, Field(gt=0, le=1)]
     """Weight of the teacher; 1 - alpha is that of the labels."""
     temperature: Temperature
-    """Softens both models, up to 1e5."""
+    """Softens both models (ttm, wttm: the teacher alone), up to 1e5."""
     kd_loss: KdLoss = "kl"
     """Distance between student and teacher: docs/method.md."""
     transfer: bool = False
