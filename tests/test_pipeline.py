@@ -318,7 +318,7 @@ def test_a_setting_that_would_have_no_effect_is_refused(pipeline):
         (
             stages.distill,
             "--task tiny --teacher nosuch --recipe kd --seed 0",
-            "error: runs/tiny/teacher/nosuch/0: this run has not been made; run `dvc repro`",
+            "error: params.yaml: finetune.arms, or distill for one changed after training: has no entry 'nosuch'",
         ),
         (stages.student, "--task nosuch --arm plain --seed 0", "error: data/nosuch: has not been prepared"),
     ],
