@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from src.arms import arms_of
 from src.core.method.cmi import measure
 from src.core.metrics import nll_rows
 from src.core.training.changed_teachers import changed_logits, matched_in_cmi, temperature_for_cmi
@@ -11,8 +12,9 @@ from src.core.training.teachers import teacher_logits
 from src.data.prepared import LabelledSplit, PreparedTask, Split
 from src.errors import UserError
 from src.files import write_parquet
-from src.params import Calibrated, Changed, Mapped, Matched
+from src.params import Calibrated, Changed, Mapped, Matched, Params
 from src.runs import RunName, logits_table
+from src.settings import settings_of_task
 
 ROWS = {"train": 400, "selection": 120, "transfer": 30}
 KIND = "teachers changed after training"
@@ -127,6 +129,15 @@ def test_a_mapped_teacher_is_fitted_on_train_and_maps_transfer_rows_alike(task, 
     words = f"train CMI {cmi[0]:.4f} to {cmi[1]:.4f} nats, NLL {nll[0]:.4f} to {nll[1]:.4f} nats, another label for "
     assert told.startswith(f"ce mapped with cmi_weight {weight:g}: {words}")
     assert told.endswith(f" of {rows} rows")
+
+
+def test_a_study_without_them_has_the_params_and_settings_of_before(params):
+    assert {*params.distill.model_dump()} == {"recipes", "matched"}
+    asked = {"calibrated": ["ce"], "mapped": [{"name": "up", "teacher": "ce", "cmi_weight": -0.3}]}
+    more = Params.model_validate(params.model_dump() | {"distill": params.distill.model_dump() | asked})
+    assert arms_of(more)["student"] == [*arms_of(params)["student"], "kd-ce_calibrated", "kd-up"]
+    before, after = (settings_of_task(one, "vader-movie") for one in (params, more))
+    assert after == before | {"vader-movie/mapped/up.json": {"teacher": "ce", "cmi_weight": -0.3}}
 
 
 @pytest.mark.fault
