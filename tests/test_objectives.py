@@ -262,6 +262,14 @@ def test_the_gradient_of_ttm_is_the_difference_of_the_probabilities(temperature)
         assert torch.allclose(torch.autograd.grad(kd(student, teacher, temperature).sum(), student)[0], wanted)
 
 
+@pytest.mark.parametrize("kd", [kd_kl, kd_logit_std, kd_ttm, kd_wttm])
+def test_kd_of_a_row_depends_on_no_other_row(kd):
+    """So that it is the same in several processes, and for a batch in parts."""
+    student, teacher = (batch(seed)[0].logits for seed in (1, 2))
+    parts = [kd(student[rows], teacher[rows], 3.0) for rows in (slice(0, 5), slice(5, 12))]
+    assert torch.cat(parts) == pytest.approx(kd(student, teacher, 3.0), rel=1e-6)
+
+
 @pytest.mark.parametrize("kd", [kd_kl, kd_ttm, kd_wttm])
 def test_kd_of_half_precision_logits_is_taken_in_float32(kd):
     student, teacher = (batch(seed)[0].logits.bfloat16() for seed in (1, 2))

@@ -16,7 +16,7 @@ from src.data.prepared import PreparedTask
 from src.errors import UserError
 from src.params import Calibrated, Changed, Mapped, Matched
 
-Taught = tuple[np.ndarray, str]
+ChangedLogits = tuple[np.ndarray, str]  # (N, C), and a line about the map
 NO_MAP = {  # what is wrong, and what to do
     "calibrated": (
         f"no temperature between {LOWEST_TEMPERATURE} and {HIGHEST_TEMPERATURE} fits the selection labels best",
@@ -30,7 +30,7 @@ NO_MAP = {  # what is wrong, and what to do
 LOG_TEMPERATURES = np.linspace(np.log(0.05), np.log(20), 121)
 
 
-def changed_logits(change: Changed, task: PreparedTask, seed: int, transfer: bool) -> Taught:
+def changed_logits(change: Changed, task: PreparedTask, seed: int, transfer: bool) -> ChangedLogits:
     """The logits (N, C) that a changed teacher teaches with, of the rows of `teacher_logits`, and a line about the map.
 
     Raises:
@@ -52,14 +52,16 @@ def changed_logits(change: Changed, task: PreparedTask, seed: int, transfer: boo
     return found
 
 
-def _matched(change: Matched, logits: np.ndarray, like: np.ndarray, labels: np.ndarray) -> Taught:
+def _matched(change: Matched, logits: np.ndarray, like: np.ndarray, labels: np.ndarray) -> ChangedLogits:
     """If a CMI-max teacher helped only by being softer or sharper, then so would another of the same CMI."""
     matched, match = matched_in_cmi(logits, like, labels)
     told = f"train CMI {match.reached:.4f} nats, that of {change.like} is {match.target:.4f}"
     return matched, f"{change.teacher} at temperature {match.temperature:.4f}: {told}"
 
 
-def _calibrated(change: Calibrated, logits: np.ndarray, selection: np.ndarray, labels: np.ndarray) -> Taught | None:
+def _calibrated(
+    change: Calibrated, logits: np.ndarray, selection: np.ndarray, labels: np.ndarray
+) -> ChangedLogits | None:
     """At the best temperature of the selection rows; None where that is at an end of the search."""
     temperature = best_temperature(np.eye(logits.shape[1])[labels], selection)
     if not 1.01 * LOWEST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE / 1.01:
@@ -68,7 +70,7 @@ def _calibrated(change: Calibrated, logits: np.ndarray, selection: np.ndarray, l
     return _scaled(logits, temperature), f"{change.teacher} at temperature {temperature:.4f}: selection NLL {nll} nats"
 
 
-def _mapped(change: Mapped, logits: np.ndarray, labels: np.ndarray) -> Taught | None:
+def _mapped(change: Mapped, logits: np.ndarray, labels: np.ndarray) -> ChangedLogits | None:
     """Through the map that is fitted on the labelled rows; None where there is none."""
     before = logits[: len(labels)]
     affine = fitted_map(before, labels, change.cmi_weight)
