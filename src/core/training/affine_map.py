@@ -105,7 +105,10 @@ class _Maps:
 
 
 def _minimum(maps: _Maps, weights: Tensor) -> Tensor | None:
-    """The minimum near some weights; None where the loss is not convex there, or Newton's steps do not end."""
+    """The minimum near some weights; None where the loss is not convex there, or Newton's steps do not end.
+
+    A step takes as many backward passes as there are weights, C^2 - 1 for C classes.
+    """
     for _ in range(MOST_STEPS):
         gradient = torch.tensor(maps.loss_and_gradient(weights.numpy())[1])
         hessian: Tensor = torch.autograd.functional.hessian(maps.loss, weights)
