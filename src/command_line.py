@@ -3,12 +3,10 @@
 import argparse
 
 
-def run_arguments(description: str, *choices: str, optional: str | None = None) -> argparse.Namespace:
-    """The command line of a training stage: --task, --seed, the options named in `choices`, and an optional one."""
+def run_arguments(description: str, *choices: str) -> argparse.Namespace:
+    """The command line of a training stage: --task, --seed, and the options named in `choices`."""
     parser = argparse.ArgumentParser(description=description)
     for option in ("task", *choices):
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("--seed", type=int, required=True)
-    if optional is not None:
-        parser.add_argument(f"--{optional}")
     return parser.parse_args()

@@ -6,9 +6,11 @@
                                     features.safetensors h of the first selection and test rows
                                     model/               where runtime.keep_weights asks for it
 
-A student's arm is `<recipe>-<teacher arm>`, `<recipe>-<teacher arm>_as_<another>` (matched in CMI), or the name of an
-arm without a teacher. Timing is no result, and differs between equal runs: it goes to timing/, which neither DVC nor
-git follows.
+A student's arm is `<recipe>-<teacher>`, or the name of an arm without a teacher. The teacher is a teacher arm, or one
+that was changed after its training: `<arm>_as_<another>` (matched in CMI), `<arm>_calibrated`, or a name from
+`distill.mapped`.
+
+Timing is no result, and differs between equal runs: it goes to timing/, which neither DVC nor git follows.
 """
 
 from collections.abc import Callable, Iterable

@@ -4,6 +4,7 @@
                     teacher/<arm>.json       a run's model, objective, training and runtime
                     student/<arm>.json
                     recipe/<recipe>.json
+                    mapped/<name>.json       a teacher that is mapped after training; none where distill.mapped is empty
 
 DVC cannot depend on a key of params.yaml that may be missing, as the overrides of a task may. Defaults of the schema
 are left out, so that a new key there makes no finished run stale. Stages read params.yaml itself.
@@ -64,6 +65,8 @@ def _contents(params: Params) -> Iterator[tuple[str, Content, Watched]]:
             yield f"{task}/student/{arm}.json", *_run(params.plain_student(task, arm))
         for recipe in params.distill.recipes:
             yield f"{task}/recipe/{recipe}.json", *_run(params.distilled_student(task, recipe))
+        for one in params.distill.mapped:
+            yield f"{task}/mapped/{one.name}.json", one.model_dump(exclude={"name"}), {}
 
 
 def _data(params: Params, task: str) -> Content:

@@ -1,40 +1,40 @@
-"""Distil a student from a teacher's logits: one task, one teacher arm, one recipe, one seed.
+"""Distil a student from a teacher's logits: one task, one teacher, one recipe, one seed.
 
-With --like ARM the teacher is first brought, by a temperature, to the CMI of that other teacher arm: a control.
+The teacher is a teacher arm, or one that is changed after its training, as `distill` in params.yaml says: ce_as_cmi_max
+(matched), ce_calibrated, or a name in `distill.mapped`.
 """
 
-from src.arms import distilled_arm
+from src.arms import distilled_arm, teachers_of
 from src.command_line import run_arguments
+from src.core.training.changed_teachers import changed_logits
 from src.core.training.run import run_training
-from src.core.training.teachers import matched_in_cmi, teacher_logits
+from src.core.training.teachers import teacher_logits
 from src.data.prepared import load_task
 from src.errors import stage
-from src.params import Params, load_params
+from src.params import Params, entry, load_params
 from src.runs import RunName
 
 
-def distil(params: Params, task_name: str, recipe: str, teacher: str, like: str | None, seed: int) -> None:
+def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int) -> None:
     """Train and save the run."""
     task, settings = load_task(task_name), params.distilled_student(task_name, recipe)
-    run = RunName(task.name, "student", distilled_arm(recipe, teacher, like), seed)
+    change = entry(teachers_of(params), "finetune.arms, or distill for one changed after training", teacher)
+    run = RunName(task.name, "student", distilled_arm(recipe, teacher), seed)
 
     # The teacher of a seed teaches the student of that seed. Its logits were computed once, after its training.
-    logits = teacher_logits(task, teacher, seed, settings.objective.transfer)
-    if like is not None:
-        logits, match = matched_in_cmi(logits, teacher_logits(task, like, seed, transfer=False), task.train.labels)
-        print(
-            f"{teacher} at temperature {match.temperature:.4f}: train CMI {match.reached:.4f} nats, "
-            f"that of {like} is {match.target:.4f}"
-        )
+    if change is None:
+        logits = teacher_logits(task, teacher, seed, settings.objective.transfer)
+    else:
+        logits, told = changed_logits(change, task, seed, settings.objective.transfer)
+        print(told)
 
     run_training(run, task, settings, logits)
 
 
 @stage
 def main() -> None:
-    arguments = run_arguments(__doc__, "teacher", "recipe", optional="like")
-    chosen = arguments.task, arguments.recipe, arguments.teacher, arguments.like
-    distil(load_params(), *chosen, arguments.seed)
+    arguments = run_arguments(__doc__, "teacher", "recipe")
+    distil(load_params(), arguments.task, arguments.recipe, arguments.teacher, arguments.seed)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from src.arms import distilled_arm
+from src.arms import distilled_arm, teachers_of
 from src.errors import UserError, stage
 from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
@@ -99,12 +99,10 @@ def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
 
     jobs = [Job(teacher(arm), ("teacher", task, arm, seed)) for arm in params.finetune.arms]
     jobs += [Job(student(arm), ("student", task, arm, seed)) for arm in params.student.arms]
-    matched = [(pair.teacher, pair.like) for pair in params.distill.matched]
     for recipe in params.distill.recipes:
-        for arm, like in [*((arm, None) for arm in params.finetune.arms), *matched]:
-            needs = tuple(teacher(one) for one in (arm, like) if one is not None)
-            name = student(distilled_arm(recipe, arm, like))
-            jobs.append(Job(name, ("distilled", task, recipe, arm, like, seed), needs))
+        for name, change in teachers_of(params).items():
+            needs = tuple(teacher(arm) for arm in ([name] if change is None else change.arms.values()))
+            jobs.append(Job(student(distilled_arm(recipe, name)), ("distilled", task, recipe, name, seed), needs))
     return jobs
 
 

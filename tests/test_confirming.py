@@ -14,11 +14,13 @@ import stages.collect
 import stages.confirm
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER
 from src.errors import UserError
-from src.params import read_yaml
+from src.params import check_params, read_yaml
+from src.study.confirming import confirming_content
 from src.study.confirming_file import write_confirming_study
 from src.study.dvc_experiment import experiment_of
 from src.study.families import selection_scores
 from src.study.overrides import study_content, study_params
+from src.study.pairs import pairs_to_compare
 from src.study.records import load_records
 from tests.synthetic_study import make_study
 
@@ -132,6 +134,26 @@ def test_a_reference_of_two_trials_of_one_family_is_refused(choice):
     told = r"evaluate\.claims\.kd\.reference: both of its arms become kd-cmi_max; a pair of two families, or no ref"
     with pytest.raises(UserError, match=told):
         write_confirming_study("made", "sure", [5])
+
+
+def test_teachers_that_are_changed_after_training_are_those_of_families(choice):
+    """Two trials of one family that are calibrated become one; a mapped teacher keeps its name."""
+    content = read_yaml(Path("params.yaml"))
+    content["distill"] |= {"matched": [{"teacher": "ce", "like": "max_1"}], "calibrated": ["ce", "max_1", "max_2"]}
+    content["distill"]["mapped"] = [{"name": "up", "teacher": "ce", "cmi_weight": -0.3}]
+    pairs = [("kd-max_2_calibrated", "kd-ce_calibrated"), ("kd-up", "kd-ce_as_max_1")]
+    content["evaluate"]["pairs"] = [{"role": "student", "arm": one, "against": other} for one, other in pairs]
+    chosen = {("teacher", "plain"): "ce", ("teacher", "cmi_min"): "min_1", ("student", "kd-cmi_max"): "kd-max_2"}
+    made = confirming_content(content, check_params(Path("params.yaml"), content), {"tiny": chosen}, [5])
+    params = check_params(Path("made"), made)
+    assert [one.name for one in params.distill.changed()] == [
+        "plain_as_cmi_max", "plain_calibrated", "cmi_max_calibrated", "up"
+    ]  # fmt: skip
+    assert params.distill.mapped[0].teacher == "plain"
+    assert [(pair.arm, pair.against) for pair in params.evaluate.pairs] == [
+        ("kd-cmi_max_calibrated", "kd-plain_calibrated"), ("kd-up", "kd-plain_as_cmi_max")
+    ]  # fmt: skip
+    pairs_to_compare(params)  # which knows all of these names
 
 
 def contrast(*pairs: list[str]) -> dict[str, Any]:

@@ -48,6 +48,7 @@ pytestmark = pytest.mark.fault
 PREPARE, FINETUNE = ["--task", "tiny"], ["--task", "tiny", "--arm", "ce", "--seed", "0"]
 TINY = {"source": "folder", "path": "source", "text": ["sentence"], "metrics": ["accuracy"]}
 TINY |= {"labels": ["negative", "positive"]}
+MAPPED = {"name": "up", "teacher": "ce", "cmi_weight": -0.3}
 
 
 class Case(NamedTuple):
@@ -281,6 +282,46 @@ PARAMS = {
         ("distill.matched", [{"teacher": "ce", "like": "cmi_max"}] * 2),
         "distill.matched: holds a value twice; each may be named once",
     ),
+    "calibrated nobody": (
+        "a calibrated teacher that is no arm",
+        ("distill.calibrated", ["ce", "plain"]),
+        "finetune.arms (for distill.calibrated): has no entry 'plain'; allowed: ce, cmi_min, cmi_max",
+    ),
+    "calibrated twice": (
+        "a teacher calibrated twice",
+        ("distill.calibrated", ["ce", "ce"]),
+        "distill.calibrated: holds a value twice; each may be named once",
+    ),
+    "calibrated like matched": (
+        "a pair in the list of calibrated teachers",
+        ("distill.calibrated", [{"teacher": "ce"}]),
+        "distill.calibrated.0: not acceptable (got {'teacher': 'ce'}); it should be a valid string",
+    ),
+    "mapped nobody": (
+        "a map of the logits of an arm that does not exist",
+        ("distill.mapped", [MAPPED | {"teacher": "nosuch"}]),
+        "finetune.arms (for distill.mapped): has no entry 'nosuch'; allowed: ce, cmi_min, cmi_max",
+    ),
+    "mapped without end": (
+        "a map with an infinite weight",
+        ("distill.mapped", [MAPPED | {"cmi_weight": float("-inf")}]),
+        "distill.mapped.0.cmi_weight: not acceptable (got -inf); it should be a finite number",
+    ),
+    "misspelt map": (
+        "a misspelt key of a map",
+        ("distill.mapped", [MAPPED | {"weight": 1.0}]),
+        "distill.mapped.0.weight: unknown key; allowed: cmi_weight, name, teacher",
+    ),
+    "mapped like a teacher": (
+        "a mapped teacher with the name of a teacher arm",
+        ("distill.mapped", [MAPPED | {"name": "cmi_max"}]),
+        "finetune.arms, distill: two teachers of students are called cmi_max; another name in finetune.arms",
+    ),
+    "two maps of one name": (
+        "two mapped teachers of one name",
+        ("distill.mapped", [MAPPED, MAPPED | {"cmi_weight": 1.0}]),
+        "finetune.arms, distill: two teachers of students are called up",
+    ),
     "unknown pair": (
         "a comparison with an arm that does not exist",
         ("evaluate.pairs", [{"role": "student", "arm": "kd-ce", "against": "kd-nosuch"}]),
@@ -289,7 +330,7 @@ PARAMS = {
     "two students of one name": (
         "a teacher arm whose student is called as that of a matched pair",
         [("finetune.arms.ce_as_cmi_max", {}), ("distill.matched", [{"teacher": "ce", "like": "cmi_max"}])],
-        "finetune.arms, distill.matched: two of the student arms are called kd-ce_as_cmi_max",
+        "finetune.arms, distill: two teachers of students are called ce_as_cmi_max",
     ),
     "pair with itself": (
         "an arm compared with itself",

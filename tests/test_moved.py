@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import t as student_t
 
-from src.params import Claim
+from src.params import Calibrated, Claim, Mapped, Matched
 from src.study.intervals import RunValues
 from src.study.measuring import MeasuredTask, measured_task
 from src.study.moved import Manipulation, manipulation, measures_of, moved_in_words
@@ -47,7 +47,7 @@ def checks(cmi_of: dict[str, float], length_of: dict[str, float], **history: Any
     epochs = epochs.assign(**history)
     measured = MeasuredTask("t", "accuracy", runs, {"class_cmi": RunValues(runs["class_cmi"].to_numpy())})
     compared = {"t": compared_task(measured, {("student", "kd"): "kd-cmi_min"})}
-    taught = {"kd-ce": ("ce", False), "kd-cmi_min": ("cmi_min", False)}
+    taught = {"kd-ce": ("ce", None), "kd-cmi_min": ("cmi_min", None)}
     return Manipulation(compared, {"t": measures_of(measured, epochs)}, taught, "ce", 0.95)
 
 
@@ -97,12 +97,20 @@ def test_a_student_without_a_teacher_stands_for_one_of_the_baseline():
     assert alone["role"] == "student"
 
 
-def test_a_teacher_at_another_temperature_has_no_class_cmi():
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (Matched(teacher="ce", like="cmi_min"), "class_cmi: a teacher taught at another temperature"),
+        (Calibrated(teacher="ce"), "class_cmi: a teacher taught at another temperature"),
+        (Mapped(name="up", teacher="ce", cmi_weight=-1.0), "class_cmi: a teacher taught through an affine map"),
+    ],
+)
+def test_a_teacher_that_was_changed_has_no_class_cmi(change, told):
     made = checks(CMI_OF, LENGTH_OF)
-    made.taught_by["kd-ce"] = ("ce", True)
+    made.taught_by["kd-ce"] = ("ce", change)
     teachers, _ = made.moved(claim("student", "kd-cmi_min", "kd-ce"), ["t"])
     assert "class_cmi" not in teachers["test"]
-    assert "class_cmi: a teacher taught at another temperature" in teachers["left_out"]
+    assert told in teachers["left_out"]
 
 
 def test_a_map_of_one_side_alone_is_left_out():

@@ -21,6 +21,8 @@ from src.core.method.losses import (
     kd_dist,
     kd_kl,
     kd_logit_std,
+    kd_ttm,
+    kd_wttm,
     label_loss,
     squared_norms,
 )
@@ -80,6 +82,8 @@ CHANGES = {
     "temperature": {"alpha": 0.9, "temperature": 2.0, "teacher": True},
     "kd_loss logit_std": {"alpha": 0.9, "kd_loss": "logit_std", "teacher": True},
     "kd_loss dist": {"alpha": 0.9, "kd_loss": "dist", "teacher": True},
+    "kd_loss ttm": {"alpha": 0.9, "kd_loss": "ttm", "temperature": 2.0, "teacher": True},
+    "kd_loss wttm": {"alpha": 0.9, "kd_loss": "wttm", "temperature": 2.0, "teacher": True},
 }
 # The loss of each, fixed: float32 on the batch of `batch()`, a quarter of the way through a run. A new value comes from
 # a formula of its own on that batch, not from the function under test.
@@ -222,12 +226,66 @@ def test_dist_is_0_for_equal_predictions_and_4_for_opposite_ones():
     assert kd_dist(teacher.flip(0), teacher, 1.0) == pytest.approx(torch.full((2,), 4.0), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["kl", "logit_std", "dist"])
+def test_at_temperature_1_a_temperature_of_the_teacher_alone_is_plain_kd():
+    student, teacher = (batch(seed)[0].logits.double() for seed in (1, 2))
+    plain = kd_kl(student, teacher, 1.0)
+    assert torch.equal(kd_ttm(student, teacher, 1.0), plain)
+    assert torch.allclose(kd_wttm(student, teacher, 1.0), plain, rtol=1e-14)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0, 5.0])
+def test_a_temperature_of_the_teacher_alone_is_kd_less_an_entropy_of_the_student(temperature):
+    """T TTM = KD - T (T - 1) H_{1/T}(q) + T (T - 1) H(p_T), H_a(q) = log(sum_j q_j^a) / (1 - a) the Renyi entropy."""
+    student, teacher = (batch(seed)[0].logits.double() for seed in (1, 2))
+    student.requires_grad_()
+    log_p, power = (teacher / temperature).log_softmax(-1), 1 / temperature
+    shannon = -(log_p.exp() * log_p).sum(-1)
+    renyi = (power * student.log_softmax(-1)).logsumexp(-1) / (1 - power)
+    weight = temperature * (temperature - 1)
+    ttm, less = kd_ttm(student, teacher, temperature), kd_kl(student, teacher, temperature) - weight * renyi
+    assert torch.allclose(temperature * ttm, less + weight * shannon, rtol=1e-12)
+    # So a run of TTM has the gradients of a run of KD with this entropy, at another alpha and up to a factor.
+    alpha, ce = 0.3, F.cross_entropy(student, torch.arange(12) % 3)
+    factor = 1 - alpha + alpha * temperature
+    other = alpha * temperature / factor
+    of_kd, of_ttm = (1 - alpha) * ce + alpha * less.mean(), (1 - other) * ce + other * ttm.mean()
+    wanted, found = (torch.autograd.grad(one, student, retain_graph=True)[0] for one in (of_kd, of_ttm))
+    assert torch.allclose(factor * found, wanted, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_the_gradient_of_ttm_is_the_difference_of_the_probabilities(temperature):
+    """q - p_T for each row, without a factor; WTTM weighs it by sum_j p_j^(1/T)."""
+    student, teacher = (batch(seed)[0].logits.double() for seed in (1, 2))
+    student.requires_grad_()
+    apart = student.detach().softmax(-1) - (teacher / temperature).softmax(-1)
+    weights = (teacher.softmax(-1) ** (1 / temperature)).sum(-1, keepdim=True)
+    for kd, wanted in ((kd_ttm, apart), (kd_wttm, weights * apart)):
+        assert torch.allclose(torch.autograd.grad(kd(student, teacher, temperature).sum(), student)[0], wanted)
+
+
+@pytest.mark.parametrize("kd", [kd_kl, kd_logit_std, kd_ttm, kd_wttm])
+def test_kd_of_a_row_depends_on_no_other_row(kd):
+    """So that it is the same in several processes, and for a batch in parts."""
+    student, teacher = (batch(seed)[0].logits for seed in (1, 2))
+    parts = [kd(student[rows], teacher[rows], 3.0) for rows in (slice(0, 5), slice(5, 12))]
+    assert torch.cat(parts) == pytest.approx(kd(student, teacher, 3.0), rel=1e-6)
+
+
+@pytest.mark.parametrize("kd", [kd_kl, kd_ttm, kd_wttm])
+def test_kd_of_half_precision_logits_is_taken_in_float32(kd):
+    student, teacher = (batch(seed)[0].logits.bfloat16() for seed in (1, 2))
+    found = kd(student, teacher, 4.0)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, kd(student.float(), teacher.float(), 4.0))
+
+
+@pytest.mark.parametrize("name", get_args(KdLoss))
 def test_kd_losses_are_those_of_the_peer(name):
-    """torchdistill on the same tensors; two of its losses hold the labels' too, with weight 0.1."""
+    """torchdistill or the authors' code on the same tensors; two losses hold the labels' too, with weight 0.1."""
     peer, n = COMMITTED["peer"], torch.arange(320, dtype=torch.float64).reshape(64, 5)
     student, teacher, labels = 2 * torch.sin(n), 3 * torch.cos(n * n), torch.arange(64) % 5
-    ce, alpha = F.cross_entropy(student, labels), 1.0 if name == "dist" else 0.9
+    ce, alpha = F.cross_entropy(student, labels), 0.9 if name in ("kl", "logit_std") else 1.0
     for temperature, expected in zip(peer["temperatures"], peer[name], strict=True):
         kd = KD_LOSSES[name].of_rows(student, teacher, temperature).mean()
         assert ((1 - alpha) * ce + alpha * kd).item() == pytest.approx(expected, rel=1e-12)

@@ -245,12 +245,15 @@ def test_some_tasks_run_more_seeds(pipeline):
 
 
 def test_arms_and_controls_can_be_added_from_the_command_line(pipeline):
-    """In the notation that DVC writes as `2e-05`, which PyYAML reads as text; and students at a matched temperature."""
+    """In the notation that DVC writes as `2e-05`, which PyYAML reads as text; and students of changed teachers."""
     settings = ("+finetune.arms.strong.training.lr=2e-5", "distill.matched=[{teacher: ce, like: cmi_min}]")
+    settings += ("distill.calibrated=[ce]", "distill.mapped=[{name: up, teacher: ce, cmi_weight: -3e-1}]")
     told, changed = experiment(pipeline, "strong", *settings, "tasks=[tiny]")
     runs = ["finetune@tiny-strong-0", "distill@tiny-kd-strong-0", "distill_matched@tiny-kd-pair0-0"]
+    runs += ["distill_calibrated@tiny-kd-ce-0", "distill_mapped@tiny-kd-map0-0"]
     assert told == ["settings", *runs, "collect@tiny", "evaluate", "plot"]
-    assert changed == {("tiny", "strong"), ("tiny", "kd-strong"), ("tiny", "kd-ce_as_cmi_min")}
+    students = ("kd-strong", "kd-ce_as_cmi_min", "kd-ce_calibrated", "kd-up")
+    assert changed == {("tiny", arm) for arm in ("strong", *students)}
     assert "tiny.kd-strong" in run(pipeline, "dvc", "metrics", "diff", "main", "strong")
     assert "strong" in run(pipeline, "dvc", "exp", "show", "--csv")
 
@@ -318,7 +321,7 @@ def test_a_setting_that_would_have_no_effect_is_refused(pipeline):
         (
             stages.distill,
             "--task tiny --teacher nosuch --recipe kd --seed 0",
-            "error: runs/tiny/teacher/nosuch/0: this run has not been made; run `dvc repro`",
+            "error: params.yaml: finetune.arms, or distill for one changed after training: has no entry 'nosuch'",
         ),
         (stages.student, "--task nosuch --arm plain --seed 0", "error: data/nosuch: has not been prepared"),
     ],

@@ -65,6 +65,7 @@ def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, mon
     content = tiny_study(tiny_encoder, tmp_path)
     content["finetune"]["arms"].pop("cmi_min")
     content["distill"]["matched"] = [{"teacher": "ce", "like": "cmi_max"}]
+    content["distill"]["mapped"] = [{"name": "down", "teacher": "ce", "cmi_weight": 0.3}]
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     call(stages.prepare, "--task", "tiny")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
@@ -73,11 +74,11 @@ def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, mon
     Path("runs").rename("pooled")
     for arm in ("ce", "cmi_max"):
         call(stages.finetune, "--task", "tiny", "--arm", arm, "--seed", "0")
-        call(stages.distill, "--task", "tiny", "--teacher", arm, "--recipe", "kd", "--seed", "0")
-    call(stages.distill, "--task", "tiny", "--teacher", "ce", "--like", "cmi_max", "--recipe", "kd", "--seed", "0")
+    for teacher in ("ce", "cmi_max", "ce_as_cmi_max", "down"):
+        call(stages.distill, "--task", "tiny", "--teacher", teacher, "--recipe", "kd", "--seed", "0")
     call(stages.student, "--task", "tiny", "--arm", "plain", "--seed", "0")
     assert digests(Path("runs"), ".") == pooled
-    assert len(list(Path("pooled").glob("*/*/*/*/record.json"))) == 6
+    assert len(list(Path("pooled").glob("*/*/*/*/record.json"))) == 7
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])

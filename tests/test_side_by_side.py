@@ -33,7 +33,7 @@ COMMANDS = {
     "finetune@a-b-ce-10": command("finetune", "--arm ce", 10),
     "finetune_more@a-b-ce-3": command("finetune", "--arm ce", 3),
     "student@a-b-plain-0": command("student", "--arm plain", 0),
-    "distill_matched@a-b-kd-pair0-0": command("distill", "--teacher ce --like x --recipe kd", 0),
+    "distill_matched@a-b-kd-pair0-0": command("distill", "--teacher ce_as_x --recipe kd", 0),
     "distill_more@a-b-kd-ce-3": command("distill", "--teacher ce --recipe kd", 3),
     "collect@a-b": "python -m stages.collect --task a-b",
 }

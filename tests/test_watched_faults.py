@@ -337,7 +337,8 @@ def test_dvc_sees_all_of_it(tmp_path, tiny_encoder, record_fault):
 # Of what stages import: settings stand in settings/, and the rest says, waits, fetches and writes.
 WITHOUT_EFFECT = {f"src/{name}.py" for name in ("command_line", "errors", "files", "hub_cache", "interrupts", "locks")}
 WITHOUT_EFFECT |= {"src/printing.py", "src/write_faults.py", "src/arms.py", "src/data/labelled_text.py"}
-WITH_CODE = ("prepare", "finetune", "student", "distill", "distill_matched", "submit")
+OF_CHANGED = ("distill_matched", "distill_calibrated", "distill_mapped")
+WITH_CODE = ("prepare", "finetune", "student", "distill", *OF_CHANGED, "submit")
 
 
 @pytest.mark.parametrize("stage", WITH_CODE)

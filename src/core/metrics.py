@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 50  # between which `best_temperature` searches
+
 
 class ClassCounts(NamedTuple):
     """Rows of each class, (..., C): predicted rightly, with that label, and with that prediction."""
@@ -101,6 +103,23 @@ def kl_to_human_rows(human: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """KL(human || model) of each row, in nats: (N,). `human` (N, C) are the raters' shares."""
     log_human = np.log(human, where=human > 0, out=np.zeros_like(human))
     return (human * (log_human - _log_probabilities(logits))).sum(axis=1)
+
+
+def best_temperature(shares: np.ndarray, logits: np.ndarray) -> float:
+    """The temperature t at which softmax(logits / t) has the least mean KL(shares || model), between two bounds.
+
+    Args:
+        shares: (N, C), the raters' or one-hot labels, for which the KL is the NLL.
+        logits: (N, C).
+    """
+    from scipy.optimize import minimize_scalar  # a quarter second, which other scores should not spend
+
+    def kl(log_t: float) -> float:
+        return float(kl_to_human_rows(shares, logits / np.exp(log_t)).mean())
+
+    # The KL is convex in 1 / t, so it has one minimum.
+    bounds = (np.log(LOWEST_TEMPERATURE), np.log(HIGHEST_TEMPERATURE))
+    return float(np.exp(minimize_scalar(kl, bounds=bounds, method="bounded").x))
 
 
 def confidence_bins(confidence: np.ndarray, bins: int) -> np.ndarray:

@@ -7,12 +7,13 @@ The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is
 arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
 """
 
+from src.params.changed import Calibrated, Changed, Mapped, Matched
 from src.params.contrasts import Contrast
 from src.params.evaluation import Claim, Curve, EvaluateSection, Families, Reference
 from src.params.models import CheckpointSettings, Lora, ModelSource, Runtime
 from src.params.reading import check_params, load_params, read_yaml
 from src.params.runs import Objective, RunSettings, Training
-from src.params.study import PARAMS_FILE, MoreSeeds, Params
+from src.params.study import PARAMS_FILE, MoreSeeds, Params, entry
 from src.params.tasks import AlsoTest, Glue, MaxRows, TaskSettings, check_metrics
 from src.params.types import HOTTEST, Centroid, FeatureMap, KdLoss, Metric, Precision, Role
 
@@ -20,7 +21,9 @@ __all__ = [
     "HOTTEST",
     "PARAMS_FILE",
     "AlsoTest",
+    "Calibrated",
     "Centroid",
+    "Changed",
     "CheckpointSettings",
     "Claim",
     "Contrast",
@@ -31,6 +34,8 @@ __all__ = [
     "Glue",
     "KdLoss",
     "Lora",
+    "Mapped",
+    "Matched",
     "MaxRows",
     "Metric",
     "ModelSource",
@@ -46,6 +51,7 @@ __all__ = [
     "Training",
     "check_metrics",
     "check_params",
+    "entry",
     "load_params",
     "read_yaml",
 ]

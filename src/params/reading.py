@@ -75,15 +75,17 @@ def _check_references(path: Path, params: Params) -> None:
             f"unknown arm '{params.evaluate.baseline}'",
             f"allowed: {', '.join(params.finetune.arms)}",
         )
-    for pair in params.distill.matched:
-        for arm in (pair.teacher, pair.like):
-            entry(params.finetune.arms, "finetune.arms (for distill.matched)", arm)
+    changed = params.distill.changed()
+    for one in changed:
+        for arm in one.arms.values():
+            entry(params.finetune.arms, f"finetune.arms (for distill.{one.key})", arm)
     for name in params.more_seeds.tasks:
         if name not in params.tasks:
             raise UserError(f"{path}: more_seeds.tasks", f"unknown '{name}'", f"allowed: {', '.join(params.tasks)}")
     lists: dict[str, list[Any]] = {
         "tasks": params.tasks,
         "distill.matched": params.distill.matched,
+        "distill.calibrated": params.distill.calibrated,
         "more_seeds.tasks": params.more_seeds.tasks,
         "seeds": params.seeds,
         "seeds and more_seeds.seeds": params.seeds + params.more_seeds.seeds,
@@ -91,6 +93,11 @@ def _check_references(path: Path, params: Params) -> None:
     for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{path}: {key}", "holds a value twice", "each may be named once")
+    teachers = [*params.finetune.arms, *(one.name for one in changed)]
+    if twice := [name for name in teachers if teachers.count(name) > 1]:
+        problem = f"two teachers of students are called {twice[0]}"
+        allowed = "another name in finetune.arms or distill.mapped"
+        raise UserError(f"{path}: finetune.arms, distill", problem, allowed)
     _check_task_arms(path, params)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, create_model, model_validator
 
+from src.params.changed import Calibrated, Changed, Mapped, Matched
 from src.params.models import CheckpointSettings, ModelSource, Runtime
 from src.params.types import (
     ArmName,
@@ -25,7 +26,6 @@ from src.params.types import (
     Space,
     Temperature,
     Tokens,
-    two_of,
 )
 
 
@@ -78,7 +78,7 @@ class Objective(ObjectiveDefaults):
     alpha: Annotated[Real, Field(ge=0, le=1)] = 0.0
     """Weight of the teacher; 1 - alpha is that of the labels. 0 without a teacher."""
     temperature: Temperature = 1.0
-    """Softens both models in distillation, up to 1e5."""
+    """Softens both models in distillation (ttm, wttm: the teacher alone), up to 1e5."""
     kd_loss: KdLoss = "kl"
     """Distance between student and teacher: docs/method.md."""
     transfer: bool = False
@@ -159,7 +159,7 @@ class Teaching(Section):
     alpha: Annotated[Real, Field(gt=0, le=1)]
     """Weight of the teacher; 1 - alpha is that of the labels."""
     temperature: Temperature
-    """Softens both models, up to 1e5."""
+    """Softens both models (ttm, wttm: the teacher alone), up to 1e5."""
     kd_loss: KdLoss = "kl"
     """Distance between student and teacher: docs/method.md."""
     transfer: bool = False
@@ -198,17 +198,6 @@ class TaskArms(Section):
     """Of distill.recipes."""
 
 
-class Matched(Section):
-    """A control: distil teacher arm `teacher` at the temperature that gives it the CMI of teacher arm `like`."""
-
-    teacher: ArmName
-    """The teacher arm that is brought to another CMI by a temperature."""
-    like: ArmName
-    """The teacher arm whose CMI it gets."""
-
-    _are_two = two_of("teacher", "like", "two arms")
-
-
 class ArmsSection(Section):
     """The optimisation of a group of runs, and its arms."""
 
@@ -225,8 +214,20 @@ class DistillSection(Section):
     """By name: ways to distil, each applied to every teacher arm."""
     matched: list[Matched] = Field(default_factory=list)
     """Controls: pairs such as {teacher: ce, like: cmi_max}, the first teacher at the temperature that gives it the
-    second's CMI.
+    second's CMI. The student is kd-ce_as_cmi_max.
     """
+    calibrated: list[ArmName] = Field(default_factory=list, exclude_if=lambda arms: not arms)  # as `accumulate` above
+    """Controls: teacher arms such as ce that also teach at the temperature with the least NLL on selection. The student
+    is kd-ce_calibrated.
+    """
+    mapped: list[Mapped] = Field(default_factory=list, exclude_if=lambda maps: not maps)  # as `accumulate` above
+    """Teacher arms that also teach through an affine map of their logits, such as {name: ce_up, teacher: ce,
+    cmi_weight: -0.3}: docs/method.md, Teachers changed after training. The student is kd-ce_up.
+    """
+
+    def changed(self) -> list[Changed]:
+        """The teachers that are changed after their training."""
+        return [*self.matched, *(Calibrated(teacher=arm) for arm in self.calibrated), *self.mapped]
 
 
 @dataclass(frozen=True)

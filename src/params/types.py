@@ -82,7 +82,7 @@ Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "auc"]
 # What a claim may be about; ECE has no interval.
 ClaimMetric = Literal[Metric, "nll", "brier", "class_cmi", "feature_cmi", "kl_to_human", "kl_to_human_tempered"]
 LabelLoss = Literal["ce", "mse"]
-KdLoss = Literal["kl", "logit_std", "dist"]
+KdLoss = Literal["kl", "logit_std", "dist", "ttm", "wttm"]
 
 
 class Section(BaseModel):

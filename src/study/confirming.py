@@ -156,9 +156,21 @@ def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
     baseline = evaluate["baseline"]
     evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
     _rename_comparisons(evaluate, _new_names(params, replaced, entries))
-    matched = made["distill"].get("matched", [])
-    matched = [{end: entries.get(("teacher", arm), arm) for end, arm in pair.items()} for pair in matched]
-    made["distill"]["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]
+    _rename_changed(made["distill"], entries)
+
+
+def _rename_changed(distill: Content, entries: Mapping[tuple[str, str], str]) -> None:
+    """Rename the arms of teachers that are changed after training."""
+
+    def new(arm: str) -> str:
+        return entries.get(("teacher", arm), arm)
+
+    matched = [{end: new(arm) for end, arm in pair.items()} for pair in distill.get("matched", [])]
+    distill["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]
+    if calibrated := distill.get("calibrated"):
+        distill["calibrated"] = list(dict.fromkeys(map(new, calibrated)))
+    for one in distill.get("mapped", []):
+        one["teacher"] = new(one["teacher"])
 
 
 def _new_names(params: Params, replaced: list[Replaced], entries: Mapping[tuple[str, str], str]) -> Names:
@@ -168,10 +180,10 @@ def _new_names(params: Params, replaced: list[Replaced], entries: Mapping[tuple[
         for teacher in params.finetune.arms:
             new = distilled_arm(entries.get(("recipe", recipe), recipe), entries.get(("teacher", teacher), teacher))
             names.setdefault(("student", distilled_arm(recipe, teacher)), new)
-        for pair in params.distill.matched:
-            ends = (entries.get(("teacher", arm), arm) for arm in (pair.teacher, pair.like))
-            new = distilled_arm(entries.get(("recipe", recipe), recipe), *ends)
-            names["student", distilled_arm(recipe, pair.teacher, pair.like)] = new
+        for change in params.distill.changed():
+            arms = {key: entries.get(("teacher", arm), arm) for key, arm in change.arms.items()}
+            new = distilled_arm(entries.get(("recipe", recipe), recipe), change.model_copy(update=arms).name)
+            names["student", distilled_arm(recipe, change.name)] = new
     return names
 
 

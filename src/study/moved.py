@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.arms import distilled_arm
-from src.params import Claim, Params, Role
+from src.arms import distilled_arm, teachers_of
+from src.params import Changed, Claim, Params, Role
 from src.study.digits import settled
 from src.study.intervals import RunValues, mean_over_tasks
 from src.study.measuring import UNIT_MAPS, MeasuredTask
@@ -26,6 +26,7 @@ SPLITS = {"test": "", "selection": "selection_", "train": "train_"}  # and how t
 
 Measures = Mapping[str, Mapping[str, RunValues]]  # by split and name; of ratios the logarithms, NaN where unknown
 Side = list[int]  # the lines of an arm's runs, seeds in order
+Taught = tuple[str, Changed | None]  # by a teacher arm, and how that was changed after its training
 
 
 def measures_of(task: MeasuredTask, history: pd.DataFrame) -> Measures:
@@ -54,13 +55,13 @@ def _of_split(table: pd.DataFrame, prefix: str) -> dict[str, RunValues]:
 class Manipulation:
     """What the manipulation checks of a study need.
 
-    `compared` and `measures` are by task. `taught_by` has for each student arm its teacher arm, and whether that taught
-    at another temperature. A student without a teacher is compared as if `baseline` had taught it.
+    `compared` and `measures` are by task. `taught_by` has for each student arm its teacher. A student without a teacher
+    is compared as if `baseline` had taught it.
     """
 
     compared: Mapping[str, ComparedTask]
     measures: Mapping[str, Measures]
-    taught_by: Mapping[str, tuple[str, bool]]
+    taught_by: Mapping[str, Taught]
     baseline: str
     confidence: float
 
@@ -81,19 +82,20 @@ class Manipulation:
             return []
         family, against = ("/".join(dict.fromkeys(both[end][0] for both in taught.values())) for end in (0, 1))
         lines = {task: [self.compared[task].lines["teacher", arm] for arm, _ in both] for task, both in taught.items()}
-        if not any(tempered for both in taught.values() for _, tempered in both):
+        changes = {change.how: None for both in taught.values() for _, change in both if change is not None}
+        if not changes:
             return [self._moved("teacher", (family, against), lines, MEASURES)]
         wanted = [name for name in MEASURES if name != OF_CLASS]
         found = self._moved("teacher", (family, against), lines, wanted)
-        told = f"{OF_CLASS}: a teacher taught at another temperature"
-        return [found | {"left_out": [*found.get("left_out", []), told]}]
+        told = [f"{OF_CLASS}: a teacher taught {how}" for how in changes]
+        return [found | {"left_out": [*found.get("left_out", []), *told]}]
 
     def _own(self, task: str, claim: Claim) -> list[Side]:
         return [self.compared[task].lines[claim.role, name] for name in (claim.family, claim.against)]
 
-    def _teacher(self, task: str, students: Side) -> tuple[str, bool]:
+    def _teacher(self, task: str, students: Side) -> Taught:
         arm = self.compared[task].measured.runs["arm"].iloc[students[0]]
-        return self.taught_by.get(arm, (self.baseline, False))
+        return self.taught_by.get(arm, (self.baseline, None))
 
     def _moved(
         self, role: Role, names: tuple[str, str], sides: Mapping[str, list[Side]], wanted: Iterable[str]
@@ -145,10 +147,10 @@ def manipulation(
     params: Params, compared: Mapping[str, ComparedTask], measures: Mapping[str, Measures]
 ) -> Manipulation:
     """The manipulation checks of a study."""
-    taught: dict[str, tuple[str, bool]] = {}
+    taught: dict[str, Taught] = {}
     for recipe in params.distill.recipes:
-        taught |= {distilled_arm(recipe, arm): (arm, False) for arm in params.finetune.arms}
-        taught |= {distilled_arm(recipe, one.teacher, one.like): (one.teacher, True) for one in params.distill.matched}
+        for name, change in teachers_of(params).items():
+            taught[distilled_arm(recipe, name)] = (name if change is None else change.teacher, change)
     return Manipulation(compared, measures, taught, params.evaluate.baseline, params.evaluate.confidence)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from src.arms import arms_of, distilled_arm, distilled_arms
 from src.errors import UserError
-from src.params import Params, Role
+from src.params import Matched, Params, Role
 from src.study.curves import curve_pairs
 
 Pair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
@@ -16,8 +16,9 @@ def pairs_to_compare(params: Params) -> list[Pair]:
     """Which arms are compared: (role, arm, arm that it is compared with).
 
     Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
-    and with the baseline's student; students of a teacher with those of another matched to its CMI; and what
-    `evaluate.pairs`, `claims`, `contrasts` and `curves` name, which may be families.
+    and with the baseline's student; students of a teacher with those of another matched to its CMI; students of a
+    calibrated or mapped teacher with those of the same teacher as it is; and what `evaluate.pairs`, `claims`,
+    `contrasts` and `curves` name, which may be families.
 
     Raises:
         UserError: an unknown name, two families of unlike numbers of trials, of which the larger has better chances, or
@@ -108,7 +109,8 @@ def _pairs_of_arms(params: Params) -> list[Pair]:
         of_baseline = distilled_arm(recipe, baseline)
         pairs += [("student", arm, control) for arm in arms for control in plain]
         pairs += [("student", arm, of_baseline) for arm in arms if arm != of_baseline]
-        for match in params.distill.matched:
-            control = distilled_arm(recipe, match.teacher, match.like)
-            pairs.append(("student", distilled_arm(recipe, match.like), control))
+        for change in params.distill.changed():
+            matched = isinstance(change, Matched)
+            first, second = (change.like, change.name) if matched else (change.name, change.teacher)
+            pairs.append(("student", distilled_arm(recipe, first), distilled_arm(recipe, second)))
     return pairs

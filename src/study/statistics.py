@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from src.core import metrics
@@ -105,12 +104,7 @@ def best_temperature(rows: PredictedRows) -> float:
     Where nobody rated the rows, their labels are taken for what all raters said: KL is the NLL then.
     """
     shares = np.eye(rows.num_classes)[rows.labels] if rows.human is None else rows.human
-
-    def kl(log_t: float) -> float:
-        return float(metrics.kl_to_human_rows(shares, rows.logits / np.exp(log_t)).mean())
-
-    # The KL is convex in 1 / t, so it has one minimum.
-    return float(np.exp(minimize_scalar(kl, bounds=(np.log(0.05), np.log(50)), method="bounded").x))
+    return metrics.best_temperature(shares, rows.logits)
 
 
 def sign_flip_p(differences: np.ndarray) -> float:

@@ -88,6 +88,26 @@ def kd_dist(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     return temperature**2 * (over_classes + over_rows.mean())
 
 
+def kd_ttm(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """KL(softmax(teacher/T) || softmax(student)) of each row, in nats: the temperature is the teacher's alone.
+
+    Transformed teacher matching (arXiv 2402.11148). T times it is `kd_kl` less an entropy of the student
+    (docs/method.md, A temperature of the teacher alone). Its gradient does not fall with T, so there is no factor T^2.
+    """
+    log_teacher = log_probabilities(teacher, temperature)
+    return (log_teacher.exp() * (log_teacher - log_probabilities(student, 1.0))).sum(dim=-1)
+
+
+def kd_wttm(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """`kd_ttm` of each row times the power sum of its teacher, sum_j p_j^(1/T) with p = softmax(teacher).
+
+    The sum is 1 at T = 1. At a higher T it is 1 for a sure teacher and C^(1 - 1/T) for one that knows nothing, so rows
+    of which the teacher is unsure weigh more (WTTM of the same paper).
+    """
+    power_sum = (log_probabilities(teacher, 1.0) / temperature).logsumexp(dim=-1).exp()
+    return power_sum * kd_ttm(student, teacher, temperature)
+
+
 class Distance(NamedTuple):
     """A distance of a student's logits to its teacher's, per row, and where it cannot be used (`limit` says why)."""
 
@@ -113,6 +133,8 @@ KD_LOSSES: dict[KdLoss, Distance] = {
         most_parts=1,
         limit="is not defined over several processes or parts of a batch",
     ),
+    "ttm": Distance(kd_ttm),
+    "wttm": Distance(kd_wttm),
 }
 
 
