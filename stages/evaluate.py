@@ -1,4 +1,4 @@
-"""Evaluate the study: every run on test, the arms' means, their paired comparisons, and verdicts, on contrasts too."""
+"""Evaluate the study: every run on test, arms' means, paired comparisons, and verdicts on claims and contrasts."""
 
 import sys
 
