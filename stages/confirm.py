@@ -1,6 +1,7 @@
 """Write the study that confirms a finished choosing study: its chosen trials, task by task, on fresh seeds."""
 
 import argparse
+import sys
 
 from src.errors import stage
 from src.params import MoreSeeds
@@ -20,8 +21,11 @@ def main() -> None:
     if bool(arguments.more_tasks) != bool(arguments.more_seeds):
         parser.error("--more-tasks and --more-seeds need each other")
     more_seeds = MoreSeeds(tasks=arguments.more_tasks, seeds=arguments.more_seeds)
-    path = write_confirming_study(arguments.study, arguments.name, arguments.seeds, more_seeds)
+    path, left_out = write_confirming_study(arguments.study, arguments.name, arguments.seeds, more_seeds)
 
+    if left_out:
+        told = f"{path} leaves out what compares trials of one family, of which one is left: {'; '.join(left_out)}"
+        print(f"warning: {told}", file=sys.stderr)
     print(f"{path}: run it with `make study NAME={arguments.name}`")
 
 

@@ -1,4 +1,4 @@
-"""Evaluate the study: every run on test, the arms' means, their paired comparisons, and the verdicts on the claims."""
+"""Evaluate the study: every run on test, arms' means, paired comparisons, and verdicts on claims and contrasts."""
 
 import sys
 
@@ -10,13 +10,12 @@ from src.params import Params, load_params
 from src.study.claims import claims_content, with_holm
 from src.study.claims_in_words import verdict_in_words
 from src.study.clusters import cluster_warnings
-from src.study.contrasts import contrasts_table, judged_contrast
 from src.study.digits import written_content, written_table
 from src.study.families import chosen_trials, selection_scores
 from src.study.judging import judged_tasks
 from src.study.majority import majority_warnings, one_label_warnings
 from src.study.measuring import measured_task
-from src.study.moved import manipulation, measures_of, with_moved
+from src.study.moved import manipulation, measures_of, moved_table
 from src.study.records import METRICS_FOLDER, load_records
 from src.study.summary import (
     arms_table,
@@ -48,11 +47,8 @@ def evaluate(params: Params) -> None:
     primary = {name: task.measured.primary for name, task in compared.items()}
     arms = written_table(pd.concat([arms_table(task, confidence) for task in compared.values()]))
     comparisons, found = judged_tasks(params, compared)
-    checks = manipulation(params, compared, measures)
-    claims = written_content(with_moved(with_holm([*found.values()]), checks, settings.claims))
-    contrasts = written_content(
-        [judged_contrast(*contrast, compared, confidence) for contrast in settings.contrasts.items()]
-    )
+    claims = written_content(with_holm([*found.values()]))
+    moved = written_table(moved_table(manipulation(params, compared, measures), settings.claims, claims))
 
     folder = METRICS_FOLDER / params.study
     with new_folder(folder / "tables") as tables:
@@ -61,8 +57,7 @@ def evaluate(params: Params) -> None:
         write_csv(tables / "trials.csv", written_table(pd.concat(trials)))
         write_csv(tables / "comparisons.csv", written_table(comparisons))
         write_csv(tables / "over_tasks.csv", written_table(over_tasks_table(comparisons, primary, confidence)))
-        if contrasts:
-            write_csv(tables / "contrasts.csv", contrasts_table(contrasts))
+        write_csv(tables / "moved.csv", moved)
     write_json(folder / "summary.json", headline(arms, primary, families))
     write_json(folder / "claims.json", claims_content(claims, warnings))
 
@@ -70,7 +65,7 @@ def evaluate(params: Params) -> None:
         shown = arms[(arms["task"] == name) & (arms["metric"] == metric)]
         print(f"\n{name}: {metric} on test")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
-    print("", *map(verdict_in_words, claims + contrasts), sep="\n")
+    print("", *(verdict_in_words(claim, moved) for claim in claims), sep="\n")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 

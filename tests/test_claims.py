@@ -17,6 +17,7 @@ from src.study.families import chosen_trials
 from src.study.intervals import Estimate, RunValues
 from src.study.many_claims import ANY, FIRM, HOLM, ONE, luck
 from src.study.measuring import MeasuredTask
+from src.study.moved import COLUMNS
 from src.study.pairs import pairs_to_compare, trials_of
 from src.study.simulation import Setting, verdicts
 from src.study.summary import ComparedTask
@@ -56,6 +57,11 @@ def judge(table: pd.DataFrame, of: Claim | None = None, **about_tasks: Any) -> d
     return judged("some", of or claim(), table, compared(table, **about_tasks), 0.95)
 
 
+def in_words(found: dict) -> str:
+    """A claim in words, of a study that knows nothing of CMI."""
+    return verdict_in_words(found, pd.DataFrame(columns=COLUMNS))
+
+
 @pytest.mark.parametrize(
     ("differences", "error", "verdict", "reason"),
     [
@@ -93,7 +99,7 @@ def test_a_verdict_that_hangs_on_one_task_says_so():
         (0.001, 0.001 - half, 0.001 + half), rel=1e-4
     )
     assert (second["verdict"], second["difference"]) == ("holds", pytest.approx(0.0455))
-    assert verdict_in_words(found).endswith("Without t0: does not hold (+0.0010, interval -0.0047 to +0.0067).")
+    assert in_words(found).endswith("Without t0: does not hold (+0.0010, interval -0.0047 to +0.0067).")
     assert claims_content([found], [])["some_hangs_on"] == "t0"
 
 
@@ -117,7 +123,7 @@ def test_a_claim_about_raters_looks_at_the_second_test_set_where_the_first_has_n
     assert found["verdict"] == "holds"
     none = judge(table, claim("lower", "nll"))
     assert (none["verdict"], none["reason"]) == ("cannot be told at this size", "no task is measured in nll")
-    assert verdict_in_words(none).endswith("(no task is measured in nll).")
+    assert in_words(none).endswith("(no task is measured in nll).")
 
 
 def test_a_task_without_the_metric_of_a_claim_is_left_out_and_named():
@@ -126,14 +132,14 @@ def test_a_task_without_the_metric_of_a_claim_is_left_out_and_named():
     found = judge(pd.concat([comparisons(0.02, 0.01, error=0.004, metric="f1"), other]), claim(metric="f1"))
     assert [line["task"] for line in found["tasks"]] == ["t0", "t1"]
     assert (found["verdict"], found["difference"], found["left_out"]) == ("holds", pytest.approx(0.015), ["t2"])
-    assert verdict_in_words(found).endswith("Left out, because f1 is not measured there: t2.")
+    assert in_words(found).endswith("Left out, because f1 is not measured there: t2.")
 
 
 def test_nothing_can_be_told_of_arms_that_predict_one_label():
     found = judge(comparisons(0.0, 0.0, error=0.0), constant=["t0", "t1"])
     assert (found["verdict"], found["reason"]) == ("cannot be told at this size", "both arms predict one label")
     assert not {"low", "high", "p", "smallest_visible"} & {*found}
-    assert "interval" not in verdict_in_words(found)
+    assert "interval" not in in_words(found)
     same = judge(comparisons(0.0, 0.0, error=0.0), constant=["t0"])
     assert same["reason"].endswith("; the difference is the same in every row of every run")
 
@@ -156,7 +162,7 @@ def test_tasks_without_an_error_stay_in_the_mean_and_decide_nothing(differences,
     assert found["high"] == pytest.approx(differences[0] / 4 + 2.08596 * 0.01 / 4, rel=1e-4)
     assert found["verdict"] == verdict
     assert reason in found["reason"]
-    assert "On t0 both arms predict one label: its difference has no error." in verdict_in_words(found)
+    assert "On t0 both arms predict one label: its difference has no error." in in_words(found)
 
 
 def referred(*differences: float, reference: list[float], error: float = 0.004, of_reference: float = 0.004) -> dict:
@@ -198,9 +204,9 @@ def test_the_reason_names_the_reference_pair_its_difference_and_interval():
     found = referred(*NULL, reference=[0.002, -0.001, 0.002], error=0.002)
     told = "the reference pair does not differ as claimed: d minus c +0.0010, interval -0.0036 to +0.0056"
     assert found["reason"] == told
-    assert f"cannot be seen here ({told})." in verdict_in_words(found)
+    assert f"cannot be seen here ({told})." in in_words(found)
     seen = referred(*NULL, reference=[0.02, 0.01, 0.03], error=0.002)
-    assert "Reference: d minus c +0.0200, interval +0.0154 to +0.0246." in verdict_in_words(seen)
+    assert "Reference: d minus c +0.0200, interval +0.0154 to +0.0246." in in_words(seen)
 
 
 def test_a_reference_that_differs_the_other_way_does_not_count():
@@ -231,7 +237,7 @@ def test_tasks_without_an_error_make_no_reference():
 def test_below_five_seeds_the_size_is_the_reason():
     found = referred(*NULL, reference=NULL, error=None, of_reference=None)
     assert found["reason"] == "fewer than 5 seeds give no interval"
-    assert "Reference: d minus c +0.0007, no interval." in verdict_in_words(found)
+    assert "Reference: d minus c +0.0007, no interval." in in_words(found)
 
 
 def test_with_five_seeds_the_test_rows_of_a_task_are_the_reason():
@@ -255,7 +261,7 @@ def test_holm_is_over_all_claims_of_a_study():
     ]
     assert [*found[0]] == ["name", "p", "p_holm", "low"]
     one = with_holm([judge(comparisons(0.02, -0.01, error=0.004)), {"p": 0.5}])[0]
-    assert f"p {one['p']:.4f} ({2 * one['p']:.4f} with Holm over the study's claims)" in verdict_in_words(one)
+    assert f"p {one['p']:.4f} ({2 * one['p']:.4f} with Holm over the study's claims)" in in_words(one)
 
 
 def test_what_dvc_shows_of_a_claim_is_its_difference_interval_and_verdict():

@@ -80,7 +80,8 @@ def test_the_chosen_trials_are_the_arms_of_the_confirming_study(choice, monkeypa
     arguments = ["stage", "--study", "made", "--name", "sure", "--seeds", "5", "6", "7"]
     monkeypatch.setattr(sys, "argv", arguments)
     stages.confirm.main()
-    assert "make study NAME=sure" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert ("make study NAME=sure" in told.out, told.err) == (True, "")
     params, content = study_params("sure"), study_content("sure")
     assert (params.study, params.seeds) == ("sure", [5, 6, 7])
     assert set(params.finetune.arms) == {"plain", "cmi_min", "cmi_max"}
@@ -144,7 +145,7 @@ def test_teachers_that_are_changed_after_training_are_those_of_families(choice):
     pairs = [("kd-max_2_calibrated", "kd-ce_calibrated"), ("kd-up", "kd-ce_as_max_1")]
     content["evaluate"]["pairs"] = [{"role": "student", "arm": one, "against": other} for one, other in pairs]
     chosen = {("teacher", "plain"): "ce", ("teacher", "cmi_min"): "min_1", ("student", "kd-cmi_max"): "kd-max_2"}
-    made = confirming_content(content, check_params(Path("params.yaml"), content), {"tiny": chosen}, [5])
+    made, _ = confirming_content(content, check_params(Path("params.yaml"), content), {"tiny": chosen}, [5])
     params = check_params(Path("made"), made)
     assert [one.name for one in params.distill.changed()] == [
         "plain_as_cmi_max", "plain_calibrated", "cmi_max_calibrated", "up"
@@ -183,6 +184,24 @@ def test_a_contrast_over_trials_of_one_family_is_refused(choice, pairs):
     with_contrast(*pairs)
     with pytest.raises(UserError, match=r"evaluate\.contrasts\.pooled: it compares trials of one family"):
         write_confirming_study("made", "sure", [5])
+
+
+def test_what_compares_trials_of_one_family_is_left_out_and_named(choice, monkeypatch, capsys):
+    evaluate = read_yaml(Path("params.yaml"))["evaluate"]
+    evaluate["claims"]["kd"]["against"] = "kd-max_2"
+    evaluate["pairs"] = [{"role": "teacher", "arm": "min_5", "against": "min_1"}]
+    evaluate["pairs"].append({"role": "teacher", "arm": "min_1", "against": "ce"})
+    params_with(evaluate=evaluate)
+    monkeypatch.setattr(sys, "argv", ["stage", "--study", "made", "--name", "sure", "--seeds", "5"])
+    stages.confirm.main()
+    assert capsys.readouterr().err == (
+        "warning: studies/sure.yaml leaves out what compares trials of one family, of which one is left: "
+        "evaluate.pairs (min_5 and min_1 are both cmi_min); "
+        "evaluate.claims.kd (kd-max_1 and kd-max_2 are both kd-cmi_max)\n"
+    )
+    found = study_params("sure").evaluate
+    assert [*found.claims] == ["alone"]
+    assert [pair.model_dump() for pair in found.pairs] == [{"role": "teacher", "arm": "cmi_min", "against": "plain"}]
 
 
 def test_a_study_file_is_never_written_over(choice):

@@ -69,11 +69,19 @@ def test_claims_come_first_with_their_verdicts(results, page):
 
 def test_a_claim_says_how_far_cmi_moved(results, page):
     """The study's history has no length of h on train rows."""
-    [moved] = results.claims[0]["moved"]
-    ratio = moved["test"]["feature_cmi"]
-    row = '<td class="text">test</td><td class="text">feature_cmi</td>\n<td>{ratio:.4f} x</td>'
+    lines = results.tables.moved.query("claim == 'alone' and split == 'test' and measure == 'feature_cmi'")
+    ratio, *of_tasks = lines.to_dict("records")
+    assert [line["task"] for line in of_tasks] == TASKS
+    row = '<td class="text">test</td><td class="text">feature_cmi</td>\n<td>{value:.4f} x</td>'
     assert row.format(**ratio) + "<td>{low:.4f}</td><td>{high:.4f}</td><td>8</td>".format(**ratio) in page
     assert "feature_norm on train rows: not known" in page
+
+
+def test_the_table_of_a_task_has_the_length_of_h_beside_its_cmi(results, page):
+    assert "<th>feature_cmi</th><th>feature_norm</th></tr>" in page
+    arms = results.tables.arms.query("task == 'task-0' and role == 'teacher' and arm == 'cmi_max'").set_index("metric")
+    cmi, length = arms.loc[["feature_cmi", "feature_norm"], "mean"]
+    assert f"<td>{cmi:.4f}</td><td>{length:.4f}</td></tr>" in page
 
 
 def test_texts_are_no_markup(page):

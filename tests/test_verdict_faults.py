@@ -126,6 +126,22 @@ def test_a_reference_pair_that_is_not_there(tmp_path, monkeypatch, capsys, recor
     record_fault(KIND, "a claim whose reference names an arm that is not there", f"`{line}`")
 
 
+def test_a_contrast_with_the_name_of_a_claim(tmp_path, monkeypatch, capsys, record_fault):
+    monkeypatch.chdir(tmp_path)
+    pooled = {key: CLAIM[key] for key in ("statement", "role", "direction", "worthwhile")} | {"combine": "mean"}
+    pooled |= {"pairs": [["cmi_min", "ce"], ["cmi_max", "ce"]]}
+    write_params(("evaluate.contrasts", {"kd_max": pooled}))
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as caught:
+        stages.evaluate.main()
+    line = capsys.readouterr().err.strip()
+    assert (caught.value.code, line.splitlines()) == (1, [line])
+    assert line.startswith("error: params.yaml: evaluate.contrasts: not acceptable (got {'kd_max': ")
+    assert line.endswith("; 'kd_max' is also the name of a claim: give the contrast another name")
+    assert not Path("metrics").exists()
+    record_fault(KIND, "a contrast with the name of a claim", f"`{line}`")
+
+
 def test_a_second_test_set_whose_name_makes_a_metric_of_the_task(tmp_path, monkeypatch, capsys, record_fault):
     monkeypatch.chdir(tmp_path)
     second = {"name": "macro", "source": "folder", "path": "more", "split": "test"}

@@ -1,4 +1,4 @@
-"""The verdicts of a study's claims, with redone runs in the place of the recorded ones."""
+"""The verdicts of a study's claims and contrasts, with redone runs in the place of the recorded ones."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from src.study.records import TaskRecords, load_records
 def both_verdicts(
     params: Params, before: tuple[TaskRecords, MeasuredTask], after: tuple[TaskRecords, MeasuredTask]
 ) -> list[dict[str, Any]]:
-    """The verdict and difference of each claim, as recorded and with the redone runs, as plain values.
+    """The verdict and difference of each claim and contrast, as recorded and with the redone runs, as plain values.
 
     Both are computed by this process, so that only the runs can make a difference.
 
@@ -19,14 +19,14 @@ def both_verdicts(
         before: the task as recorded.
         after: the same with redone runs.
     """
-    if not params.evaluate.claims:
+    if not params.evaluate.claims and not params.evaluate.contrasts:
         return []
     name = before[1].name
     others = {task: _measured(params, task) for task in params.tasks if task != name}
     (_, theirs), (_, ours) = (judged_study(params, others | {name: form}) for form in (before, after))
     return [
-        {"claim": claim, "recorded": _result(theirs[claim]), "redone": _result(ours[claim])}
-        for claim in params.evaluate.claims
+        {"claim": claim, "recorded": _result(recorded), "redone": _result(ours[claim])}
+        for claim, recorded in theirs.items()
     ]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from src.params.contrasts import Contrast
 from src.params.types import (
@@ -162,3 +162,11 @@ class EvaluateSection(Section):
     """Bins of the expected calibration error."""
     confidence: Share
     """Of all intervals."""
+
+    @field_validator("contrasts")
+    @classmethod
+    def _have_names_of_their_own(cls, contrasts: dict[str, Contrast], info: ValidationInfo) -> dict[str, Contrast]:
+        """One file has the verdicts of both, by name."""
+        if both := [name for name in contrasts if name in info.data.get("claims", {})]:
+            raise ValueError(f"'{both[0]}' is also the name of a claim: give the contrast another name")
+        return contrasts

@@ -3,6 +3,7 @@
 Views and datasets have names of their own, so that equal results give equal bytes.
 """
 
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -22,23 +23,31 @@ TRUE_LABELS = f"{LABEL} == datum.value ? datum.label : format(datum.value, '.6~g
 NUMBERS = alt.Axis(labelExpr=TRUE_LABELS)
 FEW_TICKS = alt.Axis(tickCount=5, labelExpr=TRUE_LABELS)  # whose labels have room on a telephone
 MOST_COLOURS = 10  # of the palette
+TITLE_WIDTH = 50  # characters of an axis title that have room on a telephone
 
 
 def claim_chart(claim: dict[str, Any], name: str) -> Spec:
-    """The difference of a claim on each task and over tasks, with intervals and a line at 0."""
+    """The difference of a claim or contrast on each task and over tasks, with intervals and a line at 0."""
     keys = ["difference", "low", "high", "p", "p_holm"]
     over = {key: claim.get(key) for key in keys} | {"task": "mean over tasks"}
     rows = pd.DataFrame([*claim["tasks"], *([over] if len(claim["tasks"]) > 1 else [])]).reindex(
         columns=["task", *keys]
     )
     base = _chart(rows.round(DIGITS)).encode(y=alt.Y("task:N", sort=None, title=None))
-    title = f"{claim['family']} minus {claim['against']} ({claim['metric']}; claimed: {claim['direction']})"
     tooltip = [alt.Tooltip(f"{key}:{'N' if key == 'task' else 'Q'}") for key in rows.columns]
     points = base.mark_point(filled=True, size=70).encode(
-        x=alt.X("difference:Q", title=title, axis=FEW_TICKS), tooltip=tooltip
+        x=alt.X("difference:Q", title=_title(claim), axis=FEW_TICKS), tooltip=tooltip
     )
     zero = _chart(pd.DataFrame({"zero": [0.0]})).mark_rule(strokeDash=[4, 3], color="grey").encode(x="zero:Q")
     return _spec(alt.layer(zero, *_intervals(base, rows), points), name, LINE * (1 + len(rows)))
+
+
+def _title(claim: dict[str, Any]) -> str | list[str]:
+    """The title of a claim's axis; the sides of a contrast are long, and no chart breaks a line by itself."""
+    parts = [f"{claim['family']} minus", claim["against"], f"({claim['metric']}; claimed: {claim['direction']})"]
+    if "contrast" not in claim:
+        return " ".join(parts)
+    return [line for part in parts for line in wrap(part, TITLE_WIDTH, break_on_hyphens=False)]
 
 
 def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str) -> Spec:

@@ -85,7 +85,7 @@ def hangs_on(claim: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def with_holm(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A study's claims with `p_holm`, Holm's correction of their p over all of them, after p where that is known."""
+    """Claims and contrasts with `p_holm`, Holm's correction of p over all of a study, after p where that is known."""
     corrected = holm_of_known(pd.Series([claim.get("p") for claim in found], dtype=float))
     return [_after_p(claim, p_holm) for claim, p_holm in zip(found, corrected, strict=True)]
 
@@ -100,11 +100,11 @@ def _after_p(claim: dict[str, Any], p_holm: float) -> dict[str, Any]:
 def claims_content(found: list[dict[str, Any]], warnings: list[str]) -> dict[str, Any]:
     """The content of claims.json.
 
-    Its list of claims has everything. DVC shows numbers and words but no lists, so for it the headline comes first:
-    each claim's difference under its name, and its interval and verdict.
+    Its list has everything, claims first; what has a key `contrast` is one. DVC shows numbers and words but no lists,
+    so for it the headline comes first: each difference under the claim's name, and its interval and verdict.
 
     Args:
-        found: as `judged` gives them.
+        found: claims as `judged` gives them, and contrasts as `judged_contrast` does.
         warnings: of the study, as `majority_warnings` gives them.
     """
     headline: dict[str, Any] = {}
@@ -120,7 +120,7 @@ def claims_content(found: list[dict[str, Any]], warnings: list[str]) -> dict[str
 
 
 def load_claims(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The claims of a study, as `judged` gives them, and its warnings."""
+    """The claims and contrasts of a study, as `claims_content` takes them, and its warnings."""
     content = read_json(path)
     return content["claims"], content.get("warnings", [])
 

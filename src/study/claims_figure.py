@@ -16,13 +16,14 @@ from src.study.verdicts import HOLDS, OPPOSITE
 TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
 PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4
 TITLE_WIDTH = 40  # characters that fit above a panel
+SIDE_WIDTH = 34  # the same of names of arms, whose characters are wider
 
 
 def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
     """A panel a claim; nothing where no claim is about any task.
 
     Args:
-        claims: as `src.study.claims.judged` gives them.
+        claims: as `src.study.claims.judged` gives them, and contrasts.
     """
     shown = [claim for claim in claims if claim["tasks"]]
     if not shown:
@@ -65,5 +66,15 @@ def _draw(axis: Axes, claim: dict[str, Any]) -> None:
 def _title(claim: dict[str, Any]) -> list[str]:
     """What is compared, its verdict, and the tasks without any of which the verdict would be another."""
     fragile = [rest["task"] for rest in hangs_on(claim)]
-    lines = [f"{claim['family']} - {claim['against']}", claim["verdict"]]
+    lines = [*_compared(claim), claim["verdict"]]
     return [*lines, *wrap(f"(not without {', '.join(fragile)})", TITLE_WIDTH)] if fragile else lines
+
+
+def _compared(claim: dict[str, Any]) -> list[str]:
+    if "contrast" not in claim:
+        return [f"{claim['family']} - {claim['against']}"]
+    sides = [claim["family"], f"- {claim['against']}"]
+    return [
+        f"contrast {claim['name']}",
+        *(line for side in sides for line in wrap(side, SIDE_WIDTH, break_on_hyphens=False)),
+    ]

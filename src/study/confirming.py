@@ -59,8 +59,8 @@ def _selection_scores(params: Params, task: str) -> Scores:
 
 def confirming_content(
     content: Content, params: Params, chosen: Mapping[str, Chosen], seeds: list[int], more_seeds: MoreSeeds = NONE
-) -> Content:
-    """The content of params.yaml for the confirming study.
+) -> tuple[Content, list[str]]:
+    """The content of params.yaml for the confirming study, and what is left out of it: comparisons within one family.
 
     Args:
         content: that of the choosing study, and `params`, the same as values.
@@ -80,8 +80,7 @@ def confirming_content(
             _choose(made, content, task, one, chosen[task][one.role, one.family])
     for one in replaced:
         _replace(made, content, one)
-    _rename(made, params, replaced)
-    return made
+    return made, _rename(made, params, replaced)
 
 
 def _check_fresh(params: Params, seeds: list[int]) -> None:
@@ -148,29 +147,31 @@ def _replace(made: Content, content: Content, one: Replaced) -> None:
     entries[one.name] = copy.deepcopy(originals[next(iter(one.entries.values()))]) if one.kind == "recipe" else {}
 
 
-def _rename(made: Content, params: Params, replaced: list[Replaced]) -> None:
-    """Whatever named a trial names its family's arm."""
+def _rename(made: Content, params: Params, replaced: list[Replaced]) -> list[str]:
+    """Whatever named a trial names its family's arm. The comparisons of two trials of one family are left out."""
     entries = {(one.kind, entry): one.name for one in reversed(replaced) for entry in one.entries.values()}
     evaluate = made["evaluate"]
     evaluate["curves"] = {}  # most are over trials, of which one is left
     baseline = evaluate["baseline"]
     evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
-    _rename_comparisons(evaluate, _new_names(params, replaced, entries))
-    _rename_changed(made["distill"], entries)
+    left_out = _rename_comparisons(evaluate, _new_names(params, replaced, entries))
+    return left_out + _rename_changed(made["distill"], entries)
 
 
-def _rename_changed(distill: Content, entries: Mapping[tuple[str, str], str]) -> None:
-    """Rename the arms of teachers that are changed after training."""
+def _rename_changed(distill: Content, entries: Mapping[tuple[str, str], str]) -> list[str]:
+    """Rename the arms of teachers that are changed after training; those made of one family alone are left out."""
 
     def new(arm: str) -> str:
         return entries.get(("teacher", arm), arm)
 
-    matched = [{end: new(arm) for end, arm in pair.items()} for pair in distill.get("matched", [])]
-    distill["matched"] = [pair for pair in matched if pair["teacher"] != pair["like"]]
+    matched = distill.get("matched", [])
+    within = [pair for pair in matched if new(pair["teacher"]) == new(pair["like"])]
+    distill["matched"] = [{end: new(arm) for end, arm in pair.items()} for pair in matched if pair not in within]
     if calibrated := distill.get("calibrated"):
         distill["calibrated"] = list(dict.fromkeys(map(new, calibrated)))
     for one in distill.get("mapped", []):
         one["teacher"] = new(one["teacher"])
+    return [_left_out("distill.matched", pair["teacher"], pair["like"], new(pair["like"])) for pair in within]
 
 
 def _new_names(params: Params, replaced: list[Replaced], entries: Mapping[tuple[str, str], str]) -> Names:
@@ -187,9 +188,10 @@ def _new_names(params: Params, replaced: list[Replaced], entries: Mapping[tuple[
     return names
 
 
-def _rename_comparisons(evaluate: Content, names: Names) -> None:
+def _rename_comparisons(evaluate: Content, names: Names) -> list[str]:
     """Rename the arms of pairs, claims and contrasts; pairs and claims of two trials of one family are left out."""
     pairs, claims, contrasts = evaluate.get("pairs", []), evaluate.get("claims", {}), evaluate.get("contrasts", {})
+    left_out = [*_within_a_family(pairs, claims, names)]
     references = {name: claim["reference"] for name, claim in claims.items() if claim.get("reference")}
     named = [(pair["role"], pair, "arm") for pair in pairs]
     named += [(claim["role"], claim, "family") for claim in claims.values()]
@@ -201,6 +203,21 @@ def _rename_comparisons(evaluate: Content, names: Names) -> None:
     evaluate["pairs"] = [pair for pair in pairs if pair["arm"] != pair["against"]]
     evaluate["claims"] = {name: claim for name, claim in claims.items() if claim["family"] != claim["against"]}
     _check_are_of_families({name: pair for name, pair in references.items() if name in evaluate["claims"]}, contrasts)
+    return left_out
+
+
+def _within_a_family(pairs: list[Content], claims: Mapping[str, Content], names: Names) -> Iterator[str]:
+    """The pairs and claims of two trials of one family, by their key."""
+    ends = [("evaluate.pairs", pair["role"], pair["arm"], pair["against"]) for pair in pairs]
+    ends += [(f"evaluate.claims.{name}", own["role"], own["family"], own["against"]) for name, own in claims.items()]
+    for key, role, *arms in ends:
+        first, second = (names.get((role, arm), arm) for arm in arms)
+        if first == second:
+            yield _left_out(key, *arms, first)
+
+
+def _left_out(key: str, first: str, second: str, family: str) -> str:
+    return f"{key} ({first} and {second} are both {family})"
 
 
 def _check_are_of_families(references: Content, contrasts: Content) -> None:

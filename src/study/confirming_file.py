@@ -4,7 +4,6 @@ import io
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -25,8 +24,11 @@ def write_confirming_study(
     more_seeds: MoreSeeds = NONE,
     params_file: Path = PARAMS_FILE,
     folder: Path = STUDIES_FOLDER,
-) -> Path:
+) -> tuple[Path, list[str]]:
     """Write studies/<name>.yaml from the records of a finished study; their test labels are not read.
+
+    Returns:
+        The file, and what it leaves out of the choosing study: comparisons within one family.
 
     Raises:
         UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
@@ -38,7 +40,8 @@ def write_confirming_study(
     content = study_content(study, params_file, folder)
     params = check_params(params_file, content)
     chosen, scores = chosen_on_tasks(params)
-    made: dict[str, Any] = confirming_content(content, params, chosen, seeds, more_seeds) | {"study": name}
+    made, left_out = confirming_content(content, params, chosen, seeds, more_seeds)
+    made["study"] = name
     base = base_content(params_file)
     # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
     families = base.get("evaluate", {}).get("families", {})
@@ -47,7 +50,7 @@ def write_confirming_study(
     del overrides["study"]  # the file's name
     told = [f"# Made by: {_command(study, name, seeds, more_seeds)}", *_choices(chosen, scores)]
     _write_checked(path, "\n".join(told) + "\n\n" + _as_yaml(overrides), params_file)
-    return path
+    return path, left_out
 
 
 def _command(study: str, name: str, seeds: list[int], more_seeds: MoreSeeds) -> str:

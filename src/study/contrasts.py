@@ -9,22 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from src.params import Claim, Contrast
 from src.study.claims import judged
 from src.study.intervals import RunValues
 from src.study.summary import ComparedTask, comparisons_table
 
-COUNTS = ["wins", "count", "n"]
-COLUMNS = ["contrast", "tasks", "verdict", "metric", "difference", "low", "high", "p", "p_holm", "smallest_visible"]
-COLUMNS += [*COUNTS, "reason"]
-
 
 def judged_contrast(
     name: str, contrast: Contrast, compared: Mapping[str, ComparedTask], confidence: float
 ) -> dict[str, Any]:
-    """A contrast with its verdict, as `judged` gives it of a claim.
+    """A contrast with its verdict, as `judged` gives it of a claim; `contrast` has what a claim has not.
 
     Args:
         compared: the study's tasks by name.
@@ -32,7 +27,8 @@ def judged_contrast(
     claim = claim_of(contrast)
     sides = {task: of_two_sides(own, contrast, claim) for task, own in compared.items()}
     table = comparisons_table(sides.values(), [(claim.role, claim.family, claim.against)], confidence)
-    return judged(name, claim, table, sides, confidence)
+    own = contrast.model_dump(include={"combine", "pairs"})
+    return {"name": name, "contrast": own} | judged(name, claim, table, sides, confidence)
 
 
 def claim_of(contrast: Contrast) -> Claim:
@@ -74,14 +70,3 @@ def added(values: RunValues, sides: list[list[list[int]]], share: float) -> RunV
         for arms in sides
     ]
     return replace(values, of_runs=of_runs, products=share**2 * np.block(blocks))
-
-
-def contrasts_table(found: list[dict[str, Any]]) -> pd.DataFrame:
-    """For each contrast, as `judged_contrast` gives it: all tasks, all but each, and each of them."""
-    rows: list[dict[str, Any]] = []
-    for contrast in found:
-        without = [(f"all but {rest['task']}", rest) for rest in contrast.get("without", [])]
-        of_tasks = [(own["task"], own) for own in contrast["tasks"]]
-        lines = [("all", contrast), *without, *of_tasks]
-        rows += [line | {"contrast": contrast["name"], "tasks": tasks} for tasks, line in lines]
-    return pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COUNTS, "Int64"))

@@ -1,4 +1,4 @@
-"""A study's comparisons and claims, of its tasks as they were recorded, or with other runs or clusters of rows."""
+"""A study's comparisons and verdicts, of its tasks as they were recorded, or with other runs or clusters of rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,17 +7,18 @@ import pandas as pd
 
 from src.params import Params
 from src.study.claims import judged
+from src.study.contrasts import judged_contrast
 from src.study.families import chosen_trials, selection_scores
 from src.study.measuring import MeasuredTask
 from src.study.pairs import pairs_to_compare
 from src.study.records import TaskRecords
 from src.study.summary import ComparedTask, compared_task, comparisons_table
 
-Claims = dict[str, dict[str, Any]]  # as `judged` gives them, by name
+Claims = dict[str, dict[str, Any]]  # and after them contrasts, as `judged` and `judged_contrast` give them, by name
 
 
 def judged_study(params: Params, tasks: Mapping[str, tuple[TaskRecords, MeasuredTask]]) -> tuple[pd.DataFrame, Claims]:
-    """The comparisons and the claims of a study, from each of its tasks by name."""
+    """The comparisons, the claims and the contrasts of a study, from each of its tasks by name."""
     compared: dict[str, ComparedTask] = {}
     for task in params.tasks:
         records, measured = tasks[task]
@@ -29,5 +30,6 @@ def judged_tasks(params: Params, compared: Mapping[str, ComparedTask]) -> tuple[
     """The same of tasks whose families have their chosen trials already."""
     confidence = params.evaluate.confidence
     comparisons = comparisons_table(compared.values(), pairs_to_compare(params), confidence)
-    claims = params.evaluate.claims.items()
-    return comparisons, {name: judged(name, claim, comparisons, compared, confidence) for name, claim in claims}
+    claims, contrasts = params.evaluate.claims.items(), params.evaluate.contrasts.items()
+    found = {name: judged(name, claim, comparisons, compared, confidence) for name, claim in claims}
+    return comparisons, found | {name: judged_contrast(name, one, compared, confidence) for name, one in contrasts}

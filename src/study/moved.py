@@ -5,7 +5,7 @@ differs between models (CMI of h, the length of h) are compared as ratios, class
 measure is taken on test rows, on selection rows and on the diagnostic train rows.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from src.arms import distilled_arm, teachers_of
 from src.params import Changed, Claim, Params, Role
 from src.study.digits import settled
-from src.study.intervals import RunValues, mean_over_tasks
+from src.study.intervals import Estimate, RunValues, mean_over_tasks
 from src.study.measuring import UNIT_MAPS, MeasuredTask
 from src.study.summary import ComparedTask
 
@@ -24,6 +24,11 @@ OF_MAPS = tuple(f"{name}_cmi" for name in UNIT_MAPS)
 MEASURES = (CMI, LENGTH, PER_LENGTH, *OF_MAPS, OF_CLASS)
 SPLITS = {"test": "", "selection": "selection_", "train": "train_"}  # and how their columns begin
 
+RATIO, DIFFERENCE = "ratio", "difference"  # the difference in nats
+NUMBERS = ["value", "low", "high"]
+COLUMNS = ["claim", "role", "family", "against", "split", "measure", "kind", "task", *NUMBERS, "left_out"]
+
+Line = dict[str, Any]  # some of COLUMNS, and of ratios the logarithms
 Measures = Mapping[str, Mapping[str, RunValues]]  # by split and name; of ratios the logarithms, NaN where unknown
 Side = list[int]  # the lines of an arm's runs, seeds in order
 Taught = tuple[str, Changed | None]  # by a teacher arm, and how that was changed after its training
@@ -65,30 +70,28 @@ class Manipulation:
     baseline: str
     confidence: float
 
-    def moved(self, claim: Claim, tasks: Iterable[str]) -> list[dict[str, Any]]:
-        """How far CMI moved between the two sides of a claim over some tasks, as plain values.
+    def lines(self, claim: Claim, tasks: Iterable[str]) -> list[Line]:
+        """How far CMI moved between the two sides of a claim over some tasks, in lines of the table.
 
-        A claim of teachers has one entry. A claim of students has first one of their teachers, unless both sides have
-        the same, and then one of the students. `left_out` names what could not be compared, and why.
+        A claim of students has first the lines of their teachers, unless both sides have the same, and then those of
+        the students.
         """
         sides = {task: self._own(task, claim) for task in tasks}
-        own = [self._moved(claim.role, (claim.family, claim.against), sides, MEASURES)] if sides else []
+        if not sides:
+            return []
+        own = self._lines(claim.role, (claim.family, claim.against), sides)
         return own if claim.role == "teacher" else self._of_teachers(sides) + own
 
-    def _of_teachers(self, students: Mapping[str, list[Side]]) -> list[dict[str, Any]]:
+    def _of_teachers(self, students: Mapping[str, list[Side]]) -> list[Line]:
         """Between the teachers of two sides of students; nothing where these are the same."""
         taught = {task: [self._teacher(task, side) for side in both] for task, both in students.items()}
         if all(first == second for first, second in taught.values()):
             return []
         family, against = ("/".join(dict.fromkeys(both[end][0] for both in taught.values())) for end in (0, 1))
-        lines = {task: [self.compared[task].lines["teacher", arm] for arm, _ in both] for task, both in taught.items()}
+        sides = {task: [self.compared[task].lines["teacher", arm] for arm, _ in both] for task, both in taught.items()}
         changes = {change.how: None for both in taught.values() for _, change in both if change is not None}
-        if not changes:
-            return [self._moved("teacher", (family, against), lines, MEASURES)]
-        wanted = [name for name in MEASURES if name != OF_CLASS]
-        found = self._moved("teacher", (family, against), lines, wanted)
-        told = [f"{OF_CLASS}: a teacher taught {how}" for how in changes]
-        return [found | {"left_out": [*found.get("left_out", []), *told]}]
+        unfit = {OF_CLASS: "; ".join(f"a teacher taught {how}" for how in changes)} if changes else {}
+        return self._lines("teacher", (family, against), sides, unfit)
 
     def _own(self, task: str, claim: Claim) -> list[Side]:
         return [self.compared[task].lines[claim.role, name] for name in (claim.family, claim.against)]
@@ -97,50 +100,62 @@ class Manipulation:
         arm = self.compared[task].measured.runs["arm"].iloc[students[0]]
         return self.taught_by.get(arm, (self.baseline, None))
 
-    def _moved(
-        self, role: Role, names: tuple[str, str], sides: Mapping[str, list[Side]], wanted: Iterable[str]
-    ) -> dict[str, Any]:
-        """Each measure of each split over the tasks where both sides have it."""
-        found: dict[str, Any] = {"role": role, "family": names[0], "against": names[1]}
-        left_out: list[str] = []
-        for split in SPLITS:
-            found[split] = {}
-            for name in wanted:
-                values = {task: self.measures[task][split][name] for task in sides}
-                known = {task: _known_ends(values[task], both) for task, both in sides.items()}
-                if complete := [task for task, ends in known.items() if all(ends)]:
-                    found[split][name] = self._over(name, {task: (values[task], sides[task]) for task in complete})
-                if missing := [task for task, ends in known.items() if not all(ends)]:
-                    left_out += _why(f"{name} on {split} rows", missing, name, any(map(any, known.values())), complete)
-        return found | ({"left_out": left_out} if left_out else {})
+    def _lines(
+        self, role: Role, names: tuple[str, str], sides: Mapping[str, list[Side]], unfit: Mapping[str, str] = {}
+    ) -> list[Line]:
+        """The lines of each measure of each split; `unfit` says why a measure is not looked at."""
+        ends = {"role": role, "family": names[0], "against": names[1]}
+        return [
+            ends | {"split": split, "measure": name, "kind": DIFFERENCE if name == OF_CLASS else RATIO} | line
+            for split in SPLITS
+            for name in MEASURES
+            for line in ([{"left_out": unfit[name]}] if name in unfit else self._of_measure(split, name, sides))
+        ]
 
-    def _over(self, name: str, tasks: Mapping[str, tuple[RunValues, list[Side]]]) -> dict[str, Any]:
-        """A measure over tasks, and on each of them."""
-        estimates = {task: values.estimate(*both) for task, (values, both) in tasks.items()}
-        over = mean_over_tasks([*estimates.values()])
-        back, kind = (float, "difference") if name == OF_CLASS else (lambda log: float(np.exp(log)), "ratio")
+    def _of_measure(self, split: str, name: str, sides: Mapping[str, list[Side]]) -> Iterator[Line]:
+        """A measure over the tasks where both sides have it, then on each task; nothing of maps that no side has."""
+        values = {task: self.measures[task][split][name] for task in sides}
+        known = {task: _known_ends(values[task], both) for task, both in sides.items()}
+        if name in OF_MAPS and not any(map(any, known.values())):
+            return
+        missing = {task: _why(name, ends) for task, ends in known.items() if not all(ends)}
+        found = {task: values[task].estimate(*both) for task, both in sides.items() if task not in missing}
+        if not found:
+            yield {"left_out": "; ".join(dict.fromkeys(missing.values()))}
+            return
+        yield self._over_tasks(name, [*found.values()])
+        for task in sides:
+            yield {"task": task} | ({"left_out": missing[task]} if task in missing else {"value": found[task].mean})
+
+    def _over_tasks(self, name: str, tasks: list[Estimate]) -> Line:
+        over = mean_over_tasks(tasks)
         low, high = over.interval(self.confidence)
-        interval = {} if low is None or high is None else {"low": back(low), "high": back(high)}
-        return {kind: back(over.mean)} | interval | {"tasks": {task: back(one.mean) for task, one in estimates.items()}}
+        return {"value": over.mean, "low": low, "high": high}
 
 
 def _known_ends(values: RunValues, both: list[Side]) -> list[bool]:
     return [bool(np.isfinite(values.of_runs[side]).all()) for side in both]
 
 
-def _why(what: str, missing: list[str], name: str, any_end: bool, complete: list[str]) -> list[str]:
-    """Why a measure has no value on some tasks; nothing of maps that neither side has."""
-    if name in OF_MAPS:
-        return [f"{what}: one side has another map"] if any_end else []
-    return [f"{what}: not known" + (f" on {', '.join(missing)}" if complete else "")]
+def _why(name: str, known_ends: list[bool]) -> str:
+    """Why a measure has no value on a task."""
+    return "one side has another map" if name in OF_MAPS and any(known_ends) else "not known"
 
 
-def with_moved(found: list[dict[str, Any]], checks: Manipulation, claims: Mapping[str, Claim]) -> list[dict[str, Any]]:
-    """A study's claims, as `judged` gives them, each with `moved` over its own tasks."""
-    return [
-        claim | {"moved": checks.moved(claims[claim["name"]], [row["task"] for row in claim["tasks"]])}
-        for claim in found
-    ]
+def moved_table(checks: Manipulation, claims: Mapping[str, Claim], found: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """How far CMI moved between the two sides of each claim, over its own tasks: tables/moved.csv (docs/results.md).
+
+    A line without a task is over tasks, and `left_out` says why a line has no value. Contrasts have no lines: each of
+    their pairs moved CMI by its own ratio, and no ratio of several pairs says how far. A claim about each pair does.
+
+    Args:
+        found: claims and contrasts, as `judged` gives them.
+    """
+    own = {claim["name"]: [row["task"] for row in claim["tasks"]] for claim in found if "contrast" not in claim}
+    lines = [{"claim": name} | line for name, tasks in own.items() for line in checks.lines(claims[name], tasks)]
+    table = pd.DataFrame(lines, columns=COLUMNS).astype(dict.fromkeys(NUMBERS, float))
+    table.loc[table["kind"] == RATIO, NUMBERS] = np.exp(table[NUMBERS])  # estimated as logarithms
+    return table
 
 
 def manipulation(
@@ -152,24 +167,3 @@ def manipulation(
         for name, change in teachers_of(params).items():
             taught[distilled_arm(recipe, name)] = (name if change is None else change.teacher, change)
     return Manipulation(compared, measures, taught, params.evaluate.baseline, params.evaluate.confidence)
-
-
-def moved_in_words(moved: dict[str, Any]) -> str:
-    """How far CMI moved, on test and on train; on selection where no features of test rows were kept."""
-    splits = [split for split in SPLITS if moved[split] and (split != "selection" or CMI not in moved["test"])]
-    told = [f"{', '.join(_measures_in_words(moved[split]))} on {split}" for split in splits]
-    return f"CMI of {moved['role']} {moved['family']} against {moved['against']}: {'; '.join(told)}."
-
-
-def _measures_in_words(measures: dict[str, Any]) -> list[str]:
-    words = {CMI: "of h", PER_LENGTH: "per squared length"} | {name: name for name in OF_MAPS}
-    told = [f"{word} {measures[name]['ratio']:.2f} x{_interval(measures[name], '.2f')}" for name, word in words.items()
-            if name in measures]  # fmt: skip
-    if OF_CLASS in measures:
-        own = measures[OF_CLASS]
-        told.append(f"class {own['difference']:+.3f} nats{_interval(own, '+.3f')}")
-    return told
-
-
-def _interval(measure: dict[str, Any], form: str) -> str:
-    return f" ({measure['low']:{form}} to {measure['high']:{form}})" if "low" in measure else ""

@@ -13,19 +13,18 @@ from src.files import new_file, read_json
 from src.params import Params
 from src.runs import runs_of_task
 from src.study import charts
-from src.study.claims_in_words import in_numbers
+from src.study.claims_in_words import in_numbers, titled
 from src.study.dvc_page import chart_library
 from src.study.figures import figure_names
 from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
-from src.study.moved import SPLITS
 from src.study.records import records_folder
 from src.study.results import StudyResults, run_command
-from src.study.verdicts import CANNOT_BE_SEEN, CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE
+from src.study.verdicts import CANNOT_BE_SEEN, CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, known
 
 TEMPLATE = Path(__file__).with_suffix(".html.jinja")
 TABLE_METRICS = (
-    *("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi"),
+    *("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi", "feature_norm"),
     *(f"{name}_cmi" for name in UNIT_MAPS),
 )
 NOT_SHOWN = {"checkpoints", "task_settings"}  # of params: no result depends on the one, the other has all tasks
@@ -41,8 +40,7 @@ def write_report(target: Path, results: StudyResults) -> None:
         study=results.params.study,
         command=run_command(results.params.study),
         warnings=results.warnings,
-        claims=[claim | {"in_numbers": in_numbers(claim)} for claim in _null_first(results.claims)],
-        splits=list(SPLITS),
+        claims=[_claim(claim, results.tables.moved) for claim in _null_first(results.claims)],
         curves=list(results.params.evaluate.curves),
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
@@ -72,6 +70,27 @@ def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What speaks against a claim comes before what speaks for it."""
     order = [OPPOSITE, DOES_NOT_HOLD, CANNOT_BE_SEEN, CANNOT_BE_TOLD, HOLDS]
     return sorted(claims, key=lambda claim: order.index(claim["verdict"]))
+
+
+def _claim(claim: dict[str, Any], moved: pd.DataFrame) -> dict[str, Any]:
+    """What the page says of a claim or contrast, and the table of how far CMI moved."""
+    own = moved[moved["claim"] == claim["name"]]
+    sides = own.groupby(["role", "family", "against"], sort=False)
+    words = {"title": titled(claim), "in_numbers": in_numbers(claim, moved)}
+    return claim | words | {"moved": [_moved(" ".join(side[:2]), side[2], lines) for side, lines in sides]}
+
+
+def _moved(models: str, against: str, lines: pd.DataFrame) -> dict[str, Any]:
+    """How far CMI moved between two arms: each measure of each split over tasks, and what is left out, in words."""
+    measures, left_out = [], []
+    for _, own in lines.groupby(["split", "measure"], sort=False):
+        [over] = own[own["task"].isna()].to_dict("records")
+        if pd.notna(over["value"]):
+            measures.append(known(over) | {"tasks": own["value"].count() - 1})
+        for why, without in own.groupby("left_out", sort=False):
+            tasks = ", ".join(without["task"].dropna())
+            left_out.append(f"{over['measure']} on {over['split']} rows: {why}{' on ' if tasks else ''}{tasks}")
+    return {"between": f"{models} against {against}", "measures": measures, "left_out": left_out}
 
 
 def _task(results: StudyResults, task: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What `evaluate` and `collect` leave of a study, read for its figures and its report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from src.params import Params
 from src.study.claims import load_claims
 from src.study.records import METRICS_FOLDER, TaskRecords, load_records
 
-TEXT_COLUMNS = ("task", "role", "family", "arm", "against", "metric")  # of the tables: texts, whatever they look like
+# Of the tables: texts, whatever they look like.
+TEXT_COLUMNS = ("task", "role", "family", "arm", "against", "metric", "claim", "left_out")
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,12 @@ class Tables:
     trials: pd.DataFrame
     comparisons: pd.DataFrame
     over_tasks: pd.DataFrame
+    moved: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study's params, its tables, its claims and warnings, and its records by task."""
+    """A study's params, its tables, its claims (contrasts among them) and warnings, and its records by task."""
 
     params: Params
     tables: Tables
@@ -51,7 +53,7 @@ def run_command(study: str) -> str:
 def load_results(params: Params) -> StudyResults:
     """Read what the study of params.yaml came to."""
     metrics = METRICS_FOLDER / params.study
-    names = ("runs", "arms", "trials", "comparisons", "over_tasks")
+    names = [table.name for table in fields(Tables)]
     tables = {name: read_csv(metrics / f"tables/{name}.csv", text=TEXT_COLUMNS) for name in names}
     records = {task: load_records(params.study, task) for task in params.tasks}
     return StudyResults(params, Tables(**tables), *load_claims(metrics / "claims.json"), records)
