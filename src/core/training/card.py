@@ -71,7 +71,7 @@ def model_card(
         epoch=int(kept["epoch"]),
         which=WHICH[chosen],
         chosen=", which chose the epoch" if chosen else "",
-        epochs=settings.training.epochs + settings.training.plain_epochs,
+        epochs=settings.training.epochs + settings.training.plain_epochs + settings.training.head_epochs,
         data_licence=data_licence,
         base_licence=licence_of_model(model.name) if model.source == "pypi" else "see the base model's card",
     )
