@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.core.method.batch import Batch
+from src.core.method.batch import Batch, Processes
 from src.core.method.centroids import CENTROIDS
 from src.core.method.cmi import class_sums, measure
 from src.core.method.objectives import RunObjective
@@ -59,6 +59,31 @@ def test_the_mean_of_a_unit_map_takes_in_a_batch_once():
     for run in (one, several):
         run(outputs, Batch(LABELS))
     assert torch.equal(one.space.centre.weight, several.space.centre.weight)
+
+
+@pytest.mark.parametrize("centroid", ["batch", "ema"])
+def test_two_processes_give_the_gradients_of_one(centroid):
+    """Parts of unequal size; the other process adds its sums in the order in which they are asked for."""
+    outputs, _, _ = batch(rows=9)
+    labels, parts = torch.arange(9) % 3, [torch.tensor([0, 3, 6, 1]), torch.tensor([2, 4, 5, 7, 8])]
+
+    def gradient(rows: torch.Tensor, processes: Processes) -> torch.Tensor:
+        leaf = outputs.logits[rows].clone().requires_grad_()
+        run = RunObjective(
+            Objective(**{**BASE, "space": "class", "cmi_weight": 0.5, "centroid": centroid, "taus": [1.0, 2.0]}),
+            3,
+            processes,
+        )
+        run(Outputs(leaf, outputs.features[rows]), Batch(labels[rows], global_rows=9)).total.backward()
+        return leaf.grad
+
+    whole = gradient(torch.arange(9), Processes())
+    for own, other in (parts, parts[::-1]):
+        log_p = [(outputs.logits[other] / tau).log_softmax(1) for tau in (1.0, 2.0)]
+        asked = (log_p[0].exp(), log_p[1].exp(), log_p[0])  # the last one for Gamma
+        sums = iter([part for values in asked for part in class_sums(values, labels[other], 3)])
+        found = gradient(own, Processes(2, lambda local, sums=sums: local + next(sums)))
+        assert torch.allclose(found / 2, whole[own], atol=1e-6)
 
 
 @pytest.mark.parametrize("centroid", CENTROIDS)
