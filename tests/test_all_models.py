@@ -112,7 +112,7 @@ def serve(source: ModelSource, folder: Path) -> str:
     model = load(source)
     h_is_all_that_enters_the_head(model)
     if model.model.config.model_type not in NO_HEAD_ALONE:
-        check_head_alone(source, model, model.model.config.pad_token_id)
+        check_head_alone(source, model, "fp32", model.model.config.pad_token_id)
     padding_changes_nothing(model)
     kept_folder_is_the_model(model, folder)
     feature_space_teaches(model)

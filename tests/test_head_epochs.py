@@ -136,7 +136,7 @@ def test_a_head_that_reads_more_than_h_is_refused(tmp_path, record_fault):
     source = save_tiny_model("luke", word_tokenizer("[PAD]"), tmp_path / "model")
     model = load_classifier(source, ["negative", "positive"], 0, 0)
     with pytest.raises(UserError) as raised:
-        check_head_alone(source, model, 0)
+        check_head_alone(source, model, "fp32", 0)
     line = str(raised.value).replace(str(tmp_path), Path("models").as_posix())
     assert "luke model, whose head cannot be trained alone" in line
     assert len(line.splitlines()) == 1
@@ -148,6 +148,6 @@ def test_a_table_with_other_vectors_gives_other_logits(tiny_encoder):
     model = setup_of(tiny_encoder).model.eval()
     rows = row_numbers(0, 2).batch(torch.arange(2))
     vectors = torch.randn(2, model.model.config.hidden_size)
-    ours, swapped = (head_alone(model, h).eval()(**rows).logits for h in (vectors, vectors.flip(0)))
+    ours, swapped = (head_alone(model, h, "fp32").eval()(**rows).logits for h in (vectors, vectors.flip(0)))
     assert torch.allclose(ours, swapped.flip(0), atol=1e-6)
     assert not torch.allclose(ours, swapped, atol=1e-4)

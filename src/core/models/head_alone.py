@@ -17,8 +17,9 @@ from src.core.models.classifier import Classifier
 from src.core.models.encoding import EncodedSplit
 from src.core.models.files import DAMAGE, raise_if_memory
 from src.core.models.head_input import trial_inputs
+from src.core.speed.half_precision import round_passes
 from src.errors import UserError, first_line
-from src.params import ModelSource
+from src.params import ModelSource, Precision
 
 ROUNDING = 1e-4  # of the largest logit
 
@@ -44,14 +45,19 @@ class _Pooled(nn.Module):
         return hidden[:, 0]
 
 
-def head_alone(classifier: Classifier, features: Tensor) -> Classifier:
-    """The head of a classifier as a classifier of row numbers, with the features (N, d) of these rows."""
+def head_alone(classifier: Classifier, features: Tensor, precision: Precision) -> Classifier:
+    """The head of a classifier as a classifier of row numbers, with the features (N, d) of these rows.
+
+    It computes in the precision that it has within the classifier.
+    """
     whole: PreTrainedModel = classifier.model
     model = copy.copy(whole)
     model._modules = whole._modules | {whole.base_model_prefix: _Table(features)}
     if classifier.head_input.source == "pooler":
         model._modules["pooler"] = _Pooled()
-    return Classifier(model, classifier.head_input)
+    head = Classifier(model, classifier.head_input)
+    round_passes(head, precision)
+    return head
 
 
 def row_numbers(first: int, rows: int) -> EncodedSplit:
@@ -61,7 +67,7 @@ def row_numbers(first: int, rows: int) -> EncodedSplit:
 
 
 @torch.no_grad()
-def check_head_alone(source: ModelSource, classifier: Classifier, pad_id: int) -> None:
+def check_head_alone(source: ModelSource, classifier: Classifier, precision: Precision, pad_id: int) -> None:
     """Refuse, before training, a model whose head does not say the same of h alone as of its texts.
 
     Raises:
@@ -72,7 +78,8 @@ def check_head_alone(source: ModelSource, classifier: Classifier, pad_id: int) -
         raise UserError("params.yaml: training.head_epochs", problem, "0")
     texts = classifier.eval()(**trial_inputs(classifier.model, pad_id))
     try:
-        found = head_alone(classifier, texts.features.float()).eval()(**row_numbers(0, 2).batch(torch.arange(2)))
+        head = head_alone(classifier, texts.features.float(), precision).eval()
+        found = head(**row_numbers(0, 2).batch(torch.arange(2)))
     except DAMAGE as error:
         raise_if_memory(error)
         raise UserError("params.yaml: training.head_epochs", f"{problem} ({first_line(error)})", "0") from None

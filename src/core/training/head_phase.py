@@ -15,7 +15,8 @@ def with_head_alone(setup: Setup) -> Setup:
 
     Rows without a label are left out. Features are without dropout, and every process computes all of them.
     """
-    data = setup.data
+    data, device = setup.data, setup.accelerator.device
+    setup.model.to(device)  # where no phase before has put it, as in a run that goes on from here
     train, selection = data.train.labelled(), data.selection
     features = [predict(setup.model, split.tokens, setup.accelerator).features for split in (train, selection)]
     own_train = LabelledTokens(row_numbers(0, len(train.labels)), train.labels)
@@ -23,6 +24,6 @@ def with_head_alone(setup: Setup) -> Setup:
     diagnostic = own_train.first(len(data.diagnostic.labels))
     return replace(
         setup,
-        model=head_alone(setup.model, torch.cat(features).to(setup.accelerator.device)),
+        model=head_alone(setup.model, torch.cat(features).to(device), setup.precision),
         data=replace(data, train=own_train, selection=own_selection, diagnostic=diagnostic),
     )

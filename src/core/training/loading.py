@@ -81,7 +81,7 @@ def prepare_run(
         replay_training(model, tokenizer.pad_token_id)
     round_products(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     if settings.training.head_epochs:
-        check_head_alone(source, model, tokenizer.pad_token_id)
+        check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
