@@ -13,6 +13,7 @@ from src.core.method.cmi import log_probabilities
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.encoding import EncodedSplit, encode
+from src.core.models.head_alone import check_head_alone
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.vocabulary import CompactVocabulary
@@ -48,6 +49,7 @@ UNCUT = {
 }
 # One layer passed many times; a layer of two streams; one whose output is a list; one not called but by its `forward`.
 SKIP_IS_NO_IDENTITY = ("albert", "lilt", "openai-gpt", "squeezebert")
+NO_HEAD_ALONE = ("longformer", "luke")  # their heads ask the backbone for more than its states
 # One of each rule and of each reason, for those who do not wait for all.
 FEW = ("bert", "deberta-v2", "distilbert", "gpt2", "gpt_neo", "modernbert", "modernbert-decoder", "qwen3", "xlm")
 FEW += ("bart", "canine", "diffllama", "eurobert", "fnet", "mra", "xlnet", "xmod")
@@ -109,6 +111,8 @@ def serve(source: ModelSource, folder: Path) -> str:
     """All that a run asks of a model; the name of the rule that makes h."""
     model = load(source)
     h_is_all_that_enters_the_head(model)
+    if model.model.config.model_type not in NO_HEAD_ALONE:
+        check_head_alone(source, model, "fp32", model.model.config.pad_token_id)
     padding_changes_nothing(model)
     kept_folder_is_the_model(model, folder)
     feature_space_teaches(model)

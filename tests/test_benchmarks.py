@@ -88,6 +88,13 @@ def test_a_student_that_learns_from_a_share_of_the_rows_trains_on_no_others():
     assert (student.trained, student.measured) == (30 * 4, 30 * (20 + 4))
 
 
+def test_epochs_of_the_head_alone_take_one_pass_without_learning():
+    student = {"arms": {"plain": {"training": {"head_epochs": 5}}}}
+    teacher, found = runs_of_unit(planned(student=student), "vader-movie", ROWS)
+    assert found == Run("student", trained=3 * 80, measured=3 * 28, predicted=70 + 80 + 20, tokens=10)
+    assert teacher == RUN
+
+
 def test_the_time_of_a_run_at_given_rates():
     seconds = seconds_of(RUN, SPEEDS)
     assert seconds.training == pytest.approx(160 / 4)

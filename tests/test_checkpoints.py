@@ -40,6 +40,10 @@ ARMS = {
         {"cmi_weight": -0.5},
         SETTINGS.model_copy(update={"plain_epochs": 1, "epochs": 1, "keep_epoch": "last"}),
     ),
+    "head alone, several temperatures": (
+        {"ncmi_weight": 1.0, "label_weight": 0.0, "cmi_weight": 0.3, "taus": [0.5, 2.0]},
+        SETTINGS.model_copy(update={"epochs": 1, "head_epochs": 1}),
+    ),
     "patience": ({}, SETTINGS.model_copy(update={"lr": 1e-30, "patience": 1})),
 }
 

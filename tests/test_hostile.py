@@ -257,6 +257,26 @@ PARAMS = {
         ("finetune.arms.cmi_max", {"training": {"keep_epoch": "last", "patience": 2}}),
         "finetune.arms.cmi_max: keep_epoch last needs patience null",
     ),
+    "a loss without labels": (
+        "a loss without labels, and no epochs that train the head",
+        ("finetune.arms.cmi_min.label_weight", 0.0),
+        "finetune.arms.cmi_min: label_weight 0 leaves the head without labels to learn; training.head_epochs of 1 or",
+    ),
+    "no ratio below 0": (
+        "a weight of NCMI's loss below 0, which would have no least value",
+        ("finetune.arms.cmi_min.ncmi_weight", -1.0),
+        "finetune.arms.cmi_min.ncmi_weight: not acceptable (got -1.0); it should be greater than or equal to 0",
+    ),
+    "one of several temperatures is 0": (
+        "a temperature of 0 among several",
+        ("objective.taus", [0, 1]),
+        "objective.taus.0: not acceptable (got 0); it should be greater than 0",
+    ),
+    "a temperature twice": (
+        "a temperature named twice",
+        ("finetune.arms.cmi_min.taus", [1.0, 1]),
+        "finetune.arms.cmi_min: it should name each temperature once",
+    ),
     "alpha over 1": (
         "a teacher that weighs more than all",
         ("distill.recipes.kd.alpha", 1.5),

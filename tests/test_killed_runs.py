@@ -28,7 +28,14 @@ WAYS = {
         "objective": {},
         "training": {"keep_epoch": "last"},
     },
+    "LoRA over weights in bf16, while the head is trained alone": {
+        "model": {"lora": {"rank": 2, "alpha": 4, "dropout": 0.1}, "dtype": "bf16"},
+        "runtime": {"precision": "bf16"},
+        "objective": {"feature_map": "unit_sigmoid", "ncmi_weight": 1.0},
+        "training": {"epochs": 1, "head_epochs": 1, "head_lr": 0.01},
+    },
 }
+SLOW = ("LoRA over weights in bf16, while the head is trained alone",)  # `test_checkpoints.py` has one in fp32
 
 
 def workplace(folder: Path, source: ModelSource, way: dict) -> None:
@@ -68,13 +75,16 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("way", WAYS.values(), ids=list(WAYS))
+@pytest.mark.parametrize(
+    "way", [pytest.param(way, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, way in WAYS.items()]
+)
 def test_a_killed_stage_ends_as_one_that_was_not(tiny_encoder, tmp_path, warm_stages, way):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()
     workplace(whole, tiny_encoder, way)
     shutil.copytree(whole, killed)
-    assert called(whole, ["python", *STAGE])[0] == 0
+    status, told = called(whole, ["python", *STAGE])
+    assert status == 0, told
     at = "stages.finetune | src/core/training/phase.py:Phase._step:call:13"
     assert called(killed, [sys.executable, *STAGE], KILL_AT=at)[0] == -signal.SIGKILL
     assert not (killed / "runs").exists()

@@ -86,7 +86,7 @@ def test_ema_centroids_forget_as_fast_as_without_parts(parts):
     objective = RunObjective(Objective(**{**BASE, "centroid": "ema", "momentum": 0.9}), 3, parts=parts)
     for _ in range(parts):
         objective(Outputs(torch.zeros(3, 3), torch.zeros(3, 3)), Batch(LABELS[:3], None, 3 * parts, 3 * parts, 3))
-    assert objective.terms["cmi"].centroids.weight.tolist() == pytest.approx(3 * [0.1], abs=1e-6)
+    assert objective.terms["cmi"].centroids[0].weight.tolist() == pytest.approx(3 * [0.1], abs=1e-6)
 
 
 def test_a_model_learns_from_parts_what_it_learns_from_the_batch(tiny_encoder, tmp_path):

@@ -84,6 +84,9 @@ CHANGES = {
     "kd_loss dist": {"alpha": 0.9, "kd_loss": "dist", "teacher": True},
     "kd_loss ttm": {"alpha": 0.9, "kd_loss": "ttm", "temperature": 2.0, "teacher": True},
     "kd_loss wttm": {"alpha": 0.9, "kd_loss": "wttm", "temperature": 2.0, "teacher": True},
+    "taus": {"cmi_weight": 0.5, "taus": [0.5, 2.0]},
+    "ncmi_weight": {"ncmi_weight": 0.5},
+    "label_weight": {"label_weight": 0.6},
 }
 # The loss of each, fixed: float32 on the batch of `batch()`, a quarter of the way through a run. A new value comes from
 # a formula of its own on that batch, not from the function under test.
@@ -344,13 +347,13 @@ def test_kd_losses_pass_finite_differences(kd):
 
 def test_rows_without_a_label_take_part_in_kd_alone():
     weights = {"cmi_weight": 0.7, "separation_weight": 0.3, "centre_weight": 0.02, "norm_penalty": 0.01}
-    settings = Objective(**{**BASE, "alpha": 0.5, **weights})
+    settings = Objective(**{**BASE, "alpha": 0.5, "ncmi_weight": 0.4, **weights})
     outputs, labels, teacher = batch()
     hidden = labels.clone()
     hidden[8:] = NO_LABEL
     terms = RunObjective(settings, 3)(outputs, Batch(hidden, teacher, 12, 8))
     known = RunObjective(settings, 3)(Outputs(*(values[:8] for values in outputs)), Batch(labels[:8], teacher[:8]))
-    for name in ("label", "cmi", "gamma", "entropy", "centre", "norm"):
+    for name in ("label", "cmi", "gamma", "entropy", "centre", "norm", "ncmi"):
         assert terms.terms[name].item() == pytest.approx(known.terms[name].item(), rel=1e-5)
     assert terms.terms["kd"].item() == pytest.approx(kd_kl(outputs.logits, teacher, 1.0).mean().item(), rel=1e-5)
     nothing = RunObjective(settings, 3)(outputs, Batch(torch.full((12,), NO_LABEL), teacher, 12, 0))

@@ -46,7 +46,12 @@ def trained_in(processes: int, model: Path, output: Path, *arguments: str):
 
 @pytest.mark.parametrize(
     ("centroid", "space"),
-    [("ema", "feature"), ("ema", "unit_sigmoid"), pytest.param("frozen", "class", marks=pytest.mark.slow)],
+    [
+        ("ema", "feature"),
+        ("ema", "ncmi"),  # by unit_sigmoid
+        pytest.param("ema", "unit_sigmoid", marks=pytest.mark.slow),
+        pytest.param("frozen", "class", marks=pytest.mark.slow),
+    ],
 )
 def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space):
     alone, one = trained_in(1, without_dropout, tmp_path / "one", centroid, space, "fp32")

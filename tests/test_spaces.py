@@ -109,7 +109,7 @@ def test_the_centre_is_a_moving_mean_over_batches_and_processes():
     of_the_other = iter([part for h in theirs for part in (h.sum(dim=0, keepdim=True), torch.tensor([6.0]))])
     space = OutputSpace(objective("unit_softmax"), add=lambda sums: sums + next(of_the_other), parts=1)
     for h in ours:
-        space.of_batch(Outputs(torch.zeros(10, 3), h))
+        space.centre_of_batch(Outputs(torch.zeros(10, 3), h))
     a, b = (torch.cat(batch).mean(dim=0) for batch in zip(ours, theirs, strict=True))
     m = CENTRE_MOMENTUM
     assert space.centre.value.squeeze() == pytest.approx((m * a + b) / (1 + m), abs=1e-4)
@@ -119,10 +119,11 @@ def test_a_split_is_seen_from_the_centre_as_it_is_and_does_not_move_it():
     h = features(20).float()
     space = OutputSpace(objective("unit_softmax"), add=lambda sums: sums, parts=1)
     outputs, moved = Outputs(torch.zeros(20, 3), h), Outputs(torch.zeros(20, 3), h + 7)
-    before = space.p_of_split(moved)
-    assert before == pytest.approx(space.of_batch(outputs).exp(), abs=1e-5)  # its own mean, before the first batch
+    before = space.p_of_split(moved, 1.0)
+    own = space.log_p(outputs, space.centre_of_batch(outputs), 1.0).exp()
+    assert before == pytest.approx(own, abs=1e-5)  # its own mean, before the first batch
     centre = space.centre.value.clone()
-    assert space.p_of_split(moved) != pytest.approx(before, abs=1e-3)
+    assert space.p_of_split(moved, 1.0) != pytest.approx(before, abs=1e-3)
     assert torch.equal(space.centre.value, centre)
 
 

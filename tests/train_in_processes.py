@@ -3,7 +3,8 @@ r"""Run by `tests/test_processes.py` in several processes: train a model and sav
 python -m torch.distributed.run --nproc_per_node N -m tests.train_in_processes \
     MODEL OUTPUT CENTROID SPACE PRECISION [KILL_AT]
 
-SPACE may be a feature map too: unit_softmax is feature space by that map.
+SPACE may be a feature map too: unit_softmax is feature space by that map. ncmi is the loss of NCMI without labels or a
+teacher, and a phase of the head alone in the place of the plain epoch.
 With KILL_AT, a checkpoint is saved whenever the processes can agree to, and all are killed when that step is saved.
 """
 
@@ -60,11 +61,15 @@ def main() -> None:
         "temperature": 2.0,
     }
     place = {"space": space} if space in ("feature", "class") else {"feature_map": space, "tau": 0.1}
+    if space == "ncmi":
+        data = replace(data, train=replace(data.train, teacher_logits=None))
+        weights, place = {"ncmi_weight": 1.0, "label_weight": 0.0}, {"feature_map": "unit_sigmoid", "tau": 0.5}
     objective = Objective(**{**BASE, **weights, "centroid": centroid, **place})
     model = load_classifier(source, ["negative", "positive"], 0, 0)
     round_products(source, model, precision, 0)
     # 15 rows a batch: two processes get 8 and 7 of them.
-    settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2, "plain_epochs": 1})
+    others = {"head_epochs": 1, "head_lr": 1e-4} if space == "ncmi" else {"plain_epochs": 1}
+    settings = SETTINGS.model_copy(update={"batch_size": 15, "epochs": 2} | others)
     accelerator = Accelerator(cpu=True)
     checkpoints = KilledAfter(Path(output) / "checkpoints", int(kill_at[0])) if kill_at else None
     result = train(Setup(model, data, 0, accelerator, precision), objective, settings, checkpoints)

@@ -37,6 +37,10 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "one centroid": {"clusters": "all", "cmi_weight": 5.0},
     "centre": {"centre_weight": 0.013},
     "norm": {"norm_penalty": 0.01},
+    # Divergences of 0.01 nats or more: rounding shows in the ratio of smaller ones.
+    "ncmi": {"feature_map": "unit_sigmoid", "tau": 0.1, "ncmi_weight": 0.1, "centroid": "epoch"},
+    "ncmi, no labels": {"feature_map": "unit_sigmoid", "tau": 0.1, "ncmi_weight": 1.0, "label_weight": 0.0},
+    "several temperatures": {"space": "class", "cmi_weight": 0.5, "taus": [0.5, 1.0, 2.0, 4.0]},
     "separation": {"space": "class", "cmi_weight": 0.5, "separation_weight": 0.1},
     "smoothing": {"label_smoothing": 0.1},
     "mse": {"label_loss": "mse"},
@@ -104,7 +108,8 @@ def _losses(models: Path, kind: str, tiny: bool) -> Iterator[tuple[str, list[lis
     for shape, config in (small_shapes(16, 2) if tiny else small_shapes()).items():
         source = save_model(config, models / shape)
         for name in OBJECTIVES if shape == "BERT" and kind != "fp16" else FEW:
-            settings = run_settings(source, way, training, **OBJECTIVES[name])
+            own = training if OBJECTIVES[name].get("label_weight") != 0 else training | {"head_epochs": 1}
+            settings = run_settings(source, way, own, **OBJECTIVES[name])
             run = RunName("made", "student" if "kd" in name else "teacher", f"{shape}-{name}".replace(" ", "_"), 0)
             rows = len(teacher) if settings.objective.transfer else len(task.train)
             try:

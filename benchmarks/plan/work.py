@@ -102,6 +102,8 @@ def run_of(role: Role, settings: RunSettings, rows: TaskRows) -> Run:
     predicted = rows.selection + rows.test + rows.also_test
     if role == "teacher":
         predicted += rows.train + rows.transfer
+    if training.head_epochs:  # they take no passes but this one
+        predicted += learnt + rows.selection
     return Run(role, epochs * trained, epochs * measured, predicted, rows.tokens)
 
 

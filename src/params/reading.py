@@ -121,13 +121,16 @@ def _check_runs(path: Path, params: Params) -> None:
     }
     for (key, kind), (settings, arms) in groups.items():
         for task, arm in itertools.product(params.tasks, arms):
+            of_task = arm in getattr(params.task(task).arms, kind)
+            place = f"task_settings.{task}.arms.{kind}.{arm}" if of_task else f"{key}.{arm}"
             try:
-                settings(task, arm)
+                run = settings(task, arm)
             except ValidationError as error:
-                of_task = arm in getattr(params.task(task).arms, kind)
-                place = f"task_settings.{task}.arms.{kind}.{arm}" if of_task else f"{key}.{arm}"
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise UserError(f"{path}: {place}", problem, f"see {error.title.lower()} in params.yaml") from None
+            if not (run.objective.learns_labels or run.training.head_epochs):
+                problem = "label_weight 0 leaves the head without labels to learn"
+                raise UserError(f"{path}: {place}", problem, "training.head_epochs of 1 or more")
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, create_model, field_validator, model_validator
 
 from src.params.changed import Calibrated, Changed, Mapped, Matched
 from src.params.models import CheckpointSettings, ModelSource, Runtime
@@ -70,6 +70,21 @@ class ObjectiveDefaults(Section):
     """Share of the label that is spread over all classes; of cross-entropy only."""
     confidence_penalty: NonNegative
     """Weight of the reward for entropy of the predictions."""
+    taus: list[Temperature] = Field(default_factory=list, exclude_if=lambda taus: not taus)
+    """Temperatures in the place of tau for CMI alone: its mean over them, each with centroids of its own, as in CMIM.
+    []: tau.
+    """
+    ncmi_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
+    """Of the loss of NCMI: the CMI of each row over its separation from the other labels' centroids."""
+    label_weight: NonNegative = Field(1.0, exclude_if=lambda weight: weight == 1)
+    """Of the loss on labels. 0 leaves it out, and needs training.head_epochs."""
+
+    @field_validator("taus")
+    @classmethod
+    def _each_once(cls, taus: list[float]) -> list[float]:
+        if len(set(taus)) < len(taus):
+            raise ValueError("it should name each temperature once")
+        return taus
 
 
 class Objective(ObjectiveDefaults):
@@ -89,6 +104,11 @@ class Objective(ObjectiveDefaults):
         if self.label_loss == "mse" and self.label_smoothing:
             raise ValueError("label_smoothing belongs to label_loss ce")
         return self
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether the loss tells the head which output is which label: by labels, or by a teacher."""
+        return self.label_weight > 0 or self.alpha > 0
 
 
 class Training(Section):
@@ -125,6 +145,12 @@ class Training(Section):
     """Whose weights a run ends with. best: the epoch with the best score on selection. last: the last epoch, whatever
     its score; patience must be null then.
     """
+    head_epochs: CountOrZero = Field(0, exclude_if=lambda epochs: epochs == 0)
+    """Epochs at the end that train the head alone, by cross-entropy, with a schedule of their own; keep_epoch then
+    chooses among these. The rest of the model is frozen, without dropout.
+    """
+    head_lr: Positive | None = Field(None, exclude_if=lambda rate: rate is None)
+    """Highest learning rate of the head_epochs; null: lr."""
 
     @model_validator(mode="after")
     def _patience_waits_for_a_better_epoch(self) -> "Training":

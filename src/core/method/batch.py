@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -65,6 +66,21 @@ class Processes:
         return scaled + (self.add(local.detach()) - scaled.detach())
 
 
+class Distributions(NamedTuple):
+    """p_x of this process's labelled rows: log-probabilities (n, D), and class sums of p over all processes.
+
+    Both have the gradient of this process's rows.
+    """
+
+    log_p: Tensor
+    sums: ClassSums
+
+    @property
+    def held_sums(self) -> ClassSums:
+        """The sums without a gradient, for centroids."""
+        return ClassSums(self.sums.totals.detach(), self.sums.counts)
+
+
 class View:
     """What the terms of an objective read of a batch: this process's rows, and sums over all processes.
 
@@ -80,6 +96,7 @@ class View:
     ) -> None:
         self.outputs, self.batch, self.processes = outputs, batch, processes
         self.space, self.num_classes = space, num_classes
+        self._at: dict[float, Distributions] = {}
         self.known, self.labels = outputs, batch.labels
         if batch.all_labelled < batch.all_rows:
             self.known, self.labels = _labelled(outputs, batch.labels)
@@ -94,15 +111,12 @@ class View:
         """The mean over all rows of the batch, from those of this process: a scalar."""
         return self.processes.mean(rows, self.batch.all_rows)
 
-    @cached_property
-    def log_p(self) -> Tensor:
-        """The log-probabilities of the labelled rows in the objective's space."""
-        return self.space.of_batch(self.known)
-
-    @cached_property
-    def p_sums(self) -> ClassSums:
-        """Class sums of p over all processes, with the gradient of this process's rows."""
-        return self.class_sums(self.log_p.exp())
+    def p(self, tau: float) -> Distributions:
+        """p_x of the labelled rows in the objective's space, at a temperature; computed once."""
+        if tau not in self._at:
+            log_p = self.space.log_p(self.known, self._centre, tau)
+            self._at[tau] = Distributions(log_p, self.class_sums(log_p.exp()))
+        return self._at[tau]
 
     def class_sums(self, values: Tensor) -> ClassSums:
         """Sums by label over all processes, with the gradient of this process's rows."""
@@ -112,6 +126,10 @@ class View:
     def class_sums_without_gradient(self, values: Tensor) -> ClassSums:
         """Sums by label over all processes, for centroids."""
         return ClassSums(*map(self.processes.add, class_sums(values.detach(), self.labels, self.num_classes)))
+
+    @cached_property
+    def _centre(self) -> Tensor | None:
+        return self.space.centre_of_batch(self.known)
 
 
 def _labelled(outputs: Outputs, labels: Tensor) -> tuple[Outputs, Tensor]:

@@ -77,6 +77,22 @@ def kl_to_centroids(log_p: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
     return (log_p.exp() * (log_p - log_q[labels])).sum(dim=-1)
 
 
+def separation_from_centroids(log_p: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
+    """The mean over labels z of KL(q_z || p_x), with 0 for the sample's own label, in nats: SEP_x of NCMI's loss.
+
+    Args:
+        log_p, labels: as for `kl_to_centroids`.
+        centroids: (C, D) probabilities; a label without samples so far has zeros, and no part in the mean.
+
+    Returns:
+        (N,), each at least 0 up to rounding.
+    """
+    log_q = centroids.clamp(min=torch.finfo(centroids.dtype).tiny).log()
+    kl = (centroids * (log_q - log_p.unsqueeze(1))).sum(dim=-1)
+    others = torch.nn.functional.one_hot(labels, len(centroids)) == 0
+    return (kl * others).sum(dim=1) / (centroids.sum(dim=1) > 0).sum()
+
+
 def separation_of_sums(p_totals: Tensor, log_p_totals: Tensor, rows: int) -> Tensor:
     """Gamma in nats, from the class sums (C, D) of p and of log p over `rows` samples.
 

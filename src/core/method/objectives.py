@@ -1,10 +1,11 @@
 """The loss of a run, term by term; docs/method.md maps each symbol to its params key and class.
 
-    loss = (1 - alpha) L(labels) + alpha KD(teacher)
+    loss = (1 - alpha) label_weight L(labels) + alpha KD(teacher)
            + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H     (nats)
-           + centre_weight D + norm_penalty |h|^2                                           (no unit)
+           + centre_weight D + norm_penalty |h|^2 + ncmi_weight R                           (no unit)
 
-cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. D is half the squared distance of h to its label's mean.
+cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. D is half the squared distance of h to its label's mean. R is
+the CMI of a row over its separation. With `taus`, CMI is the mean over several temperatures.
 Without a teacher alpha is 0. Rows without a label take part in KD alone.
 """
 
@@ -35,7 +36,7 @@ class LossTerms:
 def plain_objective(objective: Objective) -> Objective:
     """Plain fine-tuning: cross-entropy alone. The space is kept, for what is measured on the way."""
     weights = {term.key: 0.0 for term in TERMS if term.key}
-    return objective.model_copy(update=weights | {"label_smoothing": 0.0, "label_loss": "ce"})
+    return objective.model_copy(update=weights | {"label_weight": 1.0, "label_smoothing": 0.0, "label_loss": "ce"})
 
 
 class RunObjective:
@@ -69,7 +70,9 @@ class RunObjective:
         # A weight of 0 leaves the graph of its term out of the backward pass.
         weights = {name: term.weight(batch) for name, term in self.terms.items()}
         weighted = [weight * found[name] for name, weight in weights.items() if weight]
-        return LossTerms(sum(weighted, start=torch.zeros_like(found["label"])), found)
+        # Without labels in the loss the head has gradients of 0, not none: several processes wait for those of all.
+        nothing = torch.zeros_like(found["label"]) if self.settings.label_weight else 0 * found["label"]
+        return LossTerms(sum(weighted, start=nothing), found)
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """What centroids and space have gathered so far."""

@@ -74,28 +74,29 @@ class OutputSpace:
         self.add = add
         self.centre = EmaCentroids(CENTRE_MOMENTUM ** (1 / parts))  # a class of its own, to which all rows belong
 
-    def of_batch(self, outputs: Outputs) -> Tensor:
-        """log p (n, D) of this process's labelled rows of a batch, after m has taken in those of all processes."""
+    def centre_of_batch(self, outputs: Outputs) -> Tensor | None:
+        """m (1, d), after it has taken in the labelled rows of a batch, of all processes; None where no map has one."""
         if not self._is_centred:
-            return self._log_p(outputs, None)
+            return None
         sums = _as_one_class(outputs.features.detach().float())
-        return self._log_p(outputs, self.centre.update(ClassSums(*map(self.add, sums))))
+        return self.centre.update(ClassSums(*map(self.add, sums)))
 
-    def p_of_split(self, outputs: Outputs) -> Tensor:
+    def log_p(self, outputs: Outputs, centre: Tensor | None, tau: float) -> Tensor:
+        """log p (n, D) of n rows at a temperature."""
+        if self.settings.space == "class":
+            return log_probabilities(outputs.logits, tau)
+        return log_feature_probabilities(outputs.features, self.settings.feature_map, centre, tau)
+
+    def p_of_split(self, outputs: Outputs, tau: float) -> Tensor:
         """p (N, D) of a whole split, with m as it is; before the first batch, m is the mean of these rows."""
         if not self._is_centred:
-            return self._log_p(outputs, None).exp()
+            return self.log_p(outputs, None, tau).exp()
         mean = outputs.features.mean(dim=0, keepdim=True)
-        return self._log_p(outputs, self.centre.value.to(mean.device) if len(self.centre.average) else mean).exp()
+        return self.log_p(outputs, self.centre.value.to(mean.device) if len(self.centre.average) else mean, tau).exp()
 
     @property
     def _is_centred(self) -> bool:
         return self.settings.space == "feature" and self.settings.feature_map != "softmax"
-
-    def _log_p(self, outputs: Outputs, centre: Tensor | None) -> Tensor:
-        if self.settings.space == "class":
-            return log_probabilities(outputs.logits, self.settings.tau)
-        return log_feature_probabilities(outputs.features, self.settings.feature_map, centre, self.settings.tau)
 
 
 def _as_one_class(features: Tensor) -> ClassSums:

@@ -30,6 +30,18 @@ def round_products(source: ModelSource, model: Classifier, precision: Precision,
     """
     if precision not in HALF:
         return
+    round_passes(model, precision)
+    for part in _pooler_and_head(model.model):
+        # The pooler of a backbone that is held in bf16 stays as it is.
+        if all(weight.dtype == torch.float32 for weight in part.parameters()):
+            _compute_in_float32(part)
+    _try(source, model, precision, pad_id)
+
+
+def round_passes(model: Classifier, precision: Precision) -> None:
+    """Have a classifier's passes run under autocast, if this precision does so; its parts stay as they are."""
+    if precision not in HALF:
+        return
     exact = model.forward
 
     def forward(classifier: Classifier, **inputs: Tensor) -> Outputs:
@@ -37,11 +49,6 @@ def round_products(source: ModelSource, model: Classifier, precision: Precision,
             return exact(**inputs)
 
     model.forward = MethodType(forward, model)
-    for part in _pooler_and_head(model.model):
-        # The pooler of a backbone that is held in bf16 stays as it is.
-        if all(weight.dtype == torch.float32 for weight in part.parameters()):
-            _compute_in_float32(part)
-    _try(source, model, precision, pad_id)
 
 
 def _pooler_and_head(model: PreTrainedModel) -> Iterator[nn.Module]:

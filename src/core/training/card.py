@@ -12,6 +12,7 @@ from src.runs import RunName
 PIPELINE = "text-classification"
 EXAMPLES = {1: '"a text"', 2: '{"text": "the first text", "text_pair": "the second"}'}
 WHICH = {True: "the best on selection", False: "the last one"}
+SAID_AT_0 = ("label_weight",)  # whose default is another
 TEXT = """
 # {run}
 
@@ -67,11 +68,11 @@ def model_card(
         max_length=settings.training.max_length,
         rows=len(task.train),
         selection_rows=len(task.selection),
-        objective=", ".join(f"{key} {value}" for key, value in objective.items() if value),
+        objective=", ".join(f"{key} {value}" for key, value in objective.items() if value or key in SAID_AT_0),
         epoch=int(kept["epoch"]),
         which=WHICH[chosen],
         chosen=", which chose the epoch" if chosen else "",
-        epochs=settings.training.epochs + settings.training.plain_epochs,
+        epochs=settings.training.epochs + settings.training.plain_epochs + settings.training.head_epochs,
         data_licence=data_licence,
         base_licence=licence_of_model(model.name) if model.source == "pypi" else "see the base model's card",
     )

@@ -13,6 +13,7 @@ from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.compatibility import check_vocabulary
 from src.core.models.encoding import EncodedSplit, encode
+from src.core.models.head_alone import check_head_alone
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.cuda_graphs import replay_training
 from src.core.speed.dropout import use_cpu_dropout
@@ -79,6 +80,8 @@ def prepare_run(
     if uses_cuda_graphs(settings.runtime):
         replay_training(model, tokenizer.pad_token_id)
     round_products(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
+    if settings.training.head_epochs:
+        check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None

@@ -35,7 +35,7 @@ def write_timing(
 ) -> None:
     """Seconds of a run's parts, and train rows a second; of what was done since a checkpoint, where it resumed.
 
-    The rate has the evaluation after each epoch in it.
+    The rate has the evaluation after each epoch in it, and epochs of the head alone, which cost no pass, as epochs.
     """
     rows = train_rows * len(result.history) * (1 - result.resumed_at / result.steps)
     rate = {"rows_per_second": rows / seconds["train_seconds"]}

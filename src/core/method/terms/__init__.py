@@ -7,10 +7,11 @@ from src.core.method.terms.base import Run, Term
 from src.core.method.terms.features import CentreLoss, NormPenalty
 from src.core.method.terms.information import Cmi, Gamma
 from src.core.method.terms.outputs import Distillation, Entropy, LabelLoss
+from src.core.method.terms.ratio import Ncmi
 from src.params import Objective
 
 # In the order in which they are added up: another order would round differently.
-TERMS: tuple[type[Term], ...] = (LabelLoss, Distillation, Cmi, Gamma, Entropy, CentreLoss, NormPenalty)
+TERMS: tuple[type[Term], ...] = (LabelLoss, Distillation, Cmi, Gamma, Entropy, CentreLoss, NormPenalty, Ncmi)
 
 __all__ = ["TERMS", "Run", "Term", "terms_in"]
 

@@ -1,22 +1,28 @@
 """CMI and Gamma of a batch, in the objective's space (docs/method.md, CMI)."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from src.core.method.batch import Batch, TrainSums, View
+from src.core.method.batch import Batch, Distributions, TrainSums, View
 from src.core.method.centroids import Centroids
 from src.core.method.cmi import ClassSums, kl_to_centroids, separation_of_sums
 from src.core.method.terms.base import Run, Term
 
 
 class Cmi(Term):
-    """CMI: the KL of each labelled row to the centroid of its cluster."""
+    """CMI: the KL of each labelled row to the centroid of its cluster.
+
+    With `taus` it is the mean over these temperatures, each with centroids of its own (CMIM, arXiv 2507.00012).
+    """
 
     name, key, in_every_run = "cmi", "cmi_weight", True
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.centroids = run.centroids()
+        self.taus = run.settings.taus or [run.settings.tau]
+        self.centroids = [run.centroids() for _ in self.taus]
         self.of_classes = run.settings.clusters == "class"
 
     def weight(self, batch: Batch) -> float:
@@ -27,18 +33,24 @@ class Cmi(Term):
 
     def __call__(self, view: View) -> Tensor:
         """Its mean over the labelled rows, after the centroids have taken in the batch."""
-        sums = ClassSums(view.p_sums.totals.detach(), view.p_sums.counts)
-        centroids = self.centroids.update(self._clustered(sums))
         cluster = view.labels if self.of_classes else torch.zeros_like(view.labels)
-        return view.mean(kl_to_centroids(view.log_p, cluster, centroids))
+
+        def at(p: Distributions, centroids: Centroids) -> Tensor:
+            return view.mean(kl_to_centroids(p.log_p, cluster, centroids.update(self._clustered(p.held_sums))))
+
+        return torch.stack([at(view.p(tau), own) for tau, own in zip(self.taus, self.centroids, strict=True)]).mean()
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
         """Let the centroids look at p over the train split, if they are of the kind that does."""
-        self.centroids.start_epoch(epoch, lambda: self._clustered(train_sums(self.run.space.p_of_split)))
+        for tau, own in zip(self.taus, self.centroids, strict=True):
+            p_of_split = partial(self.run.space.p_of_split, tau=tau)
+            own.start_epoch(epoch, lambda p=p_of_split: self._clustered(train_sums(p)))
 
     def stateful(self) -> dict[str, Centroids]:
         """The centroids."""
-        return {"centroids": self.centroids}
+        if not self.settings.taus:
+            return {"centroids": self.centroids[0]}
+        return {f"centroids at {tau}": own for tau, own in zip(self.taus, self.centroids, strict=True)}
 
     def _clustered(self, sums: ClassSums) -> ClassSums:
         """The sums of the clusters, from those of the labels: the same, or one of all rows."""
@@ -58,5 +70,6 @@ class Gamma(Term):
 
     def __call__(self, view: View) -> Tensor:
         """The part's share of the batch's mean over parts."""
-        gamma = separation_of_sums(view.p_sums.totals, view.class_sums(view.log_p).totals, view.part_rows)
+        p = view.p(self.settings.tau)
+        gamma = separation_of_sums(p.sums.totals, view.class_sums(p.log_p).totals, view.part_rows)
         return gamma if view.part_rows == view.labelled_rows else gamma * (view.part_rows / view.labelled_rows)

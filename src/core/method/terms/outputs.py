@@ -13,8 +13,8 @@ class LabelLoss(Term):
     name, in_every_run = "label", True
 
     def weight(self, batch: Batch) -> float:
-        """What the teacher leaves to the labels."""
-        return 1.0 if batch.teacher_logits is None else 1 - self.settings.alpha
+        """The labels' weight in what the teacher leaves them."""
+        return self.settings.label_weight * (1.0 if batch.teacher_logits is None else 1 - self.settings.alpha)
 
     def __call__(self, view: View) -> Tensor:
         """Its mean over the labelled rows."""

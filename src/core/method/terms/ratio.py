@@ -1,0 +1,48 @@
+"""CMI over separation, row by row: the loss of NCMI (arXiv 2601.02543; docs/method.md, The loss of NCMI)."""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from src.core.method.batch import TrainSums, View
+from src.core.method.centroids import Centroids
+from src.core.method.cmi import kl_to_centroids, separation_from_centroids
+from src.core.method.terms.base import Run, Term
+
+
+class Ncmi(Term):
+    """The KL of each labelled row to its label's centroid, over its separation from those of the other labels.
+
+    It has no unit. The gradient is of both parts; none flows through the centroids, which are of labels whatever
+    `clusters` says.
+    """
+
+    name, key = "ncmi", "ncmi_weight"
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.centroids = run.centroids()
+
+    def __call__(self, view: View) -> Tensor:
+        """Its mean over the labelled rows, after the centroids have taken in the batch."""
+        p = view.p(self.settings.tau)
+        return view.mean(cmi_over_separation(p.log_p, view.labels, self.centroids.update(p.held_sums)))
+
+    def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
+        """Let the centroids look at p over the train split, if they are of the kind that does."""
+        self.centroids.start_epoch(epoch, lambda: train_sums(partial(self.run.space.p_of_split, tau=self.settings.tau)))
+
+    def stateful(self) -> dict[str, Centroids]:
+        """The centroids."""
+        return {"centroids of ncmi": self.centroids}
+
+
+def cmi_over_separation(log_p: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
+    """KL(p_x || q_y) / SEP_x of each sample, no unit: (N,), from (N, D), (N,) and (C, D).
+
+    It is 0 where no other label has a centroid yet, as in a first batch of one label: nothing is known of separation.
+    """
+    cmi, apart = kl_to_centroids(log_p, labels, centroids), separation_from_centroids(log_p, labels, centroids)
+    ratio = cmi / apart.clamp(min=torch.finfo(apart.dtype).tiny)
+    return torch.where(apart > 0, ratio, torch.zeros_like(ratio))

@@ -1,0 +1,29 @@
+"""The last phase of a run with `head_epochs`: its head alone learns, from features that are computed once."""
+
+from dataclasses import replace
+
+import torch
+
+from src.core.models.head_alone import head_alone, row_numbers
+from src.core.training.batches import LabelledTokens
+from src.core.training.inference import predict
+from src.core.training.phase import Setup
+
+
+def with_head_alone(setup: Setup) -> Setup:
+    """The same run with a head for a model, whose texts are the numbers of their rows.
+
+    Rows without a label are left out. Features are without dropout, and every process computes all of them.
+    """
+    data, device = setup.data, setup.accelerator.device
+    setup.model.to(device)  # where no phase before has put it, as in a run that goes on from here
+    train, selection = data.train.labelled(), data.selection
+    features = [predict(setup.model, split.tokens, setup.accelerator).features for split in (train, selection)]
+    own_train = LabelledTokens(row_numbers(0, len(train.labels)), train.labels)
+    own_selection = LabelledTokens(row_numbers(len(train.labels), len(selection.labels)), selection.labels)
+    diagnostic = own_train.first(len(data.diagnostic.labels))
+    return replace(
+        setup,
+        model=head_alone(setup.model, torch.cat(features).to(device), setup.precision),
+        data=replace(data, train=own_train, selection=own_selection, diagnostic=diagnostic),
+    )
