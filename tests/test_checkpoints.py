@@ -40,6 +40,8 @@ ARMS = {
         {"cmi_weight": -0.5},
         SETTINGS.model_copy(update={"plain_epochs": 1, "epochs": 1, "keep_epoch": "last"}),
     ),
+    "two passes, unit centres": ({"r_drop_weight": 0.5, "centre_weight": 0.1, "centre_map": "unit"}, TWO_EPOCHS),
+    "contrastive": ({"contrastive_weight": 0.5}, TWO_EPOCHS),
     "patience": ({}, SETTINGS.model_copy(update={"lr": 1e-30, "patience": 1})),
 }
 

@@ -3,7 +3,7 @@ r"""Run by `tests/test_processes.py` in several processes: train a model and sav
 python -m torch.distributed.run --nproc_per_node N -m tests.train_in_processes \
     MODEL OUTPUT CENTROID SPACE PRECISION [KILL_AT]
 
-SPACE may be a feature map too: unit_softmax is feature space by that map.
+SPACE may be a feature map too: unit_softmax is feature space by that map, with R-Drop and centre loss on h / |h|.
 With KILL_AT, a checkpoint is saved whenever the processes can agree to, and all are killed when that step is saved.
 """
 
@@ -59,7 +59,8 @@ def main() -> None:
         "alpha": 0.5,
         "temperature": 2.0,
     }
-    place = {"space": space} if space in ("feature", "class") else {"feature_map": space, "tau": 0.1}
+    unit = {"feature_map": space, "tau": 0.1, "centre_map": "unit", "r_drop_weight": 0.5}
+    place = {"space": space} if space in ("feature", "class") else unit
     objective = Objective(**{**BASE, **weights, "centroid": centroid, **place})
     model = load_classifier(source, ["negative", "positive"], 0, 0)
     round_products(source, model, precision, 0)
