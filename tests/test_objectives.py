@@ -327,6 +327,11 @@ def test_every_key_of_the_objective_and_every_distance_is_among_the_changes():
     assert {change["kd_loss"] for change in CHANGES.values() if "kd_loss" in change} | {"kl"} == set(KD_LOSSES)
 
 
+def test_rare_keys_at_their_defaults_are_not_in_records():
+    """So that records of before these keys keep their bytes."""
+    assert set(Objective(**BASE).model_dump()) == {*BASE, "kd_loss", "transfer"}
+
+
 @pytest.mark.parametrize("kd", KD_FUNCTIONS)
 def test_kd_losses_pass_finite_differences(kd):
     student, teacher = (batch(seed, rows=4)[0].logits.double() for seed in (1, 2))

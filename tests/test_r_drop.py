@@ -97,12 +97,12 @@ def test_rows_without_a_label_are_not_compared():
     assert found == pytest.approx(alone, rel=1e-6)
 
 
-@pytest.mark.parametrize("ways", [[1, 4], [0, 3, 5]], ids=["parts", "processes"])
-def test_parts_and_processes_give_the_gradients_of_one(ways):
+@pytest.mark.parametrize("own_rows", [[1, 4], [0, 3, 5]])
+def test_parts_and_processes_give_the_gradients_of_one(own_rows):
     """Parts add up; data-parallel training averages. Each has both passes of its own rows."""
     settings = Objective(**{**BASE, "r_drop_weight": 0.7, "confidence_penalty": 0.1})
     outputs, labels = joined(*passes()), (torch.arange(6) % 3).repeat(2)
-    groups = [torch.tensor(ways), torch.tensor([row for row in range(6) if row not in ways])]
+    groups = [torch.tensor(own_rows), torch.tensor([row for row in range(6) if row not in own_rows])]
 
     def gradient(rows: torch.Tensor, processes: int) -> torch.Tensor:
         both = torch.cat([rows, rows + 6])
