@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from src.core.method.objectives import RunObjective
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.environment import precision_of, start
 from src.core.training.inference import predict
@@ -98,6 +99,13 @@ def timed_steps(run: Ready, steps: int) -> Timed:
 
     train_with(step, run)
     return Timed(batches, times[1] - times[0])
+
+
+def use(phase: Phase, objective: RunObjective) -> None:
+    """Have a phase take its next steps with another objective, whose terms may be others than its own."""
+    phase.objective, device = objective, phase.accelerator.device
+    phase.loss_sums, phase.loss_counts = torch.zeros(2, len(objective.names), device=device)
+    phase.of_all_rows = torch.tensor(objective.of_all_rows, dtype=torch.float, device=device)
 
 
 def epoch_rate(run: Ready) -> float:

@@ -82,6 +82,11 @@ def test_the_work_of_a_run_is_its_epochs_what_is_measured_after_each_and_its_pre
     assert student == Run("student", trained=3 * 80, measured=3 * 28, predicted=70, tokens=10)
 
 
+def test_a_run_that_passes_each_row_twice_trains_on_twice_the_rows():
+    _, student = runs_of_unit(planned(student={"arms": {"plain": {"r_drop_weight": 1.0}}}), "vader-movie", ROWS)
+    assert student == Run("student", trained=2 * 3 * 80, measured=3 * 28, predicted=70, tokens=10)
+
+
 def test_a_student_that_learns_from_a_share_of_the_rows_trains_on_no_others():
     params = planned(student={"arms": {"plain": {"training": {"train_share": 0.05, "epochs": 30}}}})
     _, student = runs_of_unit(params, "vader-movie", ROWS)

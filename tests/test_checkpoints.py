@@ -44,6 +44,8 @@ ARMS = {
         {"ncmi_weight": 1.0, "label_weight": 0.0, "cmi_weight": 0.3, "taus": [0.5, 2.0]},
         SETTINGS.model_copy(update={"epochs": 1, "head_epochs": 1}),
     ),
+    "two passes, unit centres": ({"r_drop_weight": 0.5, "centre_weight": 0.1, "centre_map": "unit"}, TWO_EPOCHS),
+    "contrastive": ({"contrastive_weight": 0.5}, TWO_EPOCHS),
     "patience": ({}, SETTINGS.model_copy(update={"lr": 1e-30, "patience": 1})),
 }
 

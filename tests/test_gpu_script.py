@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from benchmarks.gpu.smoke import FEW, OBJECTIVES, WITH_DROPOUT
 from tests.conftest import REPOSITORY
 from tests.repository import run
 
@@ -15,7 +16,7 @@ def test_every_part_runs_to_its_end_and_finds_what_it_must(tmp_path):
     run(REPOSITORY, sys.executable, "-m", "benchmarks.gpu", "--tiny", "--output", str(tmp_path / "found.json"))
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["smoke"]["passed"]
-    assert found["smoke"]["runs"] == 32
+    assert found["smoke"]["runs"] == len(OBJECTIVES) + 4 * len(FEW) + len(WITH_DROPOUT)
     assert found["determinism"]["passed"]
     assert found["determinism"]["killed after a checkpoint"]
     assert found["speed"]["batch 4, ours / Trainer"] > 0

@@ -260,7 +260,8 @@ PARAMS = {
     "a loss without labels": (
         "a loss without labels, and no epochs that train the head",
         ("finetune.arms.cmi_min.label_weight", 0.0),
-        "finetune.arms.cmi_min: label_weight 0 leaves the head without labels to learn; training.head_epochs of 1 or",
+        "finetune.arms.cmi_min: its loss leaves the head without labels to learn (label_weight 0, or "
+        "contrastive_weight 1); training.head_epochs of 1 or",
     ),
     "no ratio below 0": (
         "a weight of NCMI's loss below 0, which would have no least value",

@@ -53,6 +53,7 @@ def gradients(parts: int, labels: Tensor = LABELS, **settings: object) -> tuple[
         {"alpha": 0.7, "kd_loss": "logit_std"},
         {"cmi_weight": 2.0, "centroid": "epoch"},
         {"cmi_weight": -2.0, "centroid": "frozen", "space": "class"},
+        {"centre_weight": 0.5, "centre_map": "unit", "centroid": "epoch"},
     ],
 )
 def test_parts_give_the_gradients_of_the_batch(parts, settings):

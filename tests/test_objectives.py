@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from src.core.method.batch import NO_LABEL, Batch, Processes
 from src.core.method.centroids import CENTROIDS, EmaCentroids, TrainSplitCentroids, make_centroids
 from src.core.method.cmi import ClassSums, class_means, class_sums, log_probabilities, measure
 from src.core.method.losses import (
+    CENTRE_MAPS,
     KD_LOSSES,
     centre_distances,
     entropies,
@@ -28,7 +30,7 @@ from src.core.method.losses import (
 )
 from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs
-from src.params import HOTTEST, Centroid, KdLoss, Objective
+from src.params import HOTTEST, CentreMap, Centroid, KdLoss, Objective
 
 BASE = {
     "space": "feature",
@@ -73,7 +75,11 @@ CHANGES = {
     "separation_weight": {"separation_weight": 0.5},
     "clusters": {"cmi_weight": 0.5, "clusters": "all"},
     "centre_weight": {"centre_weight": 0.01},
+    "centre_map": {"centre_weight": 0.3, "centre_map": "unit"},
     "norm_penalty": {"norm_penalty": 0.01},
+    "contrastive_weight": {"contrastive_weight": 0.1},
+    "contrastive_tau": {"contrastive_weight": 0.1, "contrastive_tau": 0.5},
+    "r_drop_weight": {"r_drop_weight": 0.25},  # the last six rows are taken for the second pass of the first six
     "label_loss": {"label_loss": "mse"},
     "label_smoothing": {"label_smoothing": 0.1},
     "confidence_penalty": {"confidence_penalty": 0.1},
@@ -128,6 +134,48 @@ def test_the_length_of_h_and_its_distance_to_the_centre_have_their_closed_forms(
     means = class_means(class_sums(outputs.features, labels, 3))
     apart = 0.5 * ((outputs.features - means[labels]) ** 2).sum(1).mean().item()
     assert loss(centre_weight=0.3) == pytest.approx(loss() + 0.3 * apart, rel=1e-5)
+
+
+@pytest.mark.parametrize("centre_map", get_args(CentreMap))
+@pytest.mark.parametrize("centroid", get_args(Centroid))
+def test_centre_loss_is_that_of_an_independent_formula(centroid, centre_map):
+    """Two batches; half the mean squared distance of h / |h| to the centres, which the rule makes of h / |h|.
+
+    For `none` the same of h itself. The formula is in NumPy, class by class.
+    """
+    settings = Objective(**{**BASE, "centre_weight": 1.0, "centroid": centroid, "centre_map": centre_map})
+    objective, (first, labels, _), (second, *_) = RunObjective(settings, 3), batch(1), batch(2)
+    split = batch(3, rows=30)[0]
+
+    def centres_of(features: torch.Tensor) -> np.ndarray:
+        vectors, own = mapped(features), np.arange(len(features)) % 3
+        return np.stack([vectors[own == label].mean(axis=0) for label in range(3)])
+
+    def mapped(features: torch.Tensor) -> np.ndarray:
+        h = features.double().numpy()
+        return h if centre_map == "none" else h / np.sqrt((h * h).sum(axis=1, keepdims=True))
+
+    objective.start_epoch(0, lambda values: class_sums(values(split), torch.arange(30) % 3, 3))
+    objective(first, Batch(labels))
+    found = objective(second, Batch(labels)).terms["centre"].item()
+    one, two = centres_of(first.features), centres_of(second.features)
+    centres = {"batch": two, "ema": (0.09 * one + 0.1 * two) / 0.19}.get(centroid, centres_of(split.features))
+    apart = mapped(second.features) - centres[labels.numpy()]
+    assert found == pytest.approx(0.5 * (apart**2).sum(axis=1).mean(), rel=1e-5)
+
+
+def test_centre_loss_of_unit_vectors_passes_finite_differences_and_ignores_their_length():
+    """Its gradient has no part along h: a shorter h is no way to less loss."""
+    labels, centres = torch.arange(6) % 3, batch(1)[0].features[:3].double()
+    h = batch(rows=6)[0].features.double().requires_grad_()
+
+    def distances(features: torch.Tensor) -> torch.Tensor:
+        return centre_distances(CENTRE_MAPS["unit"](features), labels, centres)
+
+    assert gradcheck(distances, h)
+    assert torch.allclose(distances(7 * h), distances(h))
+    gradient = torch.autograd.grad(distances(h).sum(), h)[0]
+    assert (gradient * h).sum(dim=1).abs().max() < 1e-12 < gradient.norm(dim=1).min()
 
 
 def test_one_centroid_for_all_rows_gives_cmi_and_what_the_classes_are_apart():
@@ -330,6 +378,7 @@ def test_up_to_a_temperature_of_10_logits_stay_in_float32():
 def test_every_name_that_params_allow_has_its_function():
     assert set(KD_LOSSES) == set(get_args(KdLoss))
     assert set(CENTROIDS) == set(get_args(Centroid))
+    assert set(CENTRE_MAPS) == set(get_args(CentreMap))
 
 
 def test_every_key_of_the_objective_and_every_distance_is_among_the_changes():
@@ -337,6 +386,11 @@ def test_every_key_of_the_objective_and_every_distance_is_among_the_changes():
     changed = {key for change in CHANGES.values() for key in change}
     assert set(Objective.model_fields) - {"transfer", "centroid", "momentum"} <= changed
     assert {change["kd_loss"] for change in CHANGES.values() if "kd_loss" in change} | {"kl"} == set(KD_LOSSES)
+
+
+def test_rare_keys_at_their_defaults_are_not_in_records():
+    """So that records of before these keys keep their bytes."""
+    assert set(Objective(**BASE).model_dump()) == {*BASE, "kd_loss", "transfer"}
 
 
 @pytest.mark.parametrize("kd", KD_FUNCTIONS)
@@ -452,12 +506,13 @@ def test_train_split_centroids_ignore_the_batch():
     assert torch.equal(centroids.update(ClassSums(torch.zeros(2, 2), torch.zeros(2))), class_means(whole))
 
 
-@pytest.mark.parametrize("clusters", ["class", "all"])
+@pytest.mark.parametrize(("clusters", "centre_map"), [("class", "none"), ("all", "unit")])
 @pytest.mark.parametrize("centroid", ["batch", "ema"])
-def test_two_processes_give_the_gradients_of_one(centroid, clusters):
+def test_two_processes_give_the_gradients_of_one(centroid, clusters, centre_map):
     """Data-parallel training averages gradients; parts of unequal size, and a class that one part lacks."""
     weights = {"cmi_weight": 0.7, "separation_weight": 0.3, "centre_weight": 0.02, "norm_penalty": 0.01, "alpha": 0.5}
-    settings = Objective(**{**BASE, "centroid": centroid, "clusters": clusters, "temperature": 2.0, **weights})
+    names = {"centroid": centroid, "clusters": clusters, "centre_map": centre_map}
+    settings = Objective(**{**BASE, **names, "temperature": 2.0, **weights})
     outputs, labels, teacher = batch(rows=9)
     parts = [torch.tensor([0, 3, 6, 1]), torch.tensor([2, 4, 5, 7, 8])]
 
@@ -477,7 +532,7 @@ def test_two_processes_give_the_gradients_of_one(centroid, clusters):
 def _sums_in_order(outputs, labels, rows, settings):
     """What the other process contributes to each of the objective's sums, in the order they are asked for."""
     log_p = outputs.features[rows].log_softmax(-1)
-    for values in (log_p.exp(), log_p, outputs.features[rows]):
+    for values in (log_p.exp(), log_p, CENTRE_MAPS[settings.centre_map](outputs.features[rows])):
         sums = class_sums(values, labels[rows], 3)
         yield sums.totals
         yield sums.counts

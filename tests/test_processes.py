@@ -45,19 +45,19 @@ def trained_in(processes: int, model: Path, output: Path, *arguments: str):
 
 
 @pytest.mark.parametrize(
-    ("centroid", "space"),
+    ("centroid", "space", "rounding"),
     [
-        ("ema", "feature"),
-        ("ema", "ncmi"),  # by unit_sigmoid
-        pytest.param("ema", "unit_sigmoid", marks=pytest.mark.slow),
-        pytest.param("frozen", "class", marks=pytest.mark.slow),
+        ("ema", "feature", 2e-5),
+        ("ema", "unit_sigmoid", 1e-4),  # with R-Drop, each gradient is a sum over twice the rows
+        pytest.param("ema", "ncmi", 2e-5, marks=pytest.mark.slow),
+        pytest.param("frozen", "class", 2e-5, marks=pytest.mark.slow),
     ],
 )
-def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space):
+def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, space, rounding):
     alone, one = trained_in(1, without_dropout, tmp_path / "one", centroid, space, "fp32")
     shared, two = trained_in(2, without_dropout, tmp_path / "two", centroid, space, "fp32")
     for name, weights in one.items():
-        assert torch.allclose(two[name], weights, atol=2e-5), name
+        assert torch.allclose(two[name], weights, atol=rounding), name
     for row, same in zip(alone["history"], shared["history"], strict=True):
         assert same == pytest.approx(row, rel=1e-3, abs=1e-6)
         assert row["loss_cmi"] > 0

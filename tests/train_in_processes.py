@@ -3,8 +3,8 @@ r"""Run by `tests/test_processes.py` in several processes: train a model and sav
 python -m torch.distributed.run --nproc_per_node N -m tests.train_in_processes \
     MODEL OUTPUT CENTROID SPACE PRECISION [KILL_AT]
 
-SPACE may be a feature map too: unit_softmax is feature space by that map. ncmi is the loss of NCMI without labels or a
-teacher, and a phase of the head alone in the place of the plain epoch.
+SPACE may be a feature map too: unit_softmax is feature space by that map, with R-Drop and centre loss on h / |h|. ncmi
+is the loss of NCMI without labels or a teacher, and a phase of the head alone in the place of the plain epoch.
 With KILL_AT, a checkpoint is saved whenever the processes can agree to, and all are killed when that step is saved.
 """
 
@@ -60,7 +60,8 @@ def main() -> None:
         "alpha": 0.5,
         "temperature": 2.0,
     }
-    place = {"space": space} if space in ("feature", "class") else {"feature_map": space, "tau": 0.1}
+    unit = {"feature_map": space, "tau": 0.1, "centre_map": "unit", "r_drop_weight": 0.5}
+    place = {"space": space} if space in ("feature", "class") else unit
     if space == "ncmi":
         data = replace(data, train=replace(data.train, teacher_logits=None))
         weights, place = {"ncmi_weight": 1.0, "label_weight": 0.0}, {"feature_map": "unit_sigmoid", "tau": 0.5}

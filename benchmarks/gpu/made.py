@@ -23,6 +23,7 @@ from src.params import ModelSource, RunSettings, load_params
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 TELLING = 200  # the first words, of which each label has its own
+DROPOUT_SHAPE = "BERT with dropout"
 SHARE = 0.2  # of a row's words that tell its label
 
 
@@ -38,7 +39,7 @@ def minilm(layers: int = 6, **changes: Any) -> BertConfig:
 
 
 def small_shapes(width: int = 128, layers: int = 4) -> dict[str, PretrainedConfig]:
-    """One small model of each build, without dropout, whose masks differ between devices."""
+    """One small model of each build, without dropout, whose masks differ between devices; and a BERT with it."""
     common: dict[str, Any] = {"vocab_size": 1000, "pad_token_id": 0}
     bert: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **common}
     sizes: dict[str, Any] = {
@@ -55,6 +56,7 @@ def small_shapes(width: int = 128, layers: int = 4) -> dict[str, PretrainedConfi
         "MiniLM": BertConfig(**bert, **sizes | {"hidden_size": 3 * width, "num_attention_heads": 12}),
         "DistilBERT": DistilBertConfig(**distil, **no_dropout),
         "MPNet": MPNetConfig(**bert, **sizes, **ends),
+        DROPOUT_SHAPE: BertConfig(**common, **sizes),
         "Llama": LlamaConfig(**sizes, **common, **ends, num_key_value_heads=2, max_position_embeddings=128),
     }
 

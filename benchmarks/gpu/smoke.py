@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.gpu.made import made_task, run_settings, save_model, small_shapes
+from benchmarks.gpu.made import DROPOUT_SHAPE, made_task, run_settings, save_model, small_shapes
 from benchmarks.gpu.parts import started
 from src.core.method.losses import KD_LOSSES
 from src.core.training.run import run_training
@@ -36,11 +36,13 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "unit_sigmoid cmi_min": {"feature_map": "unit_sigmoid", "tau": 0.1, "cmi_weight": 0.5},
     "one centroid": {"clusters": "all", "cmi_weight": 5.0},
     "centre": {"centre_weight": 0.013},
+    "unit centre": {"centre_weight": 1.0, "centre_map": "unit"},
     "norm": {"norm_penalty": 0.01},
     # Divergences of 0.01 nats or more: rounding shows in the ratio of smaller ones.
     "ncmi": {"feature_map": "unit_sigmoid", "tau": 0.1, "ncmi_weight": 0.1, "centroid": "epoch"},
     "ncmi, no labels": {"feature_map": "unit_sigmoid", "tau": 0.1, "ncmi_weight": 1.0, "label_weight": 0.0},
     "several temperatures": {"space": "class", "cmi_weight": 0.5, "taus": [0.5, 1.0, 2.0, 4.0]},
+    "contrastive": {"contrastive_weight": 0.5},
     "separation": {"space": "class", "cmi_weight": 0.5, "separation_weight": 0.1},
     "smoothing": {"label_smoothing": 0.1},
     "mse": {"label_loss": "mse"},
@@ -49,6 +51,9 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     **{f"kd, {name}": KD | {"kd_loss": name} for name in KD_LOSSES if name != "kl"},
     "kd, transfer": KD | {"transfer": True},
 }
+# Objectives that need dropout have a shape of their own. Its masks differ between devices, and so do losses, by up to:
+WITH_DROPOUT: dict[str, dict[str, Any]] = {"r-drop": {"r_drop_weight": 0.5}}
+APART_BY_DROPOUT = 0.05
 FEW = ("ce", "cmi_max", "kd")  # on shapes other than BERT's, and in fp16, which skips first steps of the others
 
 
@@ -63,11 +68,23 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
         tolerance = of_a_gpu * (2 if tiny and kind.startswith("bf16") else 1)
         refused = {name: reason for name, reason in found[kind].items() if isinstance(reason, str)}
         of_runs = {name: _distance(found[kind][name], truth[name]) for name in found[kind].keys() - refused.keys()}
-        result[f"{kind}, largest difference"] = max(of_runs.values())
+        allowed = {name: APART_BY_DROPOUT if _has_dropout(name) else tolerance for name in of_runs}
+        result[f"{kind}, largest difference"] = max(far for name, far in of_runs.items() if not _has_dropout(name))
         result[f"{kind}, allowed"] = tolerance
-        result[f"{kind}, too far"] = {name: far for name, far in sorted(of_runs.items()) if not far <= tolerance}
+        result[f"{kind}, too far"] = {name: far for name, far in sorted(of_runs.items()) if not far <= allowed[name]}
         result |= {f"{kind}, refused": refused} if refused else {}
     yield result | {"passed": not any(bad for name, bad in result.items() if name.endswith(("too far", "refused")))}
+
+
+def _has_dropout(name: str) -> bool:
+    return name.startswith(f"{DROPOUT_SHAPE}, ")
+
+
+def _objectives(shape: str, kind: str) -> dict[str, dict[str, Any]]:
+    """What a shape is trained with, by name."""
+    if shape == DROPOUT_SHAPE:
+        return {} if kind == "fp16" else WITH_DROPOUT
+    return OBJECTIVES if shape == "BERT" and kind != "fp16" else {name: OBJECTIVES[name] for name in FEW}
 
 
 def _start(folder: Path, kind: str, tiny: bool) -> subprocess.Popen:
@@ -107,9 +124,9 @@ def _losses(models: Path, kind: str, tiny: bool) -> Iterator[tuple[str, list[lis
     teacher = np.random.default_rng(1).normal(size=(len(task.train) + len(task.transfer), 3)).astype(np.float32)
     for shape, config in (small_shapes(16, 2) if tiny else small_shapes()).items():
         source = save_model(config, models / shape)
-        for name in OBJECTIVES if shape == "BERT" and kind != "fp16" else FEW:
-            own = training if OBJECTIVES[name].get("label_weight") != 0 else training | {"head_epochs": 1}
-            settings = run_settings(source, way, own, **OBJECTIVES[name])
+        for name, objective in _objectives(shape, kind).items():
+            own = training if objective.get("label_weight") != 0 else training | {"head_epochs": 1}
+            settings = run_settings(source, way, own, **objective)
             run = RunName("made", "student" if "kd" in name else "teacher", f"{shape}-{name}".replace(" ", "_"), 0)
             rows = len(teacher) if settings.objective.transfer else len(task.train)
             try:

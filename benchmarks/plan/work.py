@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 
 from benchmarks.plan.tasks import TaskRows
 from src.arms import distilled_arms
+from src.core.method.terms import passes_in
 from src.params import Params, Role, RunSettings
 
 STARTUP = 5.0  # seconds of a run: imports, data, model (docs/speed.md)
@@ -43,7 +44,7 @@ def given_speeds(rate: float) -> Speeds:
 
 @dataclass(frozen=True)
 class Run:
-    """Rows of a run: trained on in all epochs, measured after all epochs, predicted at its end."""
+    """Rows of a run: passed in training in all epochs, measured after all epochs, predicted at its end."""
 
     role: Role
     trained: int
@@ -97,7 +98,7 @@ def run_of(role: Role, settings: RunSettings, rows: TaskRows) -> Run:
     """The work of one run; a teacher predicts the rows that its students learn from, too."""
     training, learnt = settings.training, round(rows.train * settings.training.train_share)
     epochs = training.epochs + training.plain_epochs
-    trained = learnt + (rows.transfer if settings.objective.transfer else 0)
+    trained = passes_in(settings.objective) * (learnt + (rows.transfer if settings.objective.transfer else 0))
     measured = rows.selection + min(settings.runtime.diagnostic_rows, learnt)
     predicted = rows.selection + rows.test + rows.also_test
     if role == "teacher":

@@ -15,13 +15,14 @@ from src.params.reading import check_params, load_params, read_yaml
 from src.params.runs import Objective, RunSettings, Training
 from src.params.study import PARAMS_FILE, MoreSeeds, Params, entry
 from src.params.tasks import AlsoTest, Glue, MaxRows, TaskSettings, check_metrics
-from src.params.types import HOTTEST, Centroid, FeatureMap, KdLoss, Metric, Precision, Role
+from src.params.types import HOTTEST, CentreMap, Centroid, FeatureMap, KdLoss, Metric, Precision, Role
 
 __all__ = [
     "HOTTEST",
     "PARAMS_FILE",
     "AlsoTest",
     "Calibrated",
+    "CentreMap",
     "Centroid",
     "Changed",
     "CheckpointSettings",

@@ -129,7 +129,7 @@ def _check_runs(path: Path, params: Params) -> None:
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise UserError(f"{path}: {place}", problem, f"see {error.title.lower()} in params.yaml") from None
             if not (run.objective.learns_labels or run.training.head_epochs):
-                problem = "label_weight 0 leaves the head without labels to learn"
+                problem = "its loss leaves the head without labels to learn (label_weight 0, or contrastive_weight 1)"
                 raise UserError(f"{path}: {place}", problem, "training.head_epochs of 1 or more")
 
 

@@ -8,7 +8,9 @@ from pydantic import Field, create_model, field_validator, model_validator
 from src.params.changed import Calibrated, Changed, Mapped, Matched
 from src.params.models import CheckpointSettings, ModelSource, Runtime
 from src.params.types import (
+    AnyShare,
     ArmName,
+    CentreMap,
     Centroid,
     Clusters,
     Count,
@@ -62,14 +64,24 @@ class ObjectiveDefaults(Section):
     """> 0 pushes the classes apart (Gamma)."""
     centre_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
     """Of centre loss: half the squared distance of h to the mean h of its label."""
+    centre_map: CentreMap = Field("none", exclude_if=lambda name: name == "none")
+    """The vector of centre loss. none: h. unit: h / |h|, whose centre is the mean h / |h| of its label."""
     norm_penalty: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
     """Weight of the squared length of h."""
+    contrastive_weight: AnyShare = Field(0.0, exclude_if=lambda weight: weight == 0)
+    """Share of the loss on labels that supervised contrastive learning takes: docs/method.md, Rivals of CMI. It needs
+    one process, and accumulate 1.
+    """
+    contrastive_tau: Temperature = Field(0.3, exclude_if=lambda tau: tau == 0.3)
+    """Temperature of the similarities in supervised contrastive learning, up to 1e5."""
     label_loss: LabelLoss
     """ce: cross-entropy; mse: squared distance of the probabilities to the label."""
     label_smoothing: ShareOrZero
     """Share of the label that is spread over all classes; of cross-entropy only."""
     confidence_penalty: NonNegative
     """Weight of the reward for entropy of the predictions."""
+    r_drop_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
+    """Of R-Drop: the KL between two passes of a row under dropout. Above 0 a step takes twice the work."""
     taus: list[Temperature] = Field(default_factory=list, exclude_if=lambda taus: not taus)
     """Temperatures in the place of tau for CMI alone: its mean over them, each with centroids of its own, as in CMIM.
     []: tau.
@@ -90,7 +102,7 @@ class ObjectiveDefaults(Section):
 class Objective(ObjectiveDefaults):
     """The loss of one run; docs/method.md gives it as a formula. alpha is 0 where there is no teacher."""
 
-    alpha: Annotated[Real, Field(ge=0, le=1)] = 0.0
+    alpha: AnyShare = 0.0
     """Weight of the teacher; 1 - alpha is that of the labels. 0 without a teacher."""
     temperature: Temperature = 1.0
     """Softens both models in distillation (ttm, wttm: the teacher alone), up to 1e5."""
@@ -108,7 +120,7 @@ class Objective(ObjectiveDefaults):
     @property
     def learns_labels(self) -> bool:
         """Whether the loss tells the head which output is which label: by labels, or by a teacher."""
-        return self.label_weight > 0 or self.alpha > 0
+        return self.label_weight * (1 - self.contrastive_weight) > 0 or self.alpha > 0
 
 
 class Training(Section):

@@ -1,18 +1,20 @@
-"""Losses of single rows: on labels, on features, and between a student and its teacher.
+"""Losses of single rows: on labels, on features, between two passes, and between a student and its teacher.
 
-All are (n,) tensors in nats, but for `mse`, `dist` and those of features alone, which have no unit. Logits are float32
-or wider.
+All are (n,) tensors in nats, but for `mse`, `dist`, the centre loss and the length of h, which have no unit. Logits are
+float32 or wider.
 """
 
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.core.method.cmi import log_probabilities
-from src.params import KdLoss, Objective
+from src.core.method.cmi import log_probabilities, wide_enough
+from src.core.method.spaces import SHORTEST
+from src.params import CentreMap, KdLoss, Objective
 
 
 def label_loss(logits: Tensor, labels: Tensor, settings: Objective) -> Tensor:
@@ -41,17 +43,67 @@ def squared_norms(features: Tensor) -> Tensor:
     return features.float().square().sum(dim=-1)
 
 
-def centre_distances(features: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
-    """Half the squared distance of each row's h to the centre of its label, no unit (centre loss; Wen et al. 2016).
+def centre_distances(vectors: Tensor, labels: Tensor, centres: Tensor) -> Tensor:
+    """Half the squared distance of each row's vector to its label's centre, no unit (centre loss; Wen et al. 2016).
 
     For h close together, KL(softmax(h) || q_y) is 1 / d of it, up to the mean of h over its d entries
     (docs/method.md, Controls of CMI in feature space).
 
     Args:
-        features, labels: (n, d) and (n,).
-        centres: (C, d), the mean h of each label.
+        vectors, labels: (n, d), h as `CENTRE_MAPS` maps it, and (n,).
+        centres: (C, d), the mean vector of each label.
     """
-    return 0.5 * (features.float() - centres[labels]).square().sum(dim=-1)
+    return 0.5 * (vectors - centres[labels]).square().sum(dim=-1)
+
+
+def unit_vectors(features: Tensor) -> Tensor:
+    """h / |h| of each row, no unit: (n, d) features to (n, d), float32 or wider."""
+    return F.normalize(wide_enough(features, 1.0), dim=-1, eps=SHORTEST)
+
+
+CENTRE_MAPS: dict[CentreMap, Callable[[Tensor], Tensor]] = {
+    "none": lambda features: wide_enough(features, 1.0),
+    "unit": unit_vectors,
+}
+
+
+def partners(labels: Tensor) -> Tensor:
+    """Which rows are another row's partners: (n,) labels to (n, n), true for two rows of one label.
+
+    In a batch of one class there are none, because nothing is there to contrast them with.
+    """
+    same = labels.unsqueeze(1) == labels
+    return same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device) & ~same.all()
+
+
+def contrastive_losses(features: Tensor, are_partners: Tensor, tau: float) -> Tensor:
+    """How little each row's partners stand out from all other rows (SCL; Gunel et al. 2021).
+
+    With u = h / |h|, the mean over the partners j of row i of -log(exp(u_i u_j / tau) / sum over k != i of
+    exp(u_i u_k / tau)), in nats; 0 for a row without a partner.
+
+    Args:
+        features: (n, d).
+        are_partners: (n, n), of `partners`.
+    """
+    unit = unit_vectors(features)
+    scores = unit @ unit.T / tau
+    itself = torch.eye(len(scores), dtype=torch.bool, device=scores.device)
+    # Finite in place of -inf: the gradient of a batch of one row is 0 so, and not NaN.
+    others = scores.masked_fill(itself, torch.finfo(scores.dtype).min)
+    log_shares = scores - others.logsumexp(dim=-1, keepdim=True)
+    return -log_shares.where(are_partners, 0).sum(dim=-1) / are_partners.sum(dim=-1).clamp(min=1)
+
+
+def kl_between_passes(logits: Tensor) -> Tensor:
+    """KL(p || p') of each row, p' being the prediction of the other pass of the same row (R-Drop; Wu et al. 2021).
+
+    Args:
+        logits: (2 n, C), the rows of the first pass and then the same rows of the second. Gradients flow through both.
+    """
+    log_p = log_probabilities(logits, 1.0)
+    log_p_of_other = log_p.roll(len(logits) // 2, dims=0)
+    return (log_p.exp() * (log_p - log_p_of_other)).sum(dim=-1)
 
 
 def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -1,11 +1,13 @@
 """The loss of a run, term by term; docs/method.md maps each symbol to its params key and class.
 
-    loss = (1 - alpha) label_weight L(labels) + alpha KD(teacher)
-           + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H     (nats)
-           + centre_weight D + norm_penalty |h|^2 + ncmi_weight R                           (no unit)
+    loss = (1 - alpha) ((1 - contrastive_weight) label_weight L(labels) + contrastive_weight SCL) + alpha KD(teacher)
+           + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H
+           + r_drop_weight R                                                                (nats)
+           + centre_weight D + norm_penalty |h|^2 + ncmi_weight N                           (no unit)
 
-cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. D is half the squared distance of h to its label's mean. R is
-the CMI of a row over its separation. With `taus`, CMI is the mean over several temperatures.
+cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. With `taus`, CMI is the mean over several temperatures. D is
+half the squared distance of h to its label's mean, N the CMI of a row over its separation. SCL is the supervised
+contrastive loss of h / |h|, R the KL between two passes of a row under dropout.
 Without a teacher alpha is 0. Rows without a label take part in KD alone.
 """
 
@@ -17,7 +19,7 @@ from torch import Tensor
 from src.core.method.batch import Batch, Processes, TrainSums, View
 from src.core.method.centroids import Centroids
 from src.core.method.spaces import Outputs, OutputSpace
-from src.core.method.terms import TERMS, Run, terms_in
+from src.core.method.terms import TERMS, Run, passes_in, terms_in
 from src.params import Objective
 
 
@@ -44,6 +46,9 @@ class RunObjective:
 
     With `parts` of a batch passed one after the other, the terms of each are its share of the batch's, and add up. Each
     part is compared with centroids of its own; those of `ema` take as long to forget as without parts.
+
+    Where `passes` is 2, a batch holds its rows twice, all rows of the second pass after those of the first. Each term
+    is then a mean over both passes.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class RunObjective:
         run = Run(settings, num_classes, self.space, parts)
         self.terms = {term.name: term(run) for term in terms_in(settings)}
         self.names = ("total", *self.terms)
+        self.passes = passes_in(settings)
         self.of_all_rows = [True, *(term.of_all_rows for term in self.terms.values())]
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:

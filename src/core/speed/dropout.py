@@ -15,6 +15,11 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from src.core.models.classifier import Classifier
+from src.core.models.head_input import trial_inputs
+from src.errors import UserError
+from src.params import ModelSource
+
 ATTENTION = "sdpa_with_cpu_dropout"
 STEPS = 2**16
 
@@ -98,3 +103,20 @@ def use_cpu_dropout(model: PreTrainedModel) -> None:
                 setattr(module, name, CpuDropout(child.p).train(child.training))
     if model.config._attn_implementation == "sdpa":
         model.set_attn_implementation(ATTENTION)
+
+
+@torch.no_grad()
+def check_dropout(source: ModelSource, classifier: Classifier, pad_id: int) -> None:
+    """R-Drop compares two passes under dropout, and some models have none.
+
+    Raises:
+        UserError: two passes give the same outputs.
+    """
+    inputs = trial_inputs(classifier.model, pad_id)
+    classifier.eval().model.train()  # the classifier itself stays in evaluation, where no pass becomes a CUDA graph
+    with torch.random.fork_rng(devices=[]):
+        first, second = (classifier(**inputs) for _ in range(2))
+    classifier.eval()
+    if all(torch.equal(*both) for both in zip(first, second, strict=True)):
+        problem = f"{source.name} has no dropout, so r_drop_weight would compare two equal passes"
+        raise UserError("params.yaml: models", problem, "r_drop_weight 0, or a model with dropout")

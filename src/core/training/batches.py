@@ -41,16 +41,20 @@ class LabelledTokens:
         progress: float,
         device: torch.device,
         part: Tensor | None = None,
+        passes: int = 1,
     ) -> tuple[dict[str, Tensor], Batch]:
-        """The model's inputs and the objective's view of one process's share of a batch's rows, or of some of them."""
-        own = (rows if part is None else part)[process::processes]
+        """The model's inputs and the objective's view of one process's share of a batch's rows, or of some of them.
+
+        With two `passes` the share comes twice: n rows, and the same n rows again under dropout masks of their own.
+        """
+        own = (rows if part is None else part)[process::processes].repeat(passes)
         inputs = {name: values.to(device) for name, values in self.tokens.batch(own).items()}
         batch = Batch(
             labels=self.labels[own].to(device),
             teacher_logits=None if self.teacher_logits is None else self.teacher_logits[own].to(device),
-            global_rows=len(rows),
-            global_labelled=self._count_labelled(rows),
-            part_labelled=None if part is None else self._count_labelled(part),
+            global_rows=passes * len(rows),
+            global_labelled=passes * self._count_labelled(rows),
+            part_labelled=None if part is None else passes * self._count_labelled(part),
             progress=progress,
         )
         return inputs, batch

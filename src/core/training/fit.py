@@ -1,6 +1,7 @@
 """Settings that params.yaml allows but that this task, this launch or this machine cannot use."""
 
 from src.core.method.losses import KD_LOSSES
+from src.core.method.terms import terms_in
 from src.core.training.environment import precision_of, uses_cuda_graphs
 from src.data.prepared import PreparedTask
 from src.errors import UserError
@@ -12,10 +13,12 @@ def check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes
     """Refuse, before anything is loaded, what would fail or would not be what it seems.
 
     Raises:
-        UserError: the distance to the teacher, the rows of a batch or how the run computes does not fit.
+        UserError: the distance to the teacher, a term, the rows of a batch or how the run computes does not fit.
     """
-    _check_distance(run, settings, len(task.label_names), processes * settings.training.accumulate)
-    _check_rows(run, settings, len(task.train), processes * settings.training.accumulate)
+    parts = processes * settings.training.accumulate
+    _check_distance(run, settings, len(task.label_names), parts)
+    _check_terms(run, settings, parts)
+    _check_rows(run, settings, len(task.train), parts)
     _check_runtime(run, settings, processes)
 
 
@@ -25,6 +28,15 @@ def _check_distance(run: RunName, settings: RunSettings, classes: int, parts: in
     fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(classes, parts)]
     if run.role == "student" and settings.objective.alpha > 0 and name not in fitting:
         raise UserError(run, f"kd_loss {name} {KD_LOSSES[name].limit}", f"allowed here: {', '.join(fitting)}")
+
+
+def _check_terms(run: RunName, settings: RunSettings, parts: int) -> None:
+    """Some terms need a batch in one part."""
+    for term in terms_in(settings.objective):
+        if parts > 1 and term.limit_in_parts:
+            raise UserError(
+                run, f"{term.key} {term.limit_in_parts}", "start one process with accumulate 1, or set it to 0"
+            )
 
 
 def _check_rows(run: RunName, settings: RunSettings, train_rows: int, parts: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from src.core.method.batch import NO_LABEL
+from src.core.method.terms import passes_in
 from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.compatibility import check_vocabulary
@@ -16,7 +17,7 @@ from src.core.models.encoding import EncodedSplit, encode
 from src.core.models.head_alone import check_head_alone
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.cuda_graphs import replay_training
-from src.core.speed.dropout import use_cpu_dropout
+from src.core.speed.dropout import check_dropout, use_cpu_dropout
 from src.core.speed.first_token import compute_first_token_only
 from src.core.speed.half_precision import round_products
 from src.core.speed.recompute import recompute_activations
@@ -82,6 +83,8 @@ def prepare_run(
     round_products(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     if settings.training.head_epochs:
         check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
+    if passes_in(settings.objective) > 1:
+        check_dropout(source, model, tokenizer.pad_token_id)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None

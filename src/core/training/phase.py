@@ -143,11 +143,12 @@ class Phase:
         accelerator, progress = self.accelerator, self.optimisation.progress
         place = accelerator.process_index, accelerator.num_processes
         for part in rows.tensor_split(self.settings.accumulate):
-            inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device, part)
+            passes = self.objective.passes
+            inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device, part, passes)
             terms = self.objective(self.optimisation.model(**inputs), batch)
             self.optimisation.backward(terms.total, accelerator)
             # Each term is a share of the batch's mean: with its rows as weights, an epoch's mean is that of its rows.
-            counts = self.of_all_rows * len(rows) + (1 - self.of_all_rows) * batch.all_labelled
+            counts = self.of_all_rows * batch.all_rows + (1 - self.of_all_rows) * batch.all_labelled
             self.loss_sums += terms.values() * counts
         self.optimisation.step(accelerator)
         self.loss_counts += counts

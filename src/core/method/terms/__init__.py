@@ -4,6 +4,7 @@ To add one: a class here, its weight in `src.params.runs.ObjectiveDefaults`, and
 """
 
 from src.core.method.terms.base import Run, Term
+from src.core.method.terms.contrastive import Contrastive, RDrop
 from src.core.method.terms.features import CentreLoss, NormPenalty
 from src.core.method.terms.information import Cmi, Gamma
 from src.core.method.terms.outputs import Distillation, Entropy, LabelLoss
@@ -11,11 +12,27 @@ from src.core.method.terms.ratio import Ncmi
 from src.params import Objective
 
 # In the order in which they are added up: another order would round differently.
-TERMS: tuple[type[Term], ...] = (LabelLoss, Distillation, Cmi, Gamma, Entropy, CentreLoss, NormPenalty, Ncmi)
+TERMS: tuple[type[Term], ...] = (
+    LabelLoss,
+    Distillation,
+    Cmi,
+    Gamma,
+    Entropy,
+    CentreLoss,
+    NormPenalty,
+    Ncmi,
+    Contrastive,
+    RDrop,
+)
 
-__all__ = ["TERMS", "Run", "Term", "terms_in"]
+__all__ = ["TERMS", "Run", "Term", "passes_in", "terms_in"]
 
 
 def terms_in(settings: Objective) -> list[type[Term]]:
     """The terms of an objective: those that every run measures, and those that it gives a weight."""
     return [term for term in TERMS if term.in_every_run or term.is_weighted(settings)]
+
+
+def passes_in(settings: Objective) -> int:
+    """How often a step passes each row of a batch."""
+    return max(term.passes for term in terms_in(settings))

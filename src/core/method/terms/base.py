@@ -33,12 +33,16 @@ class Term:
         key: of its weight in `Objective`; none of a term that no single key weighs.
         in_every_run: whether a history has it also where its weight is 0.
         of_all_rows: whether it is a mean over all rows of a batch, and not over those with a label.
+        passes: how often a step passes each row of a batch. All rows of the second pass come after those of the first.
+        limit_in_parts: why several processes or parts cannot share a batch, after the key; none if they can.
     """
 
     name: ClassVar[str]
     key: ClassVar[str] = ""
     in_every_run: ClassVar[bool] = False
     of_all_rows: ClassVar[bool] = False
+    passes: ClassVar[int] = 1
+    limit_in_parts: ClassVar[str] = ""
 
     def __init__(self, run: Run) -> None:
         self.run, self.settings = run, run.settings

@@ -4,28 +4,32 @@ from torch import Tensor
 
 from src.core.method.batch import TrainSums, View
 from src.core.method.centroids import Centroids
-from src.core.method.losses import centre_distances, squared_norms
+from src.core.method.losses import CENTRE_MAPS, centre_distances, squared_norms
 from src.core.method.terms.base import Run, Term
 
 
 class CentreLoss(Term):
-    """Half the squared distance of h to the mean h of its label (Wen et al. 2016), by the rule of the centroids."""
+    """Half the squared distance of h to the mean h of its label (Wen et al. 2016), by the rule of the centroids.
+
+    With `centre_map` unit, of h / |h| in place of h.
+    """
 
     name, key = "centre", "centre_weight"
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.centres = run.centroids()
+        self.map = CENTRE_MAPS[run.settings.centre_map]
 
     def __call__(self, view: View) -> Tensor:
         """Its mean over the labelled rows, after the centres have taken in the batch."""
-        features = view.known.features
-        centres = self.centres.update(view.class_sums_without_gradient(features.float()))
-        return view.mean(centre_distances(features, view.labels, centres))
+        vectors = self.map(view.known.features)
+        centres = self.centres.update(view.class_sums_without_gradient(vectors))
+        return view.mean(centre_distances(vectors, view.labels, centres))
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
-        """Let the centres look at h over the train split, if they are of the kind that does."""
-        self.centres.start_epoch(epoch, lambda: train_sums(lambda outputs: outputs.features.float()))
+        """Let the centres look at the train split, if they are of the kind that does."""
+        self.centres.start_epoch(epoch, lambda: train_sums(lambda outputs: self.map(outputs.features)))
 
     def stateful(self) -> dict[str, Centroids]:
         """The centres."""

@@ -5,6 +5,12 @@ from torch import Tensor
 from src.core.method.batch import Batch, View
 from src.core.method.losses import KD_LOSSES, entropies, label_loss
 from src.core.method.terms.base import Term
+from src.params import Objective
+
+
+def left_to_labels(settings: Objective, batch: Batch) -> float:
+    """What the teacher leaves of the loss to the labels: 1 without a teacher."""
+    return 1.0 if batch.teacher_logits is None else 1 - settings.alpha
 
 
 class LabelLoss(Term):
@@ -13,8 +19,9 @@ class LabelLoss(Term):
     name, in_every_run = "label", True
 
     def weight(self, batch: Batch) -> float:
-        """The labels' weight in what the teacher leaves them."""
-        return self.settings.label_weight * (1.0 if batch.teacher_logits is None else 1 - self.settings.alpha)
+        """label_weight times what teacher and supervised contrastive learning leave to the labels."""
+        share = 1 - self.settings.contrastive_weight
+        return self.settings.label_weight * left_to_labels(self.settings, batch) * share
 
     def __call__(self, view: View) -> Tensor:
         """Its mean over the labelled rows."""
