@@ -32,6 +32,8 @@ RIVALS: dict[str, dict[str, Any]] = {
     "centre loss": {"centre_weight": 0.01},
     "centre loss, unit": {"centre_weight": 1.0, "centre_map": "unit"},
     "length of h": {"norm_penalty": 0.01},
+    "loss of NCMI": {"ncmi_weight": 1.0, "feature_map": "unit_sigmoid", "tau": 0.1},
+    "CMI of four temperatures": {"cmi_weight": 1.0, "space": "class", "taus": [0.5, 1.0, 2.0, 4.0]},
 }
 SPACES, CENTROIDS = ("class", "feature"), ("batch", "ema", "frozen")
 
