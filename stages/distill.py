@@ -25,7 +25,8 @@ def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int)
     if change is None:
         logits = teacher_logits(task, teacher, seed, settings.objective.transfer)
     else:
-        logits, told = changed_logits(change, task, seed, settings.objective.transfer)
+        share = settings.training.train_share
+        logits, told = changed_logits(change, task, seed, settings.objective.transfer, share)
         print(told)
 
     run_training(run, task, settings, logits)

@@ -8,6 +8,7 @@ from src.arms import arms_of
 from src.core.method.cmi import measure
 from src.core.metrics import nll_rows
 from src.core.training.changed_teachers import changed_logits, matched_in_cmi, temperature_for_cmi
+from src.core.training.loading import learnt_rows
 from src.core.training.teachers import teacher_logits
 from src.data.prepared import LabelledSplit, PreparedTask, Split
 from src.errors import UserError
@@ -129,6 +130,17 @@ def test_a_mapped_teacher_is_fitted_on_train_and_maps_transfer_rows_alike(task, 
     words = f"train CMI {cmi[0]:.4f} to {cmi[1]:.4f} nats, NLL {nll[0]:.4f} to {nll[1]:.4f} nats, another label for "
     assert told.startswith(f"ce mapped with cmi_weight {weight:g}: {words}")
     assert told.endswith(f" of {rows} rows")
+
+
+def test_a_mapped_teacher_sees_no_label_that_its_student_does_not_see(task):
+    def half_taught() -> np.ndarray:
+        return changed_logits(MAPPED, task, 0, transfer=False, train_share=0.5)[0]
+
+    before, whole = half_taught(), changed_logits(MAPPED, task, 0, transfer=False)[0]
+    unseen = np.setdiff1d(np.arange(ROWS["train"]), learnt_rows(ROWS["train"], 0.5, seed=0).numpy())
+    task.train.labels[unseen] = 1 - task.train.labels[unseen]
+    assert np.array_equal(half_taught(), before)
+    assert not np.allclose(before, whole, atol=1e-3)
 
 
 def test_a_study_without_them_has_the_params_and_settings_of_before(params):

@@ -15,10 +15,9 @@ from src.study.panels import COLOURS, add_legend, panels, save, shortened
 from src.study.results import StudyResults
 
 LENGTH, CMI, PER_LENGTH = "length of h", "CMI of h", "CMI of h per squared length"
-FEW_NUMBERS_ABOVE, CLOSE = (
-    4,
-    1.5,
-)  # highest over lowest ratio of an axis: 1, 2, 5 are enough; numbers between are needed
+# Of the highest to the lowest ratio of an axis: above the first 1, 2 and 5 are enough, up to the second numbers between
+# are needed.
+FEW_NUMBERS_ABOVE, CLOSE = 4, 1.5
 
 
 def draw_length(results: StudyResults, path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 from src.core.method.cmi import measure
 from src.core.metrics import HIGHEST_TEMPERATURE, LOWEST_TEMPERATURE, best_temperature, nll_rows
 from src.core.training.affine_map import fitted_map
+from src.core.training.loading import learnt_rows
 from src.core.training.teachers import selection_logits, teacher_logits
 from src.data.prepared import PreparedTask
 from src.errors import UserError
@@ -30,8 +31,12 @@ NO_MAP = {  # what is wrong, and what to do
 LOG_TEMPERATURES = np.linspace(np.log(0.05), np.log(20), 121)
 
 
-def changed_logits(change: Changed, task: PreparedTask, seed: int, transfer: bool) -> ChangedLogits:
+def changed_logits(
+    change: Changed, task: PreparedTask, seed: int, transfer: bool, train_share: float = 1.0
+) -> ChangedLogits:
     """The logits (N, C) that a changed teacher teaches with, of the rows of `teacher_logits`, and a line about the map.
+
+    `train_share` is the student's: an affine map sees no label that the student does not see.
 
     Raises:
         UserError: a teacher arm has not been trained or saw other rows, or there is no such map.
@@ -45,7 +50,8 @@ def changed_logits(change: Changed, task: PreparedTask, seed: int, transfer: boo
             selection = selection_logits(task, change.teacher, seed)
             found = _calibrated(change, logits, selection, task.selection.labels)
         case Mapped():
-            found = _mapped(change, logits, task.train.labels)
+            learnt = learnt_rows(len(task.train), train_share, seed).numpy()
+            found = _mapped(change, logits, learnt, task.train.labels[learnt])
     if found is None:
         where = f"params.yaml: distill.{change.key} ({change.name}, task {task.name}, seed {seed})"
         raise UserError(where, *NO_MAP[change.key])
@@ -70,14 +76,14 @@ def _calibrated(
     return _scaled(logits, temperature), f"{change.teacher} at temperature {temperature:.4f}: selection NLL {nll} nats"
 
 
-def _mapped(change: Mapped, logits: np.ndarray, labels: np.ndarray) -> ChangedLogits | None:
-    """Through the map that is fitted on the labelled rows; None where there is none."""
-    before = logits[: len(labels)]
+def _mapped(change: Mapped, logits: np.ndarray, learnt: np.ndarray, labels: np.ndarray) -> ChangedLogits | None:
+    """Through the map that is fitted on the rows `learnt` with their labels; None where there is none."""
+    before = logits[learnt]
     affine = fitted_map(before, labels, change.cmi_weight)
     if affine is None:
         return None
     mapped = affine(logits).astype(logits.dtype)
-    after = mapped[: len(labels)]
+    after = mapped[learnt]
     cmi = " to ".join(f"{_class_cmi(rows, labels):.4f}" for rows in (before, after))
     nll = " to ".join(f"{nll_rows(labels, rows).mean():.4f}" for rows in (before, after))
     other = int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
