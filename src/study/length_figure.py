@@ -21,11 +21,12 @@ FEW_NUMBERS_ABOVE, CLOSE = 4, 1.5
 
 
 def draw_length(results: StudyResults, path: Path) -> None:
-    """CMI against length, and gain against both; nothing where no teacher arm is compared with the baseline."""
+    """CMI against length, and gain against both; nothing where no teacher arm has ratios to the baseline."""
     gains = gains_of(results)
-    if gains.empty:
+    found = [ratios(results, arm, against) for arm, against in gains.index]
+    if all(one.empty for one in found):
         return
-    table = pd.concat([ratios(results, arm, against) for arm, against in gains.index])
+    table = pd.concat(found)
     logs = table.set_index("arm")[[LENGTH, CMI, PER_LENGTH]].transform(np.log)
     means = logs.groupby("arm").mean().transform(np.exp)
     arms = [arm for arm, _ in gains.index]
@@ -66,11 +67,13 @@ def ratios(results: StudyResults, arm: str, against: str) -> pd.DataFrame:
     lines = []
     for task in results.records:
         first, second = (_kept(results, task, name) for name in (arm, against))
+        if not (first > 0).all(axis=None) or not (second > 0).all(axis=None):
+            continue  # a model that says the same of every row has no CMI, and so no ratio
         logs = np.log(first / second).mean()
         length, cmi = logs["selection_feature_norm"], logs["selection_feature_cmi"]
         values = {LENGTH: np.exp(length), CMI: np.exp(cmi), PER_LENGTH: np.exp(cmi - 2 * length)}
         lines.append({"task": task, "arm": arm} | values)
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines, columns=["task", "arm", LENGTH, CMI, PER_LENGTH])
 
 
 def _kept(results: StudyResults, task: str, name: str) -> pd.DataFrame:
