@@ -68,7 +68,7 @@ def ratios(results: StudyResults, arm: str, against: str) -> pd.DataFrame:
     for task in results.records:
         first, second = (_kept(results, task, name) for name in (arm, against))
         if not (first > 0).all(axis=None) or not (second > 0).all(axis=None):
-            continue  # a model that says the same of every row has no CMI, and so no ratio
+            continue  # no CMI, or none that is known: no ratio
         logs = np.log(first / second).mean()
         length, cmi = logs["selection_feature_norm"], logs["selection_feature_cmi"]
         values = {LENGTH: np.exp(length), CMI: np.exp(cmi), PER_LENGTH: np.exp(cmi - 2 * length)}
@@ -85,7 +85,8 @@ def _kept(results: StudyResults, task: str, name: str) -> pd.DataFrame:
     runs = results.tables.runs
     kept = runs[(runs["task"] == task) & (runs["role"] == "teacher") & (runs["arm"] == arm)][[*keys, "best_epoch"]]
     history = results.records[task].history
-    return kept.merge(history, left_on=[*keys, "best_epoch"], right_on=[*keys, "epoch"]).set_index("seed")[columns]
+    found = kept.merge(history, left_on=[*keys, "best_epoch"], right_on=[*keys, "epoch"])
+    return found.set_index("seed").reindex(columns=columns)  # NaN where a history does not know them
 
 
 def _draw_cmi(axis: Axes, table: pd.DataFrame, means: pd.DataFrame, colours: dict[str, str]) -> None:
