@@ -29,9 +29,7 @@ def curve_points(curve: Curve, results: StudyResults) -> pd.DataFrame:
 
 def _places(curve: Curve, results: StudyResults) -> XOfArms:
     """Where each arm and family stands on each task: a family stands where its chosen trial does."""
-    of_role = results.tables.trials[results.tables.trials["role"] == curve.role]
-    trials = of_role[["task", "family", "arm", "chosen"]].itertuples(index=False, name=None)
-    standing = {(task, family): arm for task, family, arm, chosen in trials if chosen}
+    standing = results.chosen(curve.role)
     names = {name for line in curve.lines.values() for name in line}
     keys = [(task, name) for task in results.records for name in names]
     return {key: x_of(results.params, curve, key[0], standing.get(key, key[1])) for key in keys}

@@ -11,10 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from src.study.moved import CMI, LENGTH, PER_LENGTH, in_kept_epochs, of_split
 from src.study.panels import COLOURS, add_legend, panels, save, shortened
 from src.study.results import StudyResults
 
-LENGTH, CMI, PER_LENGTH = "length of h", "CMI of h", "CMI of h per squared length"
+NAMES = {LENGTH: "length of h", CMI: "CMI of h", PER_LENGTH: "CMI of h per squared length"}
 # Of the highest to the lowest ratio of an axis: above the first 1, 2 and 5 are enough, up to the second numbers between
 # are needed.
 FEW_NUMBERS_ABOVE, CLOSE = 4, 1.5
@@ -27,7 +28,7 @@ def draw_length(results: StudyResults, path: Path) -> None:
     if all(one.empty for one in found):
         return
     table = pd.concat(found)
-    logs = table.set_index("arm")[[LENGTH, CMI, PER_LENGTH]].transform(np.log)
+    logs = table.set_index("arm")[[*NAMES]].transform(np.log)
     means = logs.groupby("arm").mean().transform(np.exp)
     arms = [arm for arm, _ in gains.index]
     colours = {arm: COLOURS[number % len(COLOURS)] for number, arm in enumerate(arms)}
@@ -59,34 +60,27 @@ def gains_of(results: StudyResults) -> pd.DataFrame:
 def ratios(results: StudyResults, arm: str, against: str) -> pd.DataFrame:
     """Of each task: the arm's geometric means over seeds, divided by those of the other's same seeds.
 
-    They are of the epochs that were kept, on selection rows, which every study has measured.
+    They are of the epochs that were kept, on selection rows, which every study has measured. A task is left out where
+    one of them is not known, or 0.
 
     Returns:
         task, arm, and one column each for the length of h, its CMI, and CMI per squared length.
     """
-    lines = []
+    chosen, lines = results.chosen("teacher"), []
     for task in results.records:
-        first, second = (_kept(results, task, name) for name in (arm, against))
-        if not (first > 0).all(axis=None) or not (second > 0).all(axis=None):
-            continue  # no CMI, or none that is known: no ratio
-        logs = np.log(first / second).mean()
-        length, cmi = logs["selection_feature_norm"], logs["selection_feature_cmi"]
-        values = {LENGTH: np.exp(length), CMI: np.exp(cmi), PER_LENGTH: np.exp(cmi - 2 * length)}
-        lines.append({"task": task, "arm": arm} | values)
-    return pd.DataFrame(lines, columns=["task", "arm", LENGTH, CMI, PER_LENGTH])
+        logs = _logs(results, task)
+        first, second = (logs.loc[chosen.get((task, name), name)] for name in (arm, against))
+        lines.append({"task": task, "arm": arm} | np.exp((first - second).mean(skipna=False)).to_dict())
+    return pd.DataFrame(lines, columns=["task", "arm", *NAMES]).dropna()
 
 
-def _kept(results: StudyResults, task: str, name: str) -> pd.DataFrame:
-    """Length and CMI of h in the epoch that each run of an arm or family kept, by seed."""
-    trials = results.tables.trials
-    chosen = trials[(trials["task"] == task) & (trials["family"] == name) & trials["chosen"]]["arm"]
-    arm = name if chosen.empty else chosen.iloc[0]
-    keys, columns = ["role", "arm", "seed"], ["selection_feature_norm", "selection_feature_cmi"]
+def _logs(results: StudyResults, task: str) -> pd.DataFrame:
+    """The logarithms of what the figure shows, by teacher arm and seed."""
     runs = results.tables.runs
-    kept = runs[(runs["task"] == task) & (runs["role"] == "teacher") & (runs["arm"] == arm)][[*keys, "best_epoch"]]
-    history = results.records[task].history
-    found = kept.merge(history, left_on=[*keys, "best_epoch"], right_on=[*keys, "epoch"])
-    return found.set_index("seed").reindex(columns=columns)  # NaN where a history does not know them
+    own = runs[(runs["task"] == task) & (runs["role"] == "teacher")]
+    table = in_kept_epochs(own, results.records[task].history)
+    values = of_split(table, "selection")
+    return pd.DataFrame({name: values[name].of_runs for name in NAMES}, index=[table["arm"], table["seed"]])
 
 
 def _draw_cmi(axis: Axes, table: pd.DataFrame, means: pd.DataFrame, colours: dict[str, str]) -> None:
@@ -97,8 +91,8 @@ def _draw_cmi(axis: Axes, table: pd.DataFrame, means: pd.DataFrame, colours: dic
     ends = np.array([table[LENGTH].min(), table[LENGTH].max()])
     (line,) = axis.plot(ends, ends**2, color="0.4", linewidth=1, linestyle="--", zorder=0)
     add_legend(axis, [("another length, nothing else", line)], beside=False)
-    axis.set_xlabel(f"{LENGTH}, ratio")
-    axis.set_ylabel(f"{CMI}, ratio")
+    axis.set_xlabel(f"{NAMES[LENGTH]}, ratio")
+    axis.set_ylabel(f"{NAMES[CMI]}, ratio")
     _as_ratios(axis, "x")
     _as_ratios(axis, "y")
 
@@ -110,7 +104,7 @@ def _draw_gain(axis: Axes, name: str, means: pd.DataFrame, gains: pd.DataFrame, 
     axis.vlines(means[name], own["low"], own["high"], colors=shown, linewidth=2)
     axis.scatter(means[name], own["difference"], s=40, c=shown, zorder=3)
     axis.axhline(0, color="0.6", linewidth=1)
-    axis.set_xlabel(f"{name}, ratio")
+    axis.set_xlabel(f"{NAMES[name]}, ratio")
     axis.set_ylabel("gain over all tasks (points)")
     _as_ratios(axis, "x")
 

@@ -40,16 +40,24 @@ def measures_of(task: MeasuredTask, history: pd.DataFrame) -> Measures:
     Args:
         history: the task's, with a line an epoch of each run.
     """
-    keys = ["role", "arm", "seed"]
-    table = task.runs.merge(history, how="left", left_on=[*keys, "best_epoch"], right_on=[*keys, "epoch"])
-    found = {split: _of_split(table, prefix) for split, prefix in SPLITS.items()}
+    table = in_kept_epochs(task.runs, history)
+    found = {split: of_split(table, split) for split in SPLITS}
     found["test"][OF_CLASS] = task.metrics[OF_CLASS]  # whose error knows of test rows too
     return found
 
 
-def _of_split(table: pd.DataFrame, prefix: str) -> dict[str, RunValues]:
-    """Of a measure that no run has, NaN."""
-    known = table.reindex(columns=[prefix + name for name in MEASURES]).to_numpy(dtype=float)
+def in_kept_epochs(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """Runs of a task, each with the line of the epoch that it kept."""
+    keys = ["role", "arm", "seed"]
+    return runs.merge(history, how="left", left_on=[*keys, "best_epoch"], right_on=[*keys, "epoch"])
+
+
+def of_split(table: pd.DataFrame, split: str) -> dict[str, RunValues]:
+    """The measures on the rows of a split, in the order of a table as `in_kept_epochs` gives it.
+
+    Of ratios they are logarithms; of a measure that no run has, NaN.
+    """
+    known = table.reindex(columns=[SPLITS[split] + name for name in MEASURES]).to_numpy(dtype=float)
     logs = np.log(np.where(settled(known) > 0, known, np.nan))
     values = dict(zip(MEASURES, logs.T, strict=True))
     values |= {PER_LENGTH: values[CMI] - 2 * values[LENGTH], OF_CLASS: known[:, MEASURES.index(OF_CLASS)]}

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from src.files import read_csv
-from src.params import Params
+from src.params import Params, Role
 from src.study.claims import load_claims
 from src.study.records import METRICS_FOLDER, TaskRecords, load_records
 
@@ -36,6 +36,11 @@ class StudyResults:
     claims: list[dict[str, Any]]
     warnings: list[str]
     records: dict[str, TaskRecords]
+
+    def chosen(self, role: Role) -> dict[tuple[str, str], str]:
+        """By task and family: the trial that stands for it."""
+        trials = self.tables.trials[(self.tables.trials["role"] == role) & self.tables.trials["chosen"].astype(bool)]
+        return dict(zip(zip(trials["task"], trials["family"], strict=True), trials["arm"], strict=True))
 
     @property
     def primary(self) -> dict[str, str]:

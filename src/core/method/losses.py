@@ -102,8 +102,7 @@ def kl_between_passes(logits: Tensor) -> Tensor:
         logits: (2 n, C), the rows of the first pass and then the same rows of the second. Gradients flow through both.
     """
     log_p = log_probabilities(logits, 1.0)
-    log_p_of_other = log_p.roll(len(logits) // 2, dims=0)
-    return (log_p.exp() * (log_p - log_p_of_other)).sum(dim=-1)
+    return _kl(log_p, log_p.roll(len(logits) // 2, dims=0))
 
 
 def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -114,9 +113,7 @@ def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     Args:
         student, teacher: (n, C) logits.
     """
-    log_student = log_probabilities(student, temperature)
-    log_teacher = log_probabilities(teacher, temperature)
-    return temperature**2 * (log_teacher.exp() * (log_teacher - log_student)).sum(dim=-1)
+    return temperature**2 * _kl(log_probabilities(teacher, temperature), log_probabilities(student, temperature))
 
 
 def kd_logit_std(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -146,8 +143,7 @@ def kd_ttm(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     Transformed teacher matching (arXiv 2402.11148). T times it is `kd_kl` less an entropy of the student
     (docs/method.md, A temperature of the teacher alone). Its gradient does not fall with T, so there is no factor T^2.
     """
-    log_teacher = log_probabilities(teacher, temperature)
-    return (log_teacher.exp() * (log_teacher - log_probabilities(student, 1.0))).sum(dim=-1)
+    return _kl(log_probabilities(teacher, temperature), log_probabilities(student, 1.0))
 
 
 def kd_wttm(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -188,6 +184,11 @@ KD_LOSSES: dict[KdLoss, Distance] = {
     "ttm": Distance(kd_ttm),
     "wttm": Distance(kd_wttm),
 }
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) of each row, in nats: (n, C) log-probabilities to (n,)."""
+    return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 
 def _standardised(logits: Tensor) -> Tensor:

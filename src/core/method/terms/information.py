@@ -47,9 +47,7 @@ class Cmi(Term):
             own.start_epoch(epoch, lambda p=p_of_split: self._clustered(train_sums(p)))
 
     def stateful(self) -> dict[str, Centroids]:
-        """The centroids."""
-        if not self.settings.taus:
-            return {"centroids": self.centroids[0]}
+        """The centroids of each temperature."""
         return {f"centroids at {tau}": own for tau, own in zip(self.taus, self.centroids, strict=True)}
 
     def _clustered(self, sums: ClassSums) -> ClassSums:
