@@ -24,7 +24,7 @@ def main() -> None:
     path, left_out = write_confirming_study(arguments.study, arguments.name, arguments.seeds, more_seeds)
 
     if left_out:
-        told = f"{path} leaves out what compares trials of one family, of which one is left: {'; '.join(left_out)}"
+        told = f"{path} leaves out comparisons between trials of one family: {'; '.join(left_out)}"
         print(f"warning: {told}", file=sys.stderr)
     print(f"{path}: run it with `make study NAME={arguments.name}`")
 

@@ -189,13 +189,13 @@ def test_a_teacher_that_was_not_trained(task, change, record_fault):
     [
         (
             CALIBRATED,
-            "distill.calibrated (ce_calibrated, task t, seed 0): no temperature between 0.05 and 50 fits the selection "
-            "labels best; give the task more selection rows, or leave this teacher out",
+            "distill.calibrated (ce_calibrated, task t, seed 0): the best temperature for selection "
+            "labels is not within 0.05 to 50; give the task more selection rows, or leave this teacher out",
         ),
         (
             MAPPED,
-            "distill.mapped (up, task t, seed 0): its fit has no minimum, as where an affine map gets every train "
-            "label right; set another cmi_weight, or train its teacher for fewer epochs",
+            "distill.mapped (up, task t, seed 0): its fit finds no minimum, perhaps because an affine map gets "
+            "every train label right; set another cmi_weight, or train its teacher for fewer epochs",
         ),
     ],
     ids=["calibrated", "mapped"],
@@ -215,6 +215,6 @@ def test_a_teacher_that_is_worse_than_chance(task, record_fault):
     """The softer, the better."""
     wrong = {split: np.eye(2, dtype=np.float32)[1 - task.splits[split].labels] for split in ("train", "selection")}
     save_teacher(task, "ce", wrong)
-    with pytest.raises(UserError, match="no temperature between") as refused:
+    with pytest.raises(UserError, match="the best temperature for selection labels is not") as refused:
         changed_logits(CALIBRATED, task, 0, transfer=False)
     record_fault(KIND, "a calibrated teacher that is worse than chance", f"`` error: {refused.value} ``")

@@ -195,7 +195,7 @@ def test_what_compares_trials_of_one_family_is_left_out_and_named(choice, monkey
     monkeypatch.setattr(sys, "argv", ["stage", "--study", "made", "--name", "sure", "--seeds", "5"])
     stages.confirm.main()
     assert capsys.readouterr().err == (
-        "warning: studies/sure.yaml leaves out what compares trials of one family, of which one is left: "
+        "warning: studies/sure.yaml leaves out comparisons between trials of one family: "
         "evaluate.pairs (min_5 and min_1 are both cmi_min); "
         "evaluate.claims.kd (kd-max_1 and kd-max_2 are both kd-cmi_max)\n"
     )

@@ -260,8 +260,8 @@ PARAMS = {
     "a loss without labels": (
         "a loss without labels, and no epochs that train the head",
         ("finetune.arms.cmi_min.label_weight", 0.0),
-        "finetune.arms.cmi_min: its loss leaves the head without labels to learn (label_weight 0, or "
-        "contrastive_weight 1); training.head_epochs of 1 or",
+        "finetune.arms.cmi_min: its loss does not train the head (label_weight is 0, or contrastive_weight is 1); set "
+        "training.head_epochs to 1 or",
     ),
     "no ratio below 0": (
         "a weight of NCMI's loss below 0, which would have no least value",
@@ -336,7 +336,7 @@ PARAMS = {
     "mapped like a teacher": (
         "a mapped teacher with the name of a teacher arm",
         ("distill.mapped", [MAPPED | {"name": "cmi_max"}]),
-        "finetune.arms, distill: two teachers of students are called cmi_max; another name in finetune.arms",
+        "finetune.arms, distill: two teachers of students are called cmi_max; give one of them another name in",
     ),
     "two maps of one name": (
         "two mapped teachers of one name",

@@ -26,8 +26,8 @@ pytestmark = pytest.mark.fault
 KIND = "terms of the objective"
 CE = "finetune.arms.ce"
 SHARED = (
-    "contrastive_weight compares all rows of a batch in pairs, and several processes or parts share the batch; "
-    "start one process with accumulate 1, or set it to 0"
+    "contrastive_weight compares all rows of a batch in pairs, but several processes or parts share the batch; "
+    "start one process with accumulate 1, or set contrastive_weight to 0"
 )
 VALUES = {
     "share above 1": (
@@ -38,7 +38,7 @@ VALUES = {
     "share of all": (
         "a contrastive loss that leaves nothing to the labels, without a teacher",
         {"contrastive_weight": 1.0},
-        f"{CE}: its loss leaves the head without labels to learn (label_weight 0, or contrastive_weight 1); training",
+        f"{CE}: its loss does not train the head (label_weight is 0, or contrastive_weight is 1); set training",
     ),
     "tau of 0": (
         "a contrastive loss at a temperature of 0",
@@ -86,5 +86,5 @@ def test_pairs_of_a_batch_that_processes_share(model, record_fault):  # noqa: F8
 def test_two_passes_of_a_model_without_dropout(model, refused):  # noqa: F811
     config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)(model)
     write_params(("models.teacher", {"source": "folder", "name": "model"}), (CE, {"r_drop_weight": 1.0}))
-    expected = "models: model has no dropout, so r_drop_weight would compare two equal passes; r_drop_weight 0, or a"
+    expected = "models: model has no dropout, so r_drop_weight would compare two equal passes; set r_drop_weight to 0"
     refused(KIND, Case("R-Drop of a model without dropout", None, expected), stages.finetune.main, *FINETUNE)

@@ -1,8 +1,8 @@
 """Teachers that are changed after their training: their logits go through a map before a student learns from them.
 
 Each kind has a `name`, which stands in its students' arms (`<recipe>-<name>`) and is what `stages.distill` takes for
-`--teacher`; `arms`, the teacher arms that it is made of by the keys that name them; `how` it teaches, in words; and the
-`key` of `distill` that asks for it.
+`--teacher`; `arms`, the teacher arms that it needs, by the keys that name them; `how` it teaches, in words; and the
+`key` of `distill` that lists it.
 """
 
 from typing import ClassVar
@@ -17,9 +17,9 @@ class Matched(Section):
     how: ClassVar[str] = "at another temperature"
 
     teacher: ArmName
-    """The teacher arm that is brought to another CMI by a temperature."""
+    """The teacher arm that a temperature brings to another CMI."""
     like: ArmName
-    """The teacher arm whose CMI it gets."""
+    """The teacher arm that has this CMI."""
 
     _are_two = two_of("teacher", "like", "two arms")
 
@@ -30,7 +30,7 @@ class Matched(Section):
 
     @property
     def arms(self) -> dict[str, str]:
-        """The teacher arms that it is made of, by key."""
+        """The teacher arms that it needs, by key."""
         return {"teacher": self.teacher, "like": self.like}
 
 
@@ -50,7 +50,7 @@ class Calibrated(Section):
 
     @property
     def arms(self) -> dict[str, str]:
-        """The teacher arm that it is made of, by key."""
+        """The teacher arm that it needs, by key."""
         return {"teacher": self.teacher}
 
 
@@ -69,7 +69,7 @@ class Mapped(Section):
 
     @property
     def arms(self) -> dict[str, str]:
-        """The teacher arm that it is made of, by key."""
+        """The teacher arm that it needs, by key."""
         return {"teacher": self.teacher}
 
 

@@ -22,8 +22,8 @@ class Contrast(Section):
     pairs: Annotated[list[ArmAndAgainst], Field(min_length=2)]
     """Pairs such as [cmi_min, ce], each an arm or family and what it is compared with."""
     combine: Literal["mean", "change"]
-    """mean: the mean of the pairs' differences, a pooled effect. change: of two pairs the second's difference less the
-    first's, an interaction.
+    """mean: the mean of the pairs' differences, a pooled effect. change: the difference of the second of two pairs
+    minus that of the first, an interaction.
     """
     direction: Literal["higher", "lower"]
     """Whether higher or lower values are claimed."""

@@ -96,7 +96,7 @@ def _check_references(path: Path, params: Params) -> None:
     teachers = [*params.finetune.arms, *(one.name for one in changed)]
     if twice := [name for name in teachers if teachers.count(name) > 1]:
         problem = f"two teachers of students are called {twice[0]}"
-        allowed = "another name in finetune.arms or distill.mapped"
+        allowed = "give one of them another name in finetune.arms or distill.mapped"
         raise UserError(f"{path}: finetune.arms, distill", problem, allowed)
     _check_task_arms(path, params)
 
@@ -129,8 +129,8 @@ def _check_runs(path: Path, params: Params) -> None:
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise UserError(f"{path}: {place}", problem, f"see {error.title.lower()} in params.yaml") from None
             if not (run.objective.learns_labels or run.training.head_epochs):
-                problem = "its loss leaves the head without labels to learn (label_weight 0, or contrastive_weight 1)"
-                raise UserError(f"{path}: {place}", problem, "training.head_epochs of 1 or more")
+                problem = "its loss does not train the head (label_weight is 0, or contrastive_weight is 1)"
+                raise UserError(f"{path}: {place}", problem, "set training.head_epochs to 1 or more")
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:

@@ -65,15 +65,15 @@ class ObjectiveDefaults(Section):
     centre_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
     """Of centre loss: half the squared distance of h to the mean h of its label."""
     centre_map: CentreMap = Field("none", exclude_if=lambda name: name == "none")
-    """The vector of centre loss. none: h. unit: h / |h|, whose centre is the mean h / |h| of its label."""
+    """The vector of centre loss. none: h. unit: h / |h|; the centres are then means of h / |h|."""
     norm_penalty: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
     """Weight of the squared length of h."""
     contrastive_weight: AnyShare = Field(0.0, exclude_if=lambda weight: weight == 0)
-    """Share of the loss on labels that supervised contrastive learning takes: docs/method.md, Rivals of CMI. It needs
-    one process, and accumulate 1.
+    """Share of supervised contrastive loss in the loss on labels: docs/method.md, Rivals of CMI. Above 0 it needs one
+    process and accumulate 1; 1 needs training.head_epochs or a teacher.
     """
     contrastive_tau: Temperature = Field(0.3, exclude_if=lambda tau: tau == 0.3)
-    """Temperature of the similarities in supervised contrastive learning, up to 1e5."""
+    """Temperature of the similarities in supervised contrastive loss, up to 1e5."""
     label_loss: LabelLoss
     """ce: cross-entropy; mse: squared distance of the probabilities to the label."""
     label_smoothing: ShareOrZero
@@ -81,15 +81,15 @@ class ObjectiveDefaults(Section):
     confidence_penalty: NonNegative
     """Weight of the reward for entropy of the predictions."""
     r_drop_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
-    """Of R-Drop: the KL between two passes of a row under dropout. Above 0 a step takes twice the work."""
+    """Weight of R-Drop: the KL between two passes of a row under dropout. Above 0 a step takes twice the work."""
     taus: list[Temperature] = Field(default_factory=list, exclude_if=lambda taus: not taus)
-    """Temperatures in the place of tau for CMI alone: its mean over them, each with centroids of its own, as in CMIM.
+    """Temperatures that replace tau in CMI. CMI is then its mean over them, each with centroids of its own, as in CMIM.
     []: tau.
     """
     ncmi_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
-    """Of the loss of NCMI: the CMI of each row over its separation from the other labels' centroids."""
+    """Weight of the loss of NCMI: CMI of a row divided by its separation from the other labels' centroids."""
     label_weight: NonNegative = Field(1.0, exclude_if=lambda weight: weight == 1)
-    """Of the loss on labels. 0 leaves it out, and needs training.head_epochs."""
+    """Weight of the loss on labels. 0 leaves it out, and needs training.head_epochs or a teacher."""
 
     @field_validator("taus")
     @classmethod
@@ -105,7 +105,7 @@ class Objective(ObjectiveDefaults):
     alpha: AnyShare = 0.0
     """Weight of the teacher; 1 - alpha is that of the labels. 0 without a teacher."""
     temperature: Temperature = 1.0
-    """Softens both models in distillation (ttm, wttm: the teacher alone), up to 1e5."""
+    """Softens both models in distillation; with ttm and wttm the teacher alone. Up to 1e5."""
     kd_loss: KdLoss = "kl"
     """Distance between student and teacher: docs/method.md."""
     transfer: bool = False
@@ -158,11 +158,11 @@ class Training(Section):
     its score; patience must be null then.
     """
     head_epochs: CountOrZero = Field(0, exclude_if=lambda epochs: epochs == 0)
-    """Epochs at the end that train the head alone, by cross-entropy, with a schedule of their own; keep_epoch then
-    chooses among these. The rest of the model is frozen, without dropout.
+    """More epochs at the end that train the head alone by cross-entropy, with a schedule of their own. The run keeps
+    one of these epochs, by keep_epoch. The rest of the model is frozen, without dropout.
     """
     head_lr: Positive | None = Field(None, exclude_if=lambda rate: rate is None)
-    """Highest learning rate of the head_epochs; null: lr."""
+    """Highest learning rate of head_epochs; null: lr."""
 
     @model_validator(mode="after")
     def _patience_waits_for_a_better_epoch(self) -> "Training":
@@ -197,7 +197,7 @@ class Teaching(Section):
     alpha: Annotated[Real, Field(gt=0, le=1)]
     """Weight of the teacher; 1 - alpha is that of the labels."""
     temperature: Temperature
-    """Softens both models (ttm, wttm: the teacher alone), up to 1e5."""
+    """Softens both models; with ttm and wttm the teacher alone. Up to 1e5."""
     kd_loss: KdLoss = "kl"
     """Distance between student and teacher: docs/method.md."""
     transfer: bool = False
@@ -251,16 +251,16 @@ class DistillSection(Section):
     recipes: dict[ArmName, Recipe]
     """By name: ways to distil, each applied to every teacher arm."""
     matched: list[Matched] = Field(default_factory=list)
-    """Controls: pairs such as {teacher: ce, like: cmi_max}, the first teacher at the temperature that gives it the
-    second's CMI. The student is kd-ce_as_cmi_max.
+    """Controls: pairs such as {teacher: ce, like: cmi_max}. The first teacher also teaches at the temperature that
+    gives it the second's CMI. The student by recipe kd is kd-ce_as_cmi_max.
     """
     calibrated: list[ArmName] = Field(default_factory=list, exclude_if=lambda arms: not arms)  # as `accumulate` above
     """Controls: teacher arms such as ce that also teach at the temperature with the least NLL on selection. The student
-    is kd-ce_calibrated.
+    by recipe kd is kd-ce_calibrated.
     """
     mapped: list[Mapped] = Field(default_factory=list, exclude_if=lambda maps: not maps)  # as `accumulate` above
     """Teacher arms that also teach through an affine map of their logits, such as {name: ce_up, teacher: ce,
-    cmi_weight: -0.3}: docs/method.md, Teachers changed after training. The student is kd-ce_up.
+    cmi_weight: -0.3}: docs/method.md, Teachers changed after training. The student by recipe kd is kd-ce_up.
     """
 
     def changed(self) -> list[Changed]:

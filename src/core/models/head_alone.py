@@ -75,13 +75,15 @@ def check_head_alone(source: ModelSource, classifier: Classifier, precision: Pre
     """
     problem = f"{source.name} is a {classifier.model.config.model_type} model, whose head cannot be trained alone"
     if classifier.model.base_model is classifier.model:
-        raise UserError("params.yaml: training.head_epochs", problem, "0")
+        raise UserError("params.yaml: training.head_epochs", problem, "set it to 0")
     texts = classifier.eval()(**trial_inputs(classifier.model, pad_id))
     try:
         head = head_alone(classifier, texts.features.float(), precision).eval()
         found = head(**row_numbers(0, 2).batch(torch.arange(2)))
     except DAMAGE as error:
         raise_if_memory(error)
-        raise UserError("params.yaml: training.head_epochs", f"{problem} ({first_line(error)})", "0") from None
+        raise UserError(
+            "params.yaml: training.head_epochs", f"{problem} ({first_line(error)})", "set it to 0"
+        ) from None
     if not torch.allclose(found.logits, texts.logits, rtol=0, atol=ROUNDING * float(texts.logits.abs().max())):
-        raise UserError("params.yaml: training.head_epochs", problem, "0")
+        raise UserError("params.yaml: training.head_epochs", problem, "set it to 0")

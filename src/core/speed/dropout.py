@@ -119,4 +119,4 @@ def check_dropout(source: ModelSource, classifier: Classifier, pad_id: int) -> N
     classifier.eval()
     if all(torch.equal(*both) for both in zip(first, second, strict=True)):
         problem = f"{source.name} has no dropout, so r_drop_weight would compare two equal passes"
-        raise UserError("params.yaml: models", problem, "r_drop_weight 0, or a model with dropout")
+        raise UserError("params.yaml: models", problem, "set r_drop_weight to 0, or take a model with dropout")

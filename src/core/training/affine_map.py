@@ -34,8 +34,8 @@ def fitted_map(logits: np.ndarray, labels: np.ndarray, cmi_weight: float) -> Aff
     """The map with the least mean NLL + cmi_weight * class-space CMI of the mapped logits, found from the identity.
 
     L-BFGS-B comes near the minimum, and Newton's method takes it there, so that the order of rows does not matter. With
-    a negative weight there may be several minima. Of maps with the same probabilities, it adds the
-    least to the logits.
+    a negative weight there may be several minima. Of maps with the same probabilities, the result adds the least to the
+    logits.
 
     Args:
         logits: (N, C).
@@ -43,7 +43,7 @@ def fitted_map(logits: np.ndarray, labels: np.ndarray, cmi_weight: float) -> Aff
         cmi_weight: > 0 lowers CMI, in comparison with the map of weight 0.
 
     Returns:
-        None where no minimum is found. There is none where a map can get every label right: the larger, the better.
+        None where no minimum is found. If a map gets every label right, there is none: a larger map is better.
     """
     from scipy.optimize import minimize  # a quarter second, for mapped runs alone
 

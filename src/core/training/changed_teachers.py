@@ -20,11 +20,11 @@ from src.params import Calibrated, Changed, Mapped, Matched
 ChangedLogits = tuple[np.ndarray, str]  # (N, C), and a line about the map
 NO_MAP = {  # what is wrong, and what to do
     "calibrated": (
-        f"no temperature between {LOWEST_TEMPERATURE} and {HIGHEST_TEMPERATURE} fits the selection labels best",
+        f"the best temperature for selection labels is not within {LOWEST_TEMPERATURE} to {HIGHEST_TEMPERATURE}",
         "give the task more selection rows, or leave this teacher out",
     ),
     "mapped": (
-        "its fit has no minimum, as where an affine map gets every train label right",
+        "its fit finds no minimum, perhaps because an affine map gets every train label right",
         "set another cmi_weight, or train its teacher for fewer epochs",
     ),
 }

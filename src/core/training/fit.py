@@ -35,7 +35,7 @@ def _check_terms(run: RunName, settings: RunSettings, parts: int) -> None:
     for term in terms_in(settings.objective):
         if parts > 1 and term.limit_in_parts:
             raise UserError(
-                run, f"{term.key} {term.limit_in_parts}", "start one process with accumulate 1, or set it to 0"
+                run, f"{term.key} {term.limit_in_parts}", f"start one process with accumulate 1, or set {term.key} to 0"
             )
 
 

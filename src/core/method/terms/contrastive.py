@@ -15,7 +15,7 @@ class Contrastive(Term):
     """
 
     name, key = "contrastive", "contrastive_weight"
-    limit_in_parts = "compares all rows of a batch in pairs, and several processes or parts share the batch"
+    limit_in_parts = "compares all rows of a batch in pairs, but several processes or parts share the batch"
 
     def weight(self, batch: Batch) -> float:
         """The share of it in what the teacher leaves to the labels."""
