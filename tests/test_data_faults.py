@@ -17,7 +17,8 @@ from src.errors import UserError
 from src.params import TaskSettings, load_params
 from src.submission.asked import tasks_of_glue
 from tests.conftest import labelled_texts
-from tests.test_hostile import PREPARE, TINY, Case, refused, table, workplace, write_params  # noqa: F401
+from tests.hostile.cases import PREPARE, TINY, Case, table, write_params
+from tests.hostile.conftest import refused, workplace  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.fault
 

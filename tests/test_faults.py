@@ -2,7 +2,7 @@
 
 Real stages of a real `dvc repro` on real data, with one layer of the default study's own pre-trained model. Whatever
 happens, the results are in the end those of a pipeline that nothing happened to, to the byte. Slow: `make faults`
-runs this and `tests/test_hostile.py`, and writes docs/faults.md from what it saw.
+runs this and the tests in `tests/hostile/`, and writes docs/faults.md from what it saw.
 """
 
 import os

@@ -24,10 +24,11 @@ from src.glue_data.lists import write_lists
 from src.glue_data.rows import compressed, json_lines, normal_form, sha256
 from src.study.overrides import study_params
 from tests.conftest import REPOSITORY
+from tests.hostile.cases import Case, table
+from tests.hostile.conftest import refused  # noqa: F401  fixtures
 from tests.hub_repositories import TASKS, glue_of
 from tests.hub_server import serving
 from tests.repository import digests, small_disk
-from tests.test_hostile import Case, refused, table  # noqa: F401
 
 KIND = "the data of studies"
 SAMPLE = ["qqp", "--from", "official", "--lists", "lists"]

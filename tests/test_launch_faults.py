@@ -3,16 +3,8 @@
 import pytest
 
 import stages.finetune
-from tests.test_hostile import (  # noqa: F401  fixtures
-    FINETUNE,
-    Case,
-    model,
-    prepared,
-    refused,
-    table,
-    workplace,
-    write_params,
-)
+from tests.hostile.cases import FINETUNE, Case, table, write_params
+from tests.hostile.conftest import model, prepared, refused, workplace  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.fault
 

@@ -10,7 +10,8 @@ from transformers import BertForPreTraining, BertForSequenceClassification, Bert
 import stages.finetune
 from src.core.models.classifier import load_classifier
 from src.params import ModelSource
-from tests.test_hostile import FINETUNE, Case, model, prepared, refused, workplace  # noqa: F401  fixtures
+from tests.hostile.cases import FINETUNE, Case
+from tests.hostile.conftest import model, prepared, refused, workplace  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.fault
 

@@ -26,8 +26,8 @@ from src.files import read_tensors
 from src.params import ModelSource
 from src.runs import RunResult, save_run
 from tests.conftest import REPOSITORY
+from tests.hostile.cases import PREPARE, jsonl, write_params
 from tests.repository import digests
-from tests.test_hostile import PREPARE, jsonl, write_params
 
 KIND = "two users of one folder"
 FIRST, SECOND, GROUP = "daemon", "nobody", 100

@@ -1,4 +1,4 @@
-"""params.yaml is checked once; test_hostile.py shows what is refused."""
+"""params.yaml is checked once; tests/hostile/ shows what is refused."""
 
 import copy
 import difflib

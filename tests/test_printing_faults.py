@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.hostile.cases import PREPARE, write_params
+from tests.hostile.conftest import workplace  # noqa: F401  fixtures
 from tests.repository import digests
-from tests.test_hostile import PREPARE, workplace, write_params  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.fault
 

@@ -9,17 +9,9 @@ from src.data.prepared import load_task
 from src.errors import UserError
 from src.params import load_params
 from src.runs import RunName
-from tests.test_hostile import (  # noqa: F401  fixtures
-    FINETUNE,
-    Case,
-    config,
-    model,
-    prepared,
-    refused,
-    table,
-    workplace,
-    write_params,
-)
+from tests.hostile.cases import FINETUNE, Case, table, write_params
+from tests.hostile.conftest import model, prepared, refused, workplace  # noqa: F401  fixtures
+from tests.hostile.model_damage import config
 
 pytestmark = pytest.mark.fault
 

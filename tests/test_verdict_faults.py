@@ -14,8 +14,8 @@ import stages.settings
 from src.data.prepared import DATA_FOLDER, SPLITS_FOLDER
 from src.files import read_json, write_json
 from src.runs import RUNS_FOLDER, load_run, save_run
+from tests.hostile.cases import TINY, write_params
 from tests.synthetic_study import make_study
-from tests.test_hostile import TINY, write_params
 
 pytestmark = pytest.mark.fault
 KIND = "Claims and verdicts"

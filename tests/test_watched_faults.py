@@ -28,8 +28,9 @@ from src.settings import settings_are_written
 from src.study.collecting import TRAINING_CODE
 from src.watched import watched_model
 from tests.conftest import REPOSITORY, labelled_texts, params_content
+from tests.hostile.cases import everything, write_params
+from tests.hostile.conftest import workplace  # noqa: F401  fixtures
 from tests.repository import PATHLIB, clone_with, run, stages_run, start, tiny_study
-from tests.test_hostile import everything, workplace, write_params  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.fault
 
