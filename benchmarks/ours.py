@@ -17,7 +17,8 @@ from torch import Tensor
 
 from src.core.method.objectives import RunObjective
 from src.core.training.checkpoints import Checkpoints
-from src.core.training.environment import precision_of, start
+from src.core.training.device import precision_of
+from src.core.training.environment import start
 from src.core.training.inference import predict
 from src.core.training.loading import PreparedRun, prepare_run
 from src.core.training.phase import Phase, Setup

@@ -37,7 +37,7 @@ from transformers import (
 from benchmarks.ours import now
 from src.archives import model_folder
 from src.core.method.losses import kd_kl
-from src.core.training.environment import precision_of
+from src.core.training.device import precision_of
 from src.data.prepared import PreparedTask
 from src.params import ModelSource, Objective, RunSettings
 

@@ -13,12 +13,13 @@ from src.core.models.classifier import load_classifier
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.half_precision import round_products
 from src.core.speed.instructions import bf16_instructions
-from src.core.training.environment import environment, precision_of
+from src.core.training.device import precision_of
+from src.core.training.environment import environment
 from src.core.training.fit import check_fit
 from src.core.training.inference import BATCH_ON_CPU, predict
 from src.core.training.optimisation import Optimisation, optimise
 from src.core.training.phase import Setup
-from src.core.training.run import say_precision
+from src.core.training.run import say_arithmetic
 from src.core.training.train import train
 from src.core.training.weights import trained_weights
 from src.data.prepared import LabelledSplit, PreparedTask
@@ -63,7 +64,7 @@ def trained(source, precision, settings=TWO_EPOCHS, checkpoints=None, fast_dropo
 
 def with_instructions(monkeypatch, name: str | None) -> None:
     """A CPU that multiplies in bf16 by these, or by none."""
-    for module in ("environment", "run"):
+    for module in ("device", "environment", "run"):
         monkeypatch.setattr(f"src.core.training.{module}.bf16_instructions", lambda: name)
 
 
@@ -220,7 +221,7 @@ def test_equal_runs_in_bf16_are_equal_and_so_is_one_that_was_killed(tiny_encoder
 def test_auto_is_bf16_on_a_cpu_with_instructions_for_it(monkeypatch, capabilities, name, precision):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("src.core.training.environment.bf16_instructions", bf16_instructions.__wrapped__)
+    monkeypatch.setattr("src.core.training.device.bf16_instructions", bf16_instructions.__wrapped__)
     assert (bf16_instructions.__wrapped__(), precision_of(Runtime(precision="auto"))) == (name, precision)
 
 
@@ -228,7 +229,7 @@ def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
     said = {"AMX": ("runtime.precision: auto chose bf16, since this CPU has AMX\n", ""), None: ("", "")}
     for instructions, expected in said.items():
         with_instructions(monkeypatch, instructions)
-        say_precision(Runtime(precision="auto"), torch.device("cpu"))
+        say_arithmetic(Runtime(precision="auto"), torch.device("cpu"))
         assert tuple(capsys.readouterr()) == expected
 
 
@@ -237,7 +238,7 @@ def test_a_run_warns_that_bf16_is_emulated(monkeypatch, capsys):
     warning += "; set it to fp32, which is faster here\n"
     for instructions, expected in {"AVX512-BF16": "", None: warning}.items():
         with_instructions(monkeypatch, instructions)
-        say_precision(Runtime(precision="bf16"), torch.device("cpu"))
+        say_arithmetic(Runtime(precision="bf16"), torch.device("cpu"))
         assert tuple(capsys.readouterr()) == ("", expected)
 
 

@@ -9,6 +9,7 @@ from src.params.types import (
     Commit,
     Count,
     CountOrZero,
+    Device,
     NonNegative,
     Precision,
     Real,
@@ -89,6 +90,10 @@ class Runtime(Section):
     Where there is no GPU, `tf32` is fp32 and `cuda_graphs` is without effect.
     """
 
+    device: Device = Field("auto", exclude_if=lambda name: name == "auto")  # as in records of before the key
+    """What runs compute on. auto: an NVIDIA GPU or another accelerator of torch if there is one, but not a Mac's GPU;
+    else the CPU. cpu, cuda, or mps for a Mac's GPU, which is untried: docs/scale.md.
+    """
     precision: Literal["auto", Precision] = "auto"
     """fp32, bf16, fp16 (with loss scaling: for GPUs without bf16), tf32 (on a GPU: fp32 with rounded products), or
     auto: bf16 where the GPU or the CPU has instructions for it (AMX, AVX512-BF16), else fp32.

@@ -8,7 +8,8 @@ from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.half_precision import round_products
-from src.core.training.environment import precision_of, start
+from src.core.training.device import precision_of
+from src.core.training.environment import start
 from src.core.training.inference import predict
 from src.errors import UserError
 from src.files import read_csv, read_json

@@ -1,4 +1,4 @@
-"""What a run computes with: device, precision, threads, libraries, and the environment's say in any of them.
+"""What a run computes with, and the environment's say in it: threads, libraries, kernels.
 
 No environment variable changes a result unseen. Those of accelerate are ignored, whoever set them (`accelerate launch`
 does, from its options and the user's config file): params.yaml says how a run trains, and ACCELERATE_MIXED_PRECISION,
@@ -18,8 +18,16 @@ from accelerate import Accelerator
 
 from src.core.speed.allocator import keep_and_enlarge_pages
 from src.core.speed.instructions import bf16_instructions
+from src.core.training.device import (
+    device_name,
+    device_type,
+    precision_of,
+    reruns_are_equal,
+    rounds_on_cpu,
+    uses_cuda_graphs,
+)
 from src.errors import UserError
-from src.params import Precision, Runtime
+from src.params import Runtime
 
 DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # deterministic mode refuses cuBLAS without it
 # How the names of the variables begin by which torch and the libraries below it choose kernels, precisions or an order
@@ -27,7 +35,7 @@ DEFAULTS = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}  # deterministic mode refuses 
 ARITHMETIC = (
     *("MKL_", "ONEDNN_", "DNNL_", "OMP_", "FBGEMM_", "NPY_", "GLIBC_TUNABLES", "CUBLAS", "NVIDIA_TF32", "NCCL_ALGO"),
     *("NCCL_PROTO", "TORCH_ALLOW_TF32", "TORCH_BLAS_", "TORCH_LINALG_", "TORCH_CUDNN_", "PYTORCH_TUNABLEOP_"),
-    *("DISABLE_ADDMM_", "TRANSFORMERS_SDPA_"),
+    *("DISABLE_ADDMM_", "TRANSFORMERS_SDPA_", "PYTORCH_ENABLE_MPS_FALLBACK", "PYTORCH_MPS_"),
     *(() if torch.backends.mkl.is_available() else ("OPENBLAS_",)),  # torch has one of the two
 )
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # `threads` shows what comes of these
@@ -43,7 +51,7 @@ def start(runtime: Runtime) -> Accelerator:
     accelerate has no part in precision: `src.core.speed.half_precision` has.
 
     Raises:
-        UserError: the environment has a part of what a launcher of several processes sets.
+        UserError: runtime.device is not here, or the environment has a part of what a launcher of processes sets.
     """
     _check_launch()
     for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
@@ -53,13 +61,13 @@ def start(runtime: Runtime) -> Accelerator:
     keep_and_enlarge_pages()
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
-    torch.use_deterministic_algorithms(True)
+    kind = device_type(runtime)
+    torch.use_deterministic_algorithms(True, warn_only=not reruns_are_equal(kind))
     torch.set_float32_matmul_precision("high" if precision_of(runtime) == "tf32" else "highest")
     # Filling takes a sixth of a CPU step, and nothing here reads such memory.
     torch.utils.deterministic.fill_uninitialized_memory = False  # ty: ignore[missing-attribute]
     # Without cpu=True accelerate does not join several processes where there is no GPU.
-    on_cpu = not torch.accelerator.is_available()
-    return Accelerator(cpu=on_cpu, mixed_precision="no")
+    return Accelerator(cpu=kind == "cpu", mixed_precision="no")
 
 
 def _check_launch() -> None:
@@ -77,34 +85,6 @@ def _check_launch() -> None:
             raise UserError(name, f"is {value!r:.100} in the environment, which is no number", allowed)
 
 
-def precision_of(runtime: Runtime) -> Precision:
-    """The precision in which runs compute here, which without a GPU may not be the one asked for."""
-    match runtime.precision:
-        case "tf32":
-            return "tf32" if torch.cuda.is_available() else "fp32"
-        case "auto":
-            return "bf16" if _multiplies_bf16() else "fp32"
-        case precision:
-            return precision
-
-
-def _multiplies_bf16() -> bool:
-    """Whether the device that runs compute on has instructions for products in bf16."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return not torch.accelerator.is_available() and bf16_instructions() is not None
-
-
-def rounds_on_cpu(runtime: Runtime, device: torch.device) -> bool:
-    """Whether runs compute in bf16 on a CPU, so that its instructions matter."""
-    return device.type == "cpu" and precision_of(runtime) == "bf16"
-
-
-def uses_cuda_graphs(runtime: Runtime) -> bool:
-    """Whether training passes are replayed as CUDA graphs: where that is wanted and there is CUDA."""
-    return runtime.cuda_graphs and torch.cuda.is_available()
-
-
 def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | int]:
     """What can change the last bits of a result besides code and params.
 
@@ -113,9 +93,9 @@ def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | i
     libraries = (accelerate, np, tokenizers, torch, transformers)
     variables = arithmetic_variables()
     return {
-        "device": _device_name(accelerator.device.type),
+        "device": device_name(accelerator.device.type),
         "precision": precision_of(runtime),
-        **({"bf16_instructions": bf16_instructions() or "none"} if rounds_on_cpu(runtime, accelerator.device) else {}),
+        **({"bf16_instructions": bf16_instructions() or "none"} if rounds_on_cpu(runtime) else {}),
         **({"cuda_graphs": True} if uses_cuda_graphs(runtime) else {}),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),
@@ -129,10 +109,3 @@ def arithmetic_variables() -> str:
     """The variables that are set of those named in `ARITHMETIC`, as NAME=value in the order of their names."""
     found = {name: value for name, value in os.environ.items() if name.startswith(ARITHMETIC) and name not in THREADS}
     return " ".join(f"{name}={value}" for name, value in sorted(found.items()) if value != DEFAULTS.get(name))
-
-
-def _device_name(kind: str) -> str:
-    """The model of a GPU; the instruction set of a CPU, by which its kernels are chosen."""
-    if kind == "cuda":
-        return torch.cuda.get_device_name()
-    return f"cpu {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else kind

@@ -2,7 +2,7 @@
 
 from src.core.method.losses import KD_LOSSES
 from src.core.method.terms import terms_in
-from src.core.training.environment import precision_of, uses_cuda_graphs
+from src.core.training.device import check_device, precision_of, uses_cuda_graphs
 from src.data.prepared import PreparedTask
 from src.errors import UserError
 from src.params import RunSettings
@@ -20,6 +20,7 @@ def check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes
     _check_terms(run, settings, parts)
     _check_rows(run, settings, len(task.train), parts)
     _check_runtime(run, settings, processes)
+    check_device(run, settings, processes)
 
 
 def _check_distance(run: RunName, settings: RunSettings, classes: int, parts: int) -> None:

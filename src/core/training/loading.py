@@ -23,7 +23,7 @@ from src.core.speed.half_precision import round_products
 from src.core.speed.recompute import recompute_activations
 from src.core.speed.vocabulary import CompactVocabulary
 from src.core.training.batches import LabelledTokens, TrainingData
-from src.core.training.environment import precision_of, uses_cuda_graphs
+from src.core.training.device import device_type, precision_of, uses_cuda_graphs
 from src.core.training.randomness import stream_seed
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
@@ -76,7 +76,7 @@ def prepare_run(
     if settings.runtime.recompute:
         recompute_activations(source, model.model)
     compute_first_token_only(model.model)
-    if not torch.accelerator.is_available():
+    if device_type(settings.runtime) == "cpu":
         use_cpu_dropout(model.model)
     if uses_cuda_graphs(settings.runtime):
         replay_training(model, tokenizer.pad_token_id)

@@ -15,7 +15,8 @@ from src.core.models.adapters import Saver
 from src.core.speed.instructions import bf16_instructions
 from src.core.training.card import model_card
 from src.core.training.checkpoints import checkpoints_of, run_key
-from src.core.training.environment import environment, precision_of, rounds_on_cpu, start
+from src.core.training.device import precision_of, reruns_are_equal, rounds_on_cpu
+from src.core.training.environment import environment, start
 from src.core.training.fit import check_fit
 from src.core.training.inference import predict
 from src.core.training.loading import PreparedRun, prepare_run, splits_to_predict
@@ -45,7 +46,7 @@ def run_training(
     accelerator.print(f"{run}: {len(task.train)} train rows, {settings.training.epochs} epochs", flush=True)
     check_fit(run, task, settings, accelerator.num_processes)
     if accelerator.is_main_process:
-        say_precision(settings.runtime, accelerator.device)
+        say_arithmetic(settings.runtime, accelerator.device)
     with _explained(run):
         prepared = prepare_run(run, task, settings, teacher_logits)
         description = run_metadata(run, settings, accelerator)
@@ -72,9 +73,11 @@ def run_training(
     accelerator.end_training()
 
 
-def say_precision(runtime: Runtime, device: torch.device) -> None:
-    """Print a line where auto chose bf16 on a CPU, and a warning where the CPU has no instructions for bf16."""
-    if not rounds_on_cpu(runtime, device):
+def say_arithmetic(runtime: Runtime, device: torch.device) -> None:
+    """Print a line where auto chose bf16 on a CPU, and a warning where bf16 is slow or reruns may differ."""
+    if not reruns_are_equal(device.type):
+        print(f"warning: on {device.type} two equal runs may differ in their last digits", file=sys.stderr)
+    if not rounds_on_cpu(runtime):
         return
     if not (instructions := bf16_instructions()):
         problem = "runtime.precision is bf16, and this CPU has neither AMX nor AVX512-BF16"

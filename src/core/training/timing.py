@@ -15,7 +15,10 @@ from src.runs import TIMING_FOLDER, RunName
 
 
 class Memory(NamedTuple):
-    """In units of 10^9 bytes: the most that the process has held at a time, on the GPU if it uses one; weights."""
+    """In units of 10^9 bytes: the most that the process has held at a time, on the GPU if it uses one; weights.
+
+    Of a Mac's GPU it is what the process holds at the end, the cache of freed memory among it.
+    """
 
     peak_gb: float
     weights_gb: float
@@ -26,6 +29,8 @@ def memory_taken(model: torch.nn.Module, accelerator: Accelerator) -> Memory:
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     if accelerator.device.type == "cuda":
         return Memory(torch.cuda.max_memory_allocated() / 1e9, weights / 1e9)
+    if accelerator.device.type == "mps":
+        return Memory(torch.mps.driver_allocated_memory() / 1e9, weights / 1e9)
     unit = 1 if sys.platform == "darwin" else 1024
     return Memory(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, weights / 1e9)
 
