@@ -1,4 +1,4 @@
-"""One training run, in four rooms, and `metrics`, which training and the study share.
+"""One training run, in four rooms; beside them `metrics`, which training and the study share, and `deferred`, for imports.
 
 | room | what lives there | what it may import |
 |---|---|---|

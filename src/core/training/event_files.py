@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from src.core.models.deferred import defer
+from src.core.deferred import defer
 from src.errors import UserError
 from src.files import repository_root
 from src.runs import RunName
