@@ -61,7 +61,7 @@ def dated(curve: LiveCurve, seconds_ago: float, process: int) -> None:
     """The same file, as a process of that number had begun it earlier."""
     [path] = event_files(curve.folder)
     parts = path.name.split(".")
-    parts[3], parts[-2] = f"{int(time.time() - seconds_ago):010d}", str(process)
+    parts[-2:] = str(process), str(time.time_ns() - int(seconds_ago * 1e9))
     path.rename(path.with_name(".".join(parts)))
 
 
@@ -132,7 +132,8 @@ def test_a_failure_in_the_curve_serves_where_no_log_has_it(study):
 def test_a_run_on_another_machine_is_taken_to_run(study):
     curve = began(study, name("cmi_min"), learns(0.9))
     [path] = event_files(curve.folder)
-    append_events(path.with_name(f"events.out.tfevents.{int(time.time()):010d}.node.example.org.7.1"), start_events({}))
+    other = path.with_name(f"events.out.tfevents.{int(time.time())}.node.example.org.7.{time.time_ns()}")
+    append_events(other, start_events({}))
     assert found(study)["tiny/teacher/cmi_min/0"][0] == "running"
 
 

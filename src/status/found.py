@@ -11,6 +11,7 @@ from src.core.training.event_files import (
     CURVES_FOLDER,
     ON_NODES,
     Curve,
+    began_at,
     curve_folder,
     event_files,
     read_curve,
@@ -57,11 +58,11 @@ def found_of(study: str, name: RunName, logged: dict[RunName | None, Failure]) -
 
 
 def _curve(study: str, name: RunName, finished: float | None) -> Curve | None:
-    """The newest curve of a run, unless its results are newer."""
+    """The newest curve of a run, unless that start has left the results."""
     here = curve_folder(study, name)
     folders = (here, name.folder(CURVES_FOLDER / ON_NODES / study))
-    newest = max((files[-1] for files in map(event_files, folders) if files), key=_changed_at, default=None)
-    if newest is None or (finished is not None and _changed_at(newest) <= finished):
+    newest = max((files[-1] for files in map(event_files, folders) if files), key=began_at, default=None)
+    if newest is None or (finished is not None and began_at(newest) <= finished):
         return None
     return read_curve(newest.parent)
 

@@ -1,6 +1,6 @@
 """Event files, which TensorBoard reads: one for each start of a run, with a record for each epoch.
 
-    logs/tensorboard/<study>/<task>/<role>/<arm>/<seed>/events.out.tfevents.<seconds>.<host>.<process>.<number>
+    logs/tensorboard/<study>/<task>/<role>/<arm>/<seed>/events.out.tfevents.<seconds>.<host>.<process>.<nanoseconds>
 
 They are no results: neither git nor DVC follows `logs/`. Copies of the repository below .dvc write to the repository's
 folder. An experiment that DVC runs in a copy has the folder <study>@<experiment>.
@@ -62,7 +62,12 @@ def new_event_file(folder: Path) -> Path:
 
 def event_files(folder: Path) -> list[Path]:
     """The event files of a run, the oldest first."""
-    return sorted(folder.glob("events.out.tfevents.*"))
+    return sorted(folder.glob("events.out.tfevents.*"), key=began_at)
+
+
+def began_at(path: Path) -> float:
+    """When an event file was begun, in seconds since 1970: its name ends with the nanoseconds."""
+    return int(path.suffix[1:]) / 1e9
 
 
 def start_events(epochs: dict[int, Epoch]) -> Iterator[Any]:
@@ -103,7 +108,7 @@ def read_curve(folder: Path) -> Curve | None:
     files = event_files(folder)
     if not files:
         return None
-    began, host, process = _named(files[-1])
+    host, process = _writer_of(files[-1])
     epochs: dict[int, Epoch] = {}
     ended, failed = None, None
     for event in (event for path in files for event in _events_in(path)):
@@ -117,13 +122,13 @@ def read_curve(folder: Path) -> Curve | None:
         elif kind == "summary":
             values = {value.tag: value.simple_value for value in event.summary.value}
             epochs[event.step] = Epoch(event.wall_time, values)
-    return Curve(began, host, process, epochs, ended, failed)
+    return Curve(began_at(files[-1]), host, process, epochs, ended, failed)
 
 
-def _named(path: Path) -> tuple[float, str, int]:
-    """The time, the host and the process in a file's name; a host's name may have dots."""
-    seconds, *host, process, _ = path.name.removeprefix("events.out.tfevents.").split(".")
-    return float(seconds), ".".join(host), int(process)
+def _writer_of(path: Path) -> tuple[str, int]:
+    """The host and the process in a file's name; a host's name may have dots."""
+    _, *host, process, _ = path.name.removeprefix("events.out.tfevents.").split(".")
+    return ".".join(host), int(process)
 
 
 def _events_in(path: Path) -> Iterator[Any]:
