@@ -22,6 +22,7 @@ from src.core.training.phase import Setup
 from src.core.training.randomness import stream_seed
 from src.core.training.train import train
 from src.files import read_csv
+from src.parallel.ray_tasks import show_curves
 from src.params import CheckpointSettings, Objective, Params
 from src.runs import RunName
 from src.settings import settings_files
@@ -172,6 +173,17 @@ def test_copies_of_the_repository_show_their_curves_in_it(tmp_path, monkeypatch)
         assert curve_folder("default", run) == tmp_path / f"logs/tensorboard/{study}/tiny/teacher/ce/0"
     monkeypatch.chdir(tmp_path)
     assert curve_folder("default", run) == Path("logs/tensorboard/default/tiny/teacher/ce/0")
+
+
+def test_what_nodes_write_beside_another_cache_shows_in_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    show_curves(tmp_path / ".dvc/cache")  # below which nodes write to the repository
+    assert not Path("logs").exists()
+    for _ in range(2):
+        show_curves(tmp_path / "shared")
+    written = tmp_path / "shared/units/logs/tensorboard/default"
+    written.mkdir(parents=True)
+    assert [path.resolve() for path in Path("logs/tensorboard/@ray").iterdir()] == [written]
 
 
 @pytest.mark.fault

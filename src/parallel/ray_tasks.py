@@ -99,7 +99,7 @@ def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, ca
     with _connected(address) as ray:
         for module in (node, dvc_process):
             ray.cloudpickle.register_pickle_by_value(module)
-        _show_curves(cache)
+        show_curves(cache)
         needs, room = _share(ray.cluster_resources(), per_gpu, runtime.threads)
         yield RayTasks(ray, [{}] * (jobs or room), needs, cache)
 
@@ -125,7 +125,7 @@ def _connected(address: str) -> Generator[ModuleType]:
         ray.shutdown()
 
 
-def _show_curves(cache: Path) -> None:
+def show_curves(cache: Path) -> None:
     """Have TensorBoard find in this repository what nodes write beside the cache, where that is another place."""
     link = CURVES_FOLDER / ON_NODES
     if ".dvc" not in cache.parts:  # there nodes write to the folder above it, as all copies of the repository do
