@@ -5,6 +5,7 @@ vader-movie, with the evaluation and the record after each. An epoch of a real r
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -47,7 +48,7 @@ def set_live(root: Path, live: bool) -> None:
     (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-def comparing(task: PreparedTask, settings: RunSettings, repeats: int):
+def comparing(task: PreparedTask, settings: RunSettings, repeats: int) -> Callable[[], list[float]]:
     """What measures per cent of time, a round each."""
     run = warmed_up(ready(task, settings))
 
