@@ -20,6 +20,7 @@ from src.core.training.checkpoints import Checkpoints
 from src.core.training.device import precision_of
 from src.core.training.environment import start
 from src.core.training.inference import predict
+from src.core.training.live import LiveCurve
 from src.core.training.loading import PreparedRun, prepare_run
 from src.core.training.phase import Phase, Setup
 from src.core.training.train import train
@@ -58,12 +59,17 @@ def ready(
 
 
 def train_with(
-    step: Callable[[Phase, Tensor], None], run: Ready, checkpoints: Checkpoints | None = None, epochs: int | None = None
+    step: Callable[[Phase, Tensor], None],
+    run: Ready,
+    checkpoints: Checkpoints | None = None,
+    epochs: int | None = None,
+    curve: LiveCurve | None = None,
 ) -> None:
     """Train with `step` in place of each training step, until it raises `Enough`."""
     training = run.training if epochs is None else run.training.model_copy(update={"epochs": epochs})
     with mock.patch.object(Phase, "_step", step), suppress(Enough):
-        setup = Setup(run.loaded.model, run.loaded.data, 0, run.accelerator, precision_of(run.settings.runtime))
+        precision = precision_of(run.settings.runtime)
+        setup = Setup(run.loaded.model, run.loaded.data, 0, run.accelerator, precision, curve)
         train(setup, run.settings.objective, training, checkpoints)
 
 

@@ -153,10 +153,15 @@ def user_path(path: str, allowed: str = "the path in full, or HOME set to a fold
         UserError: there is no such home.
     """
     try:
-        copied_from = [folder.parent for folder in Path.cwd().parents if folder.name == ".dvc"]
-        return (copied_from[-1] if copied_from else Path()) / Path(path).expanduser()
+        return repository_root() / Path(path).expanduser()
     except RuntimeError:
         raise UserError(path, "there is no such home folder", allowed) from None
+
+
+def repository_root() -> Path:
+    """The working folder; in copies of the repository below .dvc, the repository."""
+    copied_from = [folder.parent for folder in Path.cwd().parents if folder.name == ".dvc"]
+    return copied_from[-1] if copied_from else Path()
 
 
 def is_file(path: Path) -> bool:

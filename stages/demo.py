@@ -13,9 +13,10 @@ from src.study.workspace import check_unchanged
 
 FOLDER = Path("demo")
 LEFT = f"""
+No number of it means anything: `make repro` is the same with more rows.
 {FOLDER}/plots/demo/report.html    the report: open it in a browser
-{FOLDER}/metrics/demo/             tables, and the verdict on each claim
-No number of it means anything: `make repro` is the same with more rows."""
+tensorboard --logdir {FOLDER}/logs/tensorboard    each run's curves (after source .venv/bin/activate)
+docs/your-data.md               how to run it on your own data"""
 
 
 @stage

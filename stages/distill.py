@@ -29,7 +29,7 @@ def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int)
         logits, told = changed_logits(change, task, seed, settings.objective.transfer, share)
         print(told)
 
-    run_training(run, task, settings, logits)
+    run_training(run, task, settings, logits, params.study)
 
 
 @stage

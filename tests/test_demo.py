@@ -10,7 +10,11 @@ def test_the_demo_leaves_its_report_and_changes_nothing_else(tmp_path, tiny_enco
     folder = tmp_path / "clone"
     clone_with(folder, tiny_study(tiny_encoder, tmp_path / "source"))
     told = run(folder, "python", "-m", "stages.demo")
-    assert "demo/plots/demo/report.html    the report: open it in a browser" in told
+    report, curves, own_data = told.splitlines()[-3:]
+    assert report == "demo/plots/demo/report.html    the report: open it in a browser"
+    assert curves.startswith("tensorboard --logdir demo/logs/tensorboard ")
+    assert list((folder / "demo/logs/tensorboard/demo/vader-movie/teacher/ce/0").glob("events.out.tfevents.*"))
+    assert own_data.startswith("docs/your-data.md ")
     report = (folder / "demo/plots/demo/report.html").read_text(encoding="utf-8")
     assert "<p>Made by <code>make demo</code>" in report
     assert "git log" not in report.split("<h2>Setting</h2>")[1].split("<script>")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import transformers
 
-from src.core.models.deferred import defer
+from src.core.deferred import defer
 from tests.conftest import REPOSITORY
 from tests.repository import run
 
@@ -20,6 +20,7 @@ UNUSED = {"datasets", "dvc", "matplotlib", "peft", "scipy.stats", "sklearn", "tr
 WITHOUT = {
     "settings": (["settings"], TABLES | TORCH | DVC | {"psutil"}),
     "DVC": (["repro", "restore", "demo"], TABLES | TORCH),
+    "status": (["status"], TABLES | TORCH),
     "records": (["study", "join"], TORCH | {"scipy"}),
     "studies": (["study", "evaluate", "plot", "statistics", "published", "confirm", "join"], TORCH),
     "training": (["finetune", "student", "distill"], UNUSED),

@@ -1,4 +1,5 @@
-"""One training run, in four rooms, and `metrics`, which training and the study share.
+"""One training run, in four rooms; beside them `metrics`, which training and the study share, and `deferred`, which
+imports late.
 
 | room | what lives there | what it may import |
 |---|---|---|

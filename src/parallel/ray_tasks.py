@@ -19,6 +19,7 @@ from typing import Any
 
 from dvc.utils.serialize import load_yaml
 
+from src.core.training.event_files import CURVES_FOLDER, ON_NODES
 from src.errors import UserError, first_line
 from src.interrupts import kept_handlers
 from src.parallel import dvc_process, node
@@ -27,6 +28,7 @@ from src.parallel.units import Unit
 from src.parallel.workplace import CODE, LOCK_FILE, entries_of, outputs_of
 from src.params import PARAMS_FILE, Runtime
 from src.runs import TIMING_FOLDER
+from src.write_faults import faults_named
 
 SECONDS = 10.0  # to connect in
 RETRIES = 3  # on other nodes, where a node is lost
@@ -97,6 +99,7 @@ def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, ca
     with _connected(address) as ray:
         for module in (node, dvc_process):
             ray.cloudpickle.register_pickle_by_value(module)
+        show_curves(cache)
         needs, room = _share(ray.cluster_resources(), per_gpu, runtime.threads)
         yield RayTasks(ray, [{}] * (jobs or room), needs, cache)
 
@@ -120,6 +123,16 @@ def _connected(address: str) -> Generator[ModuleType]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def show_curves(cache: Path) -> None:
+    """Have TensorBoard find in this repository what nodes write beside the cache, where that is another place."""
+    link = CURVES_FOLDER / ON_NODES
+    if ".dvc" not in cache.parts:  # there nodes write to the folder above it, as all copies of the repository do
+        with faults_named(link):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            link.symlink_to(cache / "units" / CURVES_FOLDER)
 
 
 def _share(resources: dict[str, float], per_gpu: int, threads: int | None) -> tuple[dict[str, float], int]:

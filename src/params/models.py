@@ -110,6 +110,10 @@ class Runtime(Section):
     """CPU threads of a run; null: all cores, for one run at a time. Results repeat bit for bit at equal threads."""
     diagnostic_rows: Count = 500
     """Train rows on which CMI is measured after each epoch."""
+    live: bool = Field(True, exclude=True)  # no result depends on it: no record and no file in settings/ has it
+    """true: each epoch, as it ends, goes to logs/tensorboard/ for TensorBoard (docs/live.md). No result depends on it,
+    and changing it makes no finished run stale.
+    """
     feature_rows: CountOrZero = 1000
     """Selection and test rows whose features a run keeps, 1.5 kB each for MiniLM; 0: none, and no measures in
     feature space on test.

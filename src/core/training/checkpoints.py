@@ -27,7 +27,7 @@ from filelock import BaseFileLock
 from torch import Tensor
 
 from src.errors import first_line
-from src.files import new_file
+from src.files import new_file, repository_root
 from src.locks import lock_if_free
 from src.params import CheckpointSettings
 from src.runs import RunName
@@ -40,8 +40,7 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, Value
 
 def checkpoints_root() -> Path:
     """`checkpoints/` of the repository; copies of it that DVC makes below .dvc for queued experiments share it."""
-    copied_from = [folder.parent for folder in Path.cwd().parents if folder.name == ".dvc"]
-    return (copied_from[-1] if copied_from else Path()) / "checkpoints"
+    return repository_root() / "checkpoints"
 
 
 def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:

@@ -35,6 +35,11 @@ class Optimisation:
         """The share of the steps already taken."""
         return self.steps_taken / self.steps
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self.schedule.get_last_lr()[0])
+
     def backward(self, loss: Tensor, accelerator: Accelerator) -> None:
         """Add the gradients of a loss to those of the step's other parts."""
         accelerator.backward(self.scaler.scale(loss))

@@ -1,6 +1,7 @@
 """Training with one objective and one learning-rate schedule, and the epoch whose weights are kept."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,6 +21,7 @@ from src.core.models.encoding import training_batches
 from src.core.training.batches import TrainingData
 from src.core.training.diagnostics import diagnose
 from src.core.training.inference import predict
+from src.core.training.live import LiveCurve
 from src.core.training.optimisation import optimise
 from src.core.training.randomness import random_states, restore_random_states, stream_seed
 from src.core.training.weights import put_trained_weights, trained_weights
@@ -37,6 +39,7 @@ class Setup:
     seed: int
     accelerator: Accelerator
     precision: Precision = "fp32"
+    curve: LiveCurve | None = None
 
 
 @dataclass
@@ -71,7 +74,7 @@ class Phase:
         accelerator = setup.accelerator
         accelerator.free_memory()  # of an earlier phase's wrapped model
         self.model, self.data, self.seed, self.accelerator = setup.model, setup.data, setup.seed, accelerator
-        self.number, self.settings = number, settings
+        self.number, self.settings, self.curve = number, settings, setup.curve
         processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
         self.objective = RunObjective(objective, self.data.num_classes, processes, settings.accumulate)
         self.steps_per_epoch = len(self._order(epoch=0))
@@ -107,25 +110,27 @@ class Phase:
     def run(self, pause: Callable[["Phase"], None]) -> None:
         """Train to the end and leave the model with the kept weights; `pause` is called after each step and epoch."""
         while not self.is_over:
-            self._train_epoch(pause)
-            self._end_epoch()
+            rate = self._train_epoch(pause)
+            self._end_epoch(rate)
             pause(self)
         if self.optimisation.steps_skipped == self.optimisation.steps_taken:
             raise FloatingPointError("in fp16 no step had finite gradients: bf16 or fp32 has a wider range")
         put_trained_weights(self.model, self.kept.weights)
 
-    def _train_epoch(self, pause: Callable[["Phase"], None]) -> None:
-        """Take the batches that are left of the epoch."""
+    def _train_epoch(self, pause: Callable[["Phase"], None]) -> float | None:
+        """Take the batches that are left of the epoch; the rows a second, or None where none are left."""
         batches = self._order(self.epochs)
         if self.batches_taken == 0:
             self._begin_epoch()
         self.optimisation.model.train()
         left = batches[self.batches_taken :]
+        began = time.perf_counter()
         shown = None if self.accelerator.is_main_process else True  # None: on a terminal only
         for rows in tqdm(left, initial=self.batches_taken, total=len(batches), leave=False, disable=shown):
             self._step(rows)
             pause(self)
         self.check_finite()
+        return sum(map(len, left)) / (time.perf_counter() - began) if left else None
 
     def _order(self, epoch: int) -> list[Tensor]:
         """The batches of an epoch, as row numbers."""
@@ -156,7 +161,7 @@ class Phase:
             self.check_finite()
         self.batches_taken += 1
 
-    def _end_epoch(self) -> None:
+    def _end_epoch(self, rate: float | None) -> None:
         """Measure the model, and keep its weights if they are the best so far, or if the last ones are wanted."""
         means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
         losses = {f"loss_{name}": value for name, value in zip(self.objective.names, means.tolist(), strict=True)}
@@ -165,6 +170,8 @@ class Phase:
         if not math.isfinite(row["selection_nll"]):
             raise FloatingPointError(f"the model's outputs are not finite after epoch {self.epochs + 1}")
         self.history.append(row)
+        if self.curve is not None:
+            self.curve.add(row, learning_rate=self.optimisation.rate, rows_per_second=rate)
         self.batches_taken = 0
         score = (row[f"selection_{self.data.metrics[0]}"], -row["selection_nll"])
         if self.settings.keep_epoch == "last" or score > self.kept.score:

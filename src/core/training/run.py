@@ -19,6 +19,7 @@ from src.core.training.device import precision_of, reruns_are_equal, rounds_on_c
 from src.core.training.environment import environment, start
 from src.core.training.fit import check_fit
 from src.core.training.inference import predict
+from src.core.training.live import live_curve
 from src.core.training.loading import PreparedRun, prepare_run, splits_to_predict
 from src.core.training.phase import Setup
 from src.core.training.timing import memory_taken, stopwatch, write_timing
@@ -30,12 +31,17 @@ from src.runs import RunName, RunResult, logits_table, save_run
 
 
 def run_training(
-    run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits: np.ndarray | None = None
+    run: RunName,
+    task: PreparedTask,
+    settings: RunSettings,
+    teacher_logits: np.ndarray | None = None,
+    study: str | None = None,
 ) -> None:
     """Train one model, or go on from its last checkpoint, and save what it leaves (see `src.runs`).
 
     Args:
         teacher_logits: (N, C) for the N train rows and, where the objective wants them, the transfer rows after them.
+        study: whose folder gets the live curve, where `runtime.live` asks for one; None: no curve.
 
     Raises:
         UserError: the settings do not fit the task, the loss is not finite, or memory or disk are full.
@@ -44,10 +50,11 @@ def run_training(
     lap = stopwatch()
     accelerator = start(settings.runtime)
     accelerator.print(f"{run}: {len(task.train)} train rows, {settings.training.epochs} epochs", flush=True)
-    check_fit(run, task, settings, accelerator.num_processes)
-    if accelerator.is_main_process:
-        say_arithmetic(settings.runtime, accelerator.device)
-    with _explained(run):
+    shown_in = study if settings.runtime.live and accelerator.is_main_process else None
+    with live_curve(shown_in, run) as curve, _explained(run):
+        check_fit(run, task, settings, accelerator.num_processes)
+        if accelerator.is_main_process:
+            say_arithmetic(settings.runtime, accelerator.device)
         prepared = prepare_run(run, task, settings, teacher_logits)
         description = run_metadata(run, settings, accelerator)
         key = run_key(
@@ -55,7 +62,8 @@ def run_training(
         )
         with checkpoints_of(run, key, settings.checkpoints, accelerator) as checkpoints:
             load_seconds = lap()
-            setup = Setup(prepared.model, prepared.data, run.seed, accelerator, precision_of(settings.runtime))
+            precision = precision_of(settings.runtime)
+            setup = Setup(prepared.model, prepared.data, run.seed, accelerator, precision, curve)
             result = train(setup, settings.objective, settings.training, checkpoints)
             train_seconds = lap()
             outputs = {

@@ -63,6 +63,8 @@ def train(
     """
     saved = None if checkpoints is None else checkpoints.load()
     history, steps, resumed_at = [], 0, saved["steps_before"] + saved["steps_taken"] if saved else 0
+    if setup.curve is not None:
+        setup.curve.begin(saved["history"] if saved else [])
     with StopRequest() as request:
         for number, plan in enumerate(_phases(objective, settings)):
             if saved and number < saved["phase"]:

@@ -1,0 +1,67 @@
+"""What a live curve costs: seconds of a stage's start, and of an epoch, with runtime.live on and off in turns.
+
+Timed: the start up to the first step, as in `startup`; and whole epochs of the default teacher on `steps` batches of
+vader-movie, with the evaluation and the record after each. An epoch of a real run has more steps for the same record.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from benchmarks.figures import Figure, median_figure
+from benchmarks.ours import Ready, now, ready, real_step, train_with, warmed_up
+from benchmarks.processes import contenders
+from benchmarks.scratch import Setting, prepared, teacher_of
+from benchmarks.startup import seconds_to_first_step
+from benchmarks.variants import MINILM
+from src.core.training.live import LiveCurve
+from src.data.prepared import PreparedTask
+from src.params import RunSettings
+
+MOST_SECONDS, MOST_SHARE = 0.2, 1.0
+EPOCHS = 3
+
+
+def figures(setting: Setting) -> list[Figure]:
+    """Differences between on and off, round by round."""
+    prepared(setting, "vader-movie")
+    start = {live: [] for live in (True, False)}
+    for _ in range(1 + setting.repeats):
+        for live, seconds in start.items():
+            set_live(setting.root, live)
+            seconds.append(seconds_to_first_step(setting))
+    added = [on - off for on, off in zip(start[True][1:], start[False][1:], strict=True)]
+    with contenders({"epochs": (comparing, *teacher_of(setting, MINILM), setting.repeats)}) as measures:
+        shares = measures["epochs"]()
+    return [
+        median_figure("stage start to first step: live curve on - off", added, "s", at_most=MOST_SECONDS),
+        median_figure("time of an epoch: live curve on over off, more", shares, "%", at_most=MOST_SHARE),
+    ]
+
+
+def set_live(root: Path, live: bool) -> None:
+    """Set the key in a copy's params.yaml."""
+    content = yaml.safe_load((root / "params.yaml").read_text())
+    content["runtime"]["live"] = live
+    (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def comparing(task: PreparedTask, settings: RunSettings, repeats: int) -> Callable[[], list[float]]:
+    """What measures per cent of time, a round each."""
+    run = warmed_up(ready(task, settings))
+
+    def measure() -> list[float]:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+            LiveCurve(Path(folder)).begin([])  # imports TensorBoard, which is part of a stage's start
+            return [100 * (seconds(run, LiveCurve(Path(folder))) / seconds(run, None) - 1) for _ in range(repeats)]
+
+    return measure
+
+
+def seconds(run: Ready, curve: LiveCurve | None) -> float:
+    """The time of some epochs."""
+    began = now()
+    train_with(real_step, run, epochs=EPOCHS, curve=curve)
+    return now() - began

@@ -1,0 +1,96 @@
+"""What is on disk of one run: its curve, its results, its seconds, its error."""
+
+import platform
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from src.core.training.event_files import (
+    CURVES_FOLDER,
+    ON_NODES,
+    Curve,
+    began_at,
+    curve_folder,
+    event_files,
+    read_curve,
+)
+from src.files import read_json
+from src.parallel.units import Unit
+from src.parallel.workplace import UNITS_FOLDER
+from src.runs import RUNS_FOLDER, TIMING_FOLDER, RunName
+from src.status.logs import Failure
+
+TIMED = ("load_seconds", "train_seconds", "predict_seconds")
+
+
+class Found(NamedTuple):
+    """What is on disk of a run. `finished` is when its results were saved; `seconds` is how long it took."""
+
+    name: RunName
+    curve: Curve | None
+    finished: float | None
+    seconds: float | None
+    failure: Failure | None
+
+    @property
+    def runs_now(self) -> bool:
+        """Whether its process lives. That of another machine, which cannot be seen, is taken to live."""
+        curve = self.curve
+        if curve is None or curve.ended is not None or curve.failed is not None:
+            return False
+        return curve.host != platform.node() or _lives(curve.process, curve.began)
+
+
+def found_of(study: str, name: RunName, logged: dict[RunName | None, Failure]) -> Found:
+    """What is on disk of a run; `logged` is from the log of its unit."""
+    unit = UNITS_FOLDER / Unit(name.task, name.seed, ()).name
+    finished = max(
+        filter(None, (_saved_at(name.folder(root)) for root in (RUNS_FOLDER, unit / RUNS_FOLDER))), default=None
+    )
+    curve = _curve(study, name, finished)
+    if finished is None and curve is not None and unit.is_dir():
+        finished = curve.ended  # on a node of a cluster, which sends its results when all of the unit is done
+    failures = [logged.get(name) or logged.get(None), Failure(*curve.failed) if curve and curve.failed else None]
+    failure = max(filter(None, failures), default=None)
+    return Found(name, curve, finished, _seconds(name, (unit / TIMING_FOLDER, TIMING_FOLDER)), failure)
+
+
+def _curve(study: str, name: RunName, finished: float | None) -> Curve | None:
+    """The newest curve of a run, unless that start has left the results."""
+    here = curve_folder(study, name)
+    folders = (here, name.folder(CURVES_FOLDER / ON_NODES / study))
+    newest = max((files[-1] for files in map(event_files, folders) if files), key=began_at, default=None)
+    if newest is None or (finished is not None and began_at(newest) <= finished):
+        return None
+    return read_curve(newest.parent)
+
+
+def _saved_at(folder: Path) -> float | None:
+    record = folder / "record.json"
+    return _changed_at(record) if record.is_file() else None
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def _seconds(name: RunName, roots: tuple[Path, ...]) -> float | None:
+    files = [name.folder(root).with_suffix(".json") for root in roots]
+    timings = [read_json(path) for path in files if path.is_file()]
+    return sum(timings[0][part] for part in TIMED) if timings else None
+
+
+def _lives(process: int, began: float) -> bool:
+    """Whether a process that began before a time is there still, and no later one of the same number."""
+    try:
+        found = psutil.Process(process)
+        return found.create_time() <= began + 1 and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def now() -> float:
+    """Seconds since 1970."""
+    return time.time()
