@@ -23,13 +23,11 @@ ALONE = 3  # rows that are also asked for one by one: the example that was trace
 
 
 @dataclass(frozen=True)
-class TestRows:
+class RowsOfTest:
     """A task's test rows as a kept model sees them, their labels (N,), what torch says of them, and what the run said.
 
     `labels_of_run` (N,) are those that the run itself predicted, in its own precision.
     """
-
-    __test__ = False  # pytest would take it for tests
 
     tokens: EncodedSplit
     labels: np.ndarray
@@ -49,7 +47,7 @@ class Checked:
     as_the_run: int
 
 
-def rows_of_test(run: RunName, task: PreparedTask, kept: KeptModel) -> TestRows:
+def rows_of_test(run: RunName, task: PreparedTask, kept: KeptModel) -> RowsOfTest:
     """The test rows of the task, predicted by torch in float32.
 
     Raises:
@@ -59,10 +57,10 @@ def rows_of_test(run: RunName, task: PreparedTask, kept: KeptModel) -> TestRows:
     own = split_logits(load_logits(run.folder()), "test", split.row_ids, run.folder())
     tokens = encode(split.texts, kept.tokenizer, kept.max_length)
     labels = load_test_labels(run.task).set_index("row_id")["label"].loc[split.row_ids].to_numpy()
-    return TestRows(tokens, labels, predict(kept.model, tokens, Accelerator(cpu=True)), own.argmax(axis=1))
+    return RowsOfTest(tokens, labels, predict(kept.model, tokens, Accelerator(cpu=True)), own.argmax(axis=1))
 
 
-def check(folder: Path, rows: TestRows, metric: str, threads: int | None) -> Checked:
+def check(folder: Path, rows: RowsOfTest, metric: str, threads: int | None) -> Checked:
     """Ask the models of a folder for the test rows.
 
     Raises:
@@ -81,7 +79,7 @@ def check(folder: Path, rows: TestRows, metric: str, threads: int | None) -> Che
     return Checked(len(rows.tokens), metric, scores, logits_apart, h_apart, same)
 
 
-def largest_differences(model: OnnxModel, rows: TestRows, found: Outputs) -> tuple[float, float]:
+def largest_differences(model: OnnxModel, rows: RowsOfTest, found: Outputs) -> tuple[float, float]:
     """Between a model and torch, of logits and of h, in batches of many lengths and, for the first rows, of one row."""
     alone = model.outputs(rows.tokens.first(ALONE), batch_size=1)
     pairs = zip(found, alone, rows.of_torch, strict=True)
