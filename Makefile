@@ -5,12 +5,14 @@ RUN := . $(VENV)/bin/activate &&
 INSTALL := python -m pip install --quiet --disable-pip-version-check
 HASHED := --require-hashes --no-deps --no-build-isolation
 COMPILE = pip-compile --quiet --cache-dir "$$scratch/cache" --generate-hashes --no-annotate --strip-extras
-LOCKED := grep -o '^[^ ]*==[^ ]*' requirements.lock
+PINS := grep -o '^[^ ]*==[^ ]*'
+LOCKED := $(PINS) requirements.lock
+EXTRAS := ray export
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray intervals page lint fresh format pins clean
+.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray onnx intervals page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -36,12 +38,14 @@ $(VENV)/ready: requirements.txt requirements.lock
 	@$(RUN) python -m pip check
 	@touch $@
 
-$(VENV)/with-ray: $(VENV)/ready requirements-ray.lock
-	@$(RUN) $(INSTALL) --require-hashes --no-deps -r requirements-ray.lock
+$(EXTRAS:%=$(VENV)/with-%): $(VENV)/with-%: $(VENV)/ready requirements-%.lock
+	@$(RUN) $(INSTALL) --require-hashes --no-deps -r requirements-$*.lock
 	@$(RUN) python -m pip check
 	@touch $@
 
 ray: $(VENV)/with-ray ## add Ray to .venv, for studies on several machines (docs/scale.md)
+
+onnx: $(VENV)/with-export ## add ONNX to .venv, for models to take away (docs/results.md)
 
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
 	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))
@@ -73,10 +77,10 @@ test: setup ## run the tests, a file of them at a time in each of two processes
 test-fast: setup ## run the unit tests alone, in a minute: no processes, whole studies or rows of docs/faults.md
 	@$(RUN) python -m pytest -m 'not slow and not process and not study and not fault' --numprocesses 2
 
-test-slow: ray ## run the tests that take minutes, those of real faults among them
+test-slow: ray onnx ## run the tests that take minutes, those of real faults among them
 	@$(RUN) python -m pytest -m slow
 
-faults: ray ## break the pipeline in every way we know of, and write docs/faults.md (FAULTS=tests/...: some of it)
+faults: ray onnx ## break the pipeline in every way we know of, and write docs/faults.md (FAULTS=tests/...: some of it)
 	@$(if $(FAULTS),,rm -f docs/faults.md docs/faults.json)
 	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md $(or $(FAULTS),tests)
 
@@ -110,7 +114,7 @@ format: setup ## mend style
 
 # Pins that the lock holds already stay, unless requirements.txt asks for others. awk keeps pins and nothing else: no
 # options, no URLs, and none of the CUDA packages that torch asks for on Linux. pip-compile warns of what it leaves out;
-# that is torch, as it should be.
+# that is torch, as it should be. An extra's lock has what requirements.lock lacks; a package of two extras has one version.
 pins: ## write the lock files anew from the requirements; delete them first to renew every pin
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && $(PYTHON) -m venv "$$scratch" && \
 	. "$$scratch/bin/activate" && $(INSTALL) pip-tools==7.6.2 && \
@@ -119,10 +123,15 @@ pins: ## write the lock files anew from the requirements; delete them first to r
 		print "# file of each release. Made by `make pins` with Python 3.11, the oldest that is served; 3.12 and 3.13 need no other." } \
 		!/^ / { keep = /^[a-z0-9].*==/ && !/^(cuda-|nvidia-|triton==)/ } keep' requirements.lock > "$$scratch/lock" && \
 	cp "$$scratch/lock" requirements.lock && \
-	$(COMPILE) --constraint <($(LOCKED)) --output-file "$$scratch/ray" requirements-ray.txt && \
-	awk 'BEGIN { print "# What requirements-ray.txt needs beyond requirements.lock. Made by `make pins`." } \
-		NR == FNR { locked[$$1]; next } !/^ / { keep = /^[a-z0-9].*==/ && !($$1 in locked) } keep' \
-		<($(LOCKED)) "$$scratch/ray" > requirements-ray.lock
+	$(LOCKED) > "$$scratch/pinned" && \
+	for extra in $(EXTRAS); do \
+		$(COMPILE) --constraint "$$scratch/pinned" --output-file "$$scratch/$$extra" "requirements-$$extra.txt"; \
+		awk -v extra="$$extra" \
+			'BEGIN { print "# What requirements-" extra ".txt needs beyond requirements.lock. Made by `make pins`." } \
+			NR == FNR { locked[$$1]; next } !/^ / { keep = /^[a-z0-9].*==/ && !($$1 in locked) } keep' \
+			<($(LOCKED)) "$$scratch/$$extra" > "requirements-$$extra.lock"; \
+		$(PINS) "requirements-$$extra.lock" >> "$$scratch/pinned"; \
+	done
 
 clean: ## remove .venv
 	rm -rf $(VENV)

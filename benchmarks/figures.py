@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import transformers
 
-from src.committed import git
+from src.committed import commit
 from src.core.speed.instructions import bf16_instructions
 from src.files import write_json
 
@@ -78,12 +78,6 @@ def write_results(path: Path, figures: list[Figure], settings: dict[str, int]) -
     """Save figures with the commit, the settings and the machine that they were measured with."""
     rows = [asdict(figure) | {"goal": figure.goal, "met": figure.met} for figure in figures]
     write_json(path, {"machine": machine(), "commit": commit(), "settings": settings, "figures": rows})
-
-
-def commit() -> str:
-    """The commit that is checked out, with "-dirty" behind it where files differ from it; "unknown" without git."""
-    found = git("describe", "--always", "--dirty", "--abbrev=7", "--exclude=*")
-    return found.stdout.decode().strip() or "unknown"
 
 
 def machine() -> dict[str, str | int]:

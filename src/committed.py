@@ -28,6 +28,17 @@ def committed(path: Path, revision: str = "HEAD") -> bytes | None:
     raise UserError(path, f"git cannot tell what is committed ({said.partition(chr(10))[0]})", "see `git status`")
 
 
+def commit() -> str:
+    """The commit that is checked out, with "-dirty" behind it where files differ from it.
+
+    "unknown" without git, or outside of a repository.
+    """
+    if shutil.which("git") is None:
+        return "unknown"
+    found = git("describe", "--always", "--dirty", "--abbrev=7", "--exclude=*")
+    return found.stdout.decode().strip() or "unknown"
+
+
 def git(*arguments: str, folder: Path = Path(), stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """Run git, whose words are then English.
 

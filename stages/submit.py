@@ -12,7 +12,7 @@ from src.data.published import read_unlabelled
 from src.errors import stage
 from src.params import Params, Role, load_params
 from src.submission.asked import tasks_of_glue
-from src.submission.chosen import KeptModel, best_run
+from src.submission.chosen import Predictor, best_run
 from src.submission.files import ALL_FILES, OFFICIAL_TESTS, table_of, write_submission
 
 SUBMISSIONS_FOLDER = Path("submissions")
@@ -24,7 +24,7 @@ def submit(params: Params, role: Role, arm: str) -> tuple[Path, list[str]]:
     for task, part in tasks_of_glue(params).items():
         settings, run = params.task(task), best_run(params, task, role, arm)
         place, columns = place_of_task(settings, params.glue), columns_of_task(settings)
-        model = KeptModel(run, columns.labels, params.runtime)
+        model = Predictor(run, columns.labels, params.runtime)
         for test in OFFICIAL_TESTS[part]:
             labels = model.labels_of(read_unlabelled(task, place, columns, test.split))
             tables[test.file] = table_of(labels, columns.labels, test.by_name)

@@ -1,0 +1,50 @@
+"""The model that a run kept (`runtime.keep_weights`), loaded again."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from transformers import PreTrainedTokenizerBase
+
+from src.core.models.classifier import Classifier, load_classifier
+from src.core.models.tokenizer import load_tokenizer
+from src.errors import UserError
+from src.files import read_json
+from src.params import ModelSource
+from src.runs import RunName
+
+MODEL = "model"
+
+
+class KeptModel(NamedTuple):
+    """A classifier in float32 on the CPU, its tokenizer, and the tokens that its run cut texts to."""
+
+    source: ModelSource
+    model: Classifier
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int
+
+
+def kept_folder(run: RunName) -> Path:
+    """Where a run's model lies.
+
+    Raises:
+        UserError: the run kept none.
+    """
+    folder = run.folder() / MODEL
+    if not folder.is_dir():
+        allowed = "set runtime.keep_weights: true in params.yaml, and run `dvc repro`"
+        raise UserError(folder, "the weights of this run were not kept", allowed)
+    return folder
+
+
+def load_kept(run: RunName, label_names: list[str]) -> KeptModel:
+    """Load the model that a run kept.
+
+    Raises:
+        UserError: the run kept none, or what it kept is damaged or has other labels.
+    """
+    source = ModelSource(source="folder", name=str(kept_folder(run).absolute()))
+    max_length: int = read_json(run.folder() / "record.json")["training"]["max_length"]
+    tokenizer = load_tokenizer(source)
+    model = load_classifier(source, label_names, tokenizer.pad_token_id, seed=0, tokens=max_length)
+    return KeptModel(source, model, tokenizer, max_length)
