@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import stages.describe
+from tests.conftest import params_content
 from tests.test_hostile import TINY, Case, refused, workplace, write_params  # noqa: F401
 
 KIND = "local data"
@@ -64,14 +65,15 @@ def test_labels_of_test_change_nothing(describe):
 
 
 def test_what_deserves_a_second_look_is_a_warning(describe):
-    """Three of 163 rows have the third label, one text has two labels and is also in test, and rows are cut."""
+    """Six of 168 rows have the third label, one text has two labels and is also in test, and rows are cut."""
     known = rows_of("validation")[0]
-    rare = [{"sentence": f"the film {word}", "label": 2} for word in ("a", "was", "and")]
+    rare = [{"sentence": f"the film {word}", "label": 2} for word in ("a", "was", "and", "plot", "light", "sound")]
     write_rows("train", [*rows_of("train"), *rare, known, known | {"label": 1 - known["label"]}])
     write_rows("validation", [*rows_of("validation"), *(row | {"sentence": row["sentence"] + " plot"} for row in rare)])
+    training = params_content()["finetune"]["training"] | {"max_length": 9, "batch_size": 16}
     named = TINY | {"labels": ["negative", "positive", "mixed"]}
-    _, warnings = describe(("task_settings.tiny", named), ("finetune.training.max_length", 9))
-    assert [line for line in warnings if "label 'mixed' is rare: a teacher's batch of 32 holds 0." in line]
+    _, warnings = describe(("task_settings.tiny", named), ("finetune.training", training))
+    assert [line for line in warnings if "label 'mixed' is rare: a teacher's batch of 16 holds 0." in line]
     assert [line for line in warnings if "of the rows of train are longer than max_length 9 of the teacher" in line]
     assert "warning: 2 rows of train have a text that also stands under another label" in warnings
     assert "warning: 2 rows of train have a text of test; test_overlap: drop leaves them out" in warnings
@@ -82,7 +84,9 @@ def test_what_deserves_a_second_look_is_a_warning(describe):
 def test_faults_are_those_of_prepare(workplace, refused, split):  # noqa: F811
     write_rows(split, [row for row in rows_of(split) if row["label"] == 0])
     expected = f"split '{split}' has no row of label 'positive'"
-    refused(KIND, Case(f"describe: no row of a label in {split}", None, expected), stages.describe.main, "--task", "tiny")
+    refused(
+        KIND, Case(f"describe: no row of a label in {split}", None, expected), stages.describe.main, "--task", "tiny"
+    )
 
 
 @pytest.mark.fault

@@ -38,7 +38,7 @@ def text_table(task: PreparedTask) -> pd.DataFrame:
         line["contradicting"] = _contradicting(rows, task.splits[name])
         line |= {f"in {other}": int(share_texts(rows, texts[other]).sum()) for other in tested if other != name}
         lines.append(line)
-    return pd.DataFrame(lines).astype(object).fillna("-")
+    return pd.DataFrame(lines).convert_dtypes().astype(object).fillna("-")
 
 
 def length_table(task: PreparedTask, readers: list[Reader]) -> pd.DataFrame:
