@@ -1,0 +1,1 @@
+"""What a task's data are like, before anything is trained on them."""
