@@ -12,7 +12,7 @@ def finetune(params: Params, task: str, arm: str, seed: int) -> None:
     """Train and save the run."""
     run = RunName(task, "teacher", arm, seed)
 
-    run_training(run, load_task(run.task), params.teacher(run.task, run.arm))
+    run_training(run, load_task(run.task, seed=run.seed), params.teacher(run.task, run.arm))
 
 
 @stage

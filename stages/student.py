@@ -12,7 +12,7 @@ def train_student(params: Params, task: str, arm: str, seed: int) -> None:
     """Train and save the run."""
     run = RunName(task, "student", arm, seed)
 
-    run_training(run, load_task(run.task), params.plain_student(run.task, run.arm))
+    run_training(run, load_task(run.task, seed=run.seed), params.plain_student(run.task, run.arm))
 
 
 @stage

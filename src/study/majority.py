@@ -13,12 +13,19 @@ from src.study.measuring import MeasuredTask
 
 
 def majority_scores(description: dict[str, Any]) -> dict[str, float]:
-    """The task's metrics on test if every row is taken for the most frequent label of train."""
-    train, test = (np.array(list(description["splits"][split]["labels"].values())) for split in ("train", "test"))
+    """The task's metrics on test if every row is taken for the most frequent label of train; of folds the means."""
+    if "folds" not in description:
+        return _of_one_cut(description["splits"], description["metrics"])
+    cuts = [_of_one_cut(splits, description["metrics"]) for splits in description["splits"].values()]
+    return {metric: float(np.mean([scores[metric] for scores in cuts])) for metric in description["metrics"]}
+
+
+def _of_one_cut(splits: dict[str, Any], metrics: list[str]) -> dict[str, float]:
+    train, test = (np.array(list(splits[split]["labels"].values())) for split in ("train", "test"))
     predicted = np.where(np.arange(len(test)) == train.argmax(), test.sum(), 0)
     counts = ClassCounts(*np.minimum([test, test, predicted], [predicted, test, predicted]).astype(float))
     known = {metric: float(score(counts)) for metric, score in CLASS_SCORES.items()} | CONSTANT_SCORES
-    return {metric: known[metric] for metric in description["metrics"]}
+    return {metric: known[metric] for metric in metrics}
 
 
 def majority_warnings(description: dict[str, Any], runs: pd.DataFrame) -> list[str]:
