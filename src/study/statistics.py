@@ -103,7 +103,7 @@ def run_values(
     """A statistic of runs, as `metrics_of_runs` takes them."""
     of_runs = np.array([one.value for one in found])
     if found[0].of_rows is None:
-        return RunValues(of_runs, has_error=False)
+        return RunValues(of_runs, has_error=False, test_ratios=test_ratios)
     if test_ratios is not None:
         return RunValues(of_runs, test_ratios=test_ratios)
     of_rows = np.stack([one.known_rows() for one in found])
