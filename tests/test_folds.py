@@ -152,7 +152,7 @@ def test_of_two_arms_the_one_that_learns_from_fewer_rows_counts():
 
 
 def test_the_correction_holds_where_arms_depend_on_the_data_set():
-    found = coverage(CrossValidation(200, 2, "one"), 200).set_index("metric")["coverage"]
+    found = coverage(CrossValidation(200, 2, "one"), 100).set_index("metric")["coverage"]
     assert found[T] < 0.85
     assert found[CORRECTED] > 0.93
 
