@@ -83,6 +83,11 @@ def stratified_sample(rows: pd.DataFrame, count: int, generator: np.random.Gener
     return np.isin(numbers, drawn)
 
 
+def fold_of(seed: int, folds: int) -> tuple[int, int]:
+    """The round of a seed in cross-validation, and the fold that it tests."""
+    return divmod(seed, folds)
+
+
 def fold_numbers(rows: pd.DataFrame, folds: int, generator: np.random.Generator) -> np.ndarray:
     """Cut rows into folds of about equal size in whole groups, with the label shares of all rows in each.
 

@@ -1,6 +1,7 @@
-"""Cross-validation: the fold of a seed, and what a task with folds cannot have.
+"""Cross-validation: what a task with folds cannot have.
 
-Of k folds seed s tests fold s mod k of round s // k. A round tests each row once, so a task runs whole rounds.
+Of k folds seed s tests fold s mod k of round s // k (`src.data.splits`). A round tests each row once, so a task runs
+whole rounds.
 """
 
 from pathlib import Path
@@ -9,11 +10,6 @@ from src.errors import UserError
 from src.params.study import Params
 
 Problem = tuple[str, str, str]  # key, what is wrong, what to do
-
-
-def fold_of(seed: int, folds: int) -> tuple[int, int]:
-    """The round of a seed, and the fold that it tests."""
-    return divmod(seed, folds)
 
 
 def check_folded_tasks(path: Path, params: Params) -> None:
@@ -35,7 +31,7 @@ def check_rounds(path: Path, params: Params) -> None:
     """
     for task in folded_tasks(params):
         folds, seeds = params.folds_of(task), params.seeds_of(task)
-        rounds = {fold_of(seed, folds)[0] for seed in seeds}
+        rounds = {seed // folds for seed in seeds}
         whole = {folds * number + fold for number in rounds for fold in range(folds)}
         if missing := sorted(whole.difference(seeds)):
             problem = f"task '{task}' has {folds} folds, and lacks {', '.join(map(str, missing))}"
