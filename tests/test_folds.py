@@ -219,11 +219,13 @@ def test_the_report_says_what_is_cross_validated(evaluated, monkeypatch):
 
 
 @pytest.mark.slow
-def test_dvc_runs_folds_and_a_new_round_after_them(tmp_path, tiny_encoder, monkeypatch):
+def test_dvc_runs_folds_and_a_new_round_after_them(tmp_path, tiny_encoder, monkeypatch, warm_stages):
     """The same cut for the same seed: a second round leaves the results of the first as they were."""
     monkeypatch.chdir(tmp_path)
     study(tiny_encoder)
     content, clone = yaml.safe_load(Path("params.yaml").read_text()), tmp_path / "clone"
+    content["finetune"]["arms"] = {"ce": {}}
+    content["evaluate"]["claims"] = {}
     clone_with(clone, content)
     run(clone, "dvc", "repro")
     assert stages_run(run(clone, "dvc", "repro")) == ["settings"]
@@ -233,4 +235,4 @@ def test_dvc_runs_folds_and_a_new_round_after_them(tmp_path, tiny_encoder, monke
     assert "prepare@tiny" in stages_run(run(clone, "dvc", "repro"))
     both = pd.read_parquet(clone / "metrics/tiny/records/tiny/predictions.parquet")
     assert both[both["seed"] < FOLDS].reset_index(drop=True).equals(first)
-    assert read_csv(clone / "metrics/tiny/tables/comparisons.csv")["n"].eq(2 * FOLDS).all()
+    assert read_csv(clone / "metrics/tiny/tables/arms.csv")["n"].eq(2 * FOLDS).all()
