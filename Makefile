@@ -95,7 +95,7 @@ gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes
 
 intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md and protocol.md
 	@$(RUN) python -m src.study.simulation $(INTERVALS) && python -m src.study.many_claims $(INTERVALS) && \
-		python -m src.study.departures $(INTERVALS)
+		python -m src.study.departures $(INTERVALS) && python -m src.study.simulated_folds $(INTERVALS)
 
 page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.dvc_page

@@ -73,6 +73,8 @@ def _data(params: Params, task: str) -> Content:
     settings = params.task(task)
     content = {"task": settings.model_dump(exclude_defaults=True, exclude={"training", "arms"})}
     content["splits"] = params.splits.model_dump(exclude_defaults=True)
+    if params.folds_of(task) > 1:
+        content["seeds"] = params.seeds_of(task)  # each has a cut of its own
     return content | ({"glue": params.glue.model_dump(exclude_defaults=True)} if settings.source == "glue" else {})
 
 

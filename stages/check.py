@@ -2,16 +2,13 @@
 
 from src.dvc_state import mend
 from src.errors import stage
-from src.params import load_params
-from src.study.pairs import pairs_to_compare
-from src.submission.asked import check_submissions
+from src.params import PARAMS_FILE, read_yaml
+from src.study.overrides import checked_content
 
 
 @stage
 def main() -> None:
-    params = load_params()  # what is misspelt in evaluate and submit would else be found after all the training
-    pairs_to_compare(params)
-    check_submissions(params)
+    checked_content(PARAMS_FILE, read_yaml(PARAMS_FILE))
     mend()
 
 

@@ -17,7 +17,7 @@ from src.runs import RunName
 
 def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int) -> None:
     """Train and save the run."""
-    task, settings = load_task(task_name), params.distilled_student(task_name, recipe)
+    task, settings = load_task(task_name, seed=seed), params.distilled_student(task_name, recipe)
     change = entry(teachers_of(params), "finetune.arms, or distill for one changed after training", teacher)
     run = RunName(task.name, "student", distilled_arm(recipe, teacher), seed)
 

@@ -63,7 +63,8 @@ def evaluate(params: Params) -> None:
 
     for name, metric in primary.items():
         shown = arms[(arms["task"] == name) & (arms["metric"] == metric)]
-        print(f"\n{name}: {metric} on test")
+        means = ", means over folds" if compared[name].measured.test_ratios is not None else ""
+        print(f"\n{name}: {metric} on test{means}")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
     print("", *(verdict_in_words(claim, moved) for claim in claims), sep="\n")
     for warning in warnings:

@@ -12,7 +12,8 @@ def finetune(params: Params, task: str, arm: str, seed: int) -> None:
     """Train and save the run."""
     run = RunName(task, "teacher", arm, seed)
 
-    run_training(run, load_task(run.task), params.teacher(run.task, run.arm), study=params.study)
+    task_data = load_task(run.task, seed=run.seed)
+    run_training(run, task_data, params.teacher(run.task, run.arm), study=params.study)
 
 
 @stage

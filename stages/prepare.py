@@ -1,10 +1,26 @@
 """Prepare one task: read its source and cut train, selection and test."""
 
 import argparse
+from typing import Any
 
 from src.data.preparation import prepare_task
+from src.data.prepared import FOLDS
 from src.errors import stage
 from src.params import load_params
+
+
+def sizes(task: str, description: dict[str, Any]) -> list[str]:
+    """A line for each split; of a task with folds a line for each seed."""
+    if FOLDS not in description:
+        splits = description["splits"].items()
+        return [f"{task} {split}: {facts['rows']} rows, labels {facts['labels']}" for split, facts in splits]
+    rows, folds = description["rows"], description[FOLDS]
+    cuts = {
+        seed: ", ".join(f"{facts['rows']} rows of {split}" for split, facts in splits.items())
+        for seed, splits in description["splits"].items()
+    }
+    told = [f"{task} seed {seed}, fold {int(seed) % folds}: {cut}" for seed, cut in cuts.items()]
+    return [f"{task}: {rows['rows']} rows in {folds} folds, labels {rows['labels']}", *told]
 
 
 @stage
@@ -16,8 +32,8 @@ def main() -> None:
     params = load_params()
     description = prepare_task(task, params)
 
-    for split, facts in description["splits"].items():
-        print(f"{task} {split}: {facts['rows']} rows, labels {facts['labels']}")
+    for line in sizes(task, description):
+        print(line)
     for split, rows in description.get("dropped_rows", {}).items():
         print(f"{task} {split}: {rows} rows left out by drop_labels")
     for split, rows in description.get("one_text_empty", {}).items():

@@ -12,7 +12,8 @@ def train_student(params: Params, task: str, arm: str, seed: int) -> None:
     """Train and save the run."""
     run = RunName(task, "student", arm, seed)
 
-    run_training(run, load_task(run.task), params.plain_student(run.task, run.arm), study=params.study)
+    task_data = load_task(run.task, seed=run.seed)
+    run_training(run, task_data, params.plain_student(run.task, run.arm), study=params.study)
 
 
 @stage

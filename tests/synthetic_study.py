@@ -102,7 +102,8 @@ def _run(
     history = pd.DataFrame({"epoch": range(1, epochs + 1)} | {key: generator.random(epochs) for key in HISTORY})
     return RunResult(
         record={
-            **{"objective": {}, "best_epoch": epochs, "epochs": epochs, "steps": epochs},
+            **{"objective": {}, "training": {"train_share": 1.0}},
+            **{"best_epoch": epochs, "epochs": epochs, "steps": epochs},
             "environment": {"device": "none"},
         },
         history=history,

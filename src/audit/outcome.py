@@ -17,7 +17,7 @@ from src.audit.sameness import (
 from src.audit.verdicts import both_verdicts
 from src.params import Params
 from src.study.measuring import MeasuredTask, measured_task
-from src.study.records import TaskRecords, records_folder
+from src.study.records import TaskRecords, of_seed, records_folder
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def audit_of(
         columns=columns_of_one_side(kept, made),
         runs=differences,
         measured=before,
-        ratios=in_spreads(differences, before, after, len(recorded.labels["test"])),
+        ratios=in_spreads(differences, before, after, len(of_seed(recorded.labels["test"], unit.seed))),
         claims=both_verdicts(params, (recorded, before), (replaced, after)),
         seconds=seconds,
     )

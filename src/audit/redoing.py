@@ -14,7 +14,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from src.audit.choosing import AuditedUnit
+from src.data.labelled_text import SEED
 from src.data.preparation import prepare_task
 from src.data.prepared import load_description, load_selection_labels, load_test_labels
 from src.errors import UserError
@@ -25,7 +28,7 @@ from src.parallel.workplace import copy_repository
 from src.params import Params, load_params
 from src.study.collecting import collect_task
 from src.study.overrides import study_content
-from src.study.records import TaskRecords, load_records, records_folder
+from src.study.records import TaskRecords, described_splits, load_records, records_folder
 
 AUDIT_FOLDER = Path("audit")
 
@@ -96,7 +99,7 @@ def check_same_data(records: Path, recorded: TaskRecords, task: str) -> None:
     allowed = "use the data that the study's page names; other data cannot be compared"
     prepared = {"selection": load_selection_labels(task), "test": load_test_labels(task)}
     for split, ours in prepared.items():
-        theirs, path = recorded.labels[split], records / f"{split}_labels.parquet"
+        theirs, path = _of_same_seeds(recorded.labels[split], ours), records / f"{split}_labels.parquet"
         if len(ours) != len(theirs):
             raise UserError(path, f"has {len(theirs)} rows, but the prepared data have {len(ours)}", allowed)
         for column in ("row_id", "label"):
@@ -104,7 +107,12 @@ def check_same_data(records: Path, recorded: TaskRecords, task: str) -> None:
                 values = (table[column].iloc[places[0]] for table in (theirs, ours))
                 problem = "row {} has {} {!s}, but the prepared data have {!s}".format(places[0], column, *values)
                 raise UserError(path, problem, allowed)
-    ours, theirs = load_description(task)["splits"], recorded.task["splits"]
-    if other := [split for split in theirs if ours[split]["sha256"] != theirs[split]["sha256"]]:
+    ours, theirs = described_splits(load_description(task)), described_splits(recorded.task)
+    if other := [split for split in ours if ours[split]["sha256"] != theirs[split]["sha256"]]:
         problem = f"the prepared rows of {other[0]} differ from those of the records"
         raise UserError(records / "task.json", problem, allowed)
+
+
+def _of_same_seeds(recorded: pd.DataFrame, prepared: pd.DataFrame) -> pd.DataFrame:
+    """Of a task with folds the copy has the cut of its seed alone."""
+    return recorded[recorded[SEED].isin(prepared[SEED])] if SEED in recorded and SEED in prepared else recorded

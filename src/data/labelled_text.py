@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # `src.files` says why
 
 HUMAN_PREFIX = "human_"
 CLUSTER = "cluster"  # the column of test labels that numbers the clusters of rows with a text in common
+SEED = "seed"  # of labels, where each seed has a cut of its own
 TEXT_NAMES = ("text_a", "text_b")
 
 

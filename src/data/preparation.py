@@ -6,20 +6,22 @@ rows that have a text or a document in common. Intervals take these clusters for
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from src.data.labelled_text import CLUSTER, HUMAN_PREFIX, TEXT_NAMES, LabelledText
-from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
+from src.data.prepared import DATA_FOLDER, FOLDS, LABELS_FOLDER, SPLITS, SPLITS_FOLDER
 from src.data.published import is_empty, read_texts
 from src.data.source import Source, read_source
-from src.data.splits import comparable_texts, share_texts, split_off, subsample, text_clusters
+from src.data.splits import comparable_texts, fold_numbers, fold_of, share_texts, split_off, subsample, text_clusters
 from src.errors import UserError
 from src.files import new_folder, user_path, write_json, write_parquet
 from src.params import Params
 
-TRANSFER = 3  # its draw, after those of the three splits
+TRANSFER, ROUND = 3, 4  # their draws, after those of the three splits
+Splits = dict[str, pd.DataFrame]  # by name: the three splits, and the rows for transfer
 
 
 def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
@@ -29,44 +31,92 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
         The content of task.json.
     """
     settings, source = params.task(name), read_source(name, params)
-    splits, transfer = _cut(name, params, source)
-    label_names = source.rows.label_names
     description = {
         "task": name,
         "source": settings.source,
         "licence": source.rows.licence,
-        "label_names": label_names,
+        "label_names": source.rows.label_names,
         "metrics": list(settings.metrics),
-        "human_ratings": bool(_human_columns(splits["test"])),
-        "splits": {split: _describe(rows, label_names) for split, rows in splits.items()},
-        "transfer_rows": len(transfer),
     }
-    if settings.drop_labels:
-        description["dropped_rows"] = source.dropped
-    if empty := _one_text_empty(splits):
-        description["one_text_empty"] = empty
-    if source.test is not None:
-        overlap = _overlap(splits, splits["test"])
-        description["test_overlap"] = overlap | {"left_out": source.overlap_left_out}
-    if settings.also_test is not None and source.also_test is not None:
-        rows = source.also_test.rows
-        facts = {"name": settings.also_test.name} | _describe(rows, label_names)
-        description["also_test"] = facts | {"overlap": _overlap(splits, rows)}
+    if params.folds_of(name) > 1:
+        cuts = {f"{seed}/": _cut_fold(name, params, source, seed) for seed in params.seeds_of(name)}
+        description |= _facts_of_folds(name, params, source, cuts)
+    else:
+        cuts = {"": _cut(name, params, source)}
+        description |= _facts(name, params, source, cuts[""])
     with new_folder(root / name) as folder:
-        _write_splits(folder, splits, source.also_test)
-        write_parquet(folder / SPLITS_FOLDER / "transfer.parquet", transfer[["row_id", *_text_columns(transfer)]])
+        for place, splits in cuts.items():
+            _write_splits(folder, place, splits, source.also_test)
         write_json(folder / SPLITS_FOLDER / "task.json", description)
     return description
 
 
-def _cut(name: str, params: Params, source: Source) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
-    """The three splits, and the transfer rows."""
+def _facts(name: str, params: Params, source: Source, splits: Splits) -> dict[str, Any]:
+    """What task.json says of the rows of one cut."""
+    settings, label_names = params.task(name), source.rows.label_names
+    facts: dict[str, Any] = {
+        "human_ratings": bool(_human_columns(splits["test"])),
+        "splits": {split: _describe(splits[split], label_names) for split in SPLITS},
+        "transfer_rows": len(splits["transfer"]),
+    }
+    if settings.drop_labels:
+        facts["dropped_rows"] = source.dropped
+    if empty := _one_text_empty({split: splits[split] for split in SPLITS}):
+        facts["one_text_empty"] = empty
+    if source.test is not None:
+        overlap = _overlap(splits, splits["test"])
+        facts["test_overlap"] = overlap | {"left_out": source.overlap_left_out}
+    if settings.also_test is not None and source.also_test is not None:
+        rows = source.also_test.rows
+        own = {"name": settings.also_test.name} | _describe(rows, label_names)
+        facts["also_test"] = own | {"overlap": _overlap(splits, rows)}
+    return facts
+
+
+def _facts_of_folds(name: str, params: Params, source: Source, cuts: dict[str, Splits]) -> dict[str, Any]:
+    """What task.json says of a task with folds: the splits of each seed, and what is the same for all of them."""
+    rows, label_names = source.rows.rows, source.rows.label_names
+    facts: dict[str, Any] = {
+        FOLDS: params.folds_of(name),
+        "rows": _describe(rows, label_names),
+        "human_ratings": bool(_human_columns(rows)),
+        "splits": {
+            place.rstrip("/"): {split: _describe(splits[split], label_names) for split in SPLITS}
+            for place, splits in cuts.items()
+        },
+        "transfer_rows": min(len(splits["transfer"]) for splits in cuts.values()),
+    }
+    if params.task(name).drop_labels:
+        facts["dropped_rows"] = source.dropped
+    if empty := _one_text_empty({"rows": rows}):
+        facts["one_text_empty"] = empty
+    return facts
+
+
+def _cut(name: str, params: Params, source: Source) -> Splits:
+    """One cut of test, which is the data set's own test split where it has one."""
+    shares, most, rows = params.splits, params.task(name).max_rows, source.rows.rows
+    if source.test is not None:
+        return _cut_rest(name, params, source, rows, source.test.rows)
+    return _cut_rest(name, params, source, *split_off(rows, shares.test, most.test, shares.seed, "test"))
+
+
+def _cut_fold(name: str, params: Params, source: Source, seed: int) -> Splits:
+    """The cut of a seed, whose test rows are its fold."""
+    rows, folds, names = source.rows.rows, params.folds_of(name), source.rows.label_names
+    number, fold = fold_of(seed, folds)
+    tested = fold_numbers(rows, folds, np.random.default_rng([params.splits.seed, ROUND, number])) == fold
+    if absent := sorted({*range(len(names))} - {*rows["label"][tested]}):
+        problem = f"fold {fold} of the {folds} of task '{name}' has no row of label '{names[absent[0]]}'"
+        allowed = "fewer folds; each needs a text or document of its own of every label"
+        raise UserError("params.yaml: splits.folds", problem, allowed)
+    return _cut_rest(name, params, source, rows[~tested], rows[tested])
+
+
+def _cut_rest(name: str, params: Params, source: Source, rest: pd.DataFrame, test: pd.DataFrame) -> Splits:
+    """All splits of a cut, and the transfer rows, from its test rows and the others."""
     settings, shares = params.task(name), params.splits
-    most, rest = settings.max_rows, source.rows.rows
-    if source.test is None:
-        rest, test = split_off(rest, shares.test, most.test, shares.seed, "test")
-    else:
-        test = source.test.rows
+    most = settings.max_rows
     train, selection = split_off(rest, shares.selection, most.selection, shares.seed + 1, "selection")
     splits = subsample({"train": train, "selection": selection, "test": test}, most, shares.seed)
     for split, rows in splits.items():
@@ -79,7 +129,8 @@ def _cut(name: str, params: Params, source: Source) -> tuple[dict[str, pd.DataFr
         more = read_texts(user_path(settings.transfer_file), texts, settings.quoting, list(train.columns))
         left = pd.concat([left, more])
     also_tested = [source.also_test.rows] if source.also_test else []
-    return splits, _transfer_rows(left, [*splits.values(), *also_tested], most.transfer, shares.seed)
+    transfer = _transfer_rows(left, [*splits.values(), *also_tested], most.transfer, shares.seed)
+    return splits | {"transfer": transfer}
 
 
 def _overlap(splits: dict[str, pd.DataFrame], tested: pd.DataFrame) -> dict[str, int]:
@@ -120,8 +171,9 @@ def _human_columns(rows: pd.DataFrame) -> list[str]:
     return [column for column in rows if column.startswith(HUMAN_PREFIX)]
 
 
-def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], also_test: LabelledText | None) -> None:
-    texts, seen = _text_columns(splits["train"]), folder / SPLITS_FOLDER
+def _write_splits(folder: Path, place: str, splits: Splits, also_test: LabelledText | None) -> None:
+    """Write a cut; `place` is its folder below those of splits and labels."""
+    texts, seen = _text_columns(splits["train"]), folder / SPLITS_FOLDER / place
     write_parquet(seen / "train.parquet", splits["train"][["row_id", *texts, "label"]])
     selection = splits["selection"]
     write_parquet(seen / "selection.parquet", selection[["row_id", *texts, "label", *_human_columns(selection)]])
@@ -129,4 +181,5 @@ def _write_splits(folder: Path, splits: dict[str, pd.DataFrame], also_test: Labe
     for name, rows in tested.items():
         write_parquet(seen / f"{name}.parquet", rows[["row_id", *texts]])
         labels = rows[["row_id", "label", *_human_columns(rows)]].assign(**{CLUSTER: text_clusters(rows)})
-        write_parquet(folder / LABELS_FOLDER / f"{name}.parquet", labels)
+        write_parquet(folder / LABELS_FOLDER / place / f"{name}.parquet", labels)
+    write_parquet(seen / "transfer.parquet", splits["transfer"][["row_id", *_text_columns(splits["transfer"])]])

@@ -8,6 +8,9 @@
                        also_test.parquet  the same, where the task has a second test set
     data/<task>/test_labels/test.parquet  row_id, label[, human_<label> per class]; also_test.parquet likewise
 
+Of a task with folds each seed has a cut of its own, in a folder of its own: splits/<seed>/train.parquet and so on, and
+test_labels/<seed>/test.parquet. A run reads that of its seed.
+
 Training depends on splits/ alone; only `collect` reads test_labels/, so no choice can lean on them. Both are outputs of
 their own to DVC, because it can compare a whole output with its hash in dvc.lock where the files are not there.
 """
@@ -16,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.data.labelled_text import HUMAN_PREFIX
+from src.data.labelled_text import HUMAN_PREFIX, SEED
 from src.errors import UserError
 from src.files import is_file, read_json, read_parquet
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:  # `src.files` says why
 
 DATA_FOLDER = Path("data")
 SPLITS_FOLDER, LABELS_FOLDER = "splits", "test_labels"
+FOLDS = "folds"  # a key of task.json, where a task has any
 SPLITS = ("train", "selection", "test")
 DAMAGED = "delete it and run `dvc repro`"
 
@@ -78,8 +82,11 @@ class PreparedTask:
         return self.unlabelled["transfer"]
 
 
-def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
+def load_task(name: str, root: Path = DATA_FOLDER, seed: int | None = None) -> PreparedTask:
     """Read what training may know of a prepared task.
+
+    Args:
+        seed: of the run. It chooses the cut of a task with folds.
 
     Raises:
         UserError: it has not been prepared, or a file of it is damaged.
@@ -90,6 +97,8 @@ def load_task(name: str, root: Path = DATA_FOLDER) -> PreparedTask:
     description = read_json(folder / "task.json")
     if not isinstance(description, dict) or not {"label_names", "metrics"} <= description.keys():
         raise UserError(folder / "task.json", "names no labels or no metrics", DAMAGED)
+    if FOLDS in description:
+        folder = _of_seed(folder, seed)
     train, selection = (_read_labelled_split(folder / f"{split}.parquet") for split in ("train", "selection"))
     others = ["test", "transfer", *(["also_test"] if "also_test" in description else [])]
     unlabelled = {split: _read_split(folder / f"{split}.parquet") for split in others}
@@ -102,14 +111,36 @@ def load_description(name: str, root: Path = DATA_FOLDER) -> dict:
 
 
 def load_test_labels(name: str, root: Path = DATA_FOLDER, split: str = "test") -> "pd.DataFrame":
-    """Read the labels of test or also_test, and the raters' shares where there are any. For the evaluation alone."""
-    return read_parquet(root / name / LABELS_FOLDER / f"{split}.parquet")
+    """Read the labels of test or also_test, and the raters' shares where there are any. For the evaluation alone.
+
+    Of a task with folds: those of all its seeds below each other, with a column `seed`.
+    """
+    return _read_labels(root / name, f"{LABELS_FOLDER}/{{seed}}{split}.parquet")
 
 
 def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> "pd.DataFrame":
-    """Read the selection labels, and the raters' shares where there are any."""
-    rows = read_parquet(root / name / SPLITS_FOLDER / "selection.parquet")
-    return rows[["row_id", "label", *rows.filter(regex=f"^{HUMAN_PREFIX}").columns]]
+    """Read the selection labels, and the raters' shares where there are any; of a task with folds as those of test."""
+    rows = _read_labels(root / name, f"{SPLITS_FOLDER}/{{seed}}selection.parquet")
+    return rows[["row_id", "label", *rows.filter(regex=f"^({HUMAN_PREFIX}.*|{SEED})$").columns]]
+
+
+def _of_seed(folder: Path, seed: int | None) -> Path:
+    """The folder of the cut of a seed."""
+    own = folder / str(seed)
+    if not own.is_dir():
+        raise UserError(own, f"its fold has not been prepared for seed {seed}", "run `dvc repro`")
+    return own
+
+
+def _read_labels(task: Path, name: str) -> "pd.DataFrame":
+    """A file of the folder of a task; `{seed}` in its name stands for the folder of a cut, where there are several."""
+    import pandas as pd
+
+    description = read_json(task / SPLITS_FOLDER / "task.json")
+    if FOLDS not in description:
+        return read_parquet(task / name.format(seed=""))
+    cuts = {seed: read_parquet(task / name.format(seed=f"{seed}/")) for seed in description["splits"]}
+    return pd.concat([rows.assign(**{SEED: int(seed)}) for seed, rows in cuts.items()], ignore_index=True)
 
 
 def _read_labelled_split(path: Path) -> LabelledSplit:

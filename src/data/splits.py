@@ -1,4 +1,4 @@
-"""Cutting rows into splits: seeded, stratified by label, and never through a group.
+"""Cutting rows into splits or folds: seeded, stratified by label, and never through a group.
 
 `selection` is cut from train, `test` is the data set's own labelled split where it has one (docs/protocol.md). Rows
 with equal texts, in whatever Unicode form, and the sentences of one document, always stay together.
@@ -76,14 +76,49 @@ def stratified_sample(rows: pd.DataFrame, count: int, generator: np.random.Gener
     Returns:
         (N,) booleans, true for the drawn rows.
     """
-    frame = pd.DataFrame({"group": linked_groups(rows), "label": rows["label"].to_numpy()})
-    counts = frame.value_counts(["group", "label"]).reset_index().sort_values(["group", "count"])
-    groups = counts.groupby("group").agg(size=("count", "sum"), label=("label", "last"))  # the most frequent label
-    groups = groups.iloc[generator.permutation(len(groups))]
+    numbers, groups = _shuffled_groups(rows, generator)
     drawn: list[int] = []
     for _, stratum in groups.groupby("label"):
         drawn += _fill(stratum["size"], round(stratum["size"].sum() * count / len(rows)))
-    return frame["group"].isin(drawn).to_numpy()
+    return np.isin(numbers, drawn)
+
+
+def fold_of(seed: int, folds: int) -> tuple[int, int]:
+    """The round of a seed in cross-validation, and the fold that it tests."""
+    return divmod(seed, folds)
+
+
+def fold_numbers(rows: pd.DataFrame, folds: int, generator: np.random.Generator) -> np.ndarray:
+    """Cut rows into folds of about equal size in whole groups, with the label shares of all rows in each.
+
+    The groups of a label, large ones first, go one by one to the fold that has the fewest of its rows, or else the
+    fewest rows.
+
+    Args:
+        rows: columns label and those that `linked_groups` reads.
+
+    Returns:
+        (N,) integers from 0 to `folds` - 1.
+    """
+    numbers, groups = _shuffled_groups(rows, generator)
+    fold_of, sizes = np.zeros(len(groups), dtype=int), np.zeros(folds, dtype=int)
+    for _, stratum in groups.groupby("label"):
+        own = np.zeros(folds, dtype=int)
+        for group, size in stratum["size"].sort_values(ascending=False, kind="stable").items():
+            fold = np.lexsort([sizes, own])[0]
+            fold_of[group] = fold
+            own[fold] += size
+            sizes[fold] += size
+    return fold_of[numbers]
+
+
+def _shuffled_groups(rows: pd.DataFrame, generator: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
+    """The group of each row (N,), and a shuffled table of groups: each one's size and most frequent label."""
+    numbers = linked_groups(rows)
+    frame = pd.DataFrame({"group": numbers, "label": rows["label"].to_numpy()})
+    counts = frame.value_counts(["group", "label"]).reset_index().sort_values(["group", "count"])
+    groups = counts.groupby("group").agg(size=("count", "sum"), label=("label", "last"))
+    return numbers, groups.iloc[generator.permutation(len(groups))]
 
 
 def _fill(sizes: pd.Series, room: int) -> list[int]:

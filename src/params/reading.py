@@ -13,6 +13,7 @@ from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.error import MarkedYAMLError
 
 from src.errors import UserError, first_line
+from src.params.folds import check_folded_tasks
 from src.params.study import PARAMS_FILE, Params, entry
 from src.params.types import Section
 
@@ -60,6 +61,7 @@ def check_params(path: Path, content: Any) -> Params:
     except ValidationError as error:
         raise _readable(path, error) from None
     _check_references(path, params)
+    check_folded_tasks(path, params)
     _check_runs(path, params)
     return params
 

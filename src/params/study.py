@@ -95,6 +95,11 @@ class Params(Section):
         """The seeds of a task's runs."""
         return self.seeds + (self.more_seeds.seeds if task in self.more_seeds.tasks else [])
 
+    def folds_of(self, task: str) -> int:
+        """The folds of a task's cross-validation; 1 where its rows are cut once."""
+        own = self.task(task).folds
+        return (self.splits.folds if own is None else own) or 1
+
     def teacher(self, task: str, arm: str) -> RunSettings:
         """The settings of a teacher arm's runs on a task."""
         of_task, arms = self.task(task), entry(self.finetune.arms, "finetune.arms", arm)

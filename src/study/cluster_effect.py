@@ -15,6 +15,7 @@ from src.data.preparation import prepare_task
 from src.data.prepared import load_test_labels
 from src.errors import UserError
 from src.params import Params
+from src.params.folds import folded_tasks
 from src.study.judging import judged_study
 from src.study.measuring import MeasuredTask, measured_task
 from src.study.records import TaskRecords, load_records, records_folder
@@ -43,8 +44,11 @@ def effect_of_clusters(params: Params) -> tuple[list[TaskEffect], list[tuple[str
     """Each task's errors, and each claim with its verdict of intervals over rows and of those over clusters.
 
     Raises:
-        UserError: the data are not at hand, or are not those of the records.
+        UserError: the data are not at hand, or are not those of the records, or a task has folds.
     """
+    for task in folded_tasks(params):
+        problem = "its intervals are over folds, and neither over rows nor over clusters"
+        raise UserError(f"study {params.study}: task {task}", problem, "a study without folds")
     known = {task: _with_clusters(params, task, load_records(params.study, task)) for task in params.tasks}
     over_clusters, over_rows = (
         {task: (own, measured_task(own, params.evaluate.ece_bins)) for task, own in records.items()}

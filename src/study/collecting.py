@@ -19,7 +19,7 @@ from src.files import new_folder, write_csv, write_json, write_parquet
 from src.params import FeatureMap
 from src.runs import RunName, RunResult, load_run, split_logits
 from src.study.also_test import measured_also_test
-from src.study.records import MEASURED_SPLITS
+from src.study.records import MEASURED_SPLITS, of_seed
 
 REPOSITORY = Path(__file__).parent.parent.parent
 TRAINING_CODE = (
@@ -55,7 +55,7 @@ def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, f
             measures = measured_also_test(description, list(runs.values()), labels["selection"], ece_bins)
             write_json(draft / "also_test.json", measures)
         write_json(draft / "environment.json", _environments(runs))
-        write_csv(draft / "runs.csv", _run_table(runs, labels))
+        write_csv(draft / "runs.csv", _run_table(runs, labels, description))
         write_csv(draft / "history.csv", _with_names({name: run.history for name, run in runs.items()}))
         for split, own in labels.items():
             write_parquet(draft / f"{split}_labels.parquet", own)
@@ -76,8 +76,26 @@ def _environments(runs: dict[RunName, RunResult]) -> list[dict]:
     return [dict(environment) for environment in sorted(distinct, key=str)]
 
 
-def _run_table(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    return pd.DataFrame([_run_row(name, run, labels) for name, run in runs.items()])
+def _run_table(
+    runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], description: dict[str, Any]
+) -> pd.DataFrame:
+    """A line a run; of a task with folds with the rows that it learnt from, which its intervals need."""
+    table = pd.DataFrame([_run_row(name, run, _own(labels, name)) for name, run in runs.items()])
+    if "folds" in description:
+        table["learnt_rows"] = [_learnt(name, run, description) for name, run in runs.items()]
+    return table
+
+
+def _own(labels: dict[str, pd.DataFrame], run: RunName) -> dict[str, pd.DataFrame]:
+    """The labels of the rows that a run predicts."""
+    return {split: of_seed(rows, run.seed) for split, rows in labels.items()}
+
+
+def _learnt(name: RunName, run: RunResult, description: dict[str, Any]) -> int:
+    from src.core.training.loading import learnt_rows  # it imports transformers, which takes seconds
+
+    rows = description["splits"][str(name.seed)]["train"]["rows"]
+    return len(learnt_rows(rows, run.record["training"]["train_share"], name.seed))
 
 
 def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> dict:
@@ -115,17 +133,15 @@ def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:
 def _predictions(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
     tables = {}
     for name, run in runs.items():
-        for split in MEASURED_SPLITS:
-            split_logits(
-                run.logits, split, labels[split]["row_id"].tolist(), name.folder()
-            )  # for its check of the rows
+        for split, own in _own(labels, name).items():
+            split_logits(run.logits, split, own["row_id"].tolist(), name.folder())  # for its check of the rows
         tables[name] = run.logits[run.logits["split"].isin(MEASURED_SPLITS)].reset_index(drop=True)
     return _with_names(tables)
 
 
 def _clusters(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], first_seed: int) -> pd.DataFrame:
     """The two directions of largest variance of each arm's test features, for the first seed."""
-    test_labels = labels["test"]["label"].to_numpy()
+    test_labels = of_seed(labels["test"], first_seed)["label"].to_numpy()
     tables = {}
     for name, run in runs.items():
         points = _projected(run.features["test"]) if name.seed == first_seed else np.zeros((0, 2), np.float32)

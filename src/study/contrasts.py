@@ -61,6 +61,9 @@ def added(values: RunValues, sides: list[list[list[int]]], share: float) -> RunV
         return np.concatenate([share * np.sum([table[runs] for runs in arms], axis=0) for arms in sides])
 
     of_runs = of_sides(values.of_runs)
+    if (ratios := values.test_ratios) is not None:
+        own = np.concatenate([np.max([ratios[runs] for runs in arms], axis=0) for arms in sides])
+        return replace(values, of_runs=of_runs, test_ratios=own)
     if values.of_rows is not None:
         return replace(values, of_runs=of_runs, of_rows=of_sides(values.of_rows))
     if (products := values.products) is None:

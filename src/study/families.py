@@ -18,9 +18,9 @@ Chosen = Mapping[tuple[Role, str], str]  # the arm that stands for each family o
 
 def selection_scores(records: TaskRecords) -> dict[tuple[Role, str], float]:
     """The mean over seeds of each arm's score on selection, in the metric that chose the epochs."""
-    labels, of_seeds = records.split_labels("selection"), {}
-    for (role, arm, _), logits in records.logits("selection").items():
-        score = task_scores([records.primary], labels, logits)[records.primary]
+    of_seeds = {}
+    for (role, arm, seed), logits in records.logits("selection").items():
+        score = task_scores([records.primary], records.split_labels("selection", seed), logits)[records.primary]
         of_seeds.setdefault((role, arm), []).append(score)
     return {arm: settled(float(np.mean(scores))) for arm, scores in of_seeds.items()}
 

@@ -31,6 +31,7 @@ NAMES = {
 }
 MOST_NAMED = len(COLOURS)  # figures tell so many labels apart; of more they show the whole
 CLUSTER_POINTS = 300
+SCORES_OF_FOLDS = "test scores, mean and folds; intervals over folds from five on"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ def draw_task(results: TaskResults, folder: Path) -> None:
     task = results.records.task["task"]
     for name in figure_names(results.records):
         title, draw = FIGURES[name]
+        if name == "scores" and results.records.folds > 1:
+            title = SCORES_OF_FOLDS
         figure = draw(results)
         figure.suptitle(f"{task}: {title}", x=0.01, ha="left", fontsize=11, fontweight="bold")
         save(figure, folder / f"{task}-{name}.png")

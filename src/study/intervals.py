@@ -66,6 +66,9 @@ class RunValues:
     runs the sum over rows of the product of their values there, each less its run's mean. A measure that is known per
     run only has neither. Without `has_error` no spread says how far a mean may be off. Where rows share texts, clusters
     stand in their place (`src.study.clusters`), and `rows` is the effective number of these.
+
+    Runs of cross-validation, whose seeds test other rows and learn from overlapping ones, have `test_ratios` (R,): each
+    run's test rows over the rows that it learns from.
     """
 
     of_runs: np.ndarray
@@ -73,6 +76,7 @@ class RunValues:
     products: np.ndarray | None = None
     rows: float = 0
     has_error: bool = True
+    test_ratios: np.ndarray | None = None
 
     def of_seeds(self, runs: list[int], against: list[int] | None = None) -> np.ndarray:
         """The values (S,) of some runs, one a seed, or their differences from others of the same seeds."""
@@ -84,6 +88,9 @@ class RunValues:
         values = self.of_seeds(runs, against)
         if not self.has_error:
             return Estimate(float(values.mean()))
+        if self.test_ratios is not None:
+            sides = [self.test_ratios[side] for side in (runs, against) if side is not None]
+            return mean_over_folds(values, max(float(ratios.mean()) for ratios in sides))
         if self.of_rows is not None:
             # Differences come before products: those of products cancel where two arms are nearly the same.
             table = self.of_rows[runs] if against is None else self.of_rows[runs] - self.of_rows[against]
@@ -136,6 +143,23 @@ def mean_over_seeds(values: np.ndarray) -> Estimate:
     if len(values) < FEWEST_SEEDS:
         return Estimate(mean)
     return _summed(mean, values.var(ddof=1, keepdims=True) / len(values), np.array([len(values) - 1]))
+
+
+def mean_over_folds(values: np.ndarray, test_ratio: float) -> Estimate:
+    """The mean of one value per fold (J,), of one round of cross-validation or several.
+
+    Folds learn from overlapping rows, so their values are correlated. The corrected resampled t of Nadeau & Bengio
+    (Machine Learning 52, 2003) takes the correlation as n_test / (n_test + n_train): the variance is
+    (1/J + n_test/n_train) S^2. Bouckaert & Frank (2004) use it for repeated cross-validation.
+
+    Args:
+        test_ratio: n_test / n_train.
+    """
+    mean, count = float(values.mean()), len(values)
+    if count < FEWEST_SEEDS:
+        return Estimate(mean)
+    variance = (1 / count + test_ratio) * values.var(ddof=1, keepdims=True)
+    return _summed(mean, variance, np.array([count - 1]))
 
 
 def mean_over_tasks(estimates: list[Estimate]) -> Estimate:

@@ -13,12 +13,19 @@ from src.study.measuring import MeasuredTask
 
 
 def majority_scores(description: dict[str, Any], split: str = "test") -> dict[str, float]:
-    """The task's metrics on a split if every row is taken for the most frequent label of train."""
-    train, rows = (np.array(list(description["splits"][part]["labels"].values())) for part in ("train", split))
+    """The task's metrics on a split if every row is taken for the most frequent label of train; of folds the means."""
+    if "folds" not in description:
+        return _of_one_cut(description["splits"], description["metrics"], split)
+    cuts = [_of_one_cut(splits, description["metrics"], split) for splits in description["splits"].values()]
+    return {metric: float(np.mean([scores[metric] for scores in cuts])) for metric in description["metrics"]}
+
+
+def _of_one_cut(splits: dict[str, Any], metrics: list[str], split: str) -> dict[str, float]:
+    train, rows = (np.array(list(splits[part]["labels"].values())) for part in ("train", split))
     predicted = np.where(np.arange(len(rows)) == train.argmax(), rows.sum(), 0)
     counts = ClassCounts(*np.minimum([rows, rows, predicted], [predicted, rows, predicted]).astype(float))
     known = {metric: float(score(counts)) for metric, score in CLASS_SCORES.items()} | CONSTANT_SCORES
-    return {metric: known[metric] for metric in description["metrics"]}
+    return {metric: known[metric] for metric in metrics}
 
 
 def majority_warnings(description: dict[str, Any], runs: pd.DataFrame) -> list[str]:

@@ -26,7 +26,7 @@ class MeasuredTask:
     """The metrics of a task's runs; `runs` has a line a run, in the order of each metric's values.
 
     `also_test` is the name of the task's second test set. `of_one_label` are the lines of runs that predict the same
-    label for every test row.
+    label for every test row. `test_ratios` are those of `RunValues`.
     """
 
     name: str
@@ -35,6 +35,7 @@ class MeasuredTask:
     metrics: dict[str, RunValues]
     also_test: str | None = None
     of_one_label: frozenset[int] = frozenset()
+    test_ratios: np.ndarray | None = None
 
     @cached_property
     def lines(self) -> dict[tuple[Role, str], list[int]]:
@@ -51,20 +52,28 @@ class MeasuredTask:
 
 def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
     """Measure every run of a task on test; what was measured on its second test set joins in."""
-    labels, human, logits = records.split_labels("test"), records.human("test"), records.logits("test")
-    fitted = temperatures(records) if human is not None else {}
     keys = list(records.runs[["role", "arm", "seed"]].itertuples(index=False, name=None))
-    rows = [PredictedRows(labels, logits[key], human, fitted.get(key, 1.0)) for key in keys]
-    metrics = metrics_of_runs(rows, records.task["metrics"], ece_bins, records.text_clusters)
+    rows, ratios = _predicted(records, keys), records.test_ratios
+    metrics = metrics_of_runs(rows, records.task["metrics"], ece_bins, records.text_clusters, ratios)
     if records.also_test is not None:
         metrics |= recorded_metrics(records.also_test)
     own = records.runs.drop(columns=["role", "arm", "seed"])
     columns = pd.DataFrame({name: values.of_runs for name, values in metrics.items()})
     runs = pd.concat([records.runs[["role", "arm", "seed"]], columns, own], axis=1)
-    metrics |= {name: RunValues(own[name].to_numpy()) for name in FEATURE_MEASURES if _of_all_runs(own, name)}
+    features = [name for name in FEATURE_MEASURES if _of_all_runs(own, name)]
+    metrics |= {name: RunValues(own[name].to_numpy(), test_ratios=ratios) for name in features}
     also_test = None if records.also_test is None else records.also_test["name"]
     of_one_label = frozenset(line for line, run in enumerate(rows) if not np.ptp(run.logits.argmax(axis=1)))
-    return MeasuredTask(records.task["task"], records.primary, runs, metrics, also_test, of_one_label)
+    return MeasuredTask(records.task["task"], records.primary, runs, metrics, also_test, of_one_label, ratios)
+
+
+def _predicted(records: TaskRecords, keys: list[RunKey]) -> list[PredictedRows]:
+    """The test predictions of runs, each with the labels of the rows that its seed tests."""
+    seeds, logits = {seed for _, _, seed in keys}, records.logits("test")
+    labels = {seed: records.split_labels("test", seed) for seed in seeds}
+    human = {seed: records.human("test", seed) for seed in seeds}
+    fitted = temperatures(records) if any(shares is not None for shares in human.values()) else {}
+    return [PredictedRows(labels[key[2]], logits[key], human[key[2]], fitted.get(key, 1.0)) for key in keys]
 
 
 def _of_all_runs(runs: pd.DataFrame, name: str) -> bool:
@@ -78,6 +87,8 @@ def temperatures(records: TaskRecords) -> dict[RunKey, float]:
     Fitted on selection, so that the KL to the raters on test at this temperature is an honest figure: what is left of
     a difference between two models when either may be softened or sharpened at will.
     """
-    labels, human = records.split_labels("selection"), records.human("selection")
-    runs = records.logits("selection")
-    return {key: best_temperature(PredictedRows(labels, logits, human)) for key, logits in runs.items()}
+    found = {}
+    for key, logits in records.logits("selection").items():
+        labels, human = records.split_labels("selection", key[2]), records.human("selection", key[2])
+        found[key] = best_temperature(PredictedRows(labels, logits, human))
+    return found

@@ -41,7 +41,7 @@ def measures_of(task: MeasuredTask, history: pd.DataFrame) -> Measures:
         history: the task's, with a line an epoch of each run.
     """
     table = in_kept_epochs(task.runs, history)
-    found = {split: of_split(table, split) for split in SPLITS}
+    found = {split: of_split(table, split, task.test_ratios) for split in SPLITS}
     found["test"][OF_CLASS] = task.metrics[OF_CLASS]  # whose error knows of test rows too
     return found
 
@@ -52,16 +52,16 @@ def in_kept_epochs(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
     return runs.merge(history, how="left", left_on=[*keys, "best_epoch"], right_on=[*keys, "epoch"])
 
 
-def of_split(table: pd.DataFrame, split: str) -> dict[str, RunValues]:
+def of_split(table: pd.DataFrame, split: str, test_ratios: np.ndarray | None = None) -> dict[str, RunValues]:
     """The measures on the rows of a split, in the order of a table as `in_kept_epochs` gives it.
 
-    Of ratios they are logarithms; of a measure that no run has, NaN.
+    Of ratios they are logarithms; of a measure that no run has, NaN. `test_ratios` are those of `RunValues`.
     """
     known = table.reindex(columns=[SPLITS[split] + name for name in MEASURES]).to_numpy(dtype=float)
     logs = np.log(np.where(settled(known) > 0, known, np.nan))
     values = dict(zip(MEASURES, logs.T, strict=True))
     values |= {PER_LENGTH: values[CMI] - 2 * values[LENGTH], OF_CLASS: known[:, MEASURES.index(OF_CLASS)]}
-    return {name: RunValues(of_runs) for name, of_runs in values.items()}
+    return {name: RunValues(of_runs, test_ratios=test_ratios) for name, of_runs in values.items()}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 from src.committed import committed
 from src.errors import UserError
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
+from src.params.folds import check_rounds
 from src.params.reading import parse_yaml
 from src.study.pairs import pairs_to_compare
 from src.submission.asked import check_submissions
@@ -94,6 +95,7 @@ def changed_keys(base: dict, own: dict) -> list[str]:
 def checked_content(path: Path, merged: Any) -> Params:
     """Valid params; a misspelt arm in evaluate or submit would else be found after all the training."""
     params = check_params(path, merged)
+    check_rounds(path, params)
     pairs_to_compare(params)
     check_submissions(params)
     return params

@@ -97,8 +97,12 @@ ARMS: dict[Role, str] = {"teacher": "ce", "student": "plain"}
 
 
 def beside_published(results: StudyResults) -> pd.DataFrame:
-    """A row for each published score on a task of the study: its key, ours in the same metric, and what differs."""
-    settings = {task: results.params.task(task) for task in results.params.tasks}
+    """A row for each published score on a task of the study: its key, ours in the same metric, and what differs.
+
+    A task with folds tests its train split, of which nobody publishes scores.
+    """
+    whole = [task for task in results.params.tasks if results.params.folds_of(task) == 1]
+    settings = {task: results.params.task(task) for task in whole}
     parts = {task: own.part for task, own in settings.items() if own.source == "glue" and own.part is not None}
     means = results.tables.arms.set_index(["task", "role", "arm", "metric"])["mean"]
     rows = [

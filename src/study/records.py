@@ -6,24 +6,26 @@
                                    history.csv          role, arm, seed and one row per epoch
                                    selection_labels.parquet, test_labels.parquet
                                                         row_id, label[, human_<label>]; of test also cluster, which
-                                                        records of before did not have
+                                                        records of before did not have; with folds also seed
                                    predictions.parquet  role, arm, seed, split, row_id, logit_0 ... logit_C-1
                                    clusters.parquet     2-D projection of test features, first seed
                                    also_test.json       measures of a second test set, where the task has one
                                    code.json            the hash of the code that training depends on
 
 All statistics and figures follow from them without training. Labels and predictions list the same rows in the
-same order.
+same order. Of a task with folds, labels have the rows of each seed below each other, runs.csv has `learnt_rows`, the
+number of rows that each run learnt from, and task.json the splits of each seed.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from src.data.labelled_text import CLUSTER, HUMAN_PREFIX
+from src.data.labelled_text import CLUSTER, HUMAN_PREFIX, SEED
 from src.errors import UserError
 from src.files import is_file, read_csv, read_json, read_parquet
 
@@ -36,6 +38,19 @@ def clusters_of(labels: pd.DataFrame) -> np.ndarray | None:
     if CLUSTER not in labels or labels[CLUSTER].is_unique:
         return None
     return pd.factorize(labels[CLUSTER])[0]
+
+
+def of_seed(labels: pd.DataFrame, seed: int | None) -> pd.DataFrame:
+    """The labels of the rows that a seed's runs predict: of a task without folds all of them."""
+    return labels[labels[SEED] == seed] if SEED in labels else labels
+
+
+def described_splits(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The facts of each split by its name, from task.json; of a task with folds those of each seed."""
+    if "folds" not in description:
+        return description["splits"]
+    seeds = description["splits"].items()
+    return {f"{split} of seed {seed}": facts for seed, splits in seeds for split, facts in splits.items()}
 
 
 @dataclass(frozen=True)
@@ -60,19 +75,35 @@ class TaskRecords:
         """The metric that chose the epochs."""
         return self.task["metrics"][0]
 
-    def split_labels(self, split: str) -> np.ndarray:
-        """Labels (N,) of a split."""
-        return self.labels[split]["label"].to_numpy()
+    @property
+    def folds(self) -> int:
+        """The folds of cross-validation; 1 where all seeds test the same rows."""
+        return self.task.get("folds", 1)
 
-    def human(self, split: str) -> np.ndarray | None:
-        """The raters' shares (N, C) of a split, or None where nobody rated it."""
-        shares = self.labels[split].filter(regex=f"^{HUMAN_PREFIX}")
+    def split_labels(self, split: str, seed: int | None = None) -> np.ndarray:
+        """Labels (N,) of a split; where the task has folds, of that of a seed."""
+        return of_seed(self.labels[split], seed)["label"].to_numpy()
+
+    def human(self, split: str, seed: int | None = None) -> np.ndarray | None:
+        """The raters' shares (N, C) of the same rows, or None where nobody rated them."""
+        shares = of_seed(self.labels[split], seed).filter(regex=f"^{HUMAN_PREFIX}")
         return shares.to_numpy() if len(shares.columns) else None
 
     @property
     def text_clusters(self) -> np.ndarray | None:
-        """The clusters (N,) of test rows that share texts; None where none do, or where nobody has looked."""
-        return clusters_of(self.labels["test"])
+        """The clusters (N,) of test rows that share texts; None where none do, nobody has looked, or there are folds.
+
+        Rows that share a document or both texts are in one fold, and folds are what intervals are over.
+        """
+        return clusters_of(self.labels["test"]) if self.folds == 1 else None
+
+    @property
+    def test_ratios(self) -> np.ndarray | None:
+        """Of each run (R,) the test rows over the rows that it learnt from; None without folds."""
+        if self.folds == 1:
+            return None
+        tested = self.runs["seed"].map(self.labels["test"][SEED].value_counts())
+        return (tested / self.runs["learnt_rows"]).to_numpy()
 
     def logits(self, split: str) -> dict[tuple[str, str, int], np.ndarray]:
         """Logits (N, C) of a split by (role, arm, seed)."""
@@ -82,10 +113,11 @@ class TaskRecords:
 
     def pooled_logits(self, split: str) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
         """Labels (S N,) and logits (S N, C) of a split by (role, arm), those of all S seeds below each other."""
-        labels, seeds = self.split_labels(split), {}
-        for (role, arm, _), logits in self.logits(split).items():
-            seeds.setdefault((role, arm), []).append(logits)
-        return {name: (np.tile(labels, len(parts)), np.concatenate(parts)) for name, parts in seeds.items()}
+        arms: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
+        for (role, arm, seed), logits in self.logits(split).items():
+            arms.setdefault((role, arm), []).append((self.split_labels(split, seed), logits))
+        unzipped = ((name, zip(*parts, strict=True)) for name, parts in arms.items())
+        return {name: (np.concatenate(labels), np.concatenate(logits)) for name, (labels, logits) in unzipped}
 
 
 def measured_spaces(runs: pd.DataFrame) -> list[str]:

@@ -18,7 +18,7 @@ from src.study.dvc_page import chart_library
 from src.study.figures import figure_names
 from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
-from src.study.records import records_folder
+from src.study.records import described_splits, records_folder
 from src.study.results import StudyResults, run_command
 from src.study.verdicts import CANNOT_BE_SEEN, CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, known
 
@@ -103,6 +103,9 @@ def _task(results: StudyResults, task: str) -> dict[str, Any]:
         "name": task,
         "licence": records.task["licence"],
         "splits": _splits(records.task),
+        "folds": records.folds,
+        "rows": records.task["rows"]["rows"] if records.folds > 1 else 0,
+        "rounds": len(records.task["splits"]) // records.folds if records.folds > 1 else 0,
         "metrics": metrics,
         "figures": figure_names(records),
         "majority": majority_scores(records.task),
@@ -117,7 +120,7 @@ def _task(results: StudyResults, task: str) -> dict[str, Any]:
 def _splits(description: dict[str, Any]) -> dict[str, Any]:
     """The facts of each split, those of the second test set under its own name."""
     second = description.get("also_test")
-    return description["splits"] | ({second["name"]: second} if second else {})
+    return described_splits(description) | ({second["name"]: second} if second else {})
 
 
 def _arm(rows: tuple[tuple[str, str], pd.DataFrame], metrics: list[str]) -> dict[str, Any]:

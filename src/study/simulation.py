@@ -157,7 +157,7 @@ def summary(name: str, truth: float, found: list[Estimate]) -> dict[str, str | f
     return {"metric": name, "coverage": float(held), "width": float(np.mean(high - low) / needed)}
 
 
-def print_table(columns: list[str], tables: Iterable[tuple[tuple[float, ...], pd.DataFrame]]) -> None:
+def print_table(columns: list[str], tables: Iterable[tuple[tuple[float | str, ...], pd.DataFrame]]) -> None:
     """Print coverage and width in Markdown, a line as soon as it is known.
 
     Args:

@@ -79,18 +79,33 @@ def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> d
 
 
 def metrics_of_runs(
-    runs: list[PredictedRows], task_metrics: list[str], ece_bins: int, clusters: np.ndarray | None = None
+    runs: list[PredictedRows],
+    task_metrics: list[str],
+    ece_bins: int,
+    clusters: np.ndarray | None = None,
+    test_ratios: np.ndarray | None = None,
 ) -> dict[str, RunValues]:
-    """Every statistic of runs that predict the same rows, whose `clusters` (N,) are those of `clusters_of`."""
+    """Every statistic of runs.
+
+    They predict the same rows, whose `clusters` (N,) are those of `clusters_of`; or with `test_ratios` (R,), as in
+    `RunValues`, each the rows of its fold.
+    """
     statistics = statistics_of(task_metrics, runs[0].human is not None, ece_bins)
-    return {name: run_values([statistic(run) for run in runs], clusters) for name, statistic in statistics.items()}
+    return {
+        name: run_values([statistic(run) for run in runs], clusters, test_ratios)
+        for name, statistic in statistics.items()
+    }
 
 
-def run_values(found: list[Measured], clusters: np.ndarray | None = None) -> RunValues:
-    """A statistic of runs that predict the same rows."""
+def run_values(
+    found: list[Measured], clusters: np.ndarray | None = None, test_ratios: np.ndarray | None = None
+) -> RunValues:
+    """A statistic of runs, as `metrics_of_runs` takes them."""
     of_runs = np.array([one.value for one in found])
     if found[0].of_rows is None:
-        return RunValues(of_runs, has_error=False)
+        return RunValues(of_runs, has_error=False, test_ratios=test_ratios)
+    if test_ratios is not None:
+        return RunValues(of_runs, test_ratios=test_ratios)
     of_rows = np.stack([one.known_rows() for one in found])
     if clusters is None:
         return RunValues(of_runs, of_rows)

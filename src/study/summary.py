@@ -57,7 +57,7 @@ def comparisons_table(tasks: Iterable[ComparedTask], pairs: list[Pair], confiden
     """For each task, pair and metric: the difference of the two, first minus second, runs of equal seeds paired.
 
     low, high and p come with their standard error and degrees of freedom; p_holm is Holm's correction of p over tasks,
-    and p_sign_flip a test over seeds alone (exact up to 32).
+    and p_sign_flip a test over seeds alone (exact up to 32). Folds, which are not independent, have none.
     """
     rows = [
         {"task": task.measured.name, "role": role, "arm": arm, "against": against, "metric": metric}
@@ -77,7 +77,7 @@ def _comparison(values: RunValues, runs: list[int], against: list[int], confiden
     low, high = found.interval(confidence)
     row = {"difference": found.mean, "low": low, "high": high, "standard_error": found.standard_error}
     row |= {"freedom": found.freedom, "n": len(of_seeds), "p": found.p}
-    return row | {"p_sign_flip": sign_flip_p(of_seeds)}
+    return row | {"p_sign_flip": sign_flip_p(of_seeds) if values.test_ratios is None else None}
 
 
 def holm_of_known(p: pd.Series) -> pd.Series:

@@ -37,15 +37,19 @@ JOINED_TEXTS = ("runs.csv", "history.csv")
 
 
 def check_joinable(params: Params) -> None:
-    """Refuse a study with a second test set: its intervals take products of runs that no unit has together.
+    """Refuse a study with a second test set or folds.
+
+    The intervals of a second test set take products of runs that no unit has together. Units of a task with folds have
+    other rows each.
 
     Raises:
         UserError: names the task.
     """
     for task in params.tasks:
-        if params.task_settings[task].also_test:
+        keys = {"also_test": params.task(task).also_test is not None, "folds": params.folds_of(task) > 1}
+        if refused := [key for key, asked in keys.items() if asked]:
             problem = "its records cannot be joined from units"
-            raise UserError(f"task_settings.{task}.also_test", problem, "run all seeds of this study on one disk")
+            raise UserError(f"task_settings.{task}.{refused[0]}", problem, "run all seeds of this study on one disk")
 
 
 def keep_unit(params: Params, unit: Unit) -> Path:
