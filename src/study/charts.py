@@ -14,7 +14,7 @@ from src.study.scales import scale_of
 alt.data_transformers.disable_max_rows()
 
 Spec = dict[str, Any]
-DIGITS = 5  # as many as can be told apart in a chart
+DIGITS = 5  # significant ones: as many as can be told apart in a chart
 CMI = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
 HEIGHT, LINE = 320, 22  # pixels, of a chart and of a line of names
 # Where all values are equal Vega rounds the label of the one tick to a whole number: such a label is written anew.
@@ -24,7 +24,7 @@ NUMBERS = alt.Axis(labelExpr=TRUE_LABELS)
 FEW_TICKS = alt.Axis(tickCount=5, labelExpr=TRUE_LABELS)  # whose labels have room on a telephone
 MOST_COLOURS = 10  # of the palette
 NAMES_OF_LINES = alt.Axis(labelLimit=160)  # pixels: as much as a telephone spares for them
-APART = 0.5  # of the width between two epochs, which the arms of an epoch share
+APART = 0.5  # of the room of an epoch or arm, which its marks share
 
 
 def claim_chart(claim: dict[str, Any], name: str) -> Spec:
@@ -36,7 +36,7 @@ def claim_chart(claim: dict[str, Any], name: str) -> Spec:
     )
     scale = scale_of(claim)
     rows[keys[:3]] = rows[keys[:3]].astype(float) * scale.factor
-    base = _chart(rows.round(DIGITS)).encode(y=alt.Y("task:N", sort=None, title=None, axis=NAMES_OF_LINES))
+    base = _chart(_short(rows)).encode(y=alt.Y("task:N", sort=None, title=None, axis=NAMES_OF_LINES))
     tooltip = [alt.Tooltip(f"{key}:{'N' if key == 'task' else 'Q'}") for key in rows.columns]
     points = base.mark_point(filled=True, size=70).encode(
         x=alt.X("difference:Q", title=f"difference ({scale.unit or claim['metric']})", axis=FEW_TICKS), tooltip=tooltip
@@ -55,7 +55,7 @@ def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str
     metrics = [metric for metric in arms["metric"].unique() if metric in runs]
     seeds = runs.melt(["task", "role", "arm", "seed"], metrics, "metric", "value").dropna(subset="value")
     params, shown = _menus({"task": arms["task"].unique().tolist(), "metric": metrics}, {"metric": primary})
-    y = alt.Y("label:N", sort=None, title=None, axis=NAMES_OF_LINES)
+    y = alt.Y("label:N", sort=None, title=None, axis=NAMES_OF_LINES, scale=alt.Scale(paddingInner=1 - APART))
     means = _chart(_labelled(arms.drop(columns=["std", "n"]))).transform_filter(shown).encode(y=y)
     tooltip = ["task:N", "role:N", "arm:N", "metric:N"]
     rings = _chart(_labelled(seeds)).transform_filter(shown).mark_point(size=60, opacity=0.7)
@@ -126,7 +126,13 @@ def _menus(choices: dict[str, list[str]], first: dict[str, str] | None = None) -
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with role and arm in one column, numbers as short as a chart needs them."""
-    return rows.assign(label=rows["role"] + " " + rows["arm"]).round(DIGITS)
+    return _short(rows.assign(label=rows["role"] + " " + rows["arm"]))
+
+
+def _short(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with numbers of `DIGITS` digits: CMI of 0.00001 nats differs from CMI of 0.000012."""
+    numbers = {name: [float(f"{value:.{DIGITS}g}") for value in rows[name]] for name in rows.select_dtypes("float")}
+    return rows.assign(**numbers)
 
 
 def _colour(rows: pd.DataFrame) -> alt.Color:

@@ -43,7 +43,7 @@ def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
 
 def _draw(axis: Axes, claim: dict[str, Any]) -> None:
     """Tasks from above in their order, and below them the mean over tasks."""
-    rows = [*claim["tasks"], claim | {"task": "all tasks"}]
+    rows: list[dict[str, Any]] = [*claim["tasks"], claim | {"task": "all tasks"}]
     heights = np.arange(len(rows))[::-1]
     decided = claim["verdict"] in (HOLDS, OPPOSITE)
     colours = [TASK] * len(claim["tasks"]) + [DECIDED if decided else OVER_TASKS]

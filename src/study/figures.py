@@ -31,7 +31,7 @@ NAMES = {
 }
 MOST_NAMED = len(COLOURS)  # figures tell so many labels apart; of more they show the whole
 CLUSTER_POINTS = 300
-BETWEEN_SEEDS, BETWEEN_ARMS = 0.05, 0.03  # of the distance between two lines, and between two epochs
+BETWEEN_SEEDS, BETWEEN_ARMS = 0.25, 0.03  # of the distance between two lines, and between two epochs
 WIDEST = 0.5
 
 
@@ -107,7 +107,8 @@ def draw_epochs(records: TaskRecords) -> Figure:
                 [line] = axis.plot(at, over["mean"], marker="o", markersize=3, color=colour)
                 lines.append((shortened(arm), line))
                 axis.fill_between(at, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0)
-                axis.vlines(at, over["min"], over["max"], color=colour, linewidth=0.5)
+                if len(over) == 1:  # of which an area shows nothing
+                    axis.vlines(at, over["min"], over["max"], color=colour, linewidth=1)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axis.set_xlabel("epoch")
             axis.set_ylabel(NAMES.get(column, f"{NAMES[records.primary]} ({role}s)"))

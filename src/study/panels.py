@@ -21,7 +21,7 @@ plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label 
 
 # Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.
 COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
-ROOM = 0.7  # between the labels of two ticks, in heights of their letters
+ROOM = 0.7  # between the labels of two ticks, in heights of a label
 LONGEST_SHOWN = 20  # characters of a name
 
 
@@ -72,8 +72,7 @@ def _run_together(axis: Axes) -> bool:
     """Whether two labels below a panel are nearer than `ROOM`."""
     shown = [label for label in axis.get_xticklabels() if label.get_visible() and label.get_text()]
     boxes = sorted((label.get_window_extent() for label in shown), key=lambda box: box.x0)
-    needed = ROOM * max((label.get_fontsize() for label in shown), default=0) * axis.figure.dpi / 72
-    return any(right.x0 - left.x1 < needed for left, right in pairwise(boxes))
+    return any(right.x0 - left.x1 < ROOM * min(left.height, right.height) for left, right in pairwise(boxes))
 
 
 def shortened(name: str) -> str:
