@@ -1,6 +1,7 @@
 """Contrasts: pooled effects and interactions over several pairs of arms, by the intervals and the rule of claims."""
 
 import io
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout

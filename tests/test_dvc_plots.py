@@ -1,7 +1,5 @@
 """What `dvc plots` shows: panels that name their arm, and curves of one epoch that can be seen."""
 
-import json
-
 import altair as alt
 import vl_convert
 from dvc.utils.serialize import load_yaml
@@ -24,7 +22,7 @@ def test_a_curve_of_one_epoch_is_a_point_at_its_value():
     points = [{"epoch": 1, "selection_score": 0.5125, "rev": "workspace"}]
     renderer = VegaRenderer(points, "a.csv", template=str(TEMPLATE), x="epoch", y="selection_score", title="a.csv")
     version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    drawn = vl_convert.vegalite_to_svg(json.loads(renderer.get_filled_template(as_string=True)), vl_version=version)
+    drawn = vl_convert.vegalite_to_svg(renderer.get_filled_template(), vl_version=version)
     assert drawn.count('aria-roledescription="point"') == 1
     assert ">0.5125</text>" in drawn
     assert ">a.csv</text>" in drawn

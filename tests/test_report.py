@@ -117,7 +117,7 @@ def test_a_claim_says_how_far_cmi_moved(results, page):
 
 
 def test_the_table_of_a_task_has_the_length_of_h_beside_its_cmi(results, page):
-    assert "<th>feature_cmi</th><th>feature_norm</th></tr>" in page
+    assert "<th>feature_<wbr>cmi</th><th>feature_<wbr>norm</th></tr>" in page
     arms = results.tables.arms.query("task == 'task-0' and role == 'teacher' and arm == 'cmi_max'").set_index("metric")
     cmi, length = arms.loc[["feature_cmi", "feature_norm"], "mean"]
     assert f"<td>{cmi:.4f}</td><td>{length:.4f}</td></tr>" in page
@@ -167,8 +167,8 @@ def test_the_page_of_dvc_plots_is_that_of_the_pinned_library():
     assert dvc_page.PAGE.read_text(encoding="utf-8") == dvc_page.content()
 
 
-# A page in a frame, since no window of Chromium is as narrow as a telephone: texts that a chart's edge cuts, and how far
-# the page and its tables reach to the right.
+# A page in a frame, since no window of Chromium is as narrow as a telephone: texts that a chart's edge cuts, and how
+# far the page and its tables reach to the right.
 FRAME = """<iframe id="frame" style="border: 0; width: WIDTHpx; height: 2000px" src="report.html"></iframe>
 <script>addEventListener("load", () => setTimeout(() => {
   const page = document.getElementById("frame").contentDocument, reach = page.documentElement.scrollWidth;
