@@ -32,6 +32,8 @@ def main() -> None:
     label, scores = majority(task)
 
     print(f"{task.name}: {source_in_words(params.task(task.name), params.glue)}\n")
+    if (folds := params.folds_of(task.name)) > 1:
+        print(f"Its {folds} folds: each seed tests one. This is the cut of the first seed.\n")
     show(texts)
     show(labels)
     show(lengths)
@@ -43,10 +45,10 @@ def main() -> None:
 
 
 def prepared(name: str, params: Params) -> PreparedTask:
-    """The task as `prepare` cuts it, by way of a temporary folder: data/ stays as it is."""
+    """The task as `prepare` cuts it for the first seed, by way of a temporary folder: data/ stays as it is."""
     with tempfile.TemporaryDirectory() as folder:
         prepare_task(name, params, Path(folder))
-        return load_task(name, Path(folder))
+        return load_task(name, Path(folder), params.seeds_of(name)[0])
 
 
 def show(table: pd.DataFrame) -> None:

@@ -67,6 +67,8 @@ def evaluate(params: Params) -> None:
         print(f"\n{name}: {metric} on test{means}")
         print(shown[["role", "arm", "mean", "std", "low", "high", "n"]].to_string(index=False, float_format="%.4f"))
     print("", *(verdict_in_words(claim, moved) for claim in claims), sep="\n")
+    if unasked := [name for name in (*settings.claims, *settings.contrasts) if name not in found]:
+        print(f"Left out, because nobody voted on these texts: {', '.join(unasked)}.")
     for warning in warnings:
         print(f"warning: {warning}", file=sys.stderr)
 

@@ -59,6 +59,7 @@ def records_alone(tmp_path, monkeypatch, study) -> Path:
     (tmp_path / "studies").mkdir()
     shutil.copy(REPOSITORY / f"studies/{study}.yaml", tmp_path / "studies")
     shutil.copytree(REPOSITORY / "metrics" / study / "records", tmp_path / "metrics" / study / "records")
+    shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")  # which has the study's page
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -1,5 +1,6 @@
 """The report: one page, the same bytes for the same results, that needs nothing but a browser."""
 
+import html
 import json
 import re
 import shutil
@@ -13,9 +14,13 @@ import pytest
 import stages.collect
 import stages.evaluate
 from src.params import load_params
-from src.study import dvc_page
+from src.study import dvc_page, report
+from src.study.origin import origin_of
+from src.study.recorded import recorded_study
 from src.study.report import majority_scores, write_report
 from src.study.results import StudyResults, load_results
+from src.study.verdict_table import CLASSES, null_first, verdict_table
+from tests.conftest import REPOSITORY
 from tests.synthetic_study import make_study
 
 pytestmark = pytest.mark.study
@@ -24,7 +29,7 @@ TASKS = [f"task-{number}" for number in range(8)]
 TEACHERS = ["ce", "cmi_min", "min_1", "min_5", "cmi_max"]  # with the students of each, and plain: eleven arms
 ODD = 'A <b>bold</b> claim </script><script>document.title = "broken"</script> & one more'
 CLAIM = {"role": "teacher", "family": "cmi_min", "against": "ce", "direction": "higher", "worthwhile": 0.01}
-CLAIMS = {"alone": CLAIM | {"statement": ODD}, "raters": CLAIM | {"statement": "Raters", "metric": "kl_to_human"}}
+CLAIMS = {"alone": CLAIM | {"statement": ODD}, "raters": CLAIM | {"statement": "Raters", "metric": "macro_f1"}}
 FAMILIES = {"teacher": {"cmi": ["min_1", "min_5"]}, "student": {}}
 LABELS = ["</script>", "${1}"]
 
@@ -59,12 +64,46 @@ def test_eight_tasks_take_less_than_5_mb(page):
 
 
 def test_claims_come_first_with_their_verdicts(results, page):
-    headings = re.findall(r"<h[23]>(.*?)</h[23]>", page)
+    headings = re.findall(r"<h[23][^>]*>(.*?)</h[23]>", page)
     alone, raters = results.claims
-    assert headings[0] == "Claims"
-    assert headings[1].endswith(f'& one more: <span class="verdict">{alone["verdict"]}</span>'.replace("& ", "&amp; "))
-    assert headings[2] == 'Raters: <span class="verdict">cannot be told at this size</span>'
-    assert raters["reason"] == "no task is measured in kl_to_human"
+    assert headings[:2] == ["Verdicts", "Claims, one by one"]
+    kind = CLASSES[alone["verdict"]]
+    assert headings[2].endswith(f'&amp; one more: <span class="verdict {kind}">{alone["verdict"]}</span>')
+    assert headings[3] == 'Raters: <span class="verdict untold">cannot be told at this size</span>'
+    assert raters["reason"] == "no task is measured in macro_f1"
+
+
+def test_the_table_of_verdicts_has_differences_in_points_and_intervals_on_one_axis(results, page):
+    alone, _ = null_first(results.claims)
+    table = verdict_table(results.claims)
+    low, high = (tick["at"] for tick in (table["ticks"][0], table["ticks"][-1]))
+    own = next(row for row in table["rows"] if row["name"] == "alone")
+    assert own["told"] == f"{100 * alone['difference']:+.1f} points"
+    assert 0 < low <= own["ends"][0] < own["at"] < own["ends"][1] <= high < 100
+    shown = page.split('<table class="verdicts">')[1].split("</table>")[0]
+    assert shown.count("<circle") == 1
+    assert "not measured" in shown
+    assert shown.count("better →") == 2
+
+
+@pytest.mark.parametrize("kind", CLASSES.values())
+def test_the_colours_of_verdicts_have_contrast(kind):
+    """At least 4.5 to 1 on white (WCAG 2.2, 1.4.3)."""
+    style = (Path(report.TEMPLATES) / "style.css.jinja").read_text(encoding="utf-8")
+    [colour] = re.findall(rf"^\.{kind} {{ color: #(\w{{6}}); }}", style, re.MULTILINE)
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("study", ["default", "glue-minilm", "human"])
+def test_a_report_says_where_its_study_comes_from(monkeypatch, study):
+    monkeypatch.chdir(REPOSITORY)
+    origin = origin_of(load_params() if study == "default" else recorded_study(study))
+    pages = {"default": None, "glue-minilm": "docs/glue-minilm.md", "human": "docs/human.md"}
+    assert origin.page == pages[study]
+    assert (REPOSITORY / "plots" / study / origin.root / "docs/protocol.md").is_file()
+    assert origin.command == ("make repro" if study == "default" else f"make study NAME={study}")
 
 
 def test_a_claim_says_how_far_cmi_moved(results, page):
@@ -78,7 +117,7 @@ def test_a_claim_says_how_far_cmi_moved(results, page):
 
 
 def test_the_table_of_a_task_has_the_length_of_h_beside_its_cmi(results, page):
-    assert "<th>feature_cmi</th><th>feature_norm</th></tr>" in page
+    assert "<th>feature_<wbr>cmi</th><th>feature_<wbr>norm</th></tr>" in page
     arms = results.tables.arms.query("task == 'task-0' and role == 'teacher' and arm == 'cmi_max'").set_index("metric")
     cmi, length = arms.loc[["feature_cmi", "feature_norm"], "mean"]
     assert f"<td>{cmi:.4f}</td><td>{length:.4f}</td></tr>" in page
@@ -100,7 +139,7 @@ def test_page_says_what_a_reviewer_asks(results, page):
     for value in results.tables.runs["accuracy"].head(55):
         assert f"{value:.4f}" in text
     for fact in (
-        "Made by  make repro .",
+        "made by\n make repro .",
         "Once these results are committed,",
         "Licence: none",
         "cmi_weight",
@@ -128,15 +167,27 @@ def test_the_page_of_dvc_plots_is_that_of_the_pinned_library():
     assert dvc_page.PAGE.read_text(encoding="utf-8") == dvc_page.content()
 
 
-MEASURE = """<script>addEventListener("load", () => setTimeout(() => {
-  document.title = `${innerWidth} ${document.documentElement.scrollWidth}`;
-}, 1000));</script>
-</html>"""
+# A page in a frame, since no window of Chromium is as narrow as a telephone: texts that a chart's edge cuts, and how
+# far the page and its tables reach to the right.
+FRAME = """<iframe id="frame" style="border: 0; width: WIDTHpx; height: 2000px" src="report.html"></iframe>
+<script>addEventListener("load", () => setTimeout(() => {
+  const page = document.getElementById("frame").contentDocument, reach = page.documentElement.scrollWidth;
+  page.querySelectorAll("details").forEach(one => one.open = true);
+  const cut = [...page.querySelectorAll("svg text")].filter(text => {
+    const own = text.getBoundingClientRect(), chart = text.closest("svg").getBoundingClientRect();
+    return own.width && (own.left < chart.left - 1 || own.right > chart.right + 1 ||
+      own.top < chart.top - 1 || own.bottom > chart.bottom + 1);
+  }).map(text => text.textContent);
+  const wide = [...page.querySelectorAll(".wide")].filter(one => one.scrollWidth > one.clientWidth + 1);
+  document.title = JSON.stringify({reach, cut, wide: wide.map(one => one.textContent.slice(0, 80))});
+  document.body.innerHTML = page.body.innerHTML;
+}, 3000));</script>"""
 
 
 def browse(page: Path, width: int) -> tuple[str, list[str]]:
     """A page as Chromium draws it without a network: its elements, and what it says on the console itself."""
     command = ["unshare", "--net", "--map-root-user", "chromium", "--headless=new", "--no-sandbox", "--disable-gpu"]
+    command += ["--allow-file-access-from-files"]
     command += [f"--window-size={width},2000", "--virtual-time-budget=20000", "--enable-logging=stderr", "--dump-dom"]
     done = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line and "file://" in line]
@@ -156,15 +207,19 @@ def marks(drawn: str) -> dict[str, int]:
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
 @pytest.mark.parametrize("width", [1280, 390])
 def test_every_chart_is_drawn_without_a_network(page, tmp_path, width):
-    target = tmp_path / "report.html"
-    target.write_text(page.removesuffix("</html>") + MEASURE, encoding="utf-8")
-    drawn, console = browse(target, width)
+    (tmp_path / "report.html").write_text(page, encoding="utf-8")
+    frame = tmp_path / "frame.html"
+    frame.write_text(f"<!DOCTYPE html><title></title>{FRAME.replace('WIDTH', str(width))}", encoding="utf-8")
+    drawn, console = browse(frame, 1300)
     assert console == []
     found = marks(drawn)
     assert set(found) == {"claim-alone", "scores", "cmi", "epochs"}
     assert min(found.values()) > 0
-    inner, needed = map(int, re.search(r"<title>(\d+) (\d+)</title>", drawn).groups())
-    assert needed <= inner
+    seen = json.loads(html.unescape(re.findall(r"<title>(.*?)</title>", drawn)[0]))
+    assert seen["cut"] == []
+    assert seen["reach"] <= width
+    if width == 1280:
+        assert seen["wide"] == []
 
 
 @pytest.mark.slow

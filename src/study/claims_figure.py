@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from src.study.claims import hangs_on
 from src.study.panels import save
+from src.study.scales import metric_in_words, scale_of
 from src.study.verdicts import HOLDS, OPPOSITE
 
 TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
@@ -42,21 +43,22 @@ def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
 
 def _draw(axis: Axes, claim: dict[str, Any]) -> None:
     """Tasks from above in their order, and below them the mean over tasks."""
-    rows = [*claim["tasks"], claim | {"task": "all tasks"}]
+    rows: list[dict[str, Any]] = [*claim["tasks"], claim | {"task": "all tasks"}]
     heights = np.arange(len(rows))[::-1]
     decided = claim["verdict"] in (HOLDS, OPPOSITE)
     colours = [TASK] * len(claim["tasks"]) + [DECIDED if decided else OVER_TASKS]
     axis.axvline(0, color="0.6", linewidth=1)
     axis.axhline(0.5, color="0.85", linewidth=1)
+    scale = scale_of(claim)
     for row, height, colour in zip(rows, heights, colours, strict=True):
         if "low" in row:
-            axis.hlines(height, row["low"], row["high"], colors=colour, linewidth=2)
-        axis.scatter(row["difference"], height, color=colour, zorder=3, s=28)
+            axis.hlines(height, scale.factor * row["low"], scale.factor * row["high"], colors=colour, linewidth=2)
+        axis.scatter(scale.factor * row["difference"], height, color=colour, zorder=3, s=28)
     axis.set_yticks(heights, [row["task"] for row in rows])
     axis.set_title("\n".join(_title(claim)), fontsize=10, loc="left")
     axis.set_ylim(-0.6, len(rows) - 0.4)
-    metric = claim["metric"]
-    axis.set_xlabel(f"difference on test\n{metric}{' metric' if metric.endswith('first') else ''}", fontsize=9)
+    unit = f" ({scale.unit})" if scale.unit else ""
+    axis.set_xlabel(f"difference on test{unit}\n{metric_in_words(claim)}", fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.margins(x=0.1)
     axis.tick_params(labelsize=8)

@@ -32,6 +32,8 @@ NAMES = {
 MOST_NAMED = len(COLOURS)  # figures tell so many labels apart; of more they show the whole
 CLUSTER_POINTS = 300
 SCORES_OF_FOLDS = "test scores, mean and folds; intervals over folds from five on"
+BETWEEN_SEEDS, BETWEEN_ARMS = 0.25, 0.03  # of the distance between two lines, and between two epochs
+WIDEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,10 @@ def figure_names(records: TaskRecords) -> list[str]:
 
 
 def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
-    """Primary metric, NLL and (where there are raters) KL to the human distribution, an arm a line, a ring a seed."""
+    """Primary metric, NLL and (where there are raters) KL to the human distribution, an arm a line, a ring a seed.
+
+    Rings of an arm lie below each other, so that equal seeds are seen.
+    """
     names = {primary: NAMES[primary], "nll": "NLL (nats)", "kl_to_human": "KL(human || model) (nats)"}
     metrics = [name for name in names if name in set(arms["metric"])]
     labels = arms_of_table(arms)
@@ -76,7 +81,8 @@ def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
         axis.scatter(rows["mean"], heights, c=colours, zorder=3)
         for height, (role, arm) in zip(heights, labels, strict=True):
             seeds = runs.loc[(runs["role"] == role) & (runs["arm"] == arm), metric]
-            axis.scatter(seeds, np.full(len(seeds), height), s=50, facecolors="none", edgecolors=by_arm[role, arm])
+            below = height - spread(len(seeds), BETWEEN_SEEDS)
+            axis.scatter(seeds, below, s=50, facecolors="none", edgecolors=by_arm[role, arm])
         axis.set_yticks(heights, [f"{role} {shortened(arm)}" for role, arm in labels])
         axis.set_xlabel(names[metric])
         axis.grid(axis="x", alpha=0.3)
@@ -84,21 +90,28 @@ def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
     return figure
 
 
+def spread(count: int, step: float) -> np.ndarray:
+    """Offsets (count,) around 0 that are `step` apart, or less where they would take more than `WIDEST`."""
+    return min(step, WIDEST / count) * (np.arange(count) - (count - 1) / 2)
+
+
 def draw_epochs(records: TaskRecords) -> Figure:
-    """Selection score and CMI in both spaces, a column each; teachers above students."""
+    """Selection score and CMI in both spaces, a column each; teachers above students; arms of an epoch side by side."""
     columns = [f"selection_{records.primary}", "selection_class_cmi", "selection_feature_cmi"]
     roles, colours = list(dict.fromkeys(records.history["role"])), colours_of_arms(records.runs)
     figure, axes = panels(len(roles), len(columns), width=4, height=2.7)
     for row, role in zip(axes, roles, strict=True):
         history = records.history[records.history["role"] == role]
         for axis, column in zip(row, columns, strict=True):
-            lines = []
-            for arm, runs in history.groupby("arm", sort=False):
-                spread = runs.groupby("epoch")[column].agg(["mean", "min", "max"])
-                colour = colours[role, arm]
-                [line] = axis.plot(spread.index, spread["mean"], marker="o", markersize=3, color=colour)
+            lines, arms = [], history.groupby("arm", sort=False)
+            for (arm, runs), aside in zip(arms, spread(len(arms), BETWEEN_ARMS), strict=True):
+                over, colour = runs.groupby("epoch")[column].agg(["mean", "min", "max"]), colours[role, arm]
+                at = over.index + aside
+                [line] = axis.plot(at, over["mean"], marker="o", markersize=3, color=colour)
                 lines.append((shortened(arm), line))
-                axis.fill_between(spread.index, spread["min"], spread["max"], color=colour, alpha=0.15, linewidth=0)
+                axis.fill_between(at, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0)
+                if len(over) == 1:  # of which an area shows nothing
+                    axis.vlines(at, over["min"], over["max"], color=colour, linewidth=1)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axis.set_xlabel("epoch")
             axis.set_ylabel(NAMES.get(column, f"{NAMES[records.primary]} ({role}s)"))
@@ -114,8 +127,8 @@ def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
     for axis, space in zip(axes.flat, spaces, strict=True):
         shown = []
         for (role, arm), points in by_arm(runs).items():
-            style = {"marker": "o" if role == "teacher" else "^", "color": colours[role, arm]}
-            dots = axis.scatter(points[f"{space}_cmi"], points[primary], **style)
+            style = {"marker": "o" if role == "teacher" else "^", "edgecolors": colours[role, arm]}
+            dots = axis.scatter(points[f"{space}_cmi"], points[primary], facecolors="none", **style)
             shown.append((f"{role} {shortened(arm)}", dots))
         axis.set_xlabel(f"CMI on test, {space} space (nats)")
         axis.set_ylabel(f"{NAMES[primary]} on test")

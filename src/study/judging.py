@@ -14,6 +14,7 @@ from src.study.pairs import pairs_to_compare
 from src.study.records import TaskRecords
 from src.study.summary import ComparedTask, compared_task, comparisons_table
 
+OF_VOTES = ("kl_to_human", "kl_to_human_tempered")
 Claims = dict[str, dict[str, Any]]  # and after them contrasts, as `judged` and `judged_contrast` give them, by name
 
 
@@ -27,9 +28,13 @@ def judged_study(params: Params, tasks: Mapping[str, tuple[TaskRecords, Measured
 
 
 def judged_tasks(params: Params, compared: Mapping[str, ComparedTask]) -> tuple[pd.DataFrame, Claims]:
-    """The same of tasks whose families have their chosen trials already."""
+    """The same of tasks whose families have their chosen trials already.
+
+    Claims about people's votes are left out where nobody voted on any task.
+    """
     confidence = params.evaluate.confidence
     comparisons = comparisons_table(compared.values(), pairs_to_compare(params), confidence)
     claims, contrasts = params.evaluate.claims.items(), params.evaluate.contrasts.items()
     found = {name: judged(name, claim, comparisons, compared, confidence) for name, claim in claims}
-    return comparisons, found | {name: judged_contrast(name, one, compared, confidence) for name, one in contrasts}
+    found |= {name: judged_contrast(name, one, compared, confidence) for name, one in contrasts}
+    return comparisons, {name: one for name, one in found.items() if one["tasks"] or one["metric"] not in OF_VOTES}

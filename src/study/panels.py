@@ -1,5 +1,6 @@
 """What figures are made of: panels, legends, colours and names that find room."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 matplotlib.rcdefaults()  # no matplotlibrc of the user's, or of the folder, changes a figure
 plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label starts no formula
 
 # Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.
 COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
+ROOM = 0.7  # between the labels of two ticks, in heights of a label
 LONGEST_SHOWN = 20  # characters of a name
 
 
@@ -50,8 +53,26 @@ def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, font
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, the same bytes for the same figure, and let go of it."""
+    part_ticks(figure)
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)
+
+
+def part_ticks(figure: Figure) -> None:
+    """Take fewer ticks below a panel where their labels run together. Ticks that were set one by one stay."""
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        count = len(axis.get_xticks())
+        while count > 1 and isinstance(axis.xaxis.get_major_locator(), MaxNLocator) and _run_together(axis):
+            count -= 1
+            axis.xaxis.set_major_locator(MaxNLocator(count))
+
+
+def _run_together(axis: Axes) -> bool:
+    """Whether two labels below a panel are nearer than `ROOM`."""
+    shown = [label for label in axis.get_xticklabels() if label.get_visible() and label.get_text()]
+    boxes = sorted((label.get_window_extent() for label in shown), key=lambda box: box.x0)
+    return any(right.x0 - left.x1 < ROOM * min(left.height, right.height) for left, right in pairwise(boxes))
 
 
 def shortened(name: str) -> str:

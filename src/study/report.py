@@ -18,29 +18,44 @@ from src.study.dvc_page import chart_library
 from src.study.figures import figure_names
 from src.study.majority import majority_scores
 from src.study.measuring import UNIT_MAPS
+from src.study.origin import origin_of
 from src.study.records import described_splits, records_folder
-from src.study.results import StudyResults, run_command
-from src.study.verdicts import CANNOT_BE_SEEN, CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE, known
+from src.study.results import StudyResults
+from src.study.scales import metric_in_words
+from src.study.verdict_table import CLASSES, null_first, verdict_table
+from src.study.verdicts import known
 
-TEMPLATE = Path(__file__).with_suffix(".html.jinja")
+TEMPLATES, PAGE = Path(__file__).with_name("page"), "report.html.jinja"
 TABLE_METRICS = (
     *("nll", "ece", "kl_to_human", "kl_to_human_tempered", "class_cmi", "feature_cmi", "feature_norm"),
     *(f"{name}_cmi" for name in UNIT_MAPS),
 )
+MEANINGS = {  # of the arms of params.yaml
+    "ce": "Plain fine-tuning on the labels, by cross-entropy.",
+    "cmi_min": "Fine-tuning that also makes CMI small (minimises it).",
+    "cmi_max": "Fine-tuning that also makes CMI large (maximises it).",
+    "plain": "A student without a teacher.",
+}
 NOT_SHOWN = {"checkpoints", "task_settings"}  # of params: no result depends on the one, the other has all tasks
 
 
 def write_report(target: Path, results: StudyResults) -> None:
     """Write the page; equal results give equal bytes."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATE.parent), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    specs = chart_specs(results)
-    page = environment.get_template(TEMPLATE.name).render(
+    environment.filters["number"] = lambda value: "" if value is None else f"{value:.4f}"
+    specs, claims = chart_specs(results), null_first(results.claims)
+    page = environment.get_template(PAGE).render(
         study=results.params.study,
-        command=run_command(results.params.study),
+        origin=origin_of(results.params),
+        confidence=results.params.evaluate.confidence,
+        intervals=any("low" in claim for claim in claims),
         warnings=results.warnings,
-        claims=[_claim(claim, results.tables.moved) for claim in _null_first(results.claims)],
+        verdicts=verdict_table(claims),
+        arms=MEANINGS.items(),
+        shown=_shown(results.tables.arms),
+        claims=[_claim(claim, results.tables.moved) for claim in claims],
         curves=list(results.params.evaluate.curves),
         tasks=[_task(results, task) for task in results.records],
         runs=_run_counts(results),
@@ -66,17 +81,18 @@ def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
     return specs
 
 
-def _null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What speaks against a claim comes before what speaks for it."""
-    order = [OPPOSITE, DOES_NOT_HOLD, CANNOT_BE_SEEN, CANNOT_BE_TOLD, HOLDS]
-    return sorted(claims, key=lambda claim: order.index(claim["verdict"]))
+def _shown(arms: pd.DataFrame) -> set[str]:
+    """The words of the glossary that stand for arms of this study."""
+    names = set(arms["arm"])
+    return names | ({"kd-"} if any(name.startswith("kd-") for name in names) else set())
 
 
 def _claim(claim: dict[str, Any], moved: pd.DataFrame) -> dict[str, Any]:
     """What the page says of a claim or contrast, and the table of how far CMI moved."""
     own = moved[moved["claim"] == claim["name"]]
     sides = own.groupby(["role", "family", "against"], sort=False)
-    words = {"title": titled(claim), "in_numbers": in_numbers(claim, moved)}
+    words = {"title": titled(claim), "in_numbers": in_numbers(claim, moved), "measure": metric_in_words(claim)}
+    words |= {"kind": CLASSES[claim["verdict"]]}
     return claim | words | {"moved": [_moved(" ".join(side[:2]), side[2], lines) for side, lines in sides]}
 
 
