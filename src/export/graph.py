@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from src.core.models.classifier import Classifier
 from src.core.models.encoding import EncodedSplit
 from src.core.models.files import raise_if_memory
-from src.core.models.head_input import Inputs, Rule, last_token, trial_inputs, understood, watch
+from src.core.models.head_input import trial_inputs, understood, watch
 from src.errors import UserError, first_line
 from src.export.extra import quiet
 
@@ -69,8 +69,6 @@ class _Graph(nn.Module):
         super().__init__()
         self.model, self.names = classifier.model, names
         self.source, self.rule = classifier.head_input
-        if self.rule is last_token:
-            self.rule: Rule = _last_token
 
     def forward(self, *values: Tensor) -> tuple[Tensor, Tensor]:
         inputs = dict(zip(self.names, values, strict=True))
@@ -80,13 +78,6 @@ class _Graph(nn.Module):
         for handle in handles:
             handle.remove()
         return logits, self.rule(seen[self.source], inputs, self.model.config.pad_token_id)
-
-
-def _last_token(hidden: Tensor, inputs: Inputs, pad_id: int) -> Tensor:
-    """`last_token` for any number of rows: by `len` the exporter would fix it at the example's."""
-    known = inputs["input_ids"] != pad_id
-    places = (torch.arange(known.shape[1]) * known).argmax(dim=1)
-    return hidden[torch.arange(hidden.shape[0]), places]
 
 
 def _tidy(model: "onnx_ir.Model") -> None:

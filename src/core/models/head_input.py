@@ -37,7 +37,8 @@ def last_token(hidden: Tensor, inputs: Inputs, pad_id: int) -> Tensor:
     """The state of the last token that is not the pad token: transformers passes over one that a tokenizer adds."""
     known = inputs["input_ids"] != pad_id
     places = (torch.arange(known.shape[1], device=known.device) * known).argmax(dim=1)
-    return hidden[torch.arange(len(hidden), device=hidden.device), places]
+    # An exporter would fix the number of rows that `len` tells at that of its example.
+    return hidden[torch.arange(hidden.shape[0], device=hidden.device), places]
 
 
 def mean_of_tokens(hidden: Tensor, inputs: Inputs, pad_id: int) -> Tensor:
