@@ -7,7 +7,8 @@ import pytest
 
 import stages.describe
 from tests.conftest import params_content
-from tests.test_hostile import TINY, Case, refused, workplace, write_params  # noqa: F401
+from tests.hostile.cases import TINY, Case, write_params
+from tests.hostile.conftest import refused, workplace  # noqa: F401  fixtures
 
 KIND = "local data"
 

@@ -13,8 +13,9 @@ from src.params import load_params
 from src.study.cluster_effect import effect_of_clusters
 from src.study.unit_records import check_joinable
 from tests.conftest import labelled_texts
+from tests.hostile.cases import FINETUNE, PREPARE, TINY, Case, table, write_params
+from tests.hostile.conftest import refused, workplace  # noqa: F401  fixtures
 from tests.test_data_faults import write_lines
-from tests.test_hostile import FINETUNE, PREPARE, TINY, Case, refused, table, workplace, write_params  # noqa: F401
 
 pytestmark = pytest.mark.fault
 
