@@ -5,6 +5,8 @@ import platform
 import subprocess
 import sys
 
+import pytest
+
 from tests.conftest import REPOSITORY
 
 # Blocks of 4 MB and more. The second pass finds freed memory, with other numbers in it. The import is all that a stage
@@ -29,6 +31,7 @@ print(all(block.data_ptr() % 4096 == 0 for block in blocks), digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_same_bits_on_pages_of_their_own():
     """torch begins blocks for huge pages at a page; without them, glibc's header stands there."""
     unset = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"}

@@ -222,6 +222,7 @@ def test_what_a_user_sees_of_an_experiment_fits_the_terminal(pipeline):
     assert len(run(pipeline, "dvc", "metrics", "diff", "main", "weaker").splitlines()) <= 20
 
 
+@pytest.mark.slow
 def test_a_learning_rate_of_one_task_touches_its_students_only(pipeline):
     told, changed = experiment(pipeline, "slow", "+task_settings.other.training.student.lr=1e-5")
     runs = ["student@other-plain-0", "distill@other-kd-ce-0", "distill@other-kd-cmi_min-0"]

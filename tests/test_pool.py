@@ -81,7 +81,9 @@ def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, mon
     assert len(list(Path("pooled").glob("*/*/*/*/record.json"))) == 7
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
 def test_workers_of_a_pool_that_is_stopped_save_and_end(number, status, tmp_path, tiny_encoder, call, monkeypatch):
     content = tiny_study(tiny_encoder, tmp_path)
     content["finetune"]["training"]["epochs"] = 10_000

@@ -74,6 +74,7 @@ def test_two_processes_train_as_one_does_in_bf16(without_dropout, tmp_path):
         assert [same[key] for key in measures] == pytest.approx([row[key] for key in measures], abs=2e-2)
 
 
+@pytest.mark.slow
 def test_two_killed_processes_end_as_two_that_were_not(tiny_encoder, tmp_path):
     """With dropout, of which each process has its own masks, and killed in the second phase.
 
