@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray onnx intervals page lint fresh format pins clean
+.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray onnx intervals notebook page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -96,6 +96,9 @@ gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes
 intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md and protocol.md
 	@$(RUN) python -m src.study.simulation $(INTERVALS) && python -m src.study.many_claims $(INTERVALS) && \
 		python -m src.study.departures $(INTERVALS) && python -m src.study.simulated_folds $(INTERVALS)
+
+notebook: setup ## execute docs/results.ipynb in place, after `make repro`
+	@$(RUN) python -m stages.notebook
 
 page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.dvc_page
