@@ -14,7 +14,8 @@ from tests.conftest import REPOSITORY
 def test_the_lines_of_the_page_read_the_results(tmp_path, monkeypatch, params):
     shutil.copytree(REPOSITORY / "metrics/default", tmp_path / "metrics/default")
     prepare_task("vader-movie", params, tmp_path / "data")
-    *blocks, texts = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / "docs/results.md").read_text(), re.M | re.S)
+    section = (REPOSITORY / "docs/results.md").read_text().split("\n## Results in Python\n")[1]
+    *blocks, texts = re.findall(r"^```python\n(.*?)^```", section, re.M | re.S)
     found: dict[str, Any] = {}
     monkeypatch.chdir(REPOSITORY)
     for block in blocks:
