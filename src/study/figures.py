@@ -92,7 +92,7 @@ def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
 
 def spread(count: int, step: float) -> np.ndarray:
     """Offsets (count,) around 0 that are `step` apart, or less where they would take more than `WIDEST`."""
-    return min(step, WIDEST / count) * (np.arange(count) - (count - 1) / 2)
+    return min(step, WIDEST / max(count, 1)) * (np.arange(count) - (count - 1) / 2)
 
 
 def draw_epochs(records: TaskRecords) -> Figure:

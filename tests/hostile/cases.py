@@ -62,7 +62,9 @@ def jsonl(rows: int = 160) -> bytes:
 
 
 def everything(folder: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if path.suffix != ".lock"}
+    """What lies in a folder, but for locks and for logs, which keep why a run failed."""
+    found = {path for path in folder.rglob("*") if path.suffix != ".lock"}
+    return {path for path in found if "logs" not in path.relative_to(folder).parts}
 
 
 def in_a_process(*command: str) -> subprocess.CompletedProcess:
