@@ -329,6 +329,7 @@ def test_a_reference_pair_is_compared_and_must_be_another_pair(params):
     assert ("teacher", "cmi_max", "cmi_min") in pairs_to_compare(Params.model_validate(content))
 
 
+@pytest.mark.slow
 @pytest.mark.study
 def test_without_an_effect_a_claim_rarely_holds():
     """400 studies of two tasks, 200 rows and five seeds; 2.5 % are expected, 5 % allowed."""

@@ -192,7 +192,7 @@ def test_clusters_go_from_texts_to_records(call):
 
 @pytest.mark.study
 def test_the_effect_of_clusters_on_a_study_is_told(call, capsys):
-    prepared_pairs(call)
+    prepared_pairs(call, also_test=SECOND)
     call(stages.clusters, "--name", "made")
     told = capsys.readouterr().out
     assert "| tiny | 60 | 100.0 % | 30 | 30 |" in told

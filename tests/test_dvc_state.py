@@ -63,6 +63,7 @@ def test_an_rwlock_that_is_left_over(repository, capsys, rwlock, words):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_lock_file_cut_anywhere(repository, capsys):
     """DVC writes it from the top: half of it may be no YAML, of another form, or an entry that DVC would keep for ever.
 

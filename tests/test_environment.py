@@ -82,6 +82,7 @@ def test_variables_that_are_recorded_otherwise_or_are_as_the_project_sets_them_a
     assert arithmetic_variables() == "CUBLAS_WORKSPACE_CONFIG=:16:8 NVIDIA_TF32_OVERRIDE=1"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_tf32_is_fp32_and_there_are_no_graphs_and_the_record_says_so(workplace, tmp_path):
     record, files = trained(workplace)

@@ -63,6 +63,7 @@ def test_two_processes_train_as_one_does(without_dropout, tmp_path, centroid, sp
         assert row["loss_cmi"] > 0
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does_in_bf16(without_dropout, tmp_path):
     """Each process rounds its own gradients, so results agree to that rounding only."""
     alone, shared = (

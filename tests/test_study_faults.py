@@ -77,6 +77,7 @@ def left_by(study_stage, name: str) -> str:
     return command
 
 
+@pytest.mark.slow
 @pytest.mark.fault
 def test_every_study_after_every_other(workspace, study_stage, record_fault):
     """The same settings; and the command of one is that which a workspace as committed gives."""
