@@ -40,7 +40,7 @@ def test_its_output_is_that_of_the_results_in_git(tmp_path, params):
     prepare_task("vader-movie", params, tmp_path / "data")
     committed = nbformat.read(REPOSITORY / NOTEBOOK, as_version=4)
     outputs = shown(committed)
-    assert shown(executed(tmp_path / NOTEBOOK)) == outputs
+    assert shown(executed(tmp_path / NOTEBOOK)) == outputs, "run `make notebook`"
     assert len(outputs) == 5
     assert (
         "Minimising CMI in fine-tuning makes a better model        1.35  0.34  2.36                holds" in outputs[0]
