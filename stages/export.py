@@ -69,8 +69,8 @@ def main() -> None:
 
     params, run = load_params(), RunName(arguments.task, arguments.role, arguments.arm, arguments.seed)
     check_run(params, run)
-    check_extra()
     folder = free_folder(arguments.out, run)
+    check_extra()
     say(run, folder, export_run(run, params.runtime, folder, arguments.int8))
 
 
