@@ -33,7 +33,7 @@ class TimedCheckpoints(Checkpoints):
         """Save, and note whether the best epoch's weights were in it."""
         began = time.perf_counter()
         super().save(step, state)
-        self.seconds.append((bool(state["best"]["weights"]), time.perf_counter() - began))
+        self.seconds.append((bool(state["kept"]["weights"]), time.perf_counter() - began))
 
 
 def figures(setting: Setting) -> list[Figure]:
