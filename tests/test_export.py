@@ -58,12 +58,17 @@ def exported(request, tmp_path_factory) -> tuple[Path, str]:
             llama = save_tiny_model("llama", word_tokenizer(None), folder / "llama")
             model = llama.model_copy(update={"lora": Lora(rank=2, alpha=4)})
     kept_run(folder, model)
-    command = [sys.executable, "-m", "stages.export", *RUN, "--int8"]
+    return folder, exporting(folder, "--int8")
+
+
+def exporting(folder: Path, *more: str) -> str:
+    """Export a run's model in a process of its own; what it prints."""
+    command = [sys.executable, "-m", "stages.export", *RUN, *more]
     ended = subprocess.run(
         command, cwd=folder, stdout=subprocess.PIPE, text=True, check=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
-    return folder, ended.stdout
+    return ended.stdout
 
 
 def rows_of_test(folder: Path) -> pd.DataFrame:
@@ -96,6 +101,15 @@ def test_a_fresh_process_with_onnxruntime_alone_says_what_the_run_said(exported)
     )
     assert np.abs(h - run.features["test"]).max() < 1e-4
     assert "labels as the run itself predicted them: 60 of 60\n" in told
+
+
+@pytest.mark.slow
+def test_the_model_of_a_fold_is_checked_on_the_rows_of_its_fold(tiny_encoder, tmp_path):
+    kept_run(tmp_path / "work", tiny_encoder, test_split=None, folds=5)
+    told = exporting(tmp_path / "work")
+    tested = len(pd.read_parquet(tmp_path / "work/data/tiny/splits/0/test.parquet"))
+    assert abs(tested - 32) <= 2  # a fifth of 160, in whole groups of equal texts
+    assert f"labels as the run itself predicted them: {tested} of {tested}\n" in told
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,8 +78,8 @@ def bare(tiny_encoder, tmp_path_factory) -> ModelSource:
     return without_new_weights(tiny_encoder, tmp_path_factory.mktemp("bare") / "model")
 
 
-def kept_run(folder: Path, model: ModelSource) -> Path:
-    """The folder of a run on pairs, some of which are cut, whose model is kept."""
+def kept_run(folder: Path, model: ModelSource, **settings: Any) -> Path:
+    """The folder of a run on pairs, some of which are cut, whose model is kept; `settings` are more of the task."""
     (folder / "source").mkdir(parents=True)
     for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
         seconds = [row["sentence"] for row in labelled_texts(rows, seed + 2)]
@@ -86,7 +87,7 @@ def kept_run(folder: Path, model: ModelSource) -> Path:
         (folder / f"source/{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
     content = params_content()
     task = {"source": "folder", "path": "source", "text": ["sentence", "second"], "metrics": ["accuracy"]}
-    content["task_settings"]["tiny"] = task | {"labels": LABELS}
+    content["task_settings"]["tiny"] = task | {"labels": LABELS} | settings
     content["models"]["teacher"] = model.model_dump()
     content["runtime"] |= {"keep_weights": True, "threads": 1}
     content["finetune"]["training"] |= {"epochs": 1, "max_length": LONGEST, "lr": 0.01}

@@ -18,7 +18,7 @@ from src.data.source import Source, read_source
 from src.data.splits import comparable_texts, fold_numbers, fold_of, share_texts, split_off, subsample, text_clusters
 from src.errors import UserError
 from src.files import new_folder, user_path, write_json, write_parquet
-from src.params import Params
+from src.params import Params, TaskSettings
 
 TRANSFER, ROUND = 3, 4  # their draws, after those of the three splits
 Splits = dict[str, pd.DataFrame]  # by name: the three splits, and the rows for transfer
@@ -59,10 +59,7 @@ def _facts(name: str, params: Params, source: Source, splits: Splits) -> dict[st
         "splits": {split: _describe(splits[split], label_names) for split in SPLITS},
         "transfer_rows": len(splits["transfer"]),
     }
-    if settings.drop_labels:
-        facts["dropped_rows"] = source.dropped
-    if empty := _one_text_empty({split: splits[split] for split in SPLITS}):
-        facts["one_text_empty"] = empty
+    facts |= _odd_rows(settings, source, {split: splits[split] for split in SPLITS})
     if source.test is not None:
         overlap = _overlap(splits, splits["test"])
         facts["test_overlap"] = overlap | {"left_out": source.overlap_left_out}
@@ -76,7 +73,7 @@ def _facts(name: str, params: Params, source: Source, splits: Splits) -> dict[st
 def _facts_of_folds(name: str, params: Params, source: Source, cuts: dict[str, Splits]) -> dict[str, Any]:
     """What task.json says of a task with folds: the splits of each seed, and what is the same for all of them."""
     rows, label_names = source.rows.rows, source.rows.label_names
-    facts: dict[str, Any] = {
+    facts = {
         FOLDS: params.folds_of(name),
         "rows": _describe(rows, label_names),
         "human_ratings": bool(_human_columns(rows)),
@@ -86,11 +83,14 @@ def _facts_of_folds(name: str, params: Params, source: Source, cuts: dict[str, S
         },
         "transfer_rows": min(len(splits["transfer"]) for splits in cuts.values()),
     }
-    if params.task(name).drop_labels:
-        facts["dropped_rows"] = source.dropped
-    if empty := _one_text_empty({"rows": rows}):
-        facts["one_text_empty"] = empty
-    return facts
+    return facts | _odd_rows(params.task(name), source, {"rows": rows})
+
+
+def _odd_rows(settings: TaskSettings, source: Source, rows: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """The rows that labels to drop took away, and those with an empty text of two, where there are any."""
+    dropped = {"dropped_rows": source.dropped} if settings.drop_labels else {}
+    empty = _one_text_empty(rows)
+    return dropped | ({"one_text_empty": empty} if empty else {})
 
 
 def _cut(name: str, params: Params, source: Source) -> Splits:

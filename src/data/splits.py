@@ -101,15 +101,15 @@ def fold_numbers(rows: pd.DataFrame, folds: int, generator: np.random.Generator)
         (N,) integers from 0 to `folds` - 1.
     """
     numbers, groups = _shuffled_groups(rows, generator)
-    fold_of, sizes = np.zeros(len(groups), dtype=int), np.zeros(folds, dtype=int)
+    of_groups, sizes = np.zeros(len(groups), dtype=int), np.zeros(folds, dtype=int)
     for _, stratum in groups.groupby("label"):
         own = np.zeros(folds, dtype=int)
         for group, size in stratum["size"].sort_values(ascending=False, kind="stable").items():
             fold = np.lexsort([sizes, own])[0]
-            fold_of[group] = fold
+            of_groups[group] = fold
             own[fold] += size
             sizes[fold] += size
-    return fold_of[numbers]
+    return of_groups[numbers]
 
 
 def _shuffled_groups(rows: pd.DataFrame, generator: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:

@@ -16,6 +16,7 @@ from src.errors import UserError
 from src.export.session import OnnxModel
 from src.kept_models import KeptModel
 from src.runs import RunName, load_logits, split_logits
+from src.study.records import of_seed
 
 FLOAT, INT8 = "model.onnx", "model.int8.onnx"
 FARTHEST = 1e-4  # that a number of the float model may be from torch's
@@ -56,7 +57,7 @@ def rows_of_test(run: RunName, task: PreparedTask, kept: KeptModel) -> RowsOfTes
     split = task.splits["test"]
     own = split_logits(load_logits(run.folder()), "test", split.row_ids, run.folder())
     tokens = encode(split.texts, kept.tokenizer, kept.max_length)
-    labels = load_test_labels(run.task).set_index("row_id")["label"].loc[split.row_ids].to_numpy()
+    labels = of_seed(load_test_labels(run.task), run.seed).set_index("row_id")["label"].loc[split.row_ids].to_numpy()
     return RowsOfTest(tokens, labels, predict(kept.model, tokens, Accelerator(cpu=True)), own.argmax(axis=1))
 
 

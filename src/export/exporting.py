@@ -38,7 +38,7 @@ def export_run(run: RunName, runtime: Runtime, target: Path, int8: bool) -> Chec
     """
     if runtime.threads is not None:
         torch.set_num_threads(runtime.threads)
-    task = load_task(run.task)
+    task = load_task(run.task, seed=run.seed)
     kept = load_kept(run, task.label_names)
     compute_first_token_only(kept.model.model)
     rows = rows_of_test(run, task, kept)

@@ -13,7 +13,6 @@ from src.params.types import (
     Count,
     CountOrZero,
     DroppedLabel,
-    Folds,
     LabelName,
     Metric,
     Section,
@@ -32,7 +31,7 @@ class Splits(Section):
     """Share of the labelled train rows kept for choosing epochs and settings."""
     test: Share
     """Share of all rows, for data without a labelled test split of its own."""
-    folds: Folds | None = Field(None, exclude_if=lambda folds: folds is None)  # as it was before the key
+    folds: Count | None = Field(None, exclude_if=lambda folds: folds is None)  # as it was before the key
     """Cross-validation of data without a test split, in so many folds, by whole rounds of seeds: docs/data.md. Null, or
     1: one cut.
     """
@@ -162,7 +161,7 @@ class TaskSettings(Section):
     """Whether quotes of a .tsv or .csv file enclose fields; null: found out, or refused."""
     test_overlap: Literal["keep", "drop"] = "keep"
     """What becomes of train rows with a text of test."""
-    folds: Folds | None = Field(None, exclude_if=lambda folds: folds is None)
+    folds: Count | None = Field(None, exclude_if=lambda folds: folds is None)
     """Null: splits.folds. 1: one cut."""
     also_test: AlsoTest | None = None
     """A second labelled test set, which the runs predict too."""

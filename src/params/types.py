@@ -69,7 +69,6 @@ ShareOrZero = Annotated[Real, Field(ge=0, lt=1)]
 AnyShare = Annotated[Real, Field(ge=0, le=1)]
 Count = Annotated[Whole, Field(ge=1, le=LARGEST_COUNT)]
 CountOrZero = Annotated[Whole, Field(ge=0, le=LARGEST_COUNT)]
-Folds = Annotated[Whole, Field(ge=1, le=LARGEST_COUNT)]  # 1 is one cut
 Seed = Annotated[Whole, Field(ge=0, le=LARGEST_SEED)]
 Tokens = Annotated[Whole, Field(ge=4, le=LARGEST_COUNT)]  # room for [CLS], one token of each text and [SEP]
 

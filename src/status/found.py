@@ -69,11 +69,7 @@ def _curve(study: str, name: RunName, finished: float | None) -> Curve | None:
 
 def _saved_at(folder: Path) -> float | None:
     record = folder / "record.json"
-    return _changed_at(record) if record.is_file() else None
-
-
-def _changed_at(path: Path) -> float:
-    return path.stat().st_mtime
+    return record.stat().st_mtime if record.is_file() else None
 
 
 def _seconds(name: RunName, roots: tuple[Path, ...]) -> float | None:

@@ -9,8 +9,8 @@ from src.params import Params
 from src.status.found import now
 from src.status.states import STATES, RunState
 
-ATTENTION = ("failed", "diverging", "slow")
-ORDER = (*ATTENTION, "running", "waiting", "finished")
+SHOWN = ("failed", "diverging", "slow", "running")
+ORDER = (*SHOWN, "waiting", "finished")
 HEAD = ("state", "run", "epoch", "score", "since", "")
 
 
@@ -19,7 +19,7 @@ def table(params: Params, states: Sequence[RunState], every: bool) -> list[str]:
     counts = Counter(run.state for run in states)
     told = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
     lines = [f"study {params.study}, {counted(len(states), 'run')}: {told}"]
-    shown = [run for run in states if every or run.state in ORDER[:4]]
+    shown = [run for run in states if every or run.state in SHOWN]
     if not params.runtime.live:
         lines.append("runtime.live is false: a run shows when it has ended")
     return lines + (_aligned([HEAD, *map(_cells, sorted(shown, key=_place))]) if shown else [])

@@ -14,7 +14,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from src.core.method.spaces import measure_features, names_of_maps
-from src.data.prepared import load_description, load_selection_labels, load_test_labels
+from src.data.prepared import FOLDS, load_description, load_selection_labels, load_test_labels
 from src.files import new_folder, write_csv, write_json, write_parquet
 from src.params import FeatureMap
 from src.runs import RunName, RunResult, load_run, split_logits
@@ -81,7 +81,7 @@ def _run_table(
 ) -> pd.DataFrame:
     """A line a run; of a task with folds with the rows that it learnt from, which its intervals need."""
     table = pd.DataFrame([_run_row(name, run, _own(labels, name)) for name, run in runs.items()])
-    if "folds" in description:
+    if FOLDS in description:
         table["learnt_rows"] = [_learnt(name, run, description) for name, run in runs.items()]
     return table
 

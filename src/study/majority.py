@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ClassCounts
+from src.data.prepared import FOLDS
 from src.study.digits import settled
 from src.study.measuring import MeasuredTask
 
 
 def majority_scores(description: dict[str, Any], split: str = "test") -> dict[str, float]:
     """The task's metrics on a split if every row is taken for the most frequent label of train; of folds the means."""
-    if "folds" not in description:
+    if FOLDS not in description:
         return _of_one_cut(description["splits"], description["metrics"], split)
     cuts = [_of_one_cut(splits, description["metrics"], split) for splits in description["splits"].values()]
     return {metric: float(np.mean([scores[metric] for scores in cuts])) for metric in description["metrics"]}

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from src.data.labelled_text import CLUSTER, HUMAN_PREFIX, SEED
+from src.data.prepared import FOLDS
 from src.errors import UserError
 from src.files import is_file, read_csv, read_json, read_parquet
 
@@ -47,7 +48,7 @@ def of_seed(labels: pd.DataFrame, seed: int | None) -> pd.DataFrame:
 
 def described_splits(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The facts of each split by its name, from task.json; of a task with folds those of each seed."""
-    if "folds" not in description:
+    if FOLDS not in description:
         return description["splits"]
     seeds = description["splits"].items()
     return {f"{split} of seed {seed}": facts for seed, splits in seeds for split, facts in splits.items()}
@@ -78,7 +79,7 @@ class TaskRecords:
     @property
     def folds(self) -> int:
         """The folds of cross-validation; 1 where all seeds test the same rows."""
-        return self.task.get("folds", 1)
+        return self.task.get(FOLDS, 1)
 
     def split_labels(self, split: str, seed: int | None = None) -> np.ndarray:
         """Labels (N,) of a split; where the task has folds, of that of a seed."""
