@@ -94,14 +94,14 @@ gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes
 	@$(RUN) python -m benchmarks.gpu $(GPU)
 
 intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md and protocol.md
-	@$(RUN) python -m src.study.simulation $(INTERVALS) && python -m src.study.many_claims $(INTERVALS) && \
-		python -m src.study.departures $(INTERVALS) && python -m src.study.simulated_folds $(INTERVALS)
+	@$(RUN) python -m src.study.simulations.simulation $(INTERVALS) && python -m src.study.simulations.many_claims $(INTERVALS) && \
+		python -m src.study.simulations.departures $(INTERVALS) && python -m src.study.simulations.simulated_folds $(INTERVALS)
 
 notebook: setup ## execute docs/results.ipynb in place, after `make repro`
 	@$(RUN) python -m stages.notebook
 
-page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the pinned chart library
-	@$(RUN) python -m src.study.dvc_page
+page: setup ## write src/study/report/dvc_page.html, the page of `dvc plots`, from the pinned chart library
+	@$(RUN) python -m src.study.report.dvc_page
 
 lint: setup ## check style and types, and that what is generated from the code is fresh
 	@$(RUN) ruff check . && ruff format --check . && ty check src stages benchmarks && python -m src.params.reference --check

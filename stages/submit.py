@@ -7,13 +7,13 @@ import argparse
 from pathlib import Path
 from typing import cast, get_args
 
-from src.data.dataset import columns_of_task, place_of_task
-from src.data.published import read_unlabelled
-from src.errors import stage
+from src.data.sources.dataset import columns_of_task, place_of_task
+from src.data.sources.ready_splits import read_unlabelled
 from src.params import Params, Role, load_params
 from src.submission.asked import tasks_of_glue
 from src.submission.chosen import Predictor, best_run
 from src.submission.files import ALL_FILES, OFFICIAL_TESTS, table_of, write_submission
+from src.system.errors import stage
 
 SUBMISSIONS_FOLDER = Path("submissions")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tests.conftest import REPOSITORY
 from tests.warm_python import warm_python
 
-MODULES = ("src.core.training.run", "src.data.preparation", "src.study.collecting")  # of what the stages run
+MODULES = ("src.core.training.run", "src.data.preparation", "src.study.records.collecting")  # of what the stages run
 
 
 class Ended(NamedTuple):

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from src.errors import UserError
+from src.system.errors import UserError
 
 
 def note(folder: str, name: str) -> None:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from src.files import read_csv
-from src.study.intervals import Estimate, RunValues, mean_over_tasks
-from src.study.measuring import temperatures
-from src.study.records import TaskRecords, load_records
-from src.study.statistics import PredictedRows, holm, run_values, statistics_of
+from src.study.records.scores import temperatures
+from src.study.records.task_records import TaskRecords, load_records
+from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
+from src.study.statistics.row_values import PredictedRows, holm, run_values, statistics_of
+from src.system.files import read_csv
 from tests.conftest import REPOSITORY
 
 FIXED, CHOSEN, RATES, CLASS = "glue-minilm-fixed", "glue-minilm", "glue-minilm-rates", "glue-minilm-class"

@@ -9,9 +9,9 @@ import pandas as pd
 from dvc.utils.serialize import dump_yaml
 
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
-from src.files import write_json, write_parquet
 from src.params import Params
 from src.runs import RunResult, logits_table, runs_of_task, save_run
+from src.system.files import write_json, write_parquet
 from tests.conftest import params_content
 
 ROWS = {"selection": 40, "test": 60}

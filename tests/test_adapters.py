@@ -9,12 +9,12 @@ from peft import AutoPeftModelForSequenceClassification, PeftModel
 from transformers import AutoModelForSequenceClassification
 
 from src.core.models.classifier import Classifier, load_classifier
+from src.core.models.trained_weights import put_trained_weights, trained_weights
 from src.core.training.checkpoints import Checkpoints
-from src.core.training.phase import Setup
-from src.core.training.train import train
-from src.core.training.weights import put_trained_weights, trained_weights
-from src.errors import UserError
+from src.core.training.loop import Setup
+from src.core.training.phases import train
 from src.params import Lora, ModelSource, Objective
+from src.system.errors import UserError
 from tests.test_checkpoints import NEVER, TWO_EPOCHS, Killed, KilledAt
 from tests.test_objectives import BASE
 from tests.test_training import data_for

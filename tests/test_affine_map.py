@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy.special import softmax
 
+from src.core.distillation.affine_map import AffineMap, fitted_map
 from src.core.method.cmi import measure
 from src.core.metrics import nll_rows
-from src.core.training.affine_map import AffineMap, fitted_map
 
 
 def teacher(classes: int, rows: int = 150, size: float = 1.5) -> tuple[np.ndarray, np.ndarray]:

@@ -13,12 +13,12 @@ from src.core.method.cmi import log_probabilities
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.encoding import EncodedSplit, encode
-from src.core.models.head_alone import check_head_alone
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.dropout import use_cpu_dropout
+from src.core.speed.head_alone import check_head_alone
 from src.core.speed.vocabulary import CompactVocabulary
-from src.errors import UserError
 from src.params import ModelSource
+from src.system.errors import UserError
 from tests.conftest import word_tokenizer
 from tests.tiny_models import KINDS, LAYERS, save_tiny_model
 

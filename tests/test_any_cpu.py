@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
-from src.study.digits import written_content, written_table
-from src.study.families import selection_scores
-from src.study.intervals import RunValues
-from src.study.records import TaskRecords
-from src.study.summary import over_tasks
+from src.study.claims.families import selection_scores
+from src.study.claims.tables import over_tasks
+from src.study.records.task_records import TaskRecords
+from src.study.statistics.digits import written_content, written_table
+from src.study.statistics.intervals import RunValues
 from tests.conftest import REPOSITORY
 
 MORE_THAN_BASELINE = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
@@ -54,7 +54,7 @@ def _is_made(path: Path) -> bool:
 
 def test_committed_tables_and_verdicts_are_what_any_cpu_makes(tmp_path):
     folder = records_alone(tmp_path, SMALL)
-    imports = "from stages.evaluate import evaluate; from src.study.recorded import recorded_study"
+    imports = "from stages.evaluate import evaluate; from src.study.named.recorded import recorded_study"
     run_without(MORE_THAN_BASELINE, folder, ["-c", f"{imports}; evaluate(recorded_study({SMALL!r}))"])
     assert_same_files(folder / "metrics" / SMALL, REPOSITORY / "metrics" / SMALL)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from src.archives import cache_folder, fetch, model_folder
-from src.errors import UserError
-from src.pinned import MODEL_ARCHIVES, VADER, Archive, Joined
+from src.fetching.archives import cache_folder, fetch, model_folder
+from src.fetching.pinned import MODEL_ARCHIVES, VADER, Archive, Joined
+from src.system.errors import UserError
 from tests.conftest import REPOSITORY
 from tests.repository import may_only_be_read, without_privileges
 
@@ -122,7 +122,7 @@ def test_an_environment_without_pip_says_so(cache, tmp_path):
     """As `uv venv` and `python -m venv --without-pip` make them."""
     venv.create(tmp_path / "bare", with_pip=False)
     python = tmp_path / "bare" / "bin" / "python"
-    lines = ["from src.archives import fetch", "from src.pinned import VADER"]
+    lines = ["from src.fetching.archives import fetch", "from src.fetching.pinned import VADER"]
     code = "\n".join([*lines, "try: fetch(VADER)", "except Exception as error: print(error)"])
     packages = os.pathsep.join([str(REPOSITORY), str(tmp_path / "packages")])
     (tmp_path / "packages").mkdir()

@@ -20,13 +20,13 @@ from src.audit.differences import LIMIT, in_spreads, spread_to_judge_by, with_re
 from src.audit.outcome import Audit, audit_of
 from src.audit.redoing import audit_copy, check_same_data, unit_content
 from src.audit.report import content, lines, verdict
-from src.errors import UserError
-from src.files import read_json, write_json, write_parquet
 from src.params import Params, load_params
 from src.runs import runs_of_task
-from src.study.collecting import collect_task
-from src.study.measuring import measured_task
-from src.study.records import TaskRecords, load_records, records_folder
+from src.study.records.collecting import collect_task
+from src.study.records.scores import measured_task
+from src.study.records.task_records import TaskRecords, load_records, records_folder
+from src.system.errors import UserError
+from src.system.files import read_json, write_json, write_parquet
 from stages.evaluate import evaluate
 from stages.pool import jobs_of, of_arms, train
 from tests.repository import clone_with, digests, run, tiny_study

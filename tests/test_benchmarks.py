@@ -24,9 +24,9 @@ from benchmarks.plan.work import (
 )
 from benchmarks.scratch import Setting
 from benchmarks.variants import MINILM, MINILM_BF16, MPNET_BF16, in_turn
-from src.errors import UserError
 from src.params import Params, read_yaml
-from src.study.overrides import merged_content, study_params
+from src.study.named.overrides import merged_content, study_params
+from src.system.errors import UserError
 from tests.conftest import REPOSITORY
 
 OWN = (MINILM, MPNET_BF16)

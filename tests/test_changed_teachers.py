@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from src.arms import arms_of
+from src.core.distillation.changed_teachers import changed_logits, matched_in_cmi, temperature_for_cmi
+from src.core.distillation.teacher_logits import teacher_logits
 from src.core.method.cmi import measure
 from src.core.metrics import nll_rows
-from src.core.training.changed_teachers import changed_logits, matched_in_cmi, temperature_for_cmi
 from src.core.training.loading import learnt_rows
-from src.core.training.teachers import teacher_logits
 from src.data.prepared import LabelledSplit, PreparedTask, Split
-from src.errors import UserError
-from src.files import write_parquet
 from src.params import Calibrated, Changed, Mapped, Matched, Params
+from src.repository.settings import settings_of_task
 from src.runs import RunName, logits_table
-from src.settings import settings_of_task
+from src.system.errors import UserError
+from src.system.files import write_parquet
 
 ROWS = {"train": 400, "selection": 120, "transfer": 30}
 KIND = "teachers changed after training"

@@ -14,16 +14,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from src.core.machine.randomness import random_states, restore_random_states, stream_seed
 from src.core.models.classifier import load_classifier
 from src.core.training import checkpoints as checkpoints_module
 from src.core.training.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
-from src.core.training.phase import Setup
-from src.core.training.randomness import random_states, restore_random_states, stream_seed
-from src.core.training.train import train
-from src.errors import UserError
-from src.interrupts import Stopped, StopRequest
+from src.core.training.loop import Setup
+from src.core.training.phases import train
 from src.params import CheckpointSettings, Objective
 from src.runs import RunName
+from src.system.errors import UserError
+from src.system.interrupts import Stopped, StopRequest
 from tests.conftest import flipped
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, data_for
@@ -283,7 +283,7 @@ def test_a_signal_that_comes_too_late_for_a_step_still_stops():
 
 def test_a_signal_that_was_ignored_stays_so():
     """nohup has the stage ignore SIGHUP."""
-    code = "import os, signal\nfrom src.interrupts import StopRequest\nwith StopRequest(): os.kill(os.getpid(), 1)\n"
+    code = "import os\nfrom src.system.interrupts import StopRequest\nwith StopRequest(): os.kill(os.getpid(), 1)\n"
     assert subprocess.run(["nohup", sys.executable, "-c", code], check=False).returncode == 0
 
 

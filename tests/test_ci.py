@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from src.pinned import MODEL_ARCHIVES
+from src.fetching.pinned import MODEL_ARCHIVES
 from tests.conftest import REPOSITORY
 from tests.repository import run
 

@@ -9,18 +9,18 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from src.errors import UserError
 from src.params import Claim, Families, Params, Reference
-from src.study.claims import claims_content, hangs_on, judged, with_holm
-from src.study.claims_in_words import verdict_in_words
-from src.study.families import chosen_trials
-from src.study.intervals import Estimate, RunValues
-from src.study.many_claims import ANY, FIRM, HOLM, ONE, luck
-from src.study.measuring import MeasuredTask
-from src.study.moved import COLUMNS
-from src.study.pairs import pairs_to_compare, trials_of
-from src.study.simulation import Setting, verdicts
-from src.study.summary import ComparedTask
+from src.study.claims.claims import claims_content, hangs_on, judged, with_holm
+from src.study.claims.claims_in_words import verdict_in_words
+from src.study.claims.families import chosen_trials
+from src.study.claims.moved import COLUMNS
+from src.study.claims.pairs import pairs_to_compare, trials_of
+from src.study.claims.tables import ComparedTask
+from src.study.records.scores import MeasuredTask
+from src.study.simulations.many_claims import ANY, FIRM, HOLM, ONE, luck
+from src.study.simulations.simulation import Setting, verdicts
+from src.study.statistics.intervals import Estimate, RunValues
+from src.system.errors import UserError
 
 COMPARED = {"role": "teacher", "arm": "b", "against": "a", "metric": "accuracy"}
 

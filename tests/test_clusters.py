@@ -11,14 +11,14 @@ import stages.clusters
 import stages.collect
 import stages.evaluate
 import stages.prepare
-from src.data.labelled_text import CLUSTER
+from src.data.sources.labelled_text import CLUSTER
 from src.data.splits import text_clusters
-from src.files import read_csv, read_json, write_parquet
-from src.study.clusters import clustered
-from src.study.departures import CLUSTER_SIZES, coverage_with_clusters, coverage_with_failures
-from src.study.intervals import Estimate, RunValues, products_of
-from src.study.records import clusters_of
-from src.study.simulation import Setting
+from src.study.records.task_records import clusters_of
+from src.study.simulations.departures import CLUSTER_SIZES, coverage_with_clusters, coverage_with_failures
+from src.study.simulations.simulation import Setting
+from src.study.statistics.clusters import clustered
+from src.study.statistics.intervals import Estimate, RunValues, products_of
+from src.system.files import read_csv, read_json, write_parquet
 from tests.synthetic_study import make_study
 from tests.test_votes import SECOND, make_task_runs, prepare, write_rows
 

@@ -11,15 +11,15 @@ import pytest
 
 from src.arms import arms_of
 from src.audit.table import table
-from src.files import sha256_of
 from src.params import MoreSeeds
-from src.study.claims import judged
-from src.study.claims_figure import draw_claims
-from src.study.confirming_file import write_confirming_study
-from src.study.measuring import measured_task
-from src.study.overrides import study_content, study_params
-from src.study.records import TaskRecords, load_records
-from src.study.summary import compared_task, comparisons_table
+from src.study.claims.claims import judged
+from src.study.claims.tables import compared_task, comparisons_table
+from src.study.drawing.claims_figure import draw_claims
+from src.study.named.confirming_file import write_confirming_study
+from src.study.named.overrides import study_content, study_params
+from src.study.records.scores import measured_task
+from src.study.records.task_records import TaskRecords, load_records
+from src.system.files import sha256_of
 from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY

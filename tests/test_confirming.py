@@ -13,15 +13,15 @@ from dvc.utils.serialize import dump_yaml
 import stages.collect
 import stages.confirm
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER
-from src.errors import UserError
 from src.params import check_params, read_yaml
-from src.study.confirming import confirming_content
-from src.study.confirming_file import write_confirming_study
-from src.study.dvc_experiment import experiment_of
-from src.study.families import selection_scores
-from src.study.overrides import study_content, study_params
-from src.study.pairs import pairs_to_compare
-from src.study.records import load_records
+from src.study.claims.families import selection_scores
+from src.study.claims.pairs import pairs_to_compare
+from src.study.named.confirming import confirming_content
+from src.study.named.confirming_file import write_confirming_study
+from src.study.named.dvc_experiment import experiment_of
+from src.study.named.overrides import study_content, study_params
+from src.study.records.task_records import load_records
+from src.system.errors import UserError
 from tests.synthetic_study import make_study
 
 TEACHERS = {

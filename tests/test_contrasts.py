@@ -17,21 +17,21 @@ import yaml
 import stages.collect
 import stages.evaluate
 from src.audit.verdicts import both_verdicts
-from src.errors import UserError
-from src.files import read_json
 from src.params import Claim, Contrast, load_params
-from src.study.claims import judged
-from src.study.claims_figure import draw_claims
-from src.study.clusters import clustered
-from src.study.contrasts import claim_of, judged_contrast
-from src.study.intervals import Estimate, RunValues, mean_over_seeds, mean_over_seeds_and_rows, products_of
-from src.study.measuring import MeasuredTask, measured_task
-from src.study.pairs import pairs_to_compare
-from src.study.records import load_records
-from src.study.report import chart_specs, write_report
-from src.study.results import load_results
-from src.study.statistics import holm
-from src.study.summary import ComparedTask, comparisons_table
+from src.study.claims.claims import judged
+from src.study.claims.contrasts import claim_of, judged_contrast
+from src.study.claims.pairs import pairs_to_compare
+from src.study.claims.tables import ComparedTask, comparisons_table
+from src.study.drawing.claims_figure import draw_claims
+from src.study.drawing.study_results import load_results
+from src.study.records.scores import MeasuredTask, measured_task
+from src.study.records.task_records import load_records
+from src.study.report.report import chart_specs, write_report
+from src.study.statistics.clusters import clustered
+from src.study.statistics.intervals import Estimate, RunValues, mean_over_seeds, mean_over_seeds_and_rows, products_of
+from src.study.statistics.row_values import holm
+from src.system.errors import UserError
+from src.system.files import read_json
 from tests.conftest import params_content
 from tests.synthetic_study import make_study
 

@@ -12,14 +12,14 @@ import pytest
 import stages.collect
 import stages.evaluate
 import stages.plot
-from src.errors import UserError
 from src.params import Objective, Params, Training, check_params, load_params
 from src.params.evaluation import CurveSetting
-from src.study.curve_points import OVER_TASKS, RATERS, curve_points
-from src.study.curves import x_of
-from src.study.curves_figure import SETTINGS, draw_curve, draw_curves
-from src.study.pairs import pairs_to_compare
-from src.study.results import StudyResults, load_results
+from src.study.claims.curves import x_of
+from src.study.claims.pairs import pairs_to_compare
+from src.study.drawing.curve_points import OVER_TASKS, RATERS, curve_points
+from src.study.drawing.curves_figure import SETTINGS, draw_curve, draw_curves
+from src.study.drawing.study_results import StudyResults, load_results
+from src.system.errors import UserError
 from tests.conftest import params_content
 from tests.synthetic_study import make_study
 

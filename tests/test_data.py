@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.data.dataset import columns_of_task, place_of_task
-from src.data.labelled_text import LabelledText
 from src.data.preparation import prepare_task
 from src.data.prepared import SPLITS, load_task, load_test_labels
-from src.data.published import read_split
+from src.data.sources.dataset import columns_of_task, place_of_task
+from src.data.sources.labelled_text import LabelledText
+from src.data.sources.ready_splits import read_split
+from src.data.sources.vader import read_vader
 from src.data.splits import linked_groups, share_texts, split_off, subsample
-from src.data.vader import read_vader
-from src.errors import UserError
-from src.files import user_path
 from src.params import Glue, MaxRows, Params, TaskSettings
+from src.system.errors import UserError
+from src.system.files import user_path
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.repository import may_only_be_read, without_privileges
 

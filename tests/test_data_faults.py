@@ -10,12 +10,12 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
 
 import stages.prepare
-from src.data.dataset import columns_of_task, place_of_task
 from src.data.preparation import prepare_task
-from src.data.published import read_split, read_unlabelled
-from src.errors import UserError
+from src.data.sources.dataset import columns_of_task, place_of_task
+from src.data.sources.ready_splits import read_split, read_unlabelled
 from src.params import TaskSettings, load_params
 from src.submission.asked import tasks_of_glue
+from src.system.errors import UserError
 from tests.conftest import labelled_texts
 from tests.hostile.cases import PREPARE, TINY, Case, table, write_params
 from tests.hostile.conftest import refused, workplace  # noqa: F401  fixtures

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.core.training.device import check_device, device_type, precision_of, uses_cuda_graphs
-from src.core.training.environment import environment, start
-from src.errors import UserError
+from src.core.machine.device import check_device, device_type, precision_of, uses_cuda_graphs
+from src.core.machine.environment import environment, start
 from src.params import Runtime
 from src.runs import RunName
+from src.system.errors import UserError
 
 RUN = RunName("vader-movie", "teacher", "cmi_min", 0)
 

@@ -10,7 +10,7 @@ from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.fault
 
-LINE = "from src.errors import stage; stage(lambda: print('ran'))()"  # what each stage is, without its imports
+LINE = "from src.system.errors import stage; stage(lambda: print('ran'))()"  # what each stage is, without its imports
 
 
 @pytest.mark.parametrize("level", ["1", "2"])

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 import stages.repro
-from src.dvc_state import mend
-from src.errors import UserError
+from src.repository.dvc_state import mend
+from src.system.errors import UserError
 
 pytestmark = pytest.mark.fault
 

@@ -7,7 +7,7 @@ from dvc_render.vega import VegaRenderer
 
 from tests.conftest import REPOSITORY
 
-TEMPLATE = REPOSITORY / "src/study/dvc_curve.json"
+TEMPLATE = REPOSITORY / "src/study/report/dvc_curve.json"
 
 
 def test_panels_have_the_names_of_their_files():
@@ -15,7 +15,7 @@ def test_panels_have_the_names_of_their_files():
     plots = [settings for plot in load_yaml(REPOSITORY / "dvc.yaml")["plots"] for settings in plot.values()]
     assert len(plots) == 5
     assert not [settings for settings in plots if "title" in settings]
-    assert [settings["template"] for settings in plots].count("src/study/dvc_curve.json") == 1
+    assert [settings["template"] for settings in plots].count("src/study/report/dvc_curve.json") == 1
 
 
 def test_a_curve_of_one_epoch_is_a_point_at_its_value():

@@ -12,8 +12,8 @@ import pytest
 import yaml
 from dvc.lock import make_lock
 
-from src.dvc_state import check_no_dvc_works, mend
-from src.errors import UserError
+from src.repository.dvc_state import check_no_dvc_works, mend
+from src.system.errors import UserError
 from tests.repository import run, start
 
 STAGES = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from src.core.training.environment import ARITHMETIC, THREADS, arithmetic_variables
+from src.core.machine.environment import ARITHMETIC, THREADS, arithmetic_variables
 from src.params import ModelSource
 from tests.conftest import REPOSITORY, params_content
 

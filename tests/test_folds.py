@@ -14,17 +14,17 @@ import yaml
 from src.data.preparation import prepare_task
 from src.data.prepared import load_selection_labels, load_task, load_test_labels
 from src.data.splits import fold_numbers, linked_groups
-from src.files import read_csv, read_json
 from src.params import Params, load_params
+from src.repository.settings import settings_of_task
 from src.runs import runs_of_task
-from src.settings import settings_of_task
-from src.study.collecting import collect_task
-from src.study.contrasts import added
-from src.study.intervals import RunValues, mean_over_folds
-from src.study.records import records_folder
-from src.study.report import write_report
-from src.study.results import load_results
-from src.study.simulated_folds import CORRECTED, CrossValidation, T, coverage
+from src.study.claims.contrasts import added
+from src.study.drawing.study_results import load_results
+from src.study.records.collecting import collect_task
+from src.study.records.task_records import records_folder
+from src.study.report.report import write_report
+from src.study.simulations.simulated_folds import CORRECTED, CrossValidation, T, coverage
+from src.study.statistics.intervals import RunValues, mean_over_folds
+from src.system.files import read_csv, read_json
 from stages.evaluate import evaluate
 from stages.finetune import finetune
 from tests.conftest import labelled_texts, params_content

@@ -8,10 +8,10 @@ import stages.check
 import stages.clusters
 import stages.finetune
 import stages.prepare
-from src.errors import UserError
 from src.params import load_params
-from src.study.cluster_effect import effect_of_clusters
-from src.study.unit_records import check_joinable
+from src.study.records.unit_records import check_joinable
+from src.study.simulations.cluster_effect import effect_of_clusters
+from src.system.errors import UserError
 from tests.conftest import labelled_texts
 from tests.hostile.cases import FINETUNE, PREPARE, TINY, Case, table, write_params
 from tests.hostile.conftest import refused, workplace  # noqa: F401  fixtures

@@ -9,8 +9,8 @@ from transformers import AutoModelForSequenceClassification
 from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
-from src.errors import UserError
 from src.params import Lora, ModelSource
+from src.system.errors import UserError
 
 WIDTH, HIDDEN, LAYERS, HEADS = 32, 64, 4, 2
 LETTERS = [chr(code) for code in range(ord("a"), ord("z") + 1)]

@@ -17,12 +17,12 @@ import yaml
 import stages.glue_data
 from src.data.preparation import prepare_task
 from src.data.prepared import load_selection_labels, load_test_labels
-from src.files import read_json, read_parquet
 from src.glue_data.chaosnli import rows_of_release
 from src.glue_data.files import LISTS, study_files
 from src.glue_data.lists import write_lists
 from src.glue_data.rows import compressed, json_lines, normal_form, sha256
-from src.study.overrides import study_params
+from src.study.named.overrides import study_params
+from src.system.files import read_json, read_parquet
 from tests.conftest import REPOSITORY
 from tests.hostile.cases import Case, table
 from tests.hostile.conftest import refused  # noqa: F401  fixtures

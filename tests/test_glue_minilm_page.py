@@ -2,8 +2,8 @@
 
 import pytest
 
-from src.study.claims import hangs_on
-from src.study.overrides import study_content
+from src.study.claims.claims import hangs_on
+from src.study.named.overrides import study_content
 from tests.conftest import REPOSITORY
 from tests.study_numbers import (
     AT_RATES,

@@ -9,23 +9,23 @@ from accelerate import Accelerator
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForSequenceClassification
 
+from src.core.machine.device import precision_of
+from src.core.machine.environment import environment
 from src.core.models.classifier import load_classifier
+from src.core.models.trained_weights import trained_weights
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.half_precision import round_products
 from src.core.speed.instructions import bf16_instructions
-from src.core.training.device import precision_of
-from src.core.training.environment import environment
-from src.core.training.fit import check_fit
 from src.core.training.inference import BATCH_ON_CPU, predict
+from src.core.training.loop import Setup
 from src.core.training.optimisation import Optimisation, optimise
-from src.core.training.phase import Setup
+from src.core.training.phases import train
+from src.core.training.refusals import check_fit
 from src.core.training.run import say_arithmetic
-from src.core.training.train import train
-from src.core.training.weights import trained_weights
 from src.data.prepared import LabelledSplit, PreparedTask
-from src.errors import UserError
 from src.params import ModelSource, Objective, Runtime
 from src.runs import RunName
+from src.system.errors import UserError
 from tests.test_adapters import KINDS, LABELS, TOKENS, adapted
 from tests.test_checkpoints import NEVER, TWO_EPOCHS, Checkpoints, Killed, KilledAt
 from tests.test_objectives import BASE
@@ -221,7 +221,7 @@ def test_equal_runs_in_bf16_are_equal_and_so_is_one_that_was_killed(tiny_encoder
 def test_auto_is_bf16_on_a_cpu_with_instructions_for_it(monkeypatch, capabilities, name, precision):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("src.core.training.device.bf16_instructions", bf16_instructions.__wrapped__)
+    monkeypatch.setattr("src.core.machine.device.bf16_instructions", bf16_instructions.__wrapped__)
     assert (bf16_instructions.__wrapped__(), precision_of(Runtime(precision="auto"))) == (name, precision)
 
 

@@ -7,17 +7,17 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 
+from src.core.machine.randomness import stream_seed
 from src.core.models.classifier import load_classifier
-from src.core.models.head_alone import check_head_alone, head_alone, row_numbers
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.half_precision import round_products
+from src.core.speed.head_alone import check_head_alone, head_alone, row_numbers
 from src.core.training.head_phase import with_head_alone
 from src.core.training.inference import predict
-from src.core.training.phase import Setup
-from src.core.training.randomness import stream_seed
-from src.core.training.train import train
-from src.errors import UserError
+from src.core.training.loop import Setup
+from src.core.training.phases import train
 from src.params import Lora, Objective
+from src.system.errors import UserError
 from tests.conftest import word_tokenizer
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, data_for

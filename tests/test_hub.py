@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from src.study.overrides import study_content
+from src.study.named.overrides import study_content
 from tests.conftest import REPOSITORY, flipped
 from tests.forked_stages import Ended, ForkedStages, forked_stages
 from tests.hub_repositories import bert, changed, distilbert, glue

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import t as student_t
 from scipy.stats import ttest_1samp
 
-from src.study.intervals import Estimate, RunValues, mean_over_seeds, mean_over_tasks, products_of
-from src.study.simulation import METRICS, ONE_ARM, Setting, coverage, estimates, simulated_arms
-from src.study.statistics import statistics_of
+from src.study.simulations.simulation import METRICS, ONE_ARM, Setting, coverage, estimates, simulated_arms
+from src.study.statistics.intervals import Estimate, RunValues, mean_over_seeds, mean_over_tasks, products_of
+from src.study.statistics.row_values import statistics_of
 
 
 def table(seeds: int, rows: int, of_seeds: float = 0.0, of_rows: float = 0.0, rest: float = 0.0) -> np.ndarray:

@@ -31,9 +31,9 @@ import stages.prepare
 from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
-from src.core.training.weights import trained_weights
-from src.errors import UserError
+from src.core.models.trained_weights import trained_weights
 from src.params import Lora, ModelSource
+from src.system.errors import UserError
 from tests.conftest import labelled_texts, params_content, word_tokenizer
 from tests.test_adapters import LABELS, TOKENS, adapted
 from tests.tiny_models import save_tiny_model, tiny_config

@@ -85,7 +85,7 @@ def test_a_killed_stage_ends_as_one_that_was_not(tiny_encoder, tmp_path, warm_st
     shutil.copytree(whole, killed)
     status, told = called(whole, ["python", *STAGE])
     assert status == 0, told
-    at = "stages.finetune | src/core/training/phase.py:Phase._step:call:13"
+    at = "stages.finetune | src/core/training/loop.py:Phase._step:call:13"
     assert called(killed, [sys.executable, *STAGE], KILL_AT=at)[0] == -signal.SIGKILL
     assert not (killed / "runs").exists()
     # In an interpreter, whose sets have another order than those of the forks.

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import stages.collect
-from src.study.leftovers import set_aside
+from src.study.records.leftovers import set_aside
 from tests.repository import clone_with, digests, run, stages_run
 from tests.synthetic_study import make_study
 

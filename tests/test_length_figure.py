@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.study.length_figure import CMI, LENGTH, PER_LENGTH, draw_length, gains_of, ratios
-from src.study.recorded import recorded_study
-from src.study.results import load_results
+from src.study.drawing.length_figure import CMI, LENGTH, PER_LENGTH, draw_length, gains_of, ratios
+from src.study.drawing.study_results import load_results
+from src.study.named.recorded import recorded_study
 from tests.conftest import REPOSITORY
 
 pytestmark = pytest.mark.study

@@ -15,11 +15,11 @@ from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import load_classifier
 from src.core.speed.recompute import recompute_activations
-from src.core.training.fit import check_fit
+from src.core.training.refusals import check_fit
 from src.data.prepared import LabelledSplit, PreparedTask
-from src.errors import UserError
 from src.params import ModelSource, Objective
 from src.runs import RunName
+from src.system.errors import UserError
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, trained
 

@@ -14,18 +14,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import stages.finetune
 import stages.prepare
+from src.core.machine.randomness import stream_seed
 from src.core.models.classifier import load_classifier
+from src.core.monitoring.event_files import curve_folder, event_files, read_curve
+from src.core.monitoring.live import LiveCurve
 from src.core.training.checkpoints import Checkpoints
-from src.core.training.event_files import curve_folder, event_files, read_curve
-from src.core.training.live import LiveCurve
-from src.core.training.phase import Setup
-from src.core.training.randomness import stream_seed
-from src.core.training.train import train
-from src.files import read_csv
+from src.core.training.loop import Setup
+from src.core.training.phases import train
 from src.parallel.ray_tasks import show_curves
 from src.params import CheckpointSettings, Objective, Params
+from src.repository.settings import settings_files
 from src.runs import RunName
-from src.settings import settings_files
+from src.system.files import read_csv
 from tests.conftest import params_content
 from tests.repository import digests, tiny_study
 from tests.test_checkpoints import Killed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from src.dvc_state import mend
+from src.repository.dvc_state import mend
 from tests.conftest import REPOSITORY
 from tests.repository import run
 
@@ -18,10 +18,9 @@ pytestmark = pytest.mark.fault
 KIND = "locks"
 WITHOUT_FLOCK = REPOSITORY / "tests" / "without_flock.py"
 SETTING = "[core]\n    hardlink_lock = true\n"
-MEND = "from src.dvc_state import mend; from src.errors import stage; stage(mend)()"
-TRY = (
-    "import sys; from pathlib import Path; from src.locks import lock_if_free; lock = lock_if_free(Path('units/lock'))"
-)
+MEND = "from src.repository.dvc_state import mend; from src.system.errors import stage; stage(mend)()"
+TRY = "import sys; from pathlib import Path; from src.system.locks import lock_if_free; "
+TRY += "lock = lock_if_free(Path('units/lock'))"
 HELD = f"{TRY}; print(lock is not None, flush=True); sys.stdin.read()"
 ENDED = f"{TRY}; import shutil; shutil.rmtree('units'); lock.release(); print(lock is not None)"
 KILLED = "import os, sys; from dvc.lock import make_lock; lock = make_lock(sys.argv[1], '.dvc/tmp', hardlink_lock=True)"

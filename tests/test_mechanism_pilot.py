@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from src.study.overrides import study_params
+from src.study.named.overrides import study_params
 from tests.conftest import REPOSITORY
 
 TASKS = ("sst2", "mnli-sample")

@@ -24,8 +24,8 @@ from src.core.models.encoding import encode, inference_batches, joins_pairs, tra
 from src.core.models.head_input import HeadInput, whole
 from src.core.models.tokenizer import load_tokenizer
 from src.core.training.inference import predict
-from src.errors import UserError
 from src.params import ModelSource
+from src.system.errors import UserError
 from tests.conftest import word_tokenizer
 from tests.tiny_models import save_tiny_model
 

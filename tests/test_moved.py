@@ -9,13 +9,13 @@ import pytest
 from scipy.stats import t as student_t
 
 from src.params import Calibrated, Claim, Mapped, Matched
-from src.study.claims_in_words import moved_in_words
-from src.study.intervals import RunValues
-from src.study.measuring import MeasuredTask, measured_task
-from src.study.moved import Manipulation, manipulation, measures_of, moved_table
-from src.study.overrides import study_params
-from src.study.records import load_records
-from src.study.summary import compared_task
+from src.study.claims.claims_in_words import moved_in_words
+from src.study.claims.moved import Manipulation, manipulation, measures_of, moved_table
+from src.study.claims.tables import compared_task
+from src.study.named.overrides import study_params
+from src.study.records.scores import MeasuredTask, measured_task
+from src.study.records.task_records import load_records
+from src.study.statistics.intervals import RunValues
 from tests.conftest import REPOSITORY
 
 SEEDS = 5

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from src.data.preparation import prepare_task
-from src.errors import UserError
+from src.system.errors import UserError
 from stages.notebook import NOTEBOOK, executed
 from tests.conftest import REPOSITORY
 from tests.repository import clone, run

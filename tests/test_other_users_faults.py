@@ -21,10 +21,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from src.core.models.files import locate
-from src.errors import UserError
-from src.files import read_tensors
 from src.params import ModelSource
 from src.runs import RunResult, save_run
+from src.system.errors import UserError
+from src.system.files import read_tensors
 from tests.conftest import REPOSITORY
 from tests.hostile.cases import PREPARE, jsonl, write_params
 from tests.repository import digests
@@ -187,7 +187,7 @@ def test_a_launcher_whose_number_another_user_has_now(shared, record_fault):
     code = f"""
 import os
 os.environ["CMI_GLUE_LAUNCHER"] = "{os.getpid()}"
-from src.interrupts import StopRequest
+from src.system.interrupts import StopRequest
 from src.parallel.dvc_process import signal_group
 print(StopRequest().pending(), signal_group({os.getpgrp()}, 0))
 """

@@ -18,12 +18,12 @@ from dvc.utils.serialize import dump_yaml, load_yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from src.errors import UserError
 from src.params import Params, load_params, read_yaml
 from src.params.models import ModelSource, Runtime
 from src.params.runs import ObjectiveDefaults, Training
-from src.study.dvc_experiment import experiment_of
-from src.study.overrides import study_content, study_params
+from src.study.named.dvc_experiment import experiment_of
+from src.study.named.overrides import study_content, study_params
+from src.system.errors import UserError
 from tests.conftest import REPOSITORY, params_content
 from tests.repository import run, start
 

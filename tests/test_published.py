@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from src.params import ModelSource
-from src.study.overrides import study_params
-from src.study.published import BERT, OFFICIAL_ROWS, PUBLISHED, as_markdown, beside_published
-from src.study.results import load_results
+from src.study.drawing.study_results import load_results
+from src.study.named.overrides import study_params
+from src.study.report.published_scores import BERT, OFFICIAL_ROWS, PUBLISHED, as_markdown, beside_published
 from tests.conftest import REPOSITORY
 from tests.test_committed_studies import WHERE
 

@@ -13,7 +13,7 @@ from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import load_classifier
 from src.core.speed.dropout import use_cpu_dropout
-from src.core.training.phase import Phase, Setup
+from src.core.training.loop import Phase, Setup
 from src.params import Objective
 from tests.test_half_precision import trained as trained_in
 from tests.test_objectives import BASE, batch

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from src.errors import UserError
 from src.parallel.node import reproduce_on_node
 from src.parallel.ray_tasks import _share, ray_tasks
 from src.params import Runtime
+from src.system.errors import UserError
 from tests.ray_cluster import kill_node, two_nodes
 from tests.repository import run, same_results, small_studies, start
 

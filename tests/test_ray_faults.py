@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import UserError
 from src.parallel.ray_tasks import ray_tasks
 from src.params import Runtime
+from src.system.errors import UserError
 from tests.ray_cluster import two_nodes
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]

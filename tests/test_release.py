@@ -5,7 +5,7 @@ import tomllib
 
 import yaml
 
-from src.systems import OLDEST
+from src.system.supported import OLDEST
 from tests.conftest import REPOSITORY
 from tests.repository import run
 

@@ -14,12 +14,12 @@ import pytest
 import stages.collect
 import stages.evaluate
 from src.params import load_params
-from src.study import dvc_page, report
-from src.study.origin import origin_of
-from src.study.recorded import recorded_study
-from src.study.report import majority_scores, write_report
-from src.study.results import StudyResults, load_results
-from src.study.verdict_table import CLASSES, null_first, verdict_table
+from src.study.drawing.study_results import StudyResults, load_results
+from src.study.named.recorded import recorded_study
+from src.study.report import dvc_page, report
+from src.study.report.origin import origin_of
+from src.study.report.report import majority_scores, write_report
+from src.study.report.verdict_table import CLASSES, null_first, verdict_table
 from tests.conftest import REPOSITORY
 from tests.synthetic_study import make_study
 

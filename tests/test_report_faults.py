@@ -12,12 +12,12 @@ import vl_convert
 import stages.collect
 import stages.evaluate
 import stages.plot
-from src.files import read_csv, write_csv
 from src.params import load_params
 from src.runs import RUNS_FOLDER
-from src.study import charts
-from src.study.report import chart_specs
-from src.study.results import load_results
+from src.study.drawing.study_results import load_results
+from src.study.report import charts
+from src.study.report.report import chart_specs
+from src.system.files import read_csv, write_csv
 from tests.conftest import REPOSITORY
 from tests.repository import digests
 from tests.synthetic_study import make_study

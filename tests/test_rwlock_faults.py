@@ -6,7 +6,7 @@ import pytest
 from dvc.fs import localfs
 from dvc.rwlock import rwlock
 
-from src.dvc_state import mend
+from src.repository.dvc_state import mend
 
 pytestmark = pytest.mark.fault
 

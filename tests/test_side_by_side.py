@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from src.errors import UserError
-from src.parallel.places import places
+from src.parallel.slots import places
+from src.parallel.unit_copy import join_entries, read_entries
 from src.parallel.units import Unit, part_of, stale, units_of
-from src.parallel.workplace import join_entries, read_entries
 from src.params import Runtime
+from src.system.errors import UserError
 from tests.repository import run, same_results, small_disk, small_studies, start, without_privileges
 
 JOBS = ("python", "-m", "stages.repro", "--jobs", "2")

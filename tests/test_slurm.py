@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from src.study.overrides import study_content
+from src.study.named.overrides import study_content
 from tests.conftest import REPOSITORY
 from tests.repository import clone_with, run, tiny_study, with_tools
 

@@ -13,13 +13,13 @@ from sklearn import metrics as sklearn_metrics
 
 from src.core.method.cmi import measure
 from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ROW_SCORES, class_counts, reliability, task_scores
-from src.errors import UserError
 from src.params import Params
 from src.params.types import Metric
-from src.study.figures import NAMES
-from src.study.pairs import pairs_to_compare
-from src.study.statistics import PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
-from src.study.summary import over_tasks_table
+from src.study.claims.pairs import pairs_to_compare
+from src.study.claims.tables import over_tasks_table
+from src.study.drawing.figures import NAMES
+from src.study.statistics.row_values import PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
+from src.system.errors import UserError
 
 SKLEARN = {
     "accuracy": sklearn_metrics.accuracy_score,

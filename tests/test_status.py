@@ -14,8 +14,8 @@ import yaml
 import stages.finetune
 import stages.prepare
 import stages.status
-from src.core.training.event_files import append_events, curve_folder, event_files, start_events
-from src.core.training.live import LiveCurve
+from src.core.monitoring.event_files import append_events, curve_folder, event_files, start_events
+from src.core.monitoring.live import LiveCurve
 from src.params import Params, load_params
 from src.runs import RunName
 from src.status.states import study_states

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 import stages.collect
 import stages.evaluate
 import stages.plot
-from src.files import read_csv, read_json
-from src.study import figures
-from src.study.records import TaskRecords, load_records
+from src.study.drawing import figures
+from src.study.records.task_records import TaskRecords, load_records
+from src.system.files import read_csv, read_json
 from tests.conftest import REPOSITORY
 from tests.synthetic_study import make_study
 

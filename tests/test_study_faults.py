@@ -24,8 +24,8 @@ import stages.statistics
 import stages.study
 from src.parallel.progress import Progress
 from src.params import read_yaml
-from src.study.overrides import study_content
-from src.study.workspace import params_in_place
+from src.study.named.overrides import study_content
+from src.study.named.workspace import params_in_place
 from tests.conftest import REPOSITORY
 from tests.repository import digests, run, start
 from tests.synthetic_study import make_study

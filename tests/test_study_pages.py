@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.study.claims import hangs_on
-from src.study.intervals import Estimate, RunValues, mean_over_tasks
-from src.study.overrides import study_content
+from src.study.claims.claims import hangs_on
+from src.study.named.overrides import study_content
+from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
 from tests.conftest import REPOSITORY
 from tests.study_numbers import (
     CHOSEN,

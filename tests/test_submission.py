@@ -12,12 +12,12 @@ import yaml
 import stages.finetune
 import stages.prepare
 import stages.submit
-from src.errors import UserError
 from src.params import check_params, load_params
 from src.runs import RunName
 from src.submission.asked import check_submissions
 from src.submission.chosen import best_run
 from src.submission.files import OFFICIAL_TESTS, table_of, write_submission
+from src.system.errors import UserError
 from tests.conftest import params_content
 from tests.hub_repositories import TASKS, glue, splits_of
 from tests.repository import clone_with, run

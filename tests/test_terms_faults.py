@@ -4,11 +4,11 @@ import pytest
 
 import stages.check
 import stages.finetune
-from src.core.training.fit import check_fit
+from src.core.training.refusals import check_fit
 from src.data.prepared import load_task
-from src.errors import UserError
 from src.params import load_params
 from src.runs import RunName
+from src.system.errors import UserError
 from tests.hostile.cases import FINETUNE, Case, table, write_params
 from tests.hostile.conftest import model, prepared, refused, workplace  # noqa: F401  fixtures
 from tests.hostile.model_damage import config

@@ -7,15 +7,15 @@ import torch
 from accelerate import Accelerator
 from transformers import get_linear_schedule_with_warmup
 
+from src.core.machine.randomness import stream_seed
 from src.core.method.batch import NO_LABEL
 from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.core.training.batches import LabelledTokens, TrainingData
+from src.core.training.loop import Setup
 from src.core.training.optimisation import rate_after
-from src.core.training.phase import Setup
-from src.core.training.randomness import stream_seed
-from src.core.training.train import train
+from src.core.training.phases import train
 from src.params import Objective, Training
 from tests.conftest import labelled_texts
 from tests.test_objectives import BASE

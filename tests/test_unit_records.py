@@ -7,11 +7,11 @@ import pytest
 
 import stages.collect
 import stages.study
-from src.errors import UserError
-from src.files import write_json
 from src.parallel.units import Unit
 from src.params import Params
-from src.study.unit_records import check_joinable, join_units, keep_unit
+from src.study.records.unit_records import check_joinable, join_units, keep_unit
+from src.system.errors import UserError
+from src.system.files import write_json
 from tests.repository import digests
 from tests.synthetic_study import make_study
 

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from src.parallel.launcher import only_launcher
+from src.parallel.unit_copy import take_results
 from src.parallel.units import Unit
-from src.parallel.workplace import take_results
 
 pytestmark = pytest.mark.fault
 

@@ -12,8 +12,8 @@ import stages.collect
 import stages.evaluate
 import stages.settings
 from src.data.prepared import DATA_FOLDER, SPLITS_FOLDER
-from src.files import read_json, write_json
 from src.runs import RUNS_FOLDER, load_run, save_run
+from src.system.files import read_json, write_json
 from tests.hostile.cases import TINY, write_params
 from tests.synthetic_study import make_study
 

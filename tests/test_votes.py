@@ -14,9 +14,9 @@ from scipy.special import log_softmax
 import stages.collect
 import stages.evaluate
 import stages.prepare
-from src.files import read_csv, read_json
 from src.params import load_params
 from src.runs import RunName, load_logits
+from src.system.files import read_csv, read_json
 from tests.conftest import labelled_texts, params_content
 from tests.synthetic_study import make_runs
 

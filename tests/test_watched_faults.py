@@ -18,15 +18,15 @@ import yaml
 from datasets import Dataset
 
 import src.core.models.compatibility
-import src.data.labels
+import src.data.sources.labels
 import stages.settings
 from src.core.models.tokenizer import TOKENIZER_FILES
-from src.files import new_folder
-from src.fingerprints import KEPT_FILE
 from src.params import ModelSource, load_params
-from src.settings import settings_are_written
-from src.study.collecting import TRAINING_CODE
-from src.watched import watched_model
+from src.repository.fingerprints import KEPT_FILE
+from src.repository.settings import settings_are_written
+from src.repository.watched import watched_model
+from src.study.records.collecting import TRAINING_CODE
+from src.system.files import new_folder
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.hostile.cases import everything, write_params
 from tests.hostile.conftest import workplace  # noqa: F401  fixtures
@@ -266,7 +266,8 @@ def test_what_was_there_outlives_a_kill_between_two_renames(tmp_path, record_fau
     target = tmp_path / "results"
     target.mkdir()
     (target / "kept").touch()
-    code = f"from pathlib import Path; from src.files import new_folder\nwith new_folder(Path({str(target)!r})): pass"
+    code = "from pathlib import Path; from src.system.files import new_folder\n"
+    code += f"with new_folder(Path({str(target)!r})): pass"
     killed_between_two_renames(0, "-c", code)
     assert not target.exists()
     with pytest.raises(ZeroDivisionError), new_folder(target):
@@ -307,7 +308,7 @@ def test_kept_hashes_of_another_form(model, written, monkeypatch, record_fault, 
     before = written()
     Path(KEPT_FILE).parent.mkdir(parents=True)
     Path(KEPT_FILE).write_text(content)
-    monkeypatch.setattr("src.fingerprints.SETTLED", -1)  # instead of waiting
+    monkeypatch.setattr("src.repository.fingerprints.SETTLED", -1)  # instead of waiting
     assert written() == before
     kept = json.loads(Path(KEPT_FILE).read_text())
     assert str((model / "model.safetensors").resolve()) in kept
@@ -335,9 +336,10 @@ def test_dvc_sees_all_of_it(tmp_path, tiny_encoder, record_fault):
     assert "error: params.yaml: checkpoints.seconds: not acceptable (got -5); " in told
 
 
-# Of what stages import: settings stand in settings/, and the rest says, waits, fetches and writes.
-WITHOUT_EFFECT = {f"src/{name}.py" for name in ("command_line", "errors", "files", "hub_cache", "interrupts", "locks")}
-WITHOUT_EFFECT |= {"src/printing.py", "src/write_faults.py", "src/arms.py", "src/data/labelled_text.py"}
+# Code that stages import and that has no effect on their outputs. Settings have files of their own in settings/.
+WITHOUT_EFFECT = {f"src/{name}.py" for name in ("arms", "data/sources/labelled_text")}
+WITHOUT_EFFECT |= {f"src/system/{name}.py" for name in ("command_line", "errors", "files", "interrupts", "locks")}
+WITHOUT_EFFECT |= {f"src/system/{name}.py" for name in ("printing", "write_faults")}
 OF_CHANGED = ("distill_matched", "distill_calibrated", "distill_mapped")
 WITH_CODE = ("prepare", "finetune", "student", "distill", *OF_CHANGED, "submit")
 
@@ -351,7 +353,14 @@ def test_a_stage_depends_on_the_code_that_it_imports(stage):
     assert imported - covered <= WITHOUT_EFFECT
 
 
-@pytest.mark.parametrize("used_in", [src.data.labels, src.core.models.compatibility])
+def test_records_hash_the_code_that_dvc_watches():
+    stages_of = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+    deps = {path for stage in ("finetune", "student", "distill", *OF_CHANGED) for path in stages_of[stage]["deps"]}
+    watched = {path for path in deps if path.startswith(("src/", "stages/"))}
+    assert watched == {pattern.partition("/*")[0] for pattern in TRAINING_CODE}
+
+
+@pytest.mark.parametrize("used_in", [src.data.sources.labels, src.core.models.compatibility])
 def test_stages_depend_on_the_form_in_which_names_are_compared(used_in):
     name = str(Path(used_in.canonical.__code__.co_filename).relative_to(REPOSITORY))
     stages_of = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]

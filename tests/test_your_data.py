@@ -9,7 +9,7 @@ from dvc.utils.serialize import dump_yaml
 
 import stages.prepare
 from src.runs import runs_of_task
-from src.study.overrides import study_content, study_params
+from src.study.named.overrides import study_content, study_params
 from tests.conftest import REPOSITORY
 
 

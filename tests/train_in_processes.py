@@ -23,8 +23,8 @@ from src.core.method.batch import NO_LABEL
 from src.core.models.classifier import load_classifier
 from src.core.speed.half_precision import round_products
 from src.core.training.checkpoints import Checkpoints
-from src.core.training.phase import Setup
-from src.core.training.train import train
+from src.core.training.loop import Setup
+from src.core.training.phases import train
 from src.params import CheckpointSettings, ModelSource, Objective
 from tests.test_objectives import BASE
 from tests.test_training import SETTINGS, data_for

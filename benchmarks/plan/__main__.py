@@ -19,11 +19,11 @@ from benchmarks.plan.tasks import rows_of_task
 from benchmarks.plan.work import Speeds, given_speeds, units_of_study
 from benchmarks.variants import NO_BF16
 from src.core.speed.instructions import bf16_instructions
-from src.errors import stage
 from src.parallel.options import count
-from src.parallel.places import places
+from src.parallel.slots import places
 from src.params import Params, Precision, Role
-from src.study.overrides import study_params
+from src.study.named.overrides import study_params
+from src.system.errors import stage
 
 SAVED_TASK = "vader-movie"  # on which the figures of results.json were measured
 

@@ -16,8 +16,8 @@ from src.audit.sameness import (
 )
 from src.audit.verdicts import both_verdicts
 from src.params import Params
-from src.study.measuring import MeasuredTask, measured_task
-from src.study.records import TaskRecords, of_seed, records_folder
+from src.study.records.scores import MeasuredTask, measured_task
+from src.study.records.task_records import TaskRecords, of_seed, records_folder
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.files import is_file, read_csv_texts, read_json, read_parquet
 from src.runs import RunName
+from src.system.files import is_file, read_csv_texts, read_json, read_parquet
 
 FILES = ("predictions.parquet", "history.csv", "runs.csv")
 RUN = ["role", "arm", "seed"]

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from src.data.dataset import columns_of_also_test, columns_of_task, place_of, place_of_task
-from src.data.labelled_text import LabelledText
-from src.data.published import read_split
+from src.data.sources.dataset import columns_of_also_test, columns_of_task, place_of, place_of_task
+from src.data.sources.labelled_text import LabelledText
+from src.data.sources.ready_splits import read_split
+from src.data.sources.vader import read_vader
 from src.data.splits import share_texts
-from src.data.vader import read_vader
-from src.errors import UserError
 from src.params import Metric, Params, check_metrics
+from src.system.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def read_source(name: str, params: Params) -> Source:
     """Read the splits of a task.
 
     Raises:
-        UserError: they cannot be read (see `src.data.published`, `src.data.vader`), or one has no row of some label.
+        UserError: a split cannot be read, or has no row of some label.
     """
     settings = params.task(name)
     if settings.source == "vader":

@@ -1,6 +1,6 @@
 """Where the rows of a task come from, in a line."""
 
-from src.data.dataset import columns_of_task, place_of_task
+from src.data.sources.dataset import columns_of_task, place_of_task
 from src.params import Glue, TaskSettings
 
 

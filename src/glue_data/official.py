@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from src.data.dataset import Columns, Place, RawSplit, columns_of_task
-from src.data.folder import read_folder
-from src.data.hub import read_hub
-from src.data.labels import check_names, label_numbers
-from src.errors import UserError
-from src.files import user_path
+from src.data.sources.dataset import Columns, Place, RawSplit, columns_of_task
+from src.data.sources.folder import read_folder
+from src.data.sources.hub import read_hub
+from src.data.sources.labels import check_names, label_numbers
 from src.params import Params
+from src.system.errors import UserError
+from src.system.files import user_path
 
 LOCAL_COPY = "name a folder (make glue-data FROM=FOLDER)"
 IDX = "idx"

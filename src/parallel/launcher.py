@@ -11,14 +11,14 @@ from typing import Protocol
 
 import psutil
 
-from src.dvc_needs import check_dvc_can_work
-from src.errors import UserError
-from src.interrupts import Stopped
-from src.locks import lock_if_free
-from src.parallel.places import Place
+from src.parallel.slots import Place
+from src.parallel.unit_copy import UNITS_FOLDER
 from src.parallel.units import Unit
-from src.parallel.workplace import UNITS_FOLDER
-from src.write_faults import faults_named
+from src.repository.dvc_needs import check_dvc_can_work
+from src.system.errors import UserError
+from src.system.interrupts import Stopped
+from src.system.locks import lock_if_free
+from src.system.write_faults import faults_named
 
 
 class Engine(Protocol):

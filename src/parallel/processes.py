@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from src.parallel.dvc_process import POLL, signal_group, start_dvc
-from src.parallel.places import Place
+from src.parallel.slots import Place
 from src.parallel.units import Unit
 
 

@@ -19,16 +19,16 @@ from typing import Any
 
 from dvc.utils.serialize import load_yaml
 
-from src.core.training.event_files import CURVES_FOLDER, ON_NODES
-from src.errors import UserError, first_line
-from src.interrupts import kept_handlers
+from src.core.monitoring.event_files import CURVES_FOLDER, ON_NODES
 from src.parallel import dvc_process, node
-from src.parallel.places import Place
+from src.parallel.slots import Place
+from src.parallel.unit_copy import CODE, LOCK_FILE, entries_of, outputs_of
 from src.parallel.units import Unit
-from src.parallel.workplace import CODE, LOCK_FILE, entries_of, outputs_of
 from src.params import PARAMS_FILE, Runtime
 from src.runs import TIMING_FOLDER
-from src.write_faults import faults_named
+from src.system.errors import UserError, first_line
+from src.system.interrupts import kept_handlers
+from src.system.write_faults import faults_named
 
 SECONDS = 10.0  # to connect in
 RETRIES = 3  # on other nodes, where a node is lost

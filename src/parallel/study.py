@@ -11,19 +11,19 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from src.dvc_needs import check_dvc_can_work, dvc_faults_named
-from src.errors import UserError
-from src.interrupts import Stopped
 from src.parallel.launcher import Engine, Launcher
 from src.parallel.options import Options
-from src.parallel.places import places
 from src.parallel.processes import Processes
 from src.parallel.progress import Progress, counted
 from src.parallel.ray_tasks import ray_tasks
+from src.parallel.slots import places
+from src.parallel.unit_copy import join_entries, make_workplace, read_entries, take_results
 from src.parallel.units import Part, Unit, part_of, stale, units_of
-from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
 from src.params import PARAMS_FILE, Params, load_params, read_yaml
-from src.settings import settings_are_written
+from src.repository.dvc_needs import check_dvc_can_work, dvc_faults_named
+from src.repository.settings import settings_are_written
+from src.system.errors import UserError
+from src.system.interrupts import Stopped
 
 LOGS_FOLDER = Path("logs")
 FIRST = ("--single-item", "settings", "prepare")  # without that option DVC takes tasks in an order of chance

@@ -10,8 +10,8 @@ import pytest
 
 import stages.finetune
 import stages.prepare
-from src.data.vader import INNER_ARCHIVE
-from src.pinned import MODEL_ARCHIVES, Archive
+from src.data.sources.vader import INNER_ARCHIVE
+from src.fetching.pinned import MODEL_ARCHIVES, Archive
 from tests.conftest import flipped
 from tests.hostile.cases import FINETUNE, PREPARE, Case, table, write_params
 
@@ -188,6 +188,6 @@ TARS = {
 
 @table(TARS)
 def test_tars(workplace, cache, refused, monkeypatch, case):
-    monkeypatch.setattr("src.data.vader.VADER", pinned(cache / "vader.tar.gz", case.damage))
+    monkeypatch.setattr("src.data.sources.vader.VADER", pinned(cache / "vader.tar.gz", case.damage))
     write_params(("task_settings.tiny", {"source": "vader", "part": "movie", "metrics": ["accuracy"]}))
     refused("archives", case, stages.prepare.main, *PREPARE)

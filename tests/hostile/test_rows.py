@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import stages.prepare
-from src.data.published import LONGEST_TEXT
+from src.data.sources.ready_splits import LONGEST_TEXT
 from tests.hostile.cases import PREPARE, TINY, Case, table, write_params, write_source
 
 pytestmark = pytest.mark.fault
