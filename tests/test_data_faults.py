@@ -11,7 +11,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
 
 import stages.prepare
 from src.data.preparation import prepare_task
-from src.data.sources.dataset import columns_of_task, place_of_task
+from src.data.sources.dataset import columns_of_task, location_of_task
 from src.data.sources.ready_splits import read_split, read_unlabelled
 from src.params import TaskSettings, load_params
 from src.submission.asked import tasks_of_glue
@@ -207,10 +207,10 @@ def test_quotes_are_read_alike_with_labels_and_without(workplace, record_fault):
     said, texts = [], []
     for quoting in (None, False, True):
         settings = TaskSettings.model_validate(TINY | {"quoting": quoting})
-        place, columns = place_of_task(settings, load_params().glue), columns_of_task(settings)
+        location, columns = location_of_task(settings, load_params().glue), columns_of_task(settings)
         for read, split in ((read_split, "train"), (read_unlabelled, "test")):
             try:
-                found = read("tiny", place, columns, split)
+                found = read("tiny", location, columns, split)
             except UserError as error:
                 said.append(f"{error.problem}; {error.allowed}")
             else:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from src import archives
+from src.fetching import archives
 from src.fetching.pinned import MINILM, VADER
 from tests.conftest import REPOSITORY, flipped, params_content
 from tests.repository import (

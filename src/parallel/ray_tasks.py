@@ -21,7 +21,7 @@ from dvc.utils.serialize import load_yaml
 
 from src.core.monitoring.event_files import CURVES_FOLDER, ON_NODES
 from src.parallel import dvc_process, node
-from src.parallel.slots import Place
+from src.parallel.slots import Slot
 from src.parallel.unit_copy import CODE, LOCK_FILE, entries_of, outputs_of
 from src.parallel.units import Unit
 from src.params import PARAMS_FILE, Runtime
@@ -41,14 +41,14 @@ class RayTasks:
     """The engine of a cluster."""
 
     ray: ModuleType
-    places: list[Place]
+    slots: list[Slot]
     needs: dict[str, float]  # of a task: num_cpus, num_gpus
     cache: Path  # DVC's
     running: set[Any] = field(init=False, default_factory=set)
     changing: threading.Lock = field(init=False, default_factory=threading.Lock)
     stopping: bool = field(init=False, default=False)
 
-    def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
+    def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
         """Have a node bring a unit up to date, and fetch what it made from DVC's cache; the status."""
         linked = [str(path) for path in outputs_of(load_yaml(folder / LOCK_FILE)["stages"])]
         sent = node.packed(folder, SENT)

@@ -1,19 +1,19 @@
-"""Where units can run: a place a GPU, or several, and on a machine without one as many as are asked for."""
+"""The slots in which units run: one or several on each GPU; on a machine without one, as many as you ask for."""
 
 import os
 
 from src.params import Runtime
 from src.system.errors import UserError
 
-Place = dict[str, str]  # the environment variables of a place where a unit can run
+Slot = dict[str, str]  # the environment variables of a slot, in which one unit runs at a time
 
 
-def places(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[Place]:
-    """The environment of each place.
+def slots(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[Slot]:
+    """The environment of each slot.
 
     Args:
-        jobs: the most places; None is all GPUs, or as many runs as the cores have threads for.
-        per_gpu: how many share a GPU.
+        jobs: the most slots; None is all GPUs, or as many runs as the cores have threads for.
+        per_gpu: slots on each GPU.
 
     Raises:
         UserError: several runs would each take all cores.

@@ -30,7 +30,7 @@ CODE = ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/config.local", "src", "st
 Entries = dict[str, dict[str, Any]]  # of dvc.lock, by the name of the stage
 
 
-def make_workplace(unit: Unit, content: dict[str, Any], entries: Entries, cache: Path) -> Path:
+def make_unit_copy(unit: Unit, content: dict[str, Any], entries: Entries, cache: Path) -> Path:
     """Make the copy of a unit anew.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from src.data.sources.dataset import place_of, place_of_task
+from src.data.sources.dataset import location_of, location_of_task
 from src.data.sources.layouts import forms_of
 from src.params import Glue, ModelSource, TaskSettings
 from src.system.errors import UserError
@@ -23,11 +23,11 @@ Watched = dict[str, tuple[Path, list[Path]]]  # by the key of params.yaml: its f
 def watched_data(settings: TaskSettings, glue: Glue) -> Watched:
     """The files of a task's splits, of its second test set and of its transfer file."""
     found: Watched = {}
-    if settings.source in ("folder", "glue") and (place := place_of_task(settings, glue)).kind == "folder":
+    if settings.source in ("folder", "glue") and (place := location_of_task(settings, glue)).kind == "folder":
         key = "glue.folder" if settings.source == "glue" else "path"
         found[key] = _splits(Path(place.name), filter(None, [settings.train_split, settings.test_split]))
     if (also := settings.also_test) is not None and also.source == "folder":
-        found["also_test.path"] = _splits(Path(place_of(also).name), [also.split])
+        found["also_test.path"] = _splits(Path(location_of(also).name), [also.split])
     if settings.transfer_file is not None:
         path = user_path(settings.transfer_file)
         found["transfer_file"] = path, _files([path])

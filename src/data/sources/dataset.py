@@ -14,7 +14,7 @@ Label = str | int | None
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a data set lies: `name` is a local folder or an id on the hub, where `part` is its configuration.
 
     `local_copy` says what to set in params.yaml to read a local copy of a data set on the hub.
@@ -65,14 +65,14 @@ def with_canonical_columns(table: "pd.DataFrame") -> "pd.DataFrame":
     return table
 
 
-def place_of_task(settings: TaskSettings, glue: Glue) -> Place:
+def location_of_task(settings: TaskSettings, glue: Glue) -> Location:
     """Where the data of a task lies whose source is glue, hub or folder."""
     if settings.source != "glue":
-        return place_of(settings)
+        return location_of(settings)
     assert settings.part is not None  # as TaskSettings checks
     if glue.folder:
-        return Place("folder", str(user_path(glue.folder) / settings.part))
-    return Place("hub", glue.repository, settings.part, glue.revision, "set glue.folder")
+        return Location("folder", str(user_path(glue.folder) / settings.part))
+    return Location("hub", glue.repository, settings.part, glue.revision, "set glue.folder")
 
 
 def columns_of_task(settings: TaskSettings) -> Columns:
@@ -103,9 +103,9 @@ def columns_of_also_test(also: AlsoTest, settings: TaskSettings) -> Columns:
     )
 
 
-def place_of(settings: TaskSettings | AlsoTest) -> Place:
+def location_of(settings: TaskSettings | AlsoTest) -> Location:
     """Where data lie whose source is hub or folder."""
     assert settings.path is not None  # as TaskSettings checks; AlsoTest always has one
     if settings.source == "hub":
-        return Place("hub", settings.path, settings.part, settings.revision)
-    return Place("folder", str(user_path(settings.path)))
+        return Location("hub", settings.path, settings.part, settings.revision)
+    return Location("folder", str(user_path(settings.path)))

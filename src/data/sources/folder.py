@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from src.data.sources.dataset import Columns, Place, RawSplit, with_canonical_columns
+from src.data.sources.dataset import Columns, Location, RawSplit, with_canonical_columns
 from src.data.sources.labels import names_in, typed
 from src.data.sources.layouts import SAVED, SHARD, entries, forms_of
 from src.data.sources.local import DAMAGE, ENDINGS, has_types, read_table
@@ -14,7 +14,7 @@ from src.system.files import is_file
 from src.system.unicode import canonical
 
 
-def read_folder(place: Place, columns: Columns, split: str, needed: list[str]) -> RawSplit:
+def read_folder(location: Location, columns: Columns, split: str, needed: list[str]) -> RawSplit:
     """A split of a local folder.
 
     Args:
@@ -23,7 +23,7 @@ def read_folder(place: Place, columns: Columns, split: str, needed: list[str]) -
     Raises:
         UserError: it is not there, is there twice or in part, or cannot be read.
     """
-    folder = Path(place.name)
+    folder = Path(location.name)
     files = _find(folder, split)
     if files[0].is_dir():
         return _read_saved(files[0], columns.label)

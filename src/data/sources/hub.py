@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from src.data.sources.dataset import Columns, Place, RawSplit, with_canonical_columns
+from src.data.sources.dataset import Columns, Location, RawSplit, with_canonical_columns
 from src.data.sources.labels import names_in
 from src.fetching.hub_cache import check_files, keep_listing, refused_token, show_progress
 from src.system.errors import UserError, first_line
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
-def read_hub(task: str, place: Place, columns: Columns, split: str) -> RawSplit:
+def read_hub(task: str, location: Location, columns: Columns, split: str) -> RawSplit:
     """A split of a data set on the hub; `task` is for errors.
 
     Raises:
@@ -30,16 +30,16 @@ def read_hub(task: str, place: Place, columns: Columns, split: str) -> RawSplit:
     """
     from datasets.exceptions import DatasetsError  # slow to import, and needed for the hub only
 
-    where = f"{place.name}/{place.part or ''} {split}"
+    where = f"{location.name}/{location.part or ''} {split}"
     try:
-        rows, features = _load(place, split)
+        rows, features = _load(location, split)
     except (OSError, ValueError, RuntimeError, DatasetsError) as error:
-        check_files("datasets", place.name, str(place.revision))
-        hint = f"{place.local_copy} for a local copy"
+        check_files("datasets", location.name, str(location.revision))
+        hint = f"{location.local_copy} for a local copy"
         allowed = f"check the network, or {hint}"
         if "Dataset scripts" in str(error):
             allowed = (
-                f"scripts are not run: fetch its Parquet files (branch refs/convert/parquet), and {place.local_copy}"
+                f"scripts are not run: fetch its Parquet files (branch refs/convert/parquet), and {location.local_copy}"
             )
         if getattr(error, "errno", None) in NOT_ALLOWED:
             allowed = f"set HF_HOME to a folder that you may write to, or {hint}"
@@ -50,16 +50,16 @@ def read_hub(task: str, place: Place, columns: Columns, split: str) -> RawSplit:
     return RawSplit(where, rows.rename(index="row {}".format), names_in(features, columns.label))
 
 
-def _load(place: Place, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _load(location: Location, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows, and the features of their columns."""
     from datasets import config
 
     caches = user_path(str(config.HF_DATASETS_CACHE), "set HOME or HF_HOME to a folder").absolute()
 
     def load(cache: str | None = None) -> tuple[pd.DataFrame, dict[str, Any]]:
-        rows = _cached(place, split, cache)
-        rows = _fetched(place, split, cache) if rows is None else rows
-        _check_files(rows.cache_files, place)
+        rows = _cached(location, split, cache)
+        rows = _fetched(location, split, cache) if rows is None else rows
+        _check_files(rows.cache_files, location)
         return with_canonical_columns(pd.DataFrame(rows.to_pandas())), rows.features
 
     try:
@@ -71,38 +71,40 @@ def _load(place: Place, split: str) -> tuple[pd.DataFrame, dict[str, Any]]:
         return load(links)
 
 
-def _cached(place: Place, split: str, cache: str | None) -> "Dataset | None":
+def _cached(location: Location, split: str, cache: str | None) -> "Dataset | None":
     """The split, if the cache has it at this revision. By itself `datasets` would ask the hub first, and then wait."""
     from datasets import config
     from datasets.exceptions import DatasetsError
 
     before, config.HF_HUB_OFFLINE = config.HF_HUB_OFFLINE, True
     try:
-        return _loaded(place, split, cache)
+        return _loaded(location, split, cache)
     except (ConnectionError, ValueError, FileNotFoundError, DatasetsError):
         return None
     finally:
         config.HF_HUB_OFFLINE = before
 
 
-def _fetched(place: Place, split: str, cache: str | None) -> "Dataset":
+def _fetched(location: Location, split: str, cache: str | None) -> "Dataset":
     """The split, after a line that says so."""
     from datasets import config
 
-    print(f"fetching {place.name} {place.part or ''} {split} from {config.HF_ENDPOINT}", file=sys.stderr, flush=True)
-    rows = _loaded(place, split, cache)
-    keep_listing("datasets", place.name, str(place.revision))
+    print(
+        f"fetching {location.name} {location.part or ''} {split} from {config.HF_ENDPOINT}", file=sys.stderr, flush=True
+    )
+    rows = _loaded(location, split, cache)
+    keep_listing("datasets", location.name, str(location.revision))
     return rows
 
 
-def _loaded(place: Place, split: str, cache: str | None) -> "Dataset":
+def _loaded(location: Location, split: str, cache: str | None) -> "Dataset":
     from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_dataset, logging
 
     show_progress(enable_progress_bars, disable_progress_bars)
     logging.set_verbosity_error()  # else it tells of the cache what `_check_revision` tells where it matters
-    rows = load_dataset(place.name, place.part, split=split, revision=place.revision, cache_dir=cache)
+    rows = load_dataset(location.name, location.part, split=split, revision=location.revision, cache_dir=cache)
     assert isinstance(rows, Dataset)  # a split's name gives one split
-    _check_revision(rows.cache_files, place.revision)
+    _check_revision(rows.cache_files, location.revision)
     return rows
 
 
@@ -113,10 +115,10 @@ def _check_revision(files: list[dict[str, str]], revision: str | None) -> None:
             raise ValueError(f"the hub cannot be reached, and the newest in the cache is revision {found}")
 
 
-def _check_files(files: list[dict[str, str]], place: Place) -> None:
+def _check_files(files: list[dict[str, str]], location: Location) -> None:
     """What was downloaded, of which `datasets` has made the files at hand, must be what the hub has."""
     made = {Path(file["filename"]).parent for file in files}
-    check_files("datasets", place.name, str(place.revision), "".join(f" and {folder}" for folder in made))
+    check_files("datasets", location.name, str(location.revision), "".join(f" and {folder}" for folder in made))
 
 
 @contextmanager

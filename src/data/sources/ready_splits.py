@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.data.sources.dataset import Columns, Place, RawSplit
+from src.data.sources.dataset import Columns, Location, RawSplit
 from src.data.sources.folder import read_folder
 from src.data.sources.hub import read_hub
 from src.data.sources.labelled_text import TEXT_NAMES, LabelledText
@@ -23,22 +23,22 @@ LONGEST_TEXT = 1_000_000
 TEXT_ALLOWED = f"a text that is not empty, of at most {LONGEST_TEXT} characters of Unicode"
 
 
-def read_split(task: str, place: Place, columns: Columns, split: str) -> LabelledText:
+def read_split(task: str, location: Location, columns: Columns, split: str) -> LabelledText:
     """Read one split of a data set; `task` is for errors.
 
     Raises:
         UserError: the split cannot be found or read, a column is missing, or a label is out of range.
     """
-    return _labelled(_read(task, place, columns, split, columns.label), columns, split)
+    return _labelled(_read(task, location, columns, split, columns.label), columns, split)
 
 
-def read_unlabelled(task: str, place: Place, columns: Columns, split: str) -> pd.DataFrame:
+def read_unlabelled(task: str, location: Location, columns: Columns, split: str) -> pd.DataFrame:
     """The texts of a split whose labels are not public, in its order; `task` is for errors.
 
     Raises:
         UserError: the split cannot be found or read, or a column of texts is missing.
     """
-    return _texts(_read(task, place, columns, split).table, columns.text)
+    return _texts(_read(task, location, columns, split).table, columns.text)
 
 
 def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted: list[str]) -> pd.DataFrame:
@@ -61,11 +61,11 @@ def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted
     return rows.reindex(columns=wanted)
 
 
-def _read(task: str, place: Place, columns: Columns, split: str, *others: str) -> RawSplit:
+def _read(task: str, location: Location, columns: Columns, split: str, *others: str) -> RawSplit:
     """A split whose columns of texts have texts, and which has the other columns."""
-    folder = place.kind == "folder"
+    folder = location.kind == "folder"
     needed = [*columns.text, *others]
-    raw = read_folder(place, columns, split, needed) if folder else read_hub(task, place, columns, split)
+    raw = read_folder(location, columns, split, needed) if folder else read_hub(task, location, columns, split)
     check_names(raw, columns.labels)
     _check_columns(raw.where, raw.table, columns.text, *others)
     return raw

@@ -6,7 +6,7 @@ from itertools import product
 from src.params import Curve, Params, Role, RunSettings
 from src.system.errors import UserError
 
-Trials = Mapping[str, list[str]]  # of each arm and family of a role
+TrialsByName = Mapping[str, list[str]]  # of each arm and family of a role
 
 
 def settings_of(params: Params, task: str, role: Role, arm: str) -> RunSettings:
@@ -34,7 +34,7 @@ def pairs_of_lines(curve: Curve) -> Iterator[tuple[str, str, str]]:
                 yield line, first, second
 
 
-def curve_pairs(where: str, params: Params, curve: Curve, trials: Trials) -> list[tuple[str, str]]:
+def curve_pairs(where: str, params: Params, curve: Curve, trials: TrialsByName) -> list[tuple[str, str]]:
     """The comparisons that a curve shows: of arms that have, or families that may have, the same x on a task.
 
     Args:

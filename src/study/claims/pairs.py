@@ -7,12 +7,12 @@ from src.params import Matched, Params, Role
 from src.study.claims.curves import curve_pairs
 from src.system.errors import UserError
 
-Pair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
-Trials = dict[Role, dict[str, list[str]]]  # of each arm and family of a role
+ArmPair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
+TrialsByRole = dict[Role, dict[str, list[str]]]  # of each arm and family of a role
 EVALUATE = "params.yaml: evaluate"
 
 
-def pairs_to_compare(params: Params) -> list[Pair]:
+def pairs_to_compare(params: Params) -> list[ArmPair]:
     """Which arms are compared: (role, arm, arm that it is compared with).
 
     Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
@@ -35,7 +35,7 @@ def pairs_to_compare(params: Params) -> list[Pair]:
     return list(dict.fromkeys(pairs))
 
 
-def _named_pairs(params: Params) -> Iterator[tuple[str, Pair]]:
+def _named_pairs(params: Params) -> Iterator[tuple[str, ArmPair]]:
     """What `pairs`, `claims` with their references, and `contrasts` want compared, each with its key."""
     for pair in params.evaluate.pairs:
         yield f"{EVALUATE}.pairs", (pair.role, pair.arm, pair.against)
@@ -48,7 +48,7 @@ def _named_pairs(params: Params) -> Iterator[tuple[str, Pair]]:
             yield f"{EVALUATE}.contrasts.{name}", (contrast.role, arm, against)
 
 
-def _pairs_of_curves(params: Params, trials: Trials) -> Iterator[tuple[str, Pair]]:
+def _pairs_of_curves(params: Params, trials: TrialsByRole) -> Iterator[tuple[str, ArmPair]]:
     """What `curves` want compared, each with its key."""
     for name, curve in params.evaluate.curves.items():
         key = f"{EVALUATE}.curves.{name}"
@@ -59,7 +59,7 @@ def _pairs_of_curves(params: Params, trials: Trials) -> Iterator[tuple[str, Pair
             yield key, (curve.role, first, second)
 
 
-def _check(key: str, pair: Pair, trials: Trials) -> None:
+def _check(key: str, pair: ArmPair, trials: TrialsByRole) -> None:
     role, *names = pair
     for name in names:
         _check_known(key, role, name, trials)
@@ -69,18 +69,18 @@ def _check(key: str, pair: Pair, trials: Trials) -> None:
         raise UserError(key, problem, "as many trials on both sides")
 
 
-def _check_known(key: str, role: Role, name: str, trials: Trials) -> None:
+def _check_known(key: str, role: Role, name: str, trials: TrialsByRole) -> None:
     if name not in trials[role]:
         raise UserError(key, f"unknown {role} arm or family '{name}'", f"allowed: {', '.join(trials[role])}")
 
 
-def trials_of(params: Params) -> Trials:
+def trials_of(params: Params) -> TrialsByRole:
     """The arms and families of each role, each with its trials; an arm is a family of one.
 
     Raises:
         UserError: a family has the name of an arm, or its trials are unknown or those of another family.
     """
-    found: Trials = {}
+    found: TrialsByRole = {}
     for role, arms in arms_of(params).items():
         families = params.evaluate.families.of(role)
         _check_families(f"{EVALUATE}.families.{role}", families, arms)
@@ -101,9 +101,9 @@ def _check_families(where: str, families: dict[str, list[str]], arms: list[str])
             seen.add(trial)
 
 
-def _pairs_of_arms(params: Params) -> list[Pair]:
+def _pairs_of_arms(params: Params) -> list[ArmPair]:
     baseline, plain = params.evaluate.baseline, list(params.student.arms)
-    pairs: list[Pair] = [("teacher", arm, baseline) for arm in params.finetune.arms if arm != baseline]
+    pairs: list[ArmPair] = [("teacher", arm, baseline) for arm in params.finetune.arms if arm != baseline]
     pairs += [("student", arm, plain[0]) for arm in plain[1:]]
     for recipe, arms in distilled_arms(params).items():
         of_baseline = distilled_arm(recipe, baseline)

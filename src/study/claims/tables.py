@@ -12,7 +12,7 @@ from scipy.stats import binom
 
 from src.params import Families, Role
 from src.study.claims.families import Chosen, Scores
-from src.study.claims.pairs import Pair
+from src.study.claims.pairs import ArmPair
 from src.study.records.scores import MeasuredTask
 from src.study.statistics.digits import settled
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
@@ -53,7 +53,7 @@ def arms_table(task: ComparedTask, confidence: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def comparisons_table(tasks: Iterable[ComparedTask], pairs: list[Pair], confidence: float) -> pd.DataFrame:
+def comparisons_table(tasks: Iterable[ComparedTask], pairs: list[ArmPair], confidence: float) -> pd.DataFrame:
     """For each task, pair and metric: the difference of the two, first minus second, runs of equal seeds paired.
 
     low, high and p come with their standard error and degrees of freedom; p_holm is Holm's correction of p over tasks,

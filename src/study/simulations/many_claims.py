@@ -12,7 +12,7 @@ import pandas as pd
 
 from src.params import Claim
 from src.study.claims.claims import tasks_of, with_holm
-from src.study.claims.pairs import Pair
+from src.study.claims.pairs import ArmPair
 from src.study.claims.tables import ComparedTask, comparisons_table
 from src.study.claims.verdicts import HOLDS, judged_over
 from src.study.simulations.simulation import Setting, task_of_teachers
@@ -62,7 +62,7 @@ def _hangs_on_no_task(claim: Claim, tasks: pd.DataFrame) -> bool:
 def _claims(generator: np.random.Generator) -> Iterator[tuple[Claim, pd.DataFrame]]:
     """Each claim, with its line of the comparisons a task."""
     compared = {task: _task(task, generator) for task in map("task {}".format, range(TASKS))}
-    pairs: list[Pair] = [("teacher", *pair) for pair in CLAIMS.values()]
+    pairs: list[ArmPair] = [("teacher", *pair) for pair in CLAIMS.values()]
     comparisons = comparisons_table(compared.values(), pairs, 0.95)
     for name, (family, against) in CLAIMS.items():
         claim = Claim(

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from src.params import Claim
 from src.study.claims.claims import judged
-from src.study.claims.pairs import Pair
+from src.study.claims.pairs import ArmPair
 from src.study.claims.tables import ComparedTask, compared_task, comparisons_table
 from src.study.claims.verdicts import VERDICTS
 from src.study.records.scores import MeasuredTask
@@ -110,7 +110,7 @@ def verdicts(setting: Setting, tasks: int, effect: float, studies: int, seed: in
     claim = Claim(statement="simulated", role="teacher", family="b", against="a", direction="higher", worthwhile=0.01)
     names = [f"task {number}" for number in range(tasks)]
     simulated = (_compared(names, setting, generator, effect) for _ in range(studies))
-    pairs: list[Pair] = [("teacher", "b", "a")]
+    pairs: list[ArmPair] = [("teacher", "b", "a")]
     found = [
         judged("simulated", claim, comparisons_table(study.values(), pairs, 0.95), study, 0.95)["verdict"]
         for study in simulated
