@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from src.parallel.slots import places
+from src.parallel.slots import slots
 from src.parallel.unit_copy import join_entries, read_entries
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.params import Runtime
@@ -70,10 +70,10 @@ def test_entries_take_their_places_in_the_lock(tmp_path, monkeypatch):
 
 
 def test_several_runs_that_would_take_all_cores_are_refused():
-    assert places(3, 1, Runtime(threads=1)) == [{}, {}, {}]
-    assert len(places(None, 1, Runtime(threads=os.cpu_count()))) == 1
+    assert slots(3, 1, Runtime(threads=1)) == [{}, {}, {}]
+    assert len(slots(None, 1, Runtime(threads=os.cpu_count()))) == 1
     with pytest.raises(UserError, match=r"runtime\.threads: null gives each of 2 runs all cores; a number"):
-        places(2, 1, Runtime(threads=None))
+        slots(2, 1, Runtime(threads=None))
 
 
 @pytest.mark.parametrize(
