@@ -85,7 +85,7 @@ faults: ray onnx ## break the pipeline in every way we know of, and write docs/f
 	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md $(or $(FAULTS),tests)
 
 models: setup ## try every kind of model that transformers classifies with, and write docs/models.md from what came of it
-	@$(RUN) python -m pytest --model-table=docs/models.md tests/test_all_models.py
+	@$(RUN) python -m pytest --model-table=docs/models.md tests/unit/test_all_models.py
 
 bench: setup ## time training against its peers and the machine; writes benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)

@@ -23,10 +23,10 @@ from transformers import (
 )
 
 from src.params import ModelSource, Params
-from tests.fault_table import FaultTable, keep_names
-from tests.model_table import ModelTable
-from tests.processes_of_tests import MARKER, mark, no_processes
-from tests.warm_python import TOOLS, warm_python
+from tests.support.fault_table import FaultTable, keep_names
+from tests.support.model_table import ModelTable
+from tests.support.processes_of_tests import MARKER, mark, no_processes
+from tests.support.warm_python import TOOLS, warm_python
 
 REPOSITORY = Path(__file__).parent.parent
 LONGEST = ("test_pipeline.py", "test_hub.py", "test_pool.py", "test_processes.py", "test_demo.py")
@@ -129,14 +129,14 @@ def tiny_decoder(tmp_path_factory) -> ModelSource:
 
 @pytest.fixture(scope="session")
 def warm_folder() -> Generator[Path]:
-    """A folder with the `python` of `tests/warm_python.py`."""
+    """A folder with the `python` of `tests/support/warm_python.py`."""
     with warm_python() as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def warm_stages(warm_folder) -> Generator[None]:
-    """Have the stages of `tests.repository.run` start without the seconds of imports, where no test is about that."""
+    """Start the stages of `tests.support.repository.run` without the seconds of imports."""
     TOOLS.insert(0, warm_folder)
     yield
     TOOLS.remove(warm_folder)
