@@ -127,6 +127,12 @@ def tiny_decoder(tmp_path_factory) -> ModelSource:
     return _saved(GPT2ForSequenceClassification(config), word_tokenizer(None), tmp_path_factory.mktemp("decoder"))
 
 
+@pytest.fixture
+def one_thread() -> None:
+    """Compute in one thread."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def warm_folder() -> Generator[Path]:
     """A folder with the `python` of `tests/support/warm_python.py`."""

@@ -36,7 +36,7 @@ from src.errors import UserError
 from src.params import Lora, ModelSource
 from tests.conftest import labelled_texts, params_content, word_tokenizer
 from tests.support.tiny_models import save_tiny_model, tiny_config
-from tests.unit.test_adapters import LABELS, TOKENS, adapted
+from tests.support.training import LABELS, TOKENS, adapted
 
 KIND = "kept models"
 LONGEST = 16  # tokens; some pairs have more

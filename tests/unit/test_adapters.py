@@ -14,18 +14,9 @@ from src.core.training.phase import Setup
 from src.core.training.train import train
 from src.core.training.weights import put_trained_weights, trained_weights
 from src.errors import UserError
-from src.params import Lora, ModelSource, Objective
-from tests.unit.test_checkpoints import NEVER, TWO_EPOCHS, Killed, KilledAt
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import data_for
-
-LABELS = ["negative", "positive"]
-TOKENS = {"input_ids": torch.tensor([[2, 5, 9, 7, 3], [2, 8, 6, 4, 3]]), "attention_mask": torch.ones(2, 5).long()}
-KINDS = ["tiny_encoder", "tiny_distilbert", "tiny_decoder"]
-
-
-def adapted(source: ModelSource, **settings: object) -> ModelSource:
-    return source.model_copy(update={"lora": Lora(**{"rank": 2, "alpha": 4} | settings)})
+from src.params import ModelSource, Objective
+from tests.support.objectives import BASE
+from tests.support.training import KINDS, LABELS, NEVER, TOKENS, TWO_EPOCHS, Killed, KilledAt, adapted, data_for
 
 
 def trained(source: ModelSource, checkpoints: Checkpoints | None = None, **objective: object) -> Classifier:
