@@ -10,8 +10,6 @@ from src.study.recorded import recorded_study
 from src.study.results import load_results
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.study
-
 
 @pytest.fixture
 def results(monkeypatch):

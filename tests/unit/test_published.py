@@ -9,7 +9,7 @@ from src.study.overrides import study_params
 from src.study.published import BERT, OFFICIAL_ROWS, PUBLISHED, as_markdown, beside_published
 from src.study.results import load_results
 from tests.conftest import REPOSITORY
-from tests.studies.test_committed_studies import WHERE
+from tests.support.study_numbers import WHERE
 
 
 @pytest.fixture
