@@ -29,6 +29,7 @@ from tests.support.processes_of_tests import MARKER, mark, no_processes
 from tests.support.warm_python import TOOLS, warm_python
 
 REPOSITORY = Path(__file__).parent.parent
+MARKERS_OF_FOLDERS = {"faults": "fault", "studies": "study"}
 LONGEST = ("test_pipeline.py", "test_hub.py", "test_pool.py", "test_processes.py", "test_demo.py")
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
 NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
@@ -57,7 +58,10 @@ def _heed_signals() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the longest files first, so that neither worker ends with one of them alone."""
+    """Mark the tests, and run the longest files first, so that neither worker ends with one of them alone."""
+    for item in items:
+        if marker := MARKERS_OF_FOLDERS.get(item.path.relative_to(REPOSITORY / "tests").parts[0]):
+            item.add_marker(marker)
     keep_names(config, items)
     mark(items)
     places = {name: place for place, name in enumerate(LONGEST)}
@@ -125,6 +129,12 @@ def tiny_decoder(tmp_path_factory) -> ModelSource:
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, n_positions=64, bos_token_id=3, eos_token_id=3)
     return _saved(GPT2ForSequenceClassification(config), word_tokenizer(None), tmp_path_factory.mktemp("decoder"))
+
+
+@pytest.fixture
+def one_thread() -> None:
+    """Compute in one thread."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,7 @@ from src.params import TaskSettings, load_params
 from src.submission.asked import tasks_of_glue
 from src.system.errors import UserError
 from tests.conftest import labelled_texts
-from tests.faults.hostile.cases import PREPARE, TINY, Case, table, write_params
-from tests.faults.hostile.conftest import refused, workplace  # noqa: F401  fixtures
-
-pytestmark = pytest.mark.fault
+from tests.faults.hostile.cases import PREPARE, TINY, Case, table, write_lines, write_params
 
 KIND = "local data"
 NFC, NFD = "caf\u00e9", "cafe\u0301"
@@ -31,10 +28,6 @@ def named(split: str, names: tuple[str, ...] = ("negative", "positive")) -> Data
     """The rows of `workplace`, with labels that the data set names."""
     features = Features({"sentence": Value("string"), "label": ClassLabel(names=list(names))})
     return Dataset.from_list(labelled_texts(*SIZES[split]), features=features)
-
-
-def write_lines(name: str, rows: list[dict]) -> None:
-    Path("source", name).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def prepared(*changes: tuple[str, object], **settings: object) -> dict:
@@ -86,7 +79,7 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_gives_the_same_rows(workplace, record_fault, layout):  # noqa: F811
+def test_every_layout_gives_the_same_rows(workplace, record_fault, layout):
     expected = prepared()["splits"]
     emptied()
     LAYOUTS[layout]()
@@ -165,12 +158,12 @@ BROKEN = {
 
 
 @table(BROKEN)
-def test_what_is_refused(workplace, refused, case):  # noqa: F811
+def test_what_is_refused(workplace, refused, case):
     case.damage()
     refused(KIND, case, stages.prepare.main, *PREPARE)
 
 
-def test_a_loading_script_is_named(workplace, refused, monkeypatch, tmp_path_factory):  # noqa: F811
+def test_a_loading_script_is_named(workplace, refused, monkeypatch, tmp_path_factory):
     monkeypatch.setattr(config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
     emptied()
     Path("source/source.py").write_text("open('ran', 'w')\n")
@@ -181,7 +174,7 @@ def test_a_loading_script_is_named(workplace, refused, monkeypatch, tmp_path_fac
     refused(KIND, Case("a data set with a loading script", None, expected), stages.prepare.main, *PREPARE)
 
 
-def test_labels_in_two_unicode_forms_are_one(workplace, record_fault):  # noqa: F811
+def test_labels_in_two_unicode_forms_are_one(workplace, record_fault):
     for split, (rows, seed) in SIZES.items():
         names = ("plain", NFD)
         write_lines(f"{split}.jsonl", [row | {"label": names[row["label"]]} for row in labelled_texts(rows, seed)])
@@ -189,7 +182,7 @@ def test_labels_in_two_unicode_forms_are_one(workplace, record_fault):  # noqa: 
     record_fault(KIND, "labels as NFC in params.yaml, as NFD in the data", "the same label")
 
 
-def test_columns_in_two_unicode_forms_are_one(workplace):  # noqa: F811
+def test_columns_in_two_unicode_forms_are_one(workplace):
     for split, (rows, seed) in SIZES.items():
         texts = labelled_texts(rows, seed)
         pd.DataFrame([{NFD: row["sentence"], "label": row["label"]} for row in texts]).to_csv(
@@ -199,7 +192,7 @@ def test_columns_in_two_unicode_forms_are_one(workplace):  # noqa: F811
     assert prepared(text=[NFC])["splits"]["test"]["rows"] == 60
 
 
-def test_quotes_are_read_alike_with_labels_and_without(workplace, record_fault):  # noqa: F811
+def test_quotes_are_read_alike_with_labels_and_without(workplace, record_fault):
     """As in GLUE's train.tsv and its official test.tsv, which has no labels."""
     Path("source/train.tsv").write_text('sentence\tlabel\n"good film"\t1\n')
     Path("source/test.tsv").write_text('index\tsentence\n0\t"good film"\n')
@@ -221,7 +214,7 @@ def test_quotes_are_read_alike_with_labels_and_without(workplace, record_fault):
     record_fault(KIND, "a test.tsv without labels, whose quotes may be meant in two ways", f"`` {said[1]} ``")
 
 
-def test_texts_in_two_unicode_forms_overlap_and_stay_as_they_are(workplace, record_fault):  # noqa: F811
+def test_texts_in_two_unicode_forms_overlap_and_stay_as_they_are(workplace, record_fault):
     test = [row | {"sentence": f"{row['sentence']} {number} {NFC}"} for number, row in enumerate(labelled_texts(60, 1))]
     twins = [row | {"sentence": row["sentence"].replace(NFC, NFD)} for row in test]
     write_lines("validation.jsonl", test)
@@ -234,7 +227,7 @@ def test_texts_in_two_unicode_forms_overlap_and_stay_as_they_are(workplace, reco
 
 
 @pytest.mark.parametrize("write", ["numbers", "names", "Parquet"])
-def test_one_of_three_labels_can_be_left_out(workplace, record_fault, write):  # noqa: F811
+def test_one_of_three_labels_can_be_left_out(workplace, record_fault, write):
     names = ["no", "middle", "yes"]
     for split in SIZES:
         rows = [{"sentence": f"text {split} {number}", "label": number % 3} for number in range(90)]
@@ -254,7 +247,7 @@ def test_one_of_three_labels_can_be_left_out(workplace, record_fault, write):  #
     record_fault(KIND, f"one of three labels left out, as {write}", "the other two are learnt")
 
 
-def test_pairs_with_one_empty_text_are_counted(workplace, record_fault, monkeypatch, capsys):  # noqa: F811
+def test_pairs_with_one_empty_text_are_counted(workplace, record_fault, monkeypatch, capsys):
     for split, (rows, seed) in SIZES.items():
         texts = [row | {"second": "" if number < 3 else "b"} for number, row in enumerate(labelled_texts(rows, seed))]
         write_lines(f"{split}.jsonl", texts)
@@ -267,7 +260,7 @@ def test_pairs_with_one_empty_text_are_counted(workplace, record_fault, monkeypa
     record_fault(KIND, "pairs of which one text is empty", "kept, and counted")
 
 
-def test_transfer_texts_in_another_unicode_form_are_not_drawn(workplace):  # noqa: F811
+def test_transfer_texts_in_another_unicode_form_are_not_drawn(workplace):
     test = [row | {"sentence": f"{row['sentence']} {NFC}"} for row in labelled_texts(60, 1)]
     write_lines("validation.jsonl", test)
     write_lines("more.jsonl", [{"sentence": text} for text in (test[0]["sentence"].replace(NFC, NFD), NFC, NFD)])
@@ -275,7 +268,7 @@ def test_transfer_texts_in_another_unicode_form_are_not_drawn(workplace):  # noq
     assert prepared(**settings)["transfer_rows"] == 1
 
 
-def test_a_task_that_does_not_learn_all_labels_has_no_official_test(workplace):  # noqa: F811
+def test_a_task_that_does_not_learn_all_labels_has_no_official_test(workplace):
     mnli = ("task_settings.glue-mnli.drop_labels", ["neutral"])
     write_params(mnli, ("tasks", ["glue-mnli", "glue-rte"]))
     assert list(tasks_of_glue(load_params())) == ["glue-rte"]

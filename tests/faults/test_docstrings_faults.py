@@ -8,8 +8,6 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.fault
-
 LINE = "from src.system.errors import stage; stage(lambda: print('ran'))()"  # what each stage is, without its imports
 
 

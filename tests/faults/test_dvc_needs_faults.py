@@ -9,8 +9,6 @@ import stages.repro
 from src.repository.dvc_state import mend
 from src.system.errors import UserError
 
-pytestmark = pytest.mark.fault
-
 KIND = "what DVC needs"
 NOBODY = 54321  # a user without an entry in passwd
 FILLED = "which DVC takes for a place to fill in; a path without {, } and %("

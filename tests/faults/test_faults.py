@@ -35,7 +35,7 @@ from tests.support.repository import (
     tiny_study,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 
 TASK = "vader-movie"
 TEACHER = ("python", "-m", "stages.finetune", "--task", TASK, "--arm", "ce", "--seed", "0")

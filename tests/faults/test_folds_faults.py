@@ -13,11 +13,7 @@ from src.study.records.unit_records import check_joinable
 from src.study.simulations.cluster_effect import effect_of_clusters
 from src.system.errors import UserError
 from tests.conftest import labelled_texts
-from tests.faults.hostile.cases import FINETUNE, PREPARE, TINY, Case, table, write_params
-from tests.faults.hostile.conftest import refused, workplace  # noqa: F401  fixtures
-from tests.faults.test_data_faults import write_lines
-
-pytestmark = pytest.mark.fault
+from tests.faults.hostile.cases import FINETUNE, PREPARE, TINY, Case, table, write_lines, write_params
 
 KIND = "cross-validation"
 OWN = TINY | {"test_split": None, "folds": 5}
@@ -75,12 +71,12 @@ STUDIES = {
 
 
 @table(STUDIES)
-def test_studies_that_cannot_be_folded(workplace, refused, case: Case):  # noqa: F811
+def test_studies_that_cannot_be_folded(workplace, refused, case: Case):
     write_params(("tasks", ["tiny"]), *case.damage.items())
     refused(KIND, case, stages.check.main)
 
 
-def test_more_folds_than_rows_of_a_label(workplace, refused):  # noqa: F811
+def test_more_folds_than_rows_of_a_label(workplace, refused):
     rows = [row | {"label": int(number < 3)} for number, row in enumerate(labelled_texts(40, 0))]
     write_lines("train.jsonl", rows)
     write_params(("task_settings.tiny", OWN), ("seeds", [0, 1, 2, 3, 4]))
@@ -88,7 +84,7 @@ def test_more_folds_than_rows_of_a_label(workplace, refused):  # noqa: F811
     refused(KIND, Case("five folds with three rows of a label", None, expected), stages.prepare.main, *PREPARE)
 
 
-def test_a_seed_without_a_fold(workplace, refused):  # noqa: F811
+def test_a_seed_without_a_fold(workplace, refused):
     write_params(("task_settings.tiny", OWN), ("seeds", [5, 6, 7, 8, 9]))
     stages.prepare.prepare_task("tiny", load_params())
     expected = "its fold has not been prepared for seed 0; run `dvc repro`"
@@ -106,7 +102,7 @@ MEASURES = {
 
 
 @table(MEASURES)
-def test_what_is_left_out_with_folds(workplace, record_fault, case: Case):  # noqa: F811
+def test_what_is_left_out_with_folds(workplace, record_fault, case: Case):
     write_params(("tasks", ["tiny"]), ("task_settings.tiny", OWN))
     with pytest.raises(UserError) as caught:
         case.damage(load_params())

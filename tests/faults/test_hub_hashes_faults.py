@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import flipped
-from tests.faults.test_hub import FINETUNE, KIND, RTE, World, as_told, check_refused
 from tests.support.forked_stages import forked_stages
 from tests.support.hub_repositories import bert, glue
 from tests.support.hub_server import Answer, Fault, Request, serving
-
-pytestmark = pytest.mark.fault
+from tests.support.hub_world import FINETUNE, KIND, RTE, World, as_told, check_refused
 
 
 def with_etag(digest: str) -> Fault:

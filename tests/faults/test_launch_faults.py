@@ -1,12 +1,7 @@
 """Variables of a launcher of several processes, left over in the environment of a run that nobody launched."""
 
-import pytest
-
 import stages.finetune
 from tests.faults.hostile.cases import FINETUNE, Case, table, write_params
-from tests.faults.hostile.conftest import model, prepared, refused, workplace  # noqa: F401  fixtures
-
-pytestmark = pytest.mark.fault
 
 
 def line(found: str, missing: str) -> str:
@@ -26,7 +21,7 @@ VARIABLES = {
 
 
 @table({name: (f"`{variables}`", variables, expected) for name, (variables, expected) in VARIABLES.items()})
-def test_a_part_of_what_a_launcher_sets(model, refused, monkeypatch, case: Case):  # noqa: F811
+def test_a_part_of_what_a_launcher_sets(model, refused, monkeypatch, case: Case):
     write_params(("models.teacher", {"source": "folder", "name": "model"}), ("models.student.layers", None))
     for variable in case.damage.split():
         monkeypatch.setenv(*variable.split("="))

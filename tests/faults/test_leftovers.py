@@ -13,8 +13,6 @@ from src.study.records.leftovers import set_aside
 from tests.support.repository import clone_with, digests, run, stages_run
 from tests.support.synthetic_study import make_study
 
-pytestmark = pytest.mark.fault
-
 KIND = "runs of a seed that params.yaml no longer asks for"
 
 

@@ -13,8 +13,6 @@ from src.repository.dvc_state import mend
 from tests.conftest import REPOSITORY
 from tests.support.repository import run
 
-pytestmark = pytest.mark.fault
-
 KIND = "locks"
 WITHOUT_FLOCK = REPOSITORY / "tests" / "support" / "without_flock.py"
 SETTING = "[core]\n    hardlink_lock = true\n"

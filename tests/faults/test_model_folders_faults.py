@@ -11,14 +11,11 @@ import stages.finetune
 from src.core.models.classifier import load_classifier
 from src.params import ModelSource
 from tests.faults.hostile.cases import FINETUNE, Case
-from tests.faults.hostile.conftest import model, prepared, refused, workplace  # noqa: F401  fixtures
-
-pytestmark = pytest.mark.fault
 
 KIND = "model folders"
 
 
-def test_of_two_sets_of_weights_none_is_chosen(model, refused):  # noqa: F811
+def test_of_two_sets_of_weights_none_is_chosen(model, refused):
     """transformers would load the older model.safetensors, without a word."""
     BertForSequenceClassification.from_pretrained(model).save_pretrained(model / "newer", max_shard_size="60KB")
     assert len(json.loads((model / "newer/model.safetensors.index.json").read_text())["weight_map"]) > 1
@@ -30,7 +27,7 @@ def test_of_two_sets_of_weights_none_is_chosen(model, refused):  # noqa: F811
     refused(KIND, case, stages.finetune.main, *FINETUNE)
 
 
-def with_layers(model, shape, layers: int) -> None:  # noqa: F811
+def with_layers(model, shape, layers: int) -> None:
     """Its weights as another class saves them, under a config with another number of layers."""
     shape.from_pretrained(model).save_pretrained(model)
     config = json.loads((model / "config.json").read_text())
@@ -38,7 +35,7 @@ def with_layers(model, shape, layers: int) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("shape", [BertForSequenceClassification, BertModel, BertForPreTraining])
-def test_layers_that_the_config_leaves_out_are_named(model, refused, shape):  # noqa: F811
+def test_layers_that_the_config_leaves_out_are_named(model, refused, shape):
     with_layers(model, shape, 3)
     expected = (
         "has no place for 16 of its weights, such as " + ("" if shape is BertModel else "bert.") + "encoder.layer.3"
@@ -47,7 +44,7 @@ def test_layers_that_the_config_leaves_out_are_named(model, refused, shape):  # 
     refused(KIND, case, stages.finetune.main, *FINETUNE)
 
 
-def test_a_weight_of_the_backbone_that_no_model_has_is_named(model, refused):  # noqa: F811
+def test_a_weight_of_the_backbone_that_no_model_has_is_named(model, refused):
     weights = load_file(model / "model.safetensors")
     save_file(
         weights | {"bert.encoder.layer.0.gate.weight": torch.ones(2)}, model / "model.safetensors", {"format": "pt"}
@@ -56,7 +53,7 @@ def test_a_weight_of_the_backbone_that_no_model_has_is_named(model, refused):  #
     refused(KIND, Case("an unknown weight in a layer", None, expected), stages.finetune.main, *FINETUNE)
 
 
-def test_the_head_of_pretraining_and_old_buffers_are_named_and_left_out(model, capsys):  # noqa: F811
+def test_the_head_of_pretraining_and_old_buffers_are_named_and_left_out(model, capsys):
     with_layers(model, BertForPreTraining, 4)
     weights = load_file(model / "model.safetensors")
     old = {"bert.embeddings.position_ids": torch.arange(8), "bert.encoder.layer.0.attention.masked_bias": torch.ones(1)}
@@ -67,13 +64,13 @@ def test_the_head_of_pretraining_and_old_buffers_are_named_and_left_out(model, c
     )
 
 
-def test_an_adapter_beside_the_weights_is_refused(model, refused):  # noqa: F811
+def test_an_adapter_beside_the_weights_is_refused(model, refused):
     (model / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "model"}))
     expected = "holds an adapter (adapter_config.json) beside its weights; merge the adapter"
     refused(KIND, Case("an adapter_config.json beside the weights", None, expected), stages.finetune.main, *FINETUNE)
 
 
-def test_a_weight_in_two_shards_is_named(model, refused):  # noqa: F811
+def test_a_weight_in_two_shards_is_named(model, refused):
     whole = BertForSequenceClassification.from_pretrained(model)
     (model / "model.safetensors").unlink()
     whole.save_pretrained(model, max_shard_size="60KB")

@@ -94,7 +94,6 @@ KEPT = [
 ]
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize("case", KEPT, ids=lambda case: case.fault)
 def test_what_may_not_be_replaced_stays_whole(shared, record_fault, case):
     Path(case.folder).chmod(case.mode)
@@ -109,7 +108,6 @@ def test_what_may_not_be_replaced_stays_whole(shared, record_fault, case):
     record_fault(KIND, f"`prepare` by another user, who may not {case.fault}", f"`` {line.strip()} ``; nothing is lost")
 
 
-@pytest.mark.fault
 def test_with_umask_002_a_second_user_replaces_what_the_first_has_made(shared, record_fault):
     before = digests(shared, "data")
     outcome = prepared_by(SECOND)
@@ -141,7 +139,6 @@ def features_of(folder: Path) -> Path:
     return folder / "features.safetensors"
 
 
-@pytest.mark.fault
 def test_what_a_library_makes_for_its_user_alone_gets_the_rights_of_the_umask(tmp_path, group_umask, record_fault):
     save_file({"weight": np.zeros(2)}, tmp_path / "alone.safetensors")
     assert stat.S_IMODE((tmp_path / "alone.safetensors").stat().st_mode) == 0o600  # else all this is in vain
@@ -162,7 +159,6 @@ READERS = {
 }
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize("what", READERS)
 def test_safetensors_files_that_may_not_be_read(shared, record_fault, what):
     """The library itself says "No such file" of them."""
@@ -181,7 +177,6 @@ def test_safetensors_files_that_may_not_be_read(shared, record_fault, what):
     record_fault(KIND, f"{what} that only their owner may read", f"`` error: {caught.value} ``")
 
 
-@pytest.mark.fault
 def test_a_launcher_whose_number_another_user_has_now(shared, record_fault):
     """This test's process, which is root's, stands for that of the other user."""
     code = f"""

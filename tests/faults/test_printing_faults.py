@@ -9,10 +9,7 @@ import pytest
 
 from tests.conftest import REPOSITORY
 from tests.faults.hostile.cases import PREPARE, write_params
-from tests.faults.hostile.conftest import workplace  # noqa: F401  fixtures
 from tests.support.repository import digests
-
-pytestmark = pytest.mark.fault
 
 KIND = "output"
 UNSET = ("PYTHONUTF8", "PYTHONIOENCODING", "PYTHONUNBUFFERED", "LC_ALL", "LANG")
@@ -28,7 +25,7 @@ def prepare(streams: str = "", **variables: str) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture
-def task(workplace) -> Path:  # noqa: F811
+def task(workplace) -> Path:
     """The current folder, with a task whose labels are Chinese."""
     write_params(("task_settings.tiny.labels", LABELS))
     return workplace

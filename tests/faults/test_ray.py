@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,39 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from src.parallel.node import reproduce_on_node
-from src.parallel.ray_tasks import _share, ray_tasks
-from src.params import Runtime
-from src.system.errors import UserError
 from tests.support.ray_cluster import kill_node, two_nodes
 from tests.support.repository import run, same_results, small_studies, start
 
 KIND = "Units on a Ray cluster"
 REPRO = ("python", "-m", "stages.repro", "--ray")
-
-
-def test_ray_that_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    connected = ray_tasks("127.0.0.1:9", None, 1, Runtime(threads=1), Path("cache"))
-    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; make ray$"), connected:
-        pass
-
-
-def test_what_a_run_takes_of_a_cluster():
-    assert _share({"CPU": 64.0, "GPU": 8.0}, 4, None) == ({"num_gpus": 0.25, "num_cpus": 0}, 32)
-    assert _share({"CPU": 7.0}, 1, 2) == ({"num_cpus": 2}, 3)
-    for threads, told in ((None, "null"), (4, "4")):
-        with pytest.raises(UserError, match=rf"threads: {told}, and the cluster has no GPU and 2 cores; a number of"):
-            _share({"CPU": 2.0}, 1, threads)
-
-
-def test_a_cache_that_a_node_does_not_see(tmp_path):
-    status, log, kept = reproduce_on_node("tiny-0", b"", str(tmp_path / "cache"), [], ["finetune"], [])
-    assert (status, kept) == (1, b"")
-    assert log.decode().startswith("error: DVC's cache: ")
-    assert log.decode().endswith(
-        f" does not see {tmp_path}/cache; put DVC's cache where every node sees it: dvc cache dir --local FOLDER\n"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +63,6 @@ def goes_on(folder: Path) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.fault
 def test_a_node_that_is_lost(fresh, studies, record_fault):
     with at_work_on_two_nodes(fresh) as (process, _, nodes):
         left = at_work(nodes[1])
@@ -107,7 +77,6 @@ def test_a_node_that_is_lost(fresh, studies, record_fault):
 
 
 @pytest.mark.slow
-@pytest.mark.fault
 @pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGKILL", -9)])
 def test_a_launcher_that_is_stopped(fresh, studies, record_fault, name, status):
     with at_work_on_two_nodes(fresh) as (process, address, nodes):
@@ -124,7 +93,6 @@ def test_a_launcher_that_is_stopped(fresh, studies, record_fault, name, status):
 
 
 @pytest.mark.slow
-@pytest.mark.fault
 def test_no_cluster(fresh, record_fault):
     line = run(fresh, *REPRO, "127.0.0.1:9", ok=False).splitlines()[-1]
     assert line.startswith("error: --ray 127.0.0.1:9: ")

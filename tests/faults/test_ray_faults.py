@@ -9,7 +9,7 @@ from src.params import Runtime
 from src.system.errors import UserError
 from tests.support.ray_cluster import two_nodes
 
-pytestmark = [pytest.mark.slow, pytest.mark.fault]
+pytestmark = pytest.mark.slow
 
 
 def test_a_cluster_of_another_version_of_ray(tmp_path, monkeypatch, record_fault):

@@ -19,11 +19,9 @@ from src.study.report import charts
 from src.study.report.report import chart_specs
 from src.system.files import read_csv, write_csv
 from tests.conftest import REPOSITORY
-from tests.faults.test_verdict_faults import CLAIM, predict_one_label
 from tests.support.repository import digests
-from tests.support.synthetic_study import make_study
+from tests.support.synthetic_study import CLAIM, make_study, predict_one_label
 
-pytestmark = pytest.mark.fault
 KIND = "Figures and report"
 RC = """
 font.family: serif

@@ -8,8 +8,6 @@ from dvc.rwlock import rwlock
 
 from src.repository.dvc_state import mend
 
-pytestmark = pytest.mark.fault
-
 KIND = "DVC's files"
 CONTENTS = {
     "an empty list": b"[]",

@@ -9,8 +9,6 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.fault
-
 SIGNS = '"$`\\:'
 
 

@@ -16,8 +16,6 @@ from src.study.named.overrides import study_content
 from tests.conftest import REPOSITORY
 from tests.support.repository import clone_with, run, tiny_study, with_tools
 
-pytestmark = pytest.mark.fault
-
 KIND = "A study as jobs of SLURM"
 SBATCH = """#!/usr/bin/env bash
 export SLURM_SUBMIT_DIR=$PWD SLURM_JOB_ID=101 SLURM_ARRAY_TASK_ID=1 "${1#--export=}"

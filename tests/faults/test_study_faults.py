@@ -22,14 +22,13 @@ import stages.evaluate
 import stages.restore
 import stages.statistics
 import stages.study
-from src.parallel.progress import Progress
 from src.params import read_yaml
 from src.study.named.overrides import study_content
 from src.study.named.workspace import params_in_place
 from tests.conftest import REPOSITORY
+from tests.support.choosing_study import CLAIMS, FAMILIES, TEACHERS
 from tests.support.repository import digests, run, start
 from tests.support.synthetic_study import make_study
-from tests.unit.test_confirming import CLAIMS, FAMILIES, TEACHERS
 
 KIND = "named studies"
 STUDIES = sorted(path.stem for path in (REPOSITORY / "studies").glob("*.yaml"))
@@ -78,7 +77,6 @@ def left_by(study_stage, name: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.fault
 def test_every_study_after_every_other(workspace, study_stage, record_fault):
     """The same settings; and the command of one is that which a workspace as committed gives."""
     clean = {name: study_content(name) for name in STUDIES}
@@ -99,7 +97,6 @@ def changed(place: str, value: object) -> None:
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize(
     ("before", "place", "value"),
     [
@@ -125,7 +122,6 @@ def test_params_changed_on_purpose(workspace, study_stage, record_fault, before,
     record_fault(KIND, f"params.yaml with another {place}, not committed,{after} before `make study`", f"`` {told} ``")
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -168,7 +164,6 @@ def write_study(name: str, overrides: dict) -> None:
     Path(f"studies/{name}.yaml").write_text(yaml.safe_dump(overrides))
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize("left", ["study other", "no YAML"])
 def test_statistics_of_a_study_whatever_params_yaml_holds(made, study_stage, monkeypatch, record_fault, left):
     before = digests(made, "metrics")
@@ -183,7 +178,6 @@ def test_statistics_of_a_study_whatever_params_yaml_holds(made, study_stage, mon
     record_fault(KIND, f"`make statistics NAME=made` where params.yaml holds {left}", "the study's own numbers")
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -206,7 +200,6 @@ def test_statistics_of_what_has_not_run(made, monkeypatch, capsys, record_fault,
     record_fault(KIND, f"`make statistics NAME={name}` before all of its runs", f"`` {told.strip()} ``")
 
 
-@pytest.mark.fault
 def test_a_study_is_confirmed_alike_in_a_clone_and_after_another_study(made, study_stage, monkeypatch, record_fault):
     def confirmed(folder: Path) -> str:
         monkeypatch.chdir(folder)
@@ -244,7 +237,6 @@ def study_process(name: str, path: str = "/usr/bin:/bin") -> tuple[int, str]:
     return done.returncode, done.stdout.strip()
 
 
-@pytest.mark.fault
 def test_a_study_that_fails_half_way(pipeline, record_fault):
     shutil.copy(pipeline / "studies/human.yaml", "studies/new.yaml")
     Path("fail").touch()
@@ -258,7 +250,6 @@ def test_a_study_that_fails_half_way(pipeline, record_fault):
     record_fault(KIND, "a stage fails within `make study`", "DVC's line; params.yaml is put back")
 
 
-@pytest.mark.fault
 def test_an_edit_of_params_while_a_study_fails(workspace, capsys, record_fault):
     before = Path("params.yaml").read_bytes()
     for edit, after, warned in ((None, before, ""), (b"seeds: [7]\n", b"seeds: [7]\n", "warning: params.yaml: was")):
@@ -273,7 +264,6 @@ def test_an_edit_of_params_while_a_study_fails(workspace, capsys, record_fault):
     record_fault(KIND, "you edit params.yaml while a study runs, which then fails", f"`` {told.strip()} ``")
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize("key", ["other", 5])
 def test_a_study_file_that_names_another_study(workspace, study_stage, record_fault, key):
     write_study("mine", {"study": key, "seeds": [1]})
@@ -285,7 +275,6 @@ def test_a_study_file_that_names_another_study(workspace, study_stage, record_fa
     record_fault(KIND, f"studies/mine.yaml with `study: {key}`", f"`` {told} ``")
 
 
-@pytest.mark.fault
 def test_restore_without_git(workspace, monkeypatch, capsys, record_fault):
     monkeypatch.setattr(sys, "argv", ["stage"])
     monkeypatch.setenv("PATH", "/nowhere")
@@ -303,7 +292,6 @@ def test_restore_of_one_file(pipeline, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("put back as committed: 1 file; `git stash pop` brings back")
 
 
-@pytest.mark.fault
 @pytest.mark.slow
 def test_a_study_that_ran_already_at_this_commit(pipeline, record_fault):
     assert study_process("human")[0] == 0
@@ -318,7 +306,6 @@ def test_a_study_that_ran_already_at_this_commit(pipeline, record_fault):
     assert read_yaml(Path("params.yaml")) == study_content("human")
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize(
     ("what", "told"), [("seeds", "seeds"), ("the code", "stages/some.py"), ("the list of modules", "src/new.py")]
 )
@@ -347,7 +334,6 @@ def test_a_study_changed_after_it_ran_at_this_commit(pipeline, study_stage, reco
     record_fault(KIND, f"`make study` again at one commit after a change of {what}", f"`` {line} ``")
 
 
-@pytest.mark.fault
 def test_another_study_while_one_runs(pipeline, study_stage, record_fault):
     from src.parallel.launcher import only_launcher
 
@@ -374,7 +360,6 @@ def dvc_at_work(pipeline) -> Generator[int]:
         process.communicate()
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize(("stage", "options"), [("restore", ()), ("study", ("--name", "human"))])
 def test_params_stay_as_they_are_under_a_plain_dvc(dvc_at_work, monkeypatch, capsys, record_fault, stage, options):
     if stage == "restore":
@@ -390,7 +375,6 @@ def test_params_stay_as_they_are_under_a_plain_dvc(dvc_at_work, monkeypatch, cap
     record_fault(KIND, f"`make {stage}` while a plain `dvc repro` runs a stage", f"`` {line} ``")
 
 
-@pytest.mark.fault
 def test_restore_while_make_repro_runs_what_is_not_a_unit(pipeline, record_fault):
     """Its last part, a plain `dvc repro`, is under the launcher's lock too."""
     wait = {"cmd": "touch begun && sleep 60", "outs": ["end"]}
@@ -407,16 +391,3 @@ def test_restore_while_make_repro_runs_what_is_not_a_unit(pipeline, record_fault
     assert process.returncode == 128 + signal.SIGTERM
     assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
     record_fault(KIND, "`make restore` while `make repro` runs its last stages", f"`` {told.strip()} ``")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "left"), [(0.1, "less than a minute left"), (60, "about 1 minute left"), (120, "about 2 minutes left")]
-)
-def test_the_time_that_is_left_is_a_true_sentence(monkeypatch, capsys, seconds, left):
-    progress = Progress(2, 1)
-    progress.began -= seconds
-    progress.ended("a", None)
-    assert capsys.readouterr().err.strip().endswith(f"a done; 1 of 2 units, 1 running, 0 failed, {left}")
-    alone = Progress(1, 1, "run")
-    alone.ended("a", None)
-    assert capsys.readouterr().err.strip().endswith("a done; 1 of 1 run, 0 running, 0 failed")

@@ -3,11 +3,7 @@
 import subprocess
 import sys
 
-import pytest
-
 from tests.conftest import REPOSITORY
-
-pytestmark = pytest.mark.fault
 
 COMMANDS = sorted(
     {f"stages.{path.stem}" for path in (REPOSITORY / "stages").glob("[a-z]*.py")}

@@ -10,10 +10,7 @@ from src.params import load_params
 from src.runs import RunName
 from src.system.errors import UserError
 from tests.faults.hostile.cases import FINETUNE, Case, table, write_params
-from tests.faults.hostile.conftest import model, prepared, refused, workplace  # noqa: F401  fixtures
 from tests.faults.hostile.model_damage import config
-
-pytestmark = pytest.mark.fault
 
 KIND = "terms of the objective"
 CE = "finetune.arms.ce"
@@ -52,19 +49,19 @@ VALUES = {
 
 
 @table(VALUES)
-def test_values_out_of_range(workplace, refused, case: Case):  # noqa: F811
+def test_values_out_of_range(workplace, refused, case: Case):
     write_params((CE, case.damage))
     refused(KIND, case, stages.check.main)
 
 
-def test_pairs_of_a_batch_in_parts(model, refused):  # noqa: F811
+def test_pairs_of_a_batch_in_parts(model, refused):
     own = {"contrastive_weight": 0.5, "training": {"accumulate": 2}}
     write_params(("models.teacher", {"source": "folder", "name": "model"}), (CE, own))
     case = Case("a contrastive loss of a batch in two parts", own, f"tiny/teacher/ce/0: {SHARED}")
     refused(KIND, case, stages.finetune.main, *FINETUNE)
 
 
-def test_pairs_of_a_batch_that_processes_share(model, record_fault):  # noqa: F811
+def test_pairs_of_a_batch_that_processes_share(model, record_fault):
     write_params((CE, {"contrastive_weight": 0.5}))
     settings = load_params().teacher("tiny", "ce")
     run, task = RunName("tiny", "teacher", "ce", 0), load_task("tiny")
@@ -75,7 +72,7 @@ def test_pairs_of_a_batch_that_processes_share(model, record_fault):  # noqa: F8
     record_fault(KIND, "a contrastive loss in two processes", f"`` {caught.value} ``")
 
 
-def test_two_passes_of_a_model_without_dropout(model, refused):  # noqa: F811
+def test_two_passes_of_a_model_without_dropout(model, refused):
     config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)(model)
     write_params(("models.teacher", {"source": "folder", "name": "model"}), (CE, {"r_drop_weight": 1.0}))
     expected = "models: model has no dropout, so r_drop_weight would compare two equal passes; set r_drop_weight to 0"

@@ -3,14 +3,11 @@
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 
 from src.parallel.launcher import only_launcher
 from src.parallel.unit_copy import take_results
 from src.parallel.units import Unit
-
-pytestmark = pytest.mark.fault
 
 KIND = "units side by side"
 RUN = "runs/tiny/teacher/ce/0"

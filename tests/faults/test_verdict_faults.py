@@ -12,32 +12,16 @@ import stages.collect
 import stages.evaluate
 import stages.settings
 from src.data.prepared import DATA_FOLDER, SPLITS_FOLDER
-from src.runs import RUNS_FOLDER, load_run, save_run
 from src.system.files import read_json, write_json
 from tests.faults.hostile.cases import TINY, write_params
-from tests.support.synthetic_study import make_study
+from tests.support.synthetic_study import CLAIM, make_study, predict_one_label
 
-pytestmark = pytest.mark.fault
 KIND = "Claims and verdicts"
-CLAIM = {"role": "teacher", "family": "cmi_min", "against": "ce", "direction": "higher", "worthwhile": 0.01}
-CLAIM |= {"statement": "It is better"}
 
 
 def study(labels: list[str], *tasks: str, **claim) -> None:
     """A study of five seeds with one claim, in the current folder."""
     make_study(labels, seeds=5, tasks=tasks, evaluate={"claims": {"better": CLAIM | claim}})
-
-
-def predict_one_label(task: str, arms: str, seeds: str = "*") -> None:
-    """Make the runs of some arms and seeds, both patterns, predict label 0 for every row."""
-    for folder in Path(RUNS_FOLDER, task).glob(f"*/{arms}/{seeds}"):
-        run = load_run(folder)
-        run.logits.loc[:, run.logits.columns.str.startswith("logit_")] = [1.0, *[0.0] * (classes(run.logits) - 1)]
-        save_run(folder, run)
-
-
-def classes(logits) -> int:
-    return int(logits.columns.str.startswith("logit_").sum())
 
 
 def judged(call, capsys, *tasks: str) -> tuple[dict, str, str]:

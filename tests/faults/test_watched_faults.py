@@ -29,17 +29,14 @@ from src.study.records.collecting import TRAINING_CODE
 from src.system.files import new_folder
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.faults.hostile.cases import everything, write_params
-from tests.faults.hostile.conftest import workplace  # noqa: F401  fixtures
 from tests.support.repository import PATHLIB, clone_with, run, stages_run, start, tiny_study
-
-pytestmark = pytest.mark.fault
 
 KIND = "files that params.yaml names, changed under the same name"
 DATA, TEACHER, STUDENT, RECIPE = "data.json", "teacher/ce.json", "student/plain.json", "recipe/kd.json"
 
 
 @pytest.fixture
-def model(workplace) -> Path:  # noqa: F811
+def model(workplace) -> Path:
     """A folder with the names of a model's files, of which `settings` reads no more than the bytes."""
     folder = workplace / "encoder"
     folder.mkdir()
@@ -53,7 +50,7 @@ def model(workplace) -> Path:  # noqa: F811
 
 
 @pytest.fixture
-def written(workplace, monkeypatch):  # noqa: F811
+def written(workplace, monkeypatch):
     """Runs the stage; what it wrote for the task `tiny`, by path."""
 
     def files() -> dict[str, dict]:
@@ -166,7 +163,7 @@ def _values(code: str) -> list[str]:
     ],
     ids=["also_test", "transfer_file"],
 )
-def test_a_file_of_another_key_changes(workplace, written, record_fault, key, value, path):  # noqa: F811
+def test_a_file_of_another_key_changes(workplace, written, record_fault, key, value, path):
     Path("second").mkdir()
     shutil.copy("source/train.jsonl", path)
     rows = {"train": None, "selection": None, "test": None, "transfer": 1}
@@ -178,7 +175,7 @@ def test_a_file_of_another_key_changes(workplace, written, record_fault, key, va
     record_fault(KIND, f"the file of {key}", "what is made of it is made anew")
 
 
-def test_a_file_whose_name_is_in_another_unicode_form_changes(workplace, written, record_fault):  # noqa: F811
+def test_a_file_whose_name_is_in_another_unicode_form_changes(workplace, written, record_fault):
     """As macOS has written names, and as people may type them: the reader takes the two forms for one name."""
     Path("source/train.jsonl").rename("source/cafe\u0301.jsonl")
     write_params(("tasks", ["tiny"]), ("task_settings.tiny.train_split", "caf\u00e9"))
@@ -189,7 +186,7 @@ def test_a_file_whose_name_is_in_another_unicode_form_changes(workplace, written
 
 
 @pytest.mark.parametrize("name", ["data-00000-of-00001.arrow", "state.json", "dataset_info.json"])
-def test_a_folder_of_save_to_disk_changes(workplace, written, name):  # noqa: F811
+def test_a_folder_of_save_to_disk_changes(workplace, written, name):
     Dataset.from_list(labelled_texts(160, 0)).save_to_disk("source/train")
     Path("source/train.jsonl").unlink()
     write_params(("tasks", ["tiny"]))
@@ -201,7 +198,7 @@ def test_a_folder_of_save_to_disk_changes(workplace, written, name):  # noqa: F8
     assert changed(before, written()) == {DATA}
 
 
-def test_a_folder_of_glue_changes(workplace, written, record_fault):  # noqa: F811
+def test_a_folder_of_glue_changes(workplace, written, record_fault):
     Path("glue").mkdir()
     shutil.copytree("source", "glue/rte")
     task = {"source": "glue", "part": "rte", "text": ["sentence"], "labels": ["a", "b"], "metrics": ["accuracy"]}
@@ -235,7 +232,7 @@ ANOTHER_STUDY = {
 
 
 @pytest.mark.parametrize("name", ANOTHER_STUDY)
-def test_a_study_after_another_one_without_its_folder(workplace, written, record_fault, name):  # noqa: F811
+def test_a_study_after_another_one_without_its_folder(workplace, written, record_fault, name):
     """`make study` of another study, and of the first one again: the commit still knows what the first was made of."""
     write_params(("tasks", ["tiny"]))
     before = written()

@@ -13,20 +13,11 @@ import yaml
 
 from src.params import ModelSource, read_yaml
 from tests.conftest import REPOSITORY, labelled_texts
+from tests.support.pages import commands
 from tests.support.repository import clone_with, digests, run, tiny_study
 
 PAGES = ("README.md", "docs/experiments.md")
 SKIPPED = {"make test": "it would run this test"}
-
-
-def commands(page: str) -> list[tuple[str, str]]:
-    """Each command of a page's console blocks, and the line below it."""
-    found = []
-    for block in re.findall(r"^```console\n(.*?)^```", (REPOSITORY / page).read_text(), re.MULTILINE | re.DOTALL):
-        for part in re.split(r"^\$ ", block.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
-            command, *printed = part.splitlines()
-            found.append((command, next(iter(printed), "")))
-    return found
 
 
 def small_content(encoder: ModelSource, root: Path) -> dict:

@@ -18,7 +18,7 @@ from src.data.prepared import load_test_labels
 from src.params import Lora
 from src.runs import load_run, split_logits
 from tests.conftest import REPOSITORY, params_content, word_tokenizer
-from tests.faults.test_kept_models_faults import kept_run
+from tests.support.kept_run import kept_run
 from tests.support.repository import digests
 from tests.support.tiny_models import save_tiny_model
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.pipeline.test_docs_run import commands
+from tests.support.pages import commands
 from tests.support.repository import clone_with, digests, run, stages_run, tiny_study
 
 PAGE = "docs/remote.md"

@@ -23,9 +23,7 @@ from src.system.files import sha256_of
 from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
-from tests.support.study_numbers import CHOSEN, RATES, claims, left_after_holm
-
-pytestmark = pytest.mark.study
+from tests.support.study_numbers import CHOSEN, RATES, WHERE, claims, left_after_holm
 
 SECTIONS = {  # the page of each study, and where its verdicts stand there
     "glue-minilm-fixed": ("glue-minilm.md", "## What came of the fixed form"),
@@ -35,7 +33,6 @@ SECTIONS = {  # the page of each study, and where its verdicts stand there
     "lowdata": ("lowdata.md", "## What came of it"),
     "human": ("human.md", "## What came of it"),
 }
-WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
 
 def in_points(claim: dict[str, Any]) -> dict[str, float]:

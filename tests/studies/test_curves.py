@@ -23,8 +23,6 @@ from src.system.errors import UserError
 from tests.conftest import params_content
 from tests.support.synthetic_study import make_study
 
-pytestmark = pytest.mark.study
-
 WEIGHT = {"over": "cmi_weight", "role": "teacher", "lines": {"CMI": ["cmi_max", "ce", "cmi_min"]}}
 TWO_LINES = {"CMI": ["cmi_max", "ce"], "smooth": ["smooth_max", "smooth"]}
 SMOOTH = {"smooth_max": {"label_smoothing": 0.1, "cmi_weight": -2.0}, "smooth": {"label_smoothing": 0.1}}

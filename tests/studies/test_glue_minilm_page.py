@@ -12,6 +12,7 @@ from tests.support.study_numbers import (
     FIXED,
     GLUE,
     RATES,
+    WHERE,
     WITHOUT_WNLI,
     Arm,
     claims,
@@ -29,12 +30,9 @@ from tests.support.study_numbers import (
     without,
 )
 
-pytestmark = pytest.mark.study
-
 PAGE, README = "docs/glue-minilm.md", "README.md"
 TEACHER, STUDENT = "teacher", "student"
 PLAIN = Arm(FIXED, TEACHER, "ce")
-WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
 
 def rows_of_tables(page: str, heading: str) -> list[str]:

@@ -10,8 +10,6 @@ from src.study.drawing.study_results import load_results
 from src.study.named.recorded import recorded_study
 from tests.conftest import REPOSITORY
 
-pytestmark = pytest.mark.study
-
 
 @pytest.fixture
 def results(monkeypatch):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 from scipy.special import softmax
 
 from src.core.metrics import CLASS_SCORES, ClassCounts
@@ -25,8 +24,6 @@ from tests.support.study_numbers import (
     text,
     values,
 )
-
-pytestmark = pytest.mark.study
 
 PAGE = "docs/glue-minilm.md"
 

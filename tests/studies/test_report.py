@@ -21,14 +21,11 @@ from src.study.report.origin import origin_of
 from src.study.report.report import majority_scores, write_report
 from src.study.report.verdict_table import CLASSES, null_first, verdict_table
 from tests.conftest import REPOSITORY
-from tests.support.synthetic_study import make_study
-
-pytestmark = pytest.mark.study
+from tests.support.synthetic_study import CLAIM, make_study
 
 TASKS = [f"task-{number}" for number in range(8)]
 TEACHERS = ["ce", "cmi_min", "min_1", "min_5", "cmi_max"]  # with the students of each, and plain: eleven arms
 ODD = 'A <b>bold</b> claim </script><script>document.title = "broken"</script> & one more'
-CLAIM = {"role": "teacher", "family": "cmi_min", "against": "ce", "direction": "higher", "worthwhile": 0.01}
 CLAIMS = {"alone": CLAIM | {"statement": ODD}, "raters": CLAIM | {"statement": "Raters", "metric": "macro_f1"}}
 FAMILIES = {"teacher": {"cmi": ["min_1", "min_5"]}, "student": {}}
 LABELS = ["</script>", "${1}"]

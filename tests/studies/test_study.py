@@ -18,8 +18,6 @@ from src.system.files import read_csv, read_json
 from tests.conftest import REPOSITORY
 from tests.support.synthetic_study import make_study
 
-pytestmark = pytest.mark.study
-
 # ru_maxrss would be no less than what the process that starts this one had.
 EVALUATE_AND_TELL_THE_PEAKS = """
 import stages.evaluate

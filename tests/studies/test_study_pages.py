@@ -9,12 +9,12 @@ import pytest
 from src.study.claims.claims import hangs_on
 from src.study.named.overrides import study_content
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
-from tests.conftest import REPOSITORY
 from tests.support.study_numbers import (
     CHOSEN,
     CLASS,
     FIXED,
     RATES,
+    WHERE,
     Arm,
     claims,
     committed,
@@ -28,12 +28,9 @@ from tests.support.study_numbers import (
     without,
 )
 
-pytestmark = pytest.mark.study
-
 README = "README.md"
 STUDIES = (FIXED, CHOSEN, RATES, CLASS, "lowdata", "human")  # those that have claims with intervals
 SHARES = (5, 10, 25, 50, 100)
-WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
 
 def pooled(first: str, second: str) -> Estimate:

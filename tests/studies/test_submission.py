@@ -22,8 +22,6 @@ from tests.conftest import params_content
 from tests.support.hub_repositories import TASKS, glue, splits_of
 from tests.support.repository import clone_with, run
 
-pytestmark = pytest.mark.study
-
 ASKED = [{"role": "teacher", "arm": "ce"}]
 CHOSEN = ["glue-cola", "glue-mnli", "glue-rte"]
 

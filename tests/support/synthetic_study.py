@@ -10,11 +10,15 @@ from dvc.utils.serialize import dump_yaml
 
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.params import Params
-from src.runs import RunResult, logits_table, runs_of_task, save_run
+from src.runs import RUNS_FOLDER, RunResult, load_run, logits_table, runs_of_task, save_run
 from src.system.files import write_json, write_parquet
 from tests.conftest import params_content
 
 ROWS = {"selection": 40, "test": 60}
+CLAIM = {
+    **{"statement": "It is better", "role": "teacher", "family": "cmi_min", "against": "ce"},
+    **{"direction": "higher", "worthwhile": 0.01},
+}
 HISTORY = ("selection_accuracy", "selection_class_cmi", "selection_feature_cmi", "train_feature_norm_std")
 
 
@@ -67,6 +71,18 @@ def make_runs(
     classes = 1 + max(int(split["label"].max()) for split in splits.values())
     for name in runs_of_task(params, task):
         save_run(name.folder(), _run(classes, splits, epochs, (feature_rows, width), generator))
+
+
+def predict_one_label(task: str, arms: str, seeds: str = "*") -> None:
+    """Make the runs of some arms and seeds, both patterns, predict label 0 for every row."""
+    for folder in Path(RUNS_FOLDER, task).glob(f"*/{arms}/{seeds}"):
+        run = load_run(folder)
+        run.logits.loc[:, run.logits.columns.str.startswith("logit_")] = [1.0, *[0.0] * (_classes(run.logits) - 1)]
+        save_run(folder, run)
+
+
+def _classes(logits: pd.DataFrame) -> int:
+    return int(logits.columns.str.startswith("logit_").sum())
 
 
 def _labelled(labels: np.ndarray) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from src.params import ModelSource
 
 NOT_INSTALLED = {"layoutlmv2"}  # its code needs a library that is not among the pins
 KINDS = sorted(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
+TEXTS = [("the film was good",), ("bad",), ("a story a plot a scene was awful and poor",), ("great music",)]
 LAYERS, WIDTH, VOCABULARY = 4, 32, 64
 SIZES = {
     **dict.fromkeys(("vocab_size", "entity_vocab_size", "shape_vocab_size", "pronunciation_vocab_size"), VOCABULARY),

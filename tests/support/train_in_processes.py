@@ -25,16 +25,16 @@ from src.core.speed.half_precision import round_products
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.loop import Setup
 from src.core.training.phases import train
-from src.params import CheckpointSettings, ModelSource, Objective
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import SETTINGS, data_for
+from src.params import ModelSource, Objective
+from tests.support.objectives import BASE
+from tests.support.training import ALWAYS, LABELS, SETTINGS, data_for
 
 
 class KilledAfter(Checkpoints):
     """Saves as often as it is asked to, and then kills its process."""
 
     def __init__(self, folder: Path, step: int) -> None:
-        super().__init__(folder, CheckpointSettings(seconds=0, largest_share=1))
+        super().__init__(folder, ALWAYS)
         self.step = step
 
     def save(self, step: int, state: dict) -> None:
@@ -66,7 +66,7 @@ def main() -> None:
         data = replace(data, train=replace(data.train, teacher_logits=None))
         weights, place = {"ncmi_weight": 1.0, "label_weight": 0.0}, {"feature_map": "unit_sigmoid", "tau": 0.5}
     objective = Objective(**{**BASE, **weights, "centroid": centroid, **place})
-    model = load_classifier(source, ["negative", "positive"], 0, 0)
+    model = load_classifier(source, LABELS, 0, 0)
     round_products(source, model, precision, 0)
     # 15 rows a batch: two processes get 8 and 7 of them.
     others = {"head_epochs": 1, "head_lr": 1e-4} if space == "ncmi" else {"plain_epochs": 1}

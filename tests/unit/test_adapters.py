@@ -13,19 +13,10 @@ from src.core.models.trained_weights import put_trained_weights, trained_weights
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.loop import Setup
 from src.core.training.phases import train
-from src.params import Lora, ModelSource, Objective
+from src.params import ModelSource, Objective
 from src.system.errors import UserError
-from tests.unit.test_checkpoints import NEVER, TWO_EPOCHS, Killed, KilledAt
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import data_for
-
-LABELS = ["negative", "positive"]
-TOKENS = {"input_ids": torch.tensor([[2, 5, 9, 7, 3], [2, 8, 6, 4, 3]]), "attention_mask": torch.ones(2, 5).long()}
-KINDS = ["tiny_encoder", "tiny_distilbert", "tiny_decoder"]
-
-
-def adapted(source: ModelSource, **settings: object) -> ModelSource:
-    return source.model_copy(update={"lora": Lora(**{"rank": 2, "alpha": 4} | settings)})
+from tests.support.objectives import BASE
+from tests.support.training import KINDS, LABELS, NEVER, TOKENS, TWO_EPOCHS, Killed, KilledAt, adapted, data_for
 
 
 def trained(source: ModelSource, checkpoints: Checkpoints | None = None, **objective: object) -> Classifier:

@@ -20,9 +20,8 @@ from src.core.speed.vocabulary import CompactVocabulary
 from src.params import ModelSource
 from src.system.errors import UserError
 from tests.conftest import word_tokenizer
-from tests.support.tiny_models import KINDS, LAYERS, save_tiny_model
+from tests.support.tiny_models import KINDS, LAYERS, TEXTS, save_tiny_model
 
-TEXTS = [("the film was good",), ("bad",), ("a story a plot a scene was awful and poor",), ("great music",)]
 ROWS = torch.arange(len(TEXTS))
 
 ENCODER_DECODERS = ("bart", "bigbird_pegasus", "mbart", "mt5", "mvp", "plbart", "t5", "t5gemma", "t5gemma2", "umt5")

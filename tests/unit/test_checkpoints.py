@@ -15,6 +15,8 @@ import torch
 from accelerate import Accelerator
 
 from src.core.machine.randomness import random_states, restore_random_states, stream_seed
+from src.core.method.centroids import CENTROIDS
+from src.core.method.terms import TERMS, Term
 from src.core.models.classifier import load_classifier
 from src.core.training import checkpoints as checkpoints_module
 from src.core.training.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
@@ -25,14 +27,12 @@ from src.runs import RunName
 from src.system.errors import UserError
 from src.system.interrupts import Stopped, StopRequest
 from tests.conftest import flipped
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import SETTINGS, data_for
+from tests.support.objectives import BASE
+from tests.support.training import ALWAYS, NEVER, SETTINGS, TWO_EPOCHS, Killed, KilledAt, data_for
 
 RUN = RunName("tiny", "teacher", "ce", 0)
-ALWAYS, NEVER = CheckpointSettings(seconds=0, largest_share=1), CheckpointSettings(seconds=1e9)
-TWO_EPOCHS = SETTINGS.model_copy(update={"epochs": 2})  # of 10 steps each
 ARMS = {
-    "ema centroids": ({"cmi_weight": 1.0}, TWO_EPOCHS),
+    "ema centroids": ({"cmi_weight": 1.0, "centroid": "ema"}, TWO_EPOCHS),
     "centroids of each epoch, class space": ({"cmi_weight": 0.3, "space": "class", "centroid": "epoch"}, TWO_EPOCHS),
     "frozen centroids, rising weight": ({"cmi_weight": -0.5, "centroid": "frozen", "cmi_warmup": 0.5}, TWO_EPOCHS),
     "plain epochs first": ({"cmi_weight": -0.5}, SETTINGS.model_copy(update={"plain_epochs": 1, "epochs": 1})),
@@ -50,26 +50,6 @@ ARMS = {
 }
 
 
-class Killed(BaseException):
-    """In place of a signal that cannot be caught."""
-
-
-class KilledAt(Checkpoints):
-    """Saves at every step, and ends the process's work at the one named."""
-
-    def __init__(self, folder: Path, step: int) -> None:
-        super().__init__(folder, ALWAYS)
-        self.step = step
-
-    def due(self) -> bool:
-        return True
-
-    def save(self, step: int, state: dict) -> None:
-        super().save(step, state)
-        if step == self.step:
-            raise Killed
-
-
 def trained(source, arm: str, checkpoints: Checkpoints | None):
     torch.set_num_threads(1)
     torch.manual_seed(time.time_ns())  # nothing may depend on where the generators stood
@@ -79,6 +59,13 @@ def trained(source, arm: str, checkpoints: Checkpoints | None):
     setup = Setup(model, data_for(source, noise=0.2), 0, Accelerator(cpu=True))
     result = train(setup, wanted, settings, checkpoints)
     return result, model.state_dict()
+
+
+def test_every_rule_for_centroids_and_every_term_with_a_state_is_among_the_arms():
+    objectives = [Objective(**{**BASE, **objective}) for objective, _ in ARMS.values()]
+    assert {objective.centroid for objective in objectives} == set(CENTROIDS)
+    with_a_state = {term for term in TERMS if term.stateful is not Term.stateful}
+    assert {term for term in with_a_state if any(map(term.is_weighted, objectives))} == with_a_state
 
 
 @pytest.mark.parametrize("arm", ARMS)

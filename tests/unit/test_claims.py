@@ -17,7 +17,6 @@ from src.study.claims.moved import COLUMNS
 from src.study.claims.pairs import pairs_to_compare, trials_of
 from src.study.claims.tables import ComparedTask
 from src.study.records.scores import MeasuredTask
-from src.study.simulations.many_claims import ANY, FIRM, HOLM, ONE, luck
 from src.study.simulations.simulation import Setting, verdicts
 from src.study.statistics.intervals import Estimate, RunValues
 from src.system.errors import UserError
@@ -327,33 +326,6 @@ def test_a_reference_pair_is_compared_and_must_be_another_pair(params):
     assert pairs_to_compare(Params.model_validate(content))[-1] != ("teacher", "cmi_max", "ce")  # compared anyway
     of_claim["reference"] = {"family": "cmi_max", "against": "cmi_min"}
     assert ("teacher", "cmi_max", "cmi_min") in pairs_to_compare(Params.model_validate(content))
-
-
-@pytest.mark.slow
-@pytest.mark.study
-def test_without_an_effect_a_claim_rarely_holds():
-    """400 studies of two tasks, 200 rows and five seeds; 2.5 % are expected, 5 % allowed."""
-    shares = verdicts(Setting(200, 5, 0.15), tasks=2, effect=0.0, studies=400)
-    assert shares["holds"] <= 0.05
-    assert shares["opposite"] <= 0.05
-    assert shares["cannot be told at this size"] > 0.7  # so few rows tell nothing
-
-
-@pytest.mark.study
-def test_a_large_effect_holds_as_a_rule():
-    """Some 10 points of accuracy."""
-    setting = Setting(200, 5, 0.15)
-    assert Setting(200, 5, 0.15, margin=1.6).accuracy - setting.accuracy == pytest.approx(0.096, abs=0.001)
-    assert verdicts(setting, tasks=2, effect=0.6, studies=100)["holds"] >= 0.8
-
-
-@pytest.mark.study
-def test_without_an_effect_some_claim_of_seven_holds_more_often_than_one():
-    """20 studies of eight tasks; docs/protocol.md has the figures of more."""
-    found = luck(studies=20)
-    assert 0 <= found[ONE] <= found[ANY] <= 0.4
-    assert found[FIRM] <= found[ANY]
-    assert found[HOLM] <= 0.3
 
 
 def test_simulated_verdicts_are_the_same_every_time():

@@ -1,8 +1,6 @@
 """Supervised contrastive learning: closed forms, a peer's values, and which batches have pairs."""
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +11,12 @@ from src.core.method.losses import contrastive_losses, partners
 from src.core.method.objectives import RunObjective, plain_objective
 from src.core.method.spaces import Outputs
 from src.params import Objective
-from tests.unit.test_half_precision import trained
-from tests.unit.test_objectives import BASE, batch, loss
+from tests.support.objectives import BASE, COMMITTED, batch, loss
+from tests.support.training import trained_in
 
-PEER = json.loads((Path(__file__).parent.parent / "fixtures" / "losses.json").read_text())["contrastive peer"]
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PEER = COMMITTED["contrastive peer"]
 NUMBERS = torch.arange(64)
 LABELS = {
     "modulo 5": NUMBERS % 5,
@@ -24,11 +24,6 @@ LABELS = {
     "lonely": (NUMBERS % 5).index_fill(0, torch.tensor([0]), 7),
     "one class": torch.zeros_like(NUMBERS),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def term(features: torch.Tensor, labels: torch.Tensor, tau: float = 0.3, **settings: object) -> torch.Tensor:
@@ -110,7 +105,7 @@ def test_rows_without_a_label_are_in_no_pair():
 
 def test_runs_in_half_precision_go_as_in_fp32_but_for_rounding(tiny_encoder):
     settings = {"contrastive_weight": 0.5, "centre_weight": 0.1, "centre_map": "unit"}
-    exact, *halves = (trained(tiny_encoder, which, **settings)[1].history for which in ("fp32", "bf16", "fp16"))
+    exact, *halves = (trained_in(tiny_encoder, which, **settings)[1].history for which in ("fp32", "bf16", "fp16"))
     for rounded in halves:
         for one, other in zip(exact, rounded, strict=True):
             assert other["selection_nll"] != one["selection_nll"]

@@ -7,8 +7,8 @@ import pytest
 
 import stages.describe
 from tests.conftest import params_content
+from tests.faults.conftest import refused, workplace  # noqa: F401  fixtures
 from tests.faults.hostile.cases import TINY, Case, write_params
-from tests.faults.hostile.conftest import refused, workplace  # noqa: F401  fixtures
 
 KIND = "local data"
 

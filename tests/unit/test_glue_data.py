@@ -24,8 +24,8 @@ from src.glue_data.rows import compressed, json_lines, normal_form, sha256
 from src.study.named.overrides import study_params
 from src.system.files import read_json, read_parquet
 from tests.conftest import REPOSITORY
+from tests.faults.conftest import refused  # noqa: F401  fixtures
 from tests.faults.hostile.cases import Case, table
-from tests.faults.hostile.conftest import refused  # noqa: F401  fixtures
 from tests.support.hub_repositories import TASKS, glue_of
 from tests.support.hub_server import serving
 from tests.support.repository import digests, small_disk

@@ -13,23 +13,32 @@ from src.core.machine.device import precision_of
 from src.core.machine.environment import environment
 from src.core.models.classifier import load_classifier
 from src.core.models.trained_weights import trained_weights
-from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.half_precision import round_products
 from src.core.speed.instructions import bf16_instructions
+from src.core.training.checkpoints import Checkpoints
 from src.core.training.inference import BATCH_ON_CPU, predict
-from src.core.training.loop import Setup
 from src.core.training.optimisation import Optimisation, optimise
-from src.core.training.phases import train
 from src.core.training.refusals import check_fit
 from src.core.training.run import say_arithmetic
 from src.data.prepared import LabelledSplit, PreparedTask
-from src.params import ModelSource, Objective, Runtime
+from src.params import ModelSource, Runtime
 from src.runs import RunName
 from src.system.errors import UserError
-from tests.unit.test_adapters import KINDS, LABELS, TOKENS, adapted
-from tests.unit.test_checkpoints import NEVER, TWO_EPOCHS, Checkpoints, Killed, KilledAt
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import SETTINGS, data_for
+from tests.support.training import (
+    KINDS,
+    LABELS,
+    NEVER,
+    SETTINGS,
+    TOKENS,
+    TWO_EPOCHS,
+    Killed,
+    KilledAt,
+    adapted,
+    data_for,
+    trained_in,
+)
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 HALF = ["bf16", "fp16"]
 
@@ -46,20 +55,6 @@ class Roundings(TorchDispatchMode):
         is_rounding = operator is torch.ops.aten._to_copy.default and named.get("dtype") == torch.bfloat16
         self.count += is_rounding and arguments[0].shape == self.shape
         return operator(*arguments, **named)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
-def trained(source, precision, settings=TWO_EPOCHS, checkpoints=None, fast_dropout=False, **objective):
-    model = load_classifier(source, LABELS, 0, 0)
-    if fast_dropout:
-        use_cpu_dropout(model.model)
-    round_products(source, model, precision, 0)
-    setup = Setup(model, data_for(source, noise=0.2), 0, Accelerator(cpu=True), precision)
-    return model, train(setup, Objective(**BASE | objective), settings, checkpoints)
 
 
 def with_instructions(monkeypatch, name: str | None) -> None:
@@ -130,7 +125,7 @@ def test_other_precisions_leave_the_model_alone(tiny_encoder, precision):
 
 @pytest.mark.parametrize("precision", HALF)
 def test_a_run_goes_as_in_fp32_but_for_rounding(tiny_encoder, precision):
-    exact, rounded = (trained(tiny_encoder, which, cmi_weight=1.0)[1].history for which in ("fp32", precision))
+    exact, rounded = (trained_in(tiny_encoder, which, cmi_weight=1.0)[1].history for which in ("fp32", precision))
     assert [row.get("steps_skipped") for row in rounded] == ([0, 0] if precision == "fp16" else [None, None])
     for one, other in zip(exact, rounded, strict=True):
         assert other["selection_nll"] != one["selection_nll"]
@@ -165,29 +160,29 @@ def test_a_killed_run_in_fp16_ends_as_one_that_was_not(tiny_encoder, tmp_path, m
     monkeypatch.setattr(
         torch.amp, "GradScaler", lambda *kind, enabled: scaler(*kind, growth_interval=10, enabled=enabled)
     )
-    whole, _ = trained(tiny_encoder, "fp16", cmi_weight=1.0)
+    whole, _ = trained_in(tiny_encoder, "fp16", cmi_weight=1.0)
     for step in (4, 17):
         with pytest.raises(Killed):
-            trained(tiny_encoder, "fp16", checkpoints=KilledAt(tmp_path, step), cmi_weight=1.0)
+            trained_in(tiny_encoder, "fp16", checkpoints=KilledAt(tmp_path, step), cmi_weight=1.0)
     assert Checkpoints(tmp_path, NEVER).load()["scaler"]["scale"] == 2.0**17
-    resumed, _ = trained(tiny_encoder, "fp16", checkpoints=Checkpoints(tmp_path, NEVER), cmi_weight=1.0)
+    resumed, _ = trained_in(tiny_encoder, "fp16", checkpoints=Checkpoints(tmp_path, NEVER), cmi_weight=1.0)
     assert all(torch.equal(resumed.state_dict()[name], weight) for name, weight in whole.state_dict().items())
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_frozen_weights_in_bf16_are_half_as_large_and_what_is_trained_is_not_rounded(name, request):
     source = adapted(request.getfixturevalue(name))
-    model, result = trained(source.model_copy(update={"dtype": "bf16"}), "bf16")
+    model, result = trained_in(source.model_copy(update={"dtype": "bf16"}), "bf16")
     assert {weight.dtype for weight in trained_weights(model).values() if weight.is_floating_point()} == {torch.float32}
     frozen = {weight.dtype for weight in model.parameters() if not weight.requires_grad}
     assert frozen == {torch.bfloat16}
-    _, in_fp32 = trained(source, "bf16")
+    _, in_fp32 = trained_in(source, "bf16")
     assert result.history[-1]["selection_nll"] == pytest.approx(in_fp32.history[-1]["selection_nll"], abs=0.03)
 
 
 def test_the_model_merged_from_weights_in_bf16_is_not_rounded(tiny_encoder, tmp_path):
     source = adapted(tiny_encoder, targets=["query"]).model_copy(update={"dtype": "bf16"})
-    model, _ = trained(source, "bf16", TWO_EPOCHS.model_copy(update={"lr": 1e-2}))
+    model, _ = trained_in(source, "bf16", TWO_EPOCHS.model_copy(update={"lr": 1e-2}))
     layer = model.model.bert.encoder.layer[0].attention.self.query
     a, b = layer.lora_A["default"].weight.detach().clone(), layer.lora_B["default"].weight.detach().clone()
     expected = layer.base_layer.weight.float() + 4 / 2 * b @ a
@@ -199,12 +194,14 @@ def test_the_model_merged_from_weights_in_bf16_is_not_rounded(tiny_encoder, tmp_
 
 
 def test_equal_runs_in_bf16_are_equal_and_so_is_one_that_was_killed(tiny_encoder, tmp_path):
-    whole, again = (trained(tiny_encoder, "bf16", cmi_weight=1.0, fast_dropout=True)[0].state_dict() for _ in range(2))
+    whole, again = (
+        trained_in(tiny_encoder, "bf16", cmi_weight=1.0, fast_dropout=True)[0].state_dict() for _ in range(2)
+    )
     with pytest.raises(Killed):
-        trained(tiny_encoder, "bf16", checkpoints=KilledAt(tmp_path, 17), cmi_weight=1.0, fast_dropout=True)
+        trained_in(tiny_encoder, "bf16", checkpoints=KilledAt(tmp_path, 17), cmi_weight=1.0, fast_dropout=True)
     saved = Checkpoints(tmp_path, NEVER)
     assert {weight.dtype for weight in saved.load()["model"].values() if weight.is_floating_point()} == {torch.float32}
-    resumed = trained(tiny_encoder, "bf16", checkpoints=saved, cmi_weight=1.0, fast_dropout=True)[0].state_dict()
+    resumed = trained_in(tiny_encoder, "bf16", checkpoints=saved, cmi_weight=1.0, fast_dropout=True)[0].state_dict()
     assert all(torch.equal(again[name], weight) for name, weight in whole.items())
     assert all(torch.equal(resumed[name], weight) for name, weight in whole.items())
 

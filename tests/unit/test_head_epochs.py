@@ -19,17 +19,14 @@ from src.core.training.phases import train
 from src.params import Lora, Objective
 from src.system.errors import UserError
 from tests.conftest import word_tokenizer
+from tests.support.objectives import BASE
 from tests.support.tiny_models import save_tiny_model
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import SETTINGS, data_for
+from tests.support.training import SETTINGS, data_for
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NCMI = {"ncmi_weight": 1.0, "label_weight": 0.0, "feature_map": "unit_sigmoid", "centroid": "ema"}
 HEAD = {"epochs": 2, "head_epochs": 3, "head_lr": 0.03}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def setup_of(source, precision="fp32", noise=0.0) -> Setup:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t as student_t
 from scipy.stats import ttest_1samp
 
-from src.study.simulations.simulation import METRICS, ONE_ARM, Setting, coverage, estimates, simulated_arms
+from src.study.simulations.simulation import Setting, estimates, simulated_arms
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_seeds, mean_over_tasks, products_of
 from src.study.statistics.row_values import statistics_of
 
@@ -118,16 +118,6 @@ def test_over_tasks_independent_errors_add():
     assert found.standard_error == pytest.approx(2.5)
     assert found.freedom == pytest.approx(25**2 / (81 / 4 + 256 / 9))
     assert mean_over_tasks([Estimate(1.0, 3.0, 4.0), Estimate(2.0)]) == Estimate(1.5)
-
-
-@pytest.mark.study
-@pytest.mark.parametrize(("seeds", "row_spread", "widest"), [(5, 0.0, 1.6), (10, 0.0, 1.4), (5, 1.0, 1.5)])
-def test_intervals_hold_the_truth_as_often_as_they_promise(seeds, row_spread, widest):
-    """Short form of `make intervals`: 120 studies of 300 rows, in which 95 % +- 2 % are expected."""
-    found = coverage(Setting(300, seeds, 0.15, row_spread), 120)
-    assert found["metric"].tolist() == [*METRICS, ONE_ARM]
-    assert found["coverage"].between(0.89, 1.0).all()
-    assert found["width"].between(0.9, widest).all()
 
 
 def test_where_rows_differ_between_arms_seeds_alone_would_not_do():

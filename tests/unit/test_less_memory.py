@@ -20,8 +20,8 @@ from src.data.prepared import LabelledSplit, PreparedTask
 from src.params import ModelSource, Objective
 from src.runs import RunName
 from src.system.errors import UserError
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import SETTINGS, trained
+from tests.support.objectives import BASE
+from tests.support.training import SETTINGS, trained
 
 ROWS, LABELS = 12, torch.tensor([0, 1, 2, 0, 1, 2, 2, 1, 0, 0, 1, 2])
 
@@ -115,7 +115,7 @@ def test_activations_computed_again_change_no_bit(name, request, monkeypatch):
         recompute_activations(source, model.model)
         return model
 
-    monkeypatch.setattr("tests.unit.test_training.load_classifier", recomputing)
+    monkeypatch.setattr("tests.support.training.load_classifier", recomputing)
     again = trained(source, SETTINGS, cmi_weight=1.0)
     assert again[0].model.is_activation_checkpointing
     assert again[1].history == kept[1].history

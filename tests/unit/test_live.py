@@ -22,15 +22,14 @@ from src.core.training.checkpoints import Checkpoints
 from src.core.training.loop import Setup
 from src.core.training.phases import train
 from src.parallel.ray_tasks import show_curves
-from src.params import CheckpointSettings, Objective, Params
+from src.params import Objective, Params
 from src.repository.settings import settings_files
 from src.runs import RunName
 from src.system.files import read_csv
 from tests.conftest import params_content
+from tests.support.objectives import BASE
 from tests.support.repository import digests, tiny_study
-from tests.unit.test_checkpoints import Killed
-from tests.unit.test_objectives import BASE
-from tests.unit.test_training import SETTINGS, data_for
+from tests.support.training import NEVER, SETTINGS, Killed, data_for
 
 RUN = ("--task", "tiny", "--arm", "cmi_max", "--seed", "0")
 CURVE = Path("logs/tensorboard/tiny/tiny/teacher/cmi_max/0")
@@ -123,11 +122,11 @@ def test_a_run_that_a_signal_stops_continues_its_curve(study, call, monkeypatch,
         assert values[:2] == before[tag]
 
 
-class KilledAt(Checkpoints):
+class KilledAhead(Checkpoints):
     """Saves at one step, and is killed at a later one, which it does not save."""
 
     def __init__(self, folder: Path, saved: int, killed: int) -> None:
-        super().__init__(folder, CheckpointSettings(seconds=1e9))
+        super().__init__(folder, NEVER)
         self.saved, self.killed, self.asked = saved, killed, 0
 
     def due(self) -> bool:
@@ -148,8 +147,8 @@ def test_no_epoch_stands_twice_or_is_missing(saved, killed, tiny_encoder, tmp_pa
         return train(setup, Objective(**BASE), THREE_EPOCHS, checkpoints).history
 
     with pytest.raises(Killed):
-        trained(KilledAt(tmp_path / "checkpoints", saved, killed))
-    history = trained(KilledAt(tmp_path / "checkpoints", 0, 0))
+        trained(KilledAhead(tmp_path / "checkpoints", saved, killed))
+    history = trained(KilledAhead(tmp_path / "checkpoints", 0, 0))
     found = scalars(tmp_path / "curve")
     for tag, column in (("loss/total", "loss_total"), ("selection/nll", "selection_nll")):
         assert found[tag] == [(row["epoch"], pytest.approx(row[column])) for row in history]

@@ -27,9 +27,8 @@ from src.core.training.inference import predict
 from src.params import ModelSource
 from src.system.errors import UserError
 from tests.conftest import word_tokenizer
-from tests.support.tiny_models import save_tiny_model
+from tests.support.tiny_models import TEXTS, save_tiny_model
 
-TEXTS = [("the film was good",), ("bad",), ("a story a plot a scene was awful and poor",), ("great music",)]
 LABELS = ["negative", "positive"]
 
 

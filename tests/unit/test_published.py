@@ -9,7 +9,7 @@ from src.study.drawing.study_results import load_results
 from src.study.named.overrides import study_params
 from src.study.report.published_scores import BERT, OFFICIAL_ROWS, PUBLISHED, as_markdown, beside_published
 from tests.conftest import REPOSITORY
-from tests.studies.test_committed_studies import WHERE
+from tests.support.study_numbers import WHERE
 
 
 @pytest.fixture

@@ -15,17 +15,13 @@ from src.core.models.classifier import load_classifier
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.training.loop import Phase, Setup
 from src.params import Objective
-from tests.unit.test_half_precision import trained as trained_in
-from tests.unit.test_objectives import BASE, batch
-from tests.unit.test_training import SETTINGS, data_for, trained
+from tests.support.objectives import BASE, batch
+from tests.support.training import SETTINGS, data_for, trained, trained_in
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 ONE_EPOCH = SETTINGS.model_copy(update={"epochs": 1})
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
 
 
 def passes(rows: int = 6) -> tuple[Outputs, Outputs]:

@@ -1,6 +1,7 @@
 """The distribution that CMI is taken of: unit maps know neither the length of h nor what is added to it."""
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -16,10 +17,10 @@ from src.core.method.spaces import (
     measure_features,
 )
 from src.core.training.diagnostics import cmi_metrics
-from src.params import Objective
-from tests.unit.test_objectives import BASE
+from src.params import FeatureMap, Objective
+from tests.support.objectives import BASE
 
-UNIT_MAPS = ("unit_softmax", "unit_sigmoid")
+UNIT_MAPS = [name for name in get_args(FeatureMap) if name != "softmax"]
 
 
 def features(rows: int = 60, width: int = 8, seed: int = 0) -> torch.Tensor:
@@ -40,14 +41,14 @@ def test_scale_and_shift_of_h_have_no_effect_on_unit_maps(feature_map, scale, sh
     assert measure_features(0.1 * h, labels, 3).cmi < 0.02 * measure_features(h, labels, 3).cmi
 
 
-def test_the_maps_of_a_known_vector():
+@pytest.mark.parametrize("feature_map", UNIT_MAPS)
+def test_the_maps_of_a_known_vector(feature_map):
     """h - m = (3, 4, 0) has length 5, so u = (0.6, 0.8, 0): its sigmoids at tau 1 are 0.6457, 0.6900 and 0.5."""
     h, centre = torch.tensor([[4.0, 5.0, 1.0]], dtype=torch.float64), torch.ones(1, 3, dtype=torch.float64)
-    found = {name: log_feature_probabilities(h, name, centre, 1.0).exp().squeeze().tolist() for name in UNIT_MAPS}
-    e = [math.exp(0.6), math.exp(0.8), 1.0]
-    assert found["unit_softmax"] == pytest.approx([value / sum(e) for value in e], rel=1e-12)
-    total = 0.645656 + 0.689974 + 0.5
-    assert found["unit_sigmoid"] == pytest.approx([0.645656 / total, 0.689974 / total, 0.5 / total], rel=1e-5)
+    parts = {"unit_softmax": [math.exp(0.6), math.exp(0.8), 1.0], "unit_sigmoid": [0.645656, 0.689974, 0.5]}
+    expected = [part / sum(parts[feature_map]) for part in parts[feature_map]]
+    found = log_feature_probabilities(h, feature_map, centre, 1.0).exp().squeeze().tolist()
+    assert found == pytest.approx(expected, rel=2e-6)
 
 
 @pytest.mark.parametrize("feature_map", UNIT_MAPS)
@@ -56,12 +57,12 @@ def test_h_at_the_centre_is_uniform(feature_map):
     assert log_feature_probabilities(h, feature_map, h, 0.1).exp().tolist() == [[0.25] * 4]
 
 
-@pytest.mark.parametrize(("feature_map", "share"), [("unit_softmax", 1 / 2), ("unit_sigmoid", 1 / 8)])
-def test_isotropic_features_have_a_share_of_a_dth(feature_map, share):
+@pytest.mark.parametrize("feature_map", UNIT_MAPS)
+def test_isotropic_features_have_a_share_of_a_dth(feature_map):
     """u has variance 1 / d in each dimension, and the sigmoid's slope at 0 is half of the exponential's there."""
     h = features(2000, 64)
     cmi = measure_features(h, torch.zeros(2000, dtype=torch.long), 1, feature_map).cmi
-    assert cmi == pytest.approx(share / 64, rel=0.03)
+    assert cmi == pytest.approx({"unit_softmax": 1 / 2, "unit_sigmoid": 1 / 8}[feature_map] / 64, rel=0.03)
 
 
 @pytest.mark.parametrize("feature_map", UNIT_MAPS)
@@ -81,7 +82,8 @@ def test_training_in_one_batch_has_the_cmi_of_the_measure(feature_map, tau):
     terms = RunObjective(objective(feature_map, tau=tau), 3)(Outputs(torch.zeros(60, 3), h.float()), Batch(labels))
     unit = h - h.mean(dim=0)
     unit = unit / unit.norm(dim=1, keepdim=True) / tau
-    p = unit.softmax(1) if feature_map == "unit_softmax" else unit.sigmoid() / unit.sigmoid().sum(1, keepdim=True)
+    shares = {"unit_softmax": unit.exp(), "unit_sigmoid": unit.sigmoid()}[feature_map]
+    p = shares / shares.sum(1, keepdim=True)
     q = torch.stack([p[labels == y].mean(dim=0) for y in range(3)])[labels]
     assert terms.terms["cmi"].item() == pytest.approx((p * (p / q).log()).sum(1).mean().item(), rel=1e-4)
 

@@ -9,7 +9,7 @@ from src.core.method.cmi import class_sums, measure
 from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs
 from src.params import Objective
-from tests.unit.test_objectives import BASE, batch
+from tests.support.objectives import BASE, batch
 
 LABELS = torch.arange(12) % 3
 TAUS = [0.5, 1.0, 2.0, 4.0]
@@ -24,7 +24,7 @@ def start(run: RunObjective, outputs: Outputs) -> RunObjective:
     return run
 
 
-@pytest.mark.parametrize("centroid", ["batch", "ema", "epoch", "frozen"])
+@pytest.mark.parametrize("centroid", CENTROIDS)
 @pytest.mark.parametrize("space", ["class", "feature"])
 def test_it_is_the_mean_of_cmi_at_each(space, centroid):
     """In a first batch of all rows every rule has the exact centroids."""

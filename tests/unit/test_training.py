@@ -7,46 +7,18 @@ import torch
 from accelerate import Accelerator
 from transformers import get_linear_schedule_with_warmup
 
-from src.core.machine.randomness import stream_seed
 from src.core.method.batch import NO_LABEL
+from src.core.method.centroids import CENTROIDS
 from src.core.models.classifier import load_classifier
-from src.core.models.encoding import encode
-from src.core.models.tokenizer import load_tokenizer
-from src.core.training.batches import LabelledTokens, TrainingData
+from src.core.training.batches import LabelledTokens
 from src.core.training.loop import Setup
 from src.core.training.optimisation import rate_after
 from src.core.training.phases import train
-from src.params import Objective, Training
-from tests.conftest import labelled_texts
-from tests.unit.test_objectives import BASE
+from src.params import Objective
+from tests.support.objectives import BASE
+from tests.support.training import SETTINGS, data_for, trained
 
-SETTINGS = Training(
-    epochs=4, batch_size=16, lr=3e-3, weight_decay=0.01, warmup=0.1, max_grad_norm=1.0, max_length=16, patience=None
-)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-
-
-def data_for(source, teacher_logits=None, noise=0.0) -> TrainingData:
-    tokenizer = load_tokenizer(source)
-    splits = []
-    for rows, seed in ((160, 0), (60, 1)):
-        texts = labelled_texts(rows, seed, noise)
-        tokens = encode([(row["sentence"],) for row in texts], tokenizer, 16)
-        splits.append(LabelledTokens(tokens, torch.tensor([row["label"] for row in texts])))
-    train_split = LabelledTokens(splits[0].tokens, splits[0].labels, teacher_logits)
-    return TrainingData(train_split, splits[1], train_split.first(40), 2, ["accuracy"])
-
-
-def trained(source, settings=SETTINGS, seed=0, teacher_logits=None, noise=0.0, **objective):
-    model = load_classifier(source, ["negative", "positive"], 0, stream_seed(seed, "head"))
-    wanted = Objective(**{**BASE, **objective})
-    setup = Setup(model, data_for(source, teacher_logits, noise), seed, Accelerator(cpu=True))
-    result = train(setup, wanted, settings)
-    return model, result
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_decoder"])
@@ -98,7 +70,7 @@ def test_cmi_goes_where_its_weight_points(tiny_encoder, space, weight):
     assert cmi[0] < cmi[1] < cmi[2]
 
 
-@pytest.mark.parametrize("centroid", ["batch", "ema", "epoch", "frozen"])
+@pytest.mark.parametrize("centroid", CENTROIDS)
 def test_every_centroid_trains(tiny_encoder, centroid):
     _, result = trained(tiny_encoder, space="class", centroid=centroid, cmi_weight=0.5)
     assert max(row["selection_accuracy"] for row in result.history) > 0.9

@@ -57,6 +57,10 @@ def write_source(name: str, content: str | bytes | pd.DataFrame) -> None:
         Path("source", name).write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
+def write_lines(name: str, rows: list[dict]) -> None:
+    Path("source", name).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
 def jsonl(rows: int = 160) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in labelled_texts(rows, 0)).encode()
 

@@ -15,8 +15,6 @@ from src.fetching.pinned import MODEL_ARCHIVES, Archive
 from tests.conftest import flipped
 from tests.faults.hostile.cases import FINETUNE, PREPARE, Case, table, write_params
 
-pytestmark = pytest.mark.fault
-
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch) -> Path:

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 
 import stages.prepare
 from tests.conftest import flipped, labelled_texts
 from tests.faults.hostile.cases import PREPARE, jsonl, table, write_source
 from tests.support.repository import digests
-
-pytestmark = pytest.mark.fault
 
 
 def parquet(**settings: Any) -> bytes:

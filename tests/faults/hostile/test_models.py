@@ -38,8 +38,6 @@ from tests.faults.hostile.model_damage import (
     without_layer,
 )
 
-pytestmark = pytest.mark.fault
-
 # Model folders: (what is broken, how, expected)
 MODELS = {
     "no config": ("no config.json", removed("config.json"), "model holds no config.json; a folder of a Hugging Face"),

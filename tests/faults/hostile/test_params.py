@@ -4,13 +4,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 import stages.check
 from tests.conftest import REPOSITORY
 from tests.faults.hostile.cases import Case, table, write_params
-
-pytestmark = pytest.mark.fault
 
 MAPPED = {"name": "up", "teacher": "ce", "cmi_weight": -0.3}
 

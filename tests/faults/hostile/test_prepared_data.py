@@ -3,12 +3,8 @@
 import shutil
 from pathlib import Path
 
-import pytest
-
 import stages.finetune
 from tests.faults.hostile.cases import FINETUNE, bit_flipped, shortened, table, written
-
-pytestmark = pytest.mark.fault
 
 # Prepared data: (what is broken, how, expected)
 PREPARED = {

@@ -10,8 +10,6 @@ from tests.faults.hostile.test_encodings import ENCODINGS
 from tests.faults.hostile.test_models import MODELS
 from tests.faults.hostile.test_rows import ROWS
 
-pytestmark = pytest.mark.fault
-
 
 def oversized(folder: Path) -> None:
     write_source(*ROWS["oversized text"][1])

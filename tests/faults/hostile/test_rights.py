@@ -11,8 +11,6 @@ import stages.prepare
 from tests.faults.hostile.cases import FINETUNE, PREPARE, Case, in_a_process, write_params
 from tests.support.repository import may_only_be_read, without_privileges
 
-pytestmark = pytest.mark.fault
-
 # Folders that may only be read, each with a stage that writes to it and its arguments
 READ_ONLY = {
     "data": ["stages.prepare", *PREPARE],

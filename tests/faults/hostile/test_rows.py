@@ -8,13 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 import stages.prepare
 from src.data.sources.ready_splits import LONGEST_TEXT
 from tests.faults.hostile.cases import PREPARE, TINY, Case, table, write_params, write_source
-
-pytestmark = pytest.mark.fault
 
 
 def column_twice() -> bytes:

@@ -2,13 +2,9 @@
 
 import shutil
 
-import pytest
-
 import stages.check
 import stages.prepare
 from tests.faults.hostile.cases import PREPARE, TINY, Case, table, write_params
-
-pytestmark = pytest.mark.fault
 
 # Tasks: (what is broken, keys of the task, expected)
 TASKS = {

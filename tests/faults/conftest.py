@@ -1,4 +1,4 @@
-"""A folder to break, and the check that a stage refuses what is broken. Other tests of faults import these fixtures."""
+"""A folder to break, and the check that a stage refuses what is broken. The tests of faults share them."""
 
 import json
 import re
