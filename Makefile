@@ -93,7 +93,7 @@ bench: setup ## time training against its peers and the machine; writes benchmar
 gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes benchmarks/gpu/results.json
 	@$(RUN) python -m benchmarks.gpu $(GPU)
 
-intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md and protocol.md
+intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/coverage.md and protocol.md
 	@$(RUN) python -m src.study.simulations.simulation $(INTERVALS) && python -m src.study.simulations.many_claims $(INTERVALS) && \
 		python -m src.study.simulations.departures $(INTERVALS) && python -m src.study.simulations.simulated_folds $(INTERVALS)
 
