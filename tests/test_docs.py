@@ -10,11 +10,24 @@ from tests.conftest import REPOSITORY
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 
+def anchors(page: Path) -> set[str]:
+    """Of each heading of a page, as GitHub makes them: lower case, a dash for each blank, no other signs."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(page: Path):
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
     dead = [link for link in links if "://" not in link and not (page.parent / link).exists()]
     assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_to_sections_name_a_heading(page: Path):
+    links = re.findall(r"\]\(([\w./-]*\.md)?#([^)]+)\)", page.read_text())
+    assert [link for link in links if link[1] not in anchors(page.parent / link[0] if link[0] else page)] == []
 
 
 def test_contributors_are_sent_to_files_that_exist():
@@ -27,6 +40,6 @@ def test_citations_of_our_own_pages_name_a_section():
     """`docs/method.md, Centroids` in a docstring is the beginning of a heading there."""
     for path in (REPOSITORY / "src").rglob("*.py"):
         text = " ".join(path.read_text().split())
-        for page, section in re.findall(r'(docs/\w+\.md), "?([A-Z][\w ]+)', text):
+        for page, section in re.findall(r'(docs/[\w-]+\.md), "?([A-Z][\w ]+)', text):
             headings = re.findall(r"^#+ (.+)$", (REPOSITORY / page).read_text(), re.MULTILINE)
             assert any(heading.startswith(section.split(":")[0]) for heading in headings), (path.name, page, section)

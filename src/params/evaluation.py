@@ -117,7 +117,7 @@ class Claim(Section):
 class Curve(Section):
     """A figure of how arms fare as one of their settings changes.
 
-    An arm's own settings say where it stands on the x axis; a family stands for its chosen trial. docs/results.md tells
+    An arm's own settings say where it stands on the x axis; a family stands for its chosen trial. docs/choosing.md tells
     what is drawn.
     """
 
