@@ -8,8 +8,8 @@ import transformers
 HEAD = """# Kinds of models
 
 `make models` tests every kind of model that `AutoModelForSequenceClassification` of transformers {version} knows, and
-writes this page. {served} of {all} kinds work and {refused} are refused. The test uses a small model with random weights
-and the default settings of its config, on a CPU. Other settings can give another pooling, and so another h.
+writes this page. {served} of {all} kinds work and {refused} are refused. The test uses a small model with random
+weights and the default settings of its config, on a CPU. Other settings can give another pooling, and so another h.
 
 A kind works if all of these hold:
 
@@ -20,8 +20,8 @@ A kind works if all of these hold:
 - A new head can be drawn.
 
 The last column of the first table says whether a student can be made from some of the layers. If so, it is the whole
-model that skips the other layers, and a saved student loads again as the same one. A model of any other kind is refused
-in one line when it is loaded.
+model that skips the other layers, and a saved student loads again as the same one. Any other model is refused in one
+line when it is loaded.
 """
 VECTORS = {
     "whole": "the pooler's output",
