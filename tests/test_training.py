@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from transformers import get_linear_schedule_with_warmup
 
 from src.core.method.batch import NO_LABEL
+from src.core.method.centroids import CENTROIDS
 from src.core.models.classifier import load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
@@ -98,7 +99,7 @@ def test_cmi_goes_where_its_weight_points(tiny_encoder, space, weight):
     assert cmi[0] < cmi[1] < cmi[2]
 
 
-@pytest.mark.parametrize("centroid", ["batch", "ema", "epoch", "frozen"])
+@pytest.mark.parametrize("centroid", CENTROIDS)
 def test_every_centroid_trains(tiny_encoder, centroid):
     _, result = trained(tiny_encoder, space="class", centroid=centroid, cmi_weight=0.5)
     assert max(row["selection_accuracy"] for row in result.history) > 0.9
