@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
+from src.params import Objective
+from src.params.types import ClaimMetric
 from tests.conftest import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -43,3 +46,24 @@ def test_citations_of_our_own_pages_name_a_section():
         for page, section in re.findall(r'(docs/[\w-]+\.md), "?([A-Z][\w ]+)', text):
             headings = re.findall(r"^#+ (.+)$", (REPOSITORY / page).read_text(), re.MULTILINE)
             assert any(heading.startswith(section.split(":")[0]) for heading in headings), (path.name, page, section)
+
+
+CHOICES = {
+    name: key.annotation for name, key in Objective.model_fields.items() if get_origin(key.annotation) is Literal
+}
+
+
+def unnamed(choices: Any, text: str) -> list[str]:
+    """Those choices that a text does not name."""
+    return [name for name in get_args(choices) if not re.search(rf"\b{name}\b", text)]
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_params_and_the_page_of_the_method_name_every_choice(key):
+    [line] = re.findall(rf"^ +{key}: .*", (REPOSITORY / "params.yaml").read_text(), re.MULTILINE)
+    page = (REPOSITORY / "docs/method.md").read_text()
+    assert (unnamed(CHOICES[key], line), unnamed(CHOICES[key], page)) == ([], [])
+
+
+def test_the_page_of_results_names_every_metric_of_claims():
+    assert unnamed(ClaimMetric, (REPOSITORY / "docs/results.md").read_text()) == []
