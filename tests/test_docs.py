@@ -34,9 +34,12 @@ def test_links_to_sections_name_a_heading(page: Path):
 
 
 def test_contributors_are_sent_to_files_that_exist():
-    named = re.findall(r"`((?:src|tests|stages|docs)/[\w./]+\.\w+)`", (REPOSITORY / "CONTRIBUTING.md").read_text())
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    named = re.findall(r"`((?:src|stages|docs|benchmarks)/[\w./]+\.\w+)`", page)
     assert len(named) > 20
     assert [name for name in named if not (REPOSITORY / name).is_file()] == []
+    of_tests = set(re.findall(r"`(\w+\.(?:py|json))`", page))
+    assert of_tests - {path.name for path in (REPOSITORY / "tests").rglob("*")} == set()
 
 
 def test_citations_of_our_own_pages_name_a_section():
