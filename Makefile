@@ -85,7 +85,7 @@ faults: ray onnx ## break the pipeline in every way we know of, and write docs/f
 	@$(RUN) python -m pytest -m fault --fault-table=docs/faults.md $(or $(FAULTS),tests)
 
 models: setup ## try every kind of model that transformers classifies with, and write docs/models.md from what came of it
-	@$(RUN) python -m pytest --model-table=docs/models.md tests/test_all_models.py
+	@$(RUN) python -m pytest --model-table=docs/models.md tests/unit/test_all_models.py
 
 bench: setup ## time training against its peers and the machine; writes benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)
@@ -94,14 +94,14 @@ gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes
 	@$(RUN) python -m benchmarks.gpu $(GPU)
 
 intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md and protocol.md
-	@$(RUN) python -m src.study.simulation $(INTERVALS) && python -m src.study.many_claims $(INTERVALS) && \
-		python -m src.study.departures $(INTERVALS) && python -m src.study.simulated_folds $(INTERVALS)
+	@$(RUN) python -m src.study.simulations.simulation $(INTERVALS) && python -m src.study.simulations.many_claims $(INTERVALS) && \
+		python -m src.study.simulations.departures $(INTERVALS) && python -m src.study.simulations.simulated_folds $(INTERVALS)
 
 notebook: setup ## execute docs/results.ipynb in place, after `make repro`
 	@$(RUN) python -m stages.notebook
 
-page: setup ## write src/study/dvc_page.html, the page of `dvc plots`, from the pinned chart library
-	@$(RUN) python -m src.study.dvc_page
+page: setup ## write src/study/report/dvc_page.html, the page of `dvc plots`, from the pinned chart library
+	@$(RUN) python -m src.study.report.dvc_page
 
 lint: setup ## check style and types, and that what is generated from the code is fresh
 	@$(RUN) ruff check . && ruff format --check . && ty check src stages benchmarks && python -m src.params.reference --check

@@ -6,6 +6,6 @@ python -m benchmarks --only shares --model MPNet --precision bf16    a row with 
 python -m benchmarks --pipeline                   also the wall time of the default study, minutes more
 """
 
-from src.systems import check_system
+from src.system.supported import check_system
 
 check_system()

@@ -26,7 +26,7 @@ from benchmarks.figures import Figure, show, table, write_results
 from benchmarks.scratch import Setting, working_copy
 from benchmarks.variants import MODELS, PRECISIONS
 from src.parallel.options import count
-from src.printing import printing
+from src.system.printing import printing
 
 RESULTS = Path(__file__).parent / "results.json"
 ROWS = {

@@ -52,8 +52,8 @@ EVERYWHERE: dict[str, Replacement] = {
     "dropout's cheaper random numbers": ("src.core.training.loading.use_cpu_dropout", nothing),
     "dropout's masks without booleans": ("src.core.speed.dropout.at_least", torch.ge),
     "embeddings in use only": ("src.core.training.loading.CompactVocabulary", WholeVocabulary),
-    "memory kept, huge pages": ("src.core.training.environment.keep_and_enlarge_pages", nothing),
-    "batches of similar length": ("src.core.training.phase.training_batches", shuffled_batches),
+    "memory kept, huge pages": ("src.core.machine.environment.keep_and_enlarge_pages", nothing),
+    "batches of similar length": ("src.core.training.loop.training_batches", shuffled_batches),
 }
 IN_BF16: dict[str, Replacement] = {
     "softmax in float32": ("src.core.speed.dropout.softmax", partial(torch.softmax, dim=-1)),

@@ -29,9 +29,9 @@ from src.core.models.classifier import Classifier
 from src.core.training.batches import LabelledTokens
 from src.core.training.inference import predict
 from src.data.prepared import PreparedTask
-from src.files import write_parquet
 from src.params import RunSettings
 from src.runs import load_logits, logits_table, split_logits
+from src.system.files import write_parquet
 
 OWN = (MINILM, MINILM_BF16)
 AHEAD = 1.6

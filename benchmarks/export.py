@@ -14,19 +14,19 @@ from benchmarks.figures import Figure, median_figure, skipped
 from benchmarks.ours import now
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, prepared
+from src.core.machine.environment import start
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.encoding import EncodedSplit, encode
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.first_token import compute_first_token_only
-from src.core.training.environment import start
 from src.core.training.inference import BATCH_ON_CPU, predict
 from src.data.prepared import PreparedTask
-from src.errors import UserError
 from src.export.extra import check_extra
 from src.export.graph import input_names, write_graph
 from src.export.int8 import write_int8
 from src.export.session import OnnxModel
 from src.params import RunSettings
+from src.system.errors import UserError
 
 NAME = "predicting vader-movie, student"
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 import transformers
 
-from src.committed import commit
 from src.core.speed.instructions import bf16_instructions
-from src.files import write_json
+from src.repository.committed import commit
+from src.system.files import write_json
 
 
 @dataclass(frozen=True)

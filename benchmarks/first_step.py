@@ -12,7 +12,7 @@ def main() -> None:
     # garbage collector.
     sys.argv[0] = "-m"
     import stages  # noqa: F401
-    from src.core.training.phase import Phase
+    from src.core.training.loop import Phase
 
     Phase._step = _stop  # ty: ignore[invalid-assignment]
     name, sys.argv = sys.argv[1], sys.argv[1:]

@@ -16,7 +16,7 @@ from benchmarks.processes import contenders
 from benchmarks.scratch import Setting, prepared, teacher_of
 from benchmarks.startup import seconds_to_first_step
 from benchmarks.variants import MINILM
-from src.core.training.live import LiveCurve
+from src.core.monitoring.live import LiveCurve
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
 

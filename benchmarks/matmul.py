@@ -21,8 +21,8 @@ from benchmarks.ours import Ready, ready, timed_steps, warmed_up
 from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, teacher_of
 from benchmarks.variants import MINILM, MINILM_BF16, MPNET, MPNET_BF16, NO_BF16, Variant, in_turn
+from src.core.machine.device import precision_of
 from src.core.speed.instructions import bf16_instructions
-from src.core.training.device import precision_of
 from src.data.prepared import PreparedTask
 from src.params import Precision, RunSettings
 

@@ -15,15 +15,15 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from src.core.machine.device import precision_of
+from src.core.machine.environment import start
 from src.core.method.objectives import RunObjective
+from src.core.monitoring.live import LiveCurve
 from src.core.training.checkpoints import Checkpoints
-from src.core.training.device import precision_of
-from src.core.training.environment import start
 from src.core.training.inference import predict
-from src.core.training.live import LiveCurve
 from src.core.training.loading import PreparedRun, prepare_run
-from src.core.training.phase import Phase, Setup
-from src.core.training.train import train
+from src.core.training.loop import Phase, Setup
+from src.core.training.phases import train
 from src.data.prepared import PreparedTask
 from src.params import Role, RunSettings, Training
 from src.runs import RunName

@@ -35,10 +35,10 @@ from transformers import (
 )
 
 from benchmarks.ours import now
-from src.archives import model_folder
+from src.core.machine.device import precision_of
 from src.core.method.losses import kd_kl
-from src.core.training.device import precision_of
 from src.data.prepared import PreparedTask
+from src.fetching.archives import model_folder
 from src.params import ModelSource, Objective, RunSettings
 
 Rows = list[dict[str, Any]]

@@ -7,10 +7,10 @@ from transformers import PreTrainedTokenizerBase
 
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.tokenizer import load_tokenizer
-from src.errors import UserError
-from src.files import read_json
 from src.params import ModelSource
 from src.runs import RunName
+from src.system.errors import UserError
+from src.system.files import read_json
 
 MODEL = "model"
 

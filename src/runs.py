@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.arms import arms_of
-from src.errors import UserError
-from src.files import (
+from src.params import Params, Role
+from src.system.errors import UserError
+from src.system.files import (
     is_file,
     new_folder,
     read_csv,
@@ -31,9 +32,8 @@ from src.files import (
     write_json,
     write_parquet,
 )
-from src.params import Params, Role
 
-if TYPE_CHECKING:  # `src.files` says why
+if TYPE_CHECKING:  # `src.system.files` says why
     import numpy as np
     import pandas as pd
 

@@ -3,10 +3,10 @@
 import gc
 import sys
 
-from src.interrupts import exit_on_signals
+from src.system.interrupts import exit_on_signals
 
 # While Python looks for the module that -m names, argv[0] is "-m". A test or a pool that imports a stage has another
 # argv[0]: its signals and its garbage collector stay as they are.
 if sys.argv[0] == "-m":
     exit_on_signals()
-    gc.disable()  # a sixth of the seconds that the libraries take to import; `src.errors.stage` puts it back
+    gc.disable()  # a sixth of the seconds that the libraries take to import; `src.system.errors.stage` puts it back

@@ -15,13 +15,13 @@ from src.audit.outcome import audit_of
 from src.audit.redoing import audit_copy, redo
 from src.audit.report import content, lines
 from src.audit.table import audit_file
-from src.errors import stage
-from src.files import write_json
 from src.parallel.options import count
-from src.parallel.places import places
+from src.parallel.slots import slots
 from src.params import Params
-from src.study.recorded import recorded_study
-from src.study.records import load_records
+from src.study.named.recorded import recorded_study
+from src.study.records.task_records import load_records
+from src.system.errors import stage
+from src.system.files import write_json
 from stages.pool import add_arms_option, jobs_of, of_arms
 
 
@@ -29,7 +29,7 @@ from stages.pool import add_arms_option, jobs_of, of_arms
 def main() -> None:
     arguments = _arguments()
     params = recorded_study(arguments.name)
-    workers = len(places(arguments.jobs, 1, params.runtime))
+    workers = len(slots(arguments.jobs, 1, params.runtime))
 
     unit = _unit(params, arguments, workers)
     print(f"{unit}, {workers} at a time; this unit again: {unit.command}", flush=True)

@@ -1,9 +1,9 @@
 """Before `dvc repro`: check params.yaml, whose faults DVC words less well, and mend what a killed DVC left."""
 
-from src.dvc_state import mend
-from src.errors import stage
 from src.params import PARAMS_FILE, read_yaml
-from src.study.overrides import checked_content
+from src.repository.dvc_state import mend
+from src.study.named.overrides import checked_content
+from src.system.errors import stage
 
 
 @stage

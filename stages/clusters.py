@@ -4,10 +4,10 @@ import argparse
 
 import pandas as pd
 
-from src.errors import stage
-from src.study.cluster_effect import effect_of_clusters
-from src.study.clusters import effective_number
-from src.study.recorded import recorded_study
+from src.study.named.recorded import recorded_study
+from src.study.simulations.cluster_effect import effect_of_clusters
+from src.study.statistics.clusters import effective_number
+from src.system.errors import stage
 
 
 @stage

@@ -2,12 +2,12 @@
 
 import argparse
 
-from src.errors import stage
 from src.params import load_params
 from src.runs import runs_of_task
-from src.study.collecting import collect_task
-from src.study.leftovers import bring_back, set_aside
-from src.study.records import records_folder
+from src.study.records.collecting import collect_task
+from src.study.records.leftovers import bring_back, set_aside
+from src.study.records.task_records import records_folder
+from src.system.errors import stage
 
 
 @stage

@@ -3,9 +3,9 @@
 import argparse
 import sys
 
-from src.errors import stage
 from src.params import MoreSeeds
-from src.study.confirming_file import write_confirming_study
+from src.study.named.confirming_file import write_confirming_study
+from src.system.errors import stage
 
 
 @stage

@@ -5,11 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-from src.errors import stage
 from src.parallel.study import run_to_its_end
-from src.parallel.workplace import copy_repository
-from src.study.overrides import study_content
-from src.study.workspace import check_unchanged
+from src.parallel.unit_copy import copy_repository
+from src.study.named.overrides import study_content
+from src.study.named.workspace import check_unchanged
+from src.system.errors import stage
 
 FOLDER = Path("demo")
 LEFT = f"""

@@ -13,9 +13,9 @@ from src.describing.doubts import doubts
 from src.describing.readers import readers_of
 from src.describing.source import source_in_words
 from src.describing.tables import label_table, length_table, majority, text_table
-from src.errors import stage
 from src.params import Params, load_params
-from src.study.overrides import study_params
+from src.study.named.overrides import study_params
+from src.system.errors import stage
 
 
 @stage

@@ -5,14 +5,14 @@ The teacher is a teacher arm, or one that is changed after its training, as `dis
 """
 
 from src.arms import distilled_arm, teachers_of
-from src.command_line import run_arguments
-from src.core.training.changed_teachers import changed_logits
+from src.core.distillation.changed_teachers import changed_logits
+from src.core.distillation.teacher_logits import teacher_logits
 from src.core.training.run import run_training
-from src.core.training.teachers import teacher_logits
 from src.data.prepared import load_task
-from src.errors import stage
 from src.params import Params, entry, load_params
 from src.runs import RunName
+from src.system.command_line import run_arguments
+from src.system.errors import stage
 
 
 def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int) -> None:

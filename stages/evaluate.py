@@ -4,26 +4,26 @@ import sys
 
 import pandas as pd
 
-from src.errors import stage
-from src.files import new_folder, write_csv, write_json
 from src.params import Params, load_params
-from src.study.claims import claims_content, with_holm
-from src.study.claims_in_words import verdict_in_words
-from src.study.clusters import cluster_warnings
-from src.study.digits import written_content, written_table
-from src.study.families import chosen_trials, selection_scores
-from src.study.judging import judged_tasks
-from src.study.majority import majority_warnings, one_label_warnings
-from src.study.measuring import measured_task
-from src.study.moved import manipulation, measures_of, moved_table
-from src.study.records import METRICS_FOLDER, load_records
-from src.study.summary import (
+from src.study.claims.claims import claims_content, with_holm
+from src.study.claims.claims_in_words import verdict_in_words
+from src.study.claims.families import chosen_trials, selection_scores
+from src.study.claims.judging import judged_tasks
+from src.study.claims.majority import majority_warnings, one_label_warnings
+from src.study.claims.moved import manipulation, measures_of, moved_table
+from src.study.claims.tables import (
     arms_table,
     compared_task,
     headline,
     over_tasks_table,
     trials_table,
 )
+from src.study.records.scores import measured_task
+from src.study.records.task_records import METRICS_FOLDER, load_records
+from src.study.statistics.clusters import cluster_warnings
+from src.study.statistics.digits import written_content, written_table
+from src.system.errors import stage
+from src.system.files import new_folder, write_csv, write_json
 
 
 def evaluate(params: Params) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import get_args
 
 from src.arms import arms_of
-from src.errors import UserError, stage
 from src.export.checking import FARTHEST, Checked
 from src.export.exporting import export_run
 from src.export.extra import check_extra
-from src.files import is_file
 from src.kept_models import kept_folder
 from src.params import Params, Role, load_params
 from src.runs import RunName
+from src.system.errors import UserError, stage
+from src.system.files import is_file
 
 EXPORTS_FOLDER = Path("exports")
 

@@ -1,11 +1,11 @@
 """Fine-tune a teacher: one task, one arm, one seed."""
 
-from src.command_line import run_arguments
 from src.core.training.run import run_training
 from src.data.prepared import load_task
-from src.errors import stage
 from src.params import Params, load_params
 from src.runs import RunName
+from src.system.command_line import run_arguments
+from src.system.errors import stage
 
 
 def finetune(params: Params, task: str, arm: str, seed: int) -> None:

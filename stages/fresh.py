@@ -4,9 +4,9 @@ import re
 import subprocess
 import sys
 
-from src.errors import UserError, stage
 from src.params import load_params
-from src.settings import settings_are_written
+from src.repository.settings import settings_are_written
+from src.system.errors import UserError, stage
 
 SHOWN = 3
 ALLOWED = "run `make repro`, and commit what it changes"

@@ -8,14 +8,14 @@ docs/study-data.md has the details.
 import argparse
 from pathlib import Path
 
-from src.errors import UserError, stage
-from src.files import user_path
 from src.glue_data.chaosnli import read_chaosnli
 from src.glue_data.files import CHAOSNLI, LISTS, StudyFile, files_of, study_files
 from src.glue_data.making import is_made, make_file
 from src.glue_data.official import OfficialSplit, read_official
 from src.params import PARAMS_FILE
-from src.study.overrides import base_content, checked_content
+from src.study.named.overrides import base_content, checked_content
+from src.system.errors import UserError, stage
+from src.system.files import user_path
 
 
 @stage

@@ -2,9 +2,9 @@
 
 import argparse
 
-from src.errors import stage
-from src.study.overrides import study_params
-from src.study.unit_records import join_units
+from src.study.named.overrides import study_params
+from src.study.records.unit_records import join_units
+from src.system.errors import stage
 
 
 @stage

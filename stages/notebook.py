@@ -7,8 +7,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from src.errors import UserError, stage
-from src.files import new_file
+from src.system.errors import UserError, stage
+from src.system.files import new_file
 
 NOTEBOOK = Path("docs/results.ipynb")
 

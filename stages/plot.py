@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from src.errors import stage
-from src.files import new_folder
 from src.params import Params, load_params
-from src.study.claims_figure import draw_claims
-from src.study.curves_figure import draw_curves
-from src.study.figures import TaskResults, draw_task
-from src.study.length_figure import draw_length
-from src.study.plot_data import write_plot_data
-from src.study.report import write_report
-from src.study.results import load_results
+from src.study.drawing.claims_figure import draw_claims
+from src.study.drawing.curves_figure import draw_curves
+from src.study.drawing.figures import TaskResults, draw_task
+from src.study.drawing.length_figure import draw_length
+from src.study.drawing.plot_data import write_plot_data
+from src.study.drawing.study_results import load_results
+from src.study.report.report import write_report
+from src.system.errors import stage
+from src.system.files import new_folder
 
 PLOTS_FOLDER = Path("plots")
 

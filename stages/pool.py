@@ -12,13 +12,13 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from src.arms import distilled_arm, teachers_of
-from src.errors import UserError, stage
 from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
 from src.parallel.progress import Progress, counted
 from src.params import Params, load_params
 from src.runs import RUNS_FOLDER, RunName, runs_of_task
-from src.study.leftovers import bring_back
+from src.study.records.leftovers import bring_back
+from src.system.errors import UserError, stage
 from stages.distill import distil
 from stages.finetune import finetune
 from stages.student import train_student

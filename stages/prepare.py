@@ -5,8 +5,8 @@ from typing import Any
 
 from src.data.preparation import prepare_task
 from src.data.prepared import FOLDS
-from src.errors import stage
 from src.params import load_params
+from src.system.errors import stage
 
 
 def sizes(task: str, description: dict[str, Any]) -> list[str]:

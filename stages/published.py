@@ -2,10 +2,10 @@
 
 import argparse
 
-from src.errors import UserError, stage
-from src.study.published import as_markdown, beside_published
-from src.study.recorded import recorded_study
-from src.study.results import load_results
+from src.study.drawing.study_results import load_results
+from src.study.named.recorded import recorded_study
+from src.study.report.published_scores import as_markdown, beside_published
+from src.system.errors import UserError, stage
 
 
 @stage

@@ -2,11 +2,11 @@
 
 import argparse
 
-from src.errors import stage
 from src.parallel.launcher import only_launcher
 from src.parallel.options import add_options, options_in
 from src.parallel.study import run_dvc, run_units
 from src.parallel.units import WHOLE
+from src.system.errors import stage
 
 
 @stage

@@ -2,12 +2,12 @@
 
 import argparse
 
-from src.dvc_state import check_no_dvc_works, mend
-from src.errors import stage
 from src.parallel.launcher import only_launcher
 from src.parallel.progress import counted
 from src.parallel.study import run_dvc
-from src.study.restoring import changed_by_experiments, put_away
+from src.repository.dvc_state import check_no_dvc_works, mend
+from src.study.named.restoring import changed_by_experiments, put_away
+from src.system.errors import stage
 
 
 @stage

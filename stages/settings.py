@@ -4,11 +4,11 @@ It runs at every `dvc repro`, since DVC by itself looks neither at keys of param
 the files that params.yaml names.
 """
 
-from src.errors import stage
-from src.files import new_folder, put_back, write_json
 from src.params import PARAMS_FILE, read_yaml
-from src.settings import SETTINGS_FOLDER, settings_files
-from src.study.overrides import checked_content
+from src.repository.settings import SETTINGS_FOLDER, settings_files
+from src.study.named.overrides import checked_content
+from src.system.errors import stage
+from src.system.files import new_folder, put_back, write_json
 
 
 @stage

@@ -2,8 +2,8 @@
 
 import argparse
 
-from src.errors import stage
-from src.study.recorded import recorded_study
+from src.study.named.recorded import recorded_study
+from src.system.errors import stage
 from stages.evaluate import evaluate
 from stages.plot import plot
 

@@ -5,12 +5,12 @@ import shutil
 import sys
 import time
 
-from src.errors import UserError, stage
-from src.interrupts import Stopped
 from src.params import Params, load_params
 from src.status.states import study_states
 from src.status.table import table
-from src.study.overrides import study_params
+from src.study.named.overrides import study_params
+from src.system.errors import UserError, stage
+from src.system.interrupts import Stopped
 
 SECONDS = 5.0  # between two looks
 CLEAR = "\x1b[H\x1b[2J"

@@ -6,18 +6,18 @@ Its training stages run side by side first, and `dvc exp run` finds them done.
 import argparse
 import shlex
 
-from src.dvc_state import check_no_dvc_works, mend
-from src.errors import stage
 from src.parallel.launcher import only_launcher
 from src.parallel.options import Options, add_options, options_in
 from src.parallel.study import check_identity, run_dvc, run_units, units_of_part
 from src.parallel.units import WHOLE, Part
 from src.params import load_params
-from src.study.dvc_experiment import Experiment, experiment_of
-from src.study.experiments import check_same, check_same_results, experiment_here
-from src.study.overrides import study_params
-from src.study.unit_records import check_joinable, keep_unit
-from src.study.workspace import check_unchanged, params_in_place, tell_uncommitted
+from src.repository.dvc_state import check_no_dvc_works, mend
+from src.study.named.dvc_experiment import Experiment, experiment_of
+from src.study.named.experiments import check_same, check_same_results, experiment_here
+from src.study.named.overrides import study_params
+from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
+from src.study.records.unit_records import check_joinable, keep_unit
+from src.system.errors import stage
 
 
 @stage

@@ -7,13 +7,13 @@ import argparse
 from pathlib import Path
 from typing import cast, get_args
 
-from src.data.dataset import columns_of_task, place_of_task
-from src.data.published import read_unlabelled
-from src.errors import stage
+from src.data.sources.dataset import columns_of_task, location_of_task
+from src.data.sources.ready_splits import read_unlabelled
 from src.params import Params, Role, load_params
 from src.submission.asked import tasks_of_glue
 from src.submission.chosen import Predictor, best_run
 from src.submission.files import ALL_FILES, OFFICIAL_TESTS, table_of, write_submission
+from src.system.errors import stage
 
 SUBMISSIONS_FOLDER = Path("submissions")
 
@@ -23,10 +23,10 @@ def submit(params: Params, role: Role, arm: str) -> tuple[Path, list[str]]:
     tables = {}
     for task, part in tasks_of_glue(params).items():
         settings, run = params.task(task), best_run(params, task, role, arm)
-        place, columns = place_of_task(settings, params.glue), columns_of_task(settings)
+        location, columns = location_of_task(settings, params.glue), columns_of_task(settings)
         model = Predictor(run, columns.labels, params.runtime)
         for test in OFFICIAL_TESTS[part]:
-            labels = model.labels_of(read_unlabelled(task, place, columns, test.split))
+            labels = model.labels_of(read_unlabelled(task, location, columns, test.split))
             tables[test.file] = table_of(labels, columns.labels, test.by_name)
             print(f"{test.file}: {len(labels)} rows, predicted by {run}", flush=True)
 

@@ -23,12 +23,13 @@ from transformers import (
 )
 
 from src.params import ModelSource, Params
-from tests.fault_table import FaultTable, keep_names
-from tests.model_table import ModelTable
-from tests.processes_of_tests import MARKER, mark, no_processes
-from tests.warm_python import TOOLS, warm_python
+from tests.support.fault_table import FaultTable, keep_names
+from tests.support.model_table import ModelTable
+from tests.support.processes_of_tests import MARKER, mark, no_processes
+from tests.support.warm_python import TOOLS, warm_python
 
 REPOSITORY = Path(__file__).parent.parent
+MARKERS_OF_FOLDERS = {"faults": "fault", "studies": "study"}
 LONGEST = ("test_pipeline.py", "test_hub.py", "test_pool.py", "test_processes.py", "test_demo.py")
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
 NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
@@ -57,7 +58,10 @@ def _heed_signals() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the longest files first, so that neither worker ends with one of them alone."""
+    """Mark the tests, and run the longest files first, so that neither worker ends with one of them alone."""
+    for item in items:
+        if marker := MARKERS_OF_FOLDERS.get(item.path.relative_to(REPOSITORY / "tests").parts[0]):
+            item.add_marker(marker)
     keep_names(config, items)
     mark(items)
     places = {name: place for place, name in enumerate(LONGEST)}
@@ -127,16 +131,22 @@ def tiny_decoder(tmp_path_factory) -> ModelSource:
     return _saved(GPT2ForSequenceClassification(config), word_tokenizer(None), tmp_path_factory.mktemp("decoder"))
 
 
+@pytest.fixture
+def one_thread() -> None:
+    """Compute in one thread."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def warm_folder() -> Generator[Path]:
-    """A folder with the `python` of `tests/warm_python.py`."""
+    """A folder with the `python` of `tests/support/warm_python.py`."""
     with warm_python() as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def warm_stages(warm_folder) -> Generator[None]:
-    """Have the stages of `tests.repository.run` start without the seconds of imports, where no test is about that."""
+    """Start the stages of `tests.support.repository.run` without the seconds of imports."""
     TOOLS.insert(0, warm_folder)
     yield
     TOOLS.remove(warm_folder)

@@ -17,7 +17,7 @@ import torch
 import transformers
 
 from benchmarks.gpu.parts import LIMITS, RESULTS, limited
-from src.files import write_json
+from src.system.files import write_json
 
 
 def main() -> int:

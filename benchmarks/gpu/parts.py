@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from src.interrupts import LAUNCHER
+from src.system.interrupts import LAUNCHER
 
 REPOSITORY = Path(__file__).parent.parent.parent
 RESULTS = Path(__file__).parent / "results.json"

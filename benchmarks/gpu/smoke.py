@@ -17,9 +17,9 @@ from benchmarks.gpu.made import DROPOUT_SHAPE, made_task, run_settings, save_mod
 from benchmarks.gpu.parts import started
 from src.core.method.losses import KD_LOSSES
 from src.core.training.run import run_training
-from src.errors import UserError
-from src.files import read_csv
 from src.runs import RunName
+from src.system.errors import UserError
+from src.system.files import read_csv
 
 TOLERANCES = {"fp32": 1e-4, "fp32 graphs": 1e-4, "tf32": 1e-2, "bf16": 2e-2, "bf16 graphs": 2e-2, "fp16": 1e-2}
 COLUMNS = ["loss_total", "loss_cmi", "selection_nll", "selection_feature_cmi"]

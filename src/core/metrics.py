@@ -76,8 +76,8 @@ def auc_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """AUC, one class against the rest and averaged over classes, as a value of each row whose mean it is: (N,).
 
     For two classes it is the share of pairs with different labels whose scores are in the right order; equal scores
-    count half. A row's value is the AUC and the row's influence on it (`src.study.statistics`). Classes that no row
-    has, or every row, have no pairs and are left out; without any pairs the AUC is 0.5.
+    count half. A row's value is the AUC and the row's influence on it (`src.study.statistics.row_values`). Classes that
+    no row has, or every row, have no pairs and are left out; without any pairs the AUC is 0.5.
     """
     of_classes = [_auc_of_class(labels == name, _log_odds(logits, name)) for name in range(logits.shape[1])]
     known = [of_rows for of_rows in of_classes if of_rows is not None]

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from src.data.labelled_text import CLUSTER, HUMAN_PREFIX, TEXT_NAMES, LabelledText
 from src.data.prepared import DATA_FOLDER, FOLDS, LABELS_FOLDER, SPLITS, SPLITS_FOLDER
-from src.data.published import is_empty, read_texts
 from src.data.source import Source, read_source
+from src.data.sources.labelled_text import CLUSTER, HUMAN_PREFIX, TEXT_NAMES, LabelledText
+from src.data.sources.ready_splits import is_empty, read_texts
 from src.data.splits import comparable_texts, fold_numbers, fold_of, share_texts, split_off, subsample, text_clusters
-from src.errors import UserError
-from src.files import new_folder, user_path, write_json, write_parquet
 from src.params import Params, TaskSettings
+from src.system.errors import UserError
+from src.system.files import new_folder, user_path, write_json, write_parquet
 
 TRANSFER, ROUND = 3, 4  # their draws, after those of the three splits
 Splits = dict[str, pd.DataFrame]  # by name: the three splits, and the rows for transfer

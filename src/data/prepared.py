@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.data.labelled_text import HUMAN_PREFIX, SEED
-from src.errors import UserError
-from src.files import is_file, read_json, read_parquet
+from src.data.sources.labelled_text import HUMAN_PREFIX, SEED
+from src.system.errors import UserError
+from src.system.files import is_file, read_json, read_parquet
 
-if TYPE_CHECKING:  # `src.files` says why
+if TYPE_CHECKING:  # `src.system.files` says why
     import numpy as np
     import pandas as pd
 

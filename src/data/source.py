@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from src.data.dataset import columns_of_also_test, columns_of_task, place_of, place_of_task
-from src.data.labelled_text import LabelledText
-from src.data.published import read_split
+from src.data.sources.dataset import columns_of_also_test, columns_of_task, location_of, location_of_task
+from src.data.sources.labelled_text import LabelledText
+from src.data.sources.ready_splits import read_split
+from src.data.sources.vader import read_vader
 from src.data.splits import share_texts
-from src.data.vader import read_vader
-from src.errors import UserError
 from src.params import Metric, Params, check_metrics
+from src.system.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def read_source(name: str, params: Params) -> Source:
     """Read the splits of a task.
 
     Raises:
-        UserError: they cannot be read (see `src.data.published`, `src.data.vader`), or one has no row of some label.
+        UserError: a split cannot be read, or has no row of some label.
     """
     settings = params.task(name)
     if settings.source == "vader":
@@ -55,7 +55,7 @@ def read_source(name: str, params: Params) -> Source:
 def _read_whole(name: str, params: Params, key: str, other_way: str) -> LabelledText:
     settings = params.task(name)
     split = getattr(settings, key)
-    data = read_split(name, place_of_task(settings, params.glue), columns_of_task(settings), split)
+    data = read_split(name, location_of_task(settings, params.glue), columns_of_task(settings), split)
     where = f"params.yaml: task_settings.{name}.{key}"
     _check_labels(where, f"split '{split}'", data, f"a split with rows of every label{other_way}")
     return data
@@ -65,7 +65,7 @@ def _read_also_test(name: str, params: Params) -> LabelledText | None:
     settings, also = params.task(name), params.task(name).also_test
     if also is None:
         return None
-    data = read_split(name, place_of(also), columns_of_also_test(also, settings), also.split)
+    data = read_split(name, location_of(also), columns_of_also_test(also, settings), also.split)
     where = f"task_settings.{name}.also_test"
     _check_labels(f"params.yaml: {where}", f"split '{also.split}'", data, "a split with rows of every label")
     _check_votes(f"{where}.human", also.human, data)

@@ -9,10 +9,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from src.data.labelled_text import TEXT_NAMES
-from src.data.unicode import canonical
-from src.errors import UserError
+from src.data.sources.labelled_text import TEXT_NAMES
 from src.params import MaxRows
+from src.system.errors import UserError
+from src.system.unicode import canonical
 
 
 def linked_groups(rows: pd.DataFrame) -> np.ndarray:

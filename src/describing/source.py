@@ -1,6 +1,6 @@
 """Where the rows of a task come from, in a line."""
 
-from src.data.dataset import columns_of_task, place_of_task
+from src.data.sources.dataset import columns_of_task, location_of_task
 from src.params import Glue, TaskSettings
 
 
@@ -8,9 +8,9 @@ def source_in_words(settings: TaskSettings, glue: Glue) -> str:
     """The source of a task, the columns that are read of it, and the splits that it has."""
     if settings.source == "vader":
         return f"vader, part {settings.part}; test is cut from all rows"
-    place, columns = place_of_task(settings, glue), columns_of_task(settings)
-    part = f", part {place.part}" if place.part else ""
+    location, columns = location_of_task(settings, glue), columns_of_task(settings)
+    part = f", part {location.part}" if location.part else ""
     votes = f", votes in {', '.join(columns.human)}" if columns.human else ""
     read = f"text in {', '.join(columns.text)}, label in {columns.label}{votes}"
     test = "is cut from it" if settings.test_split is None else f"from {settings.test_split}"
-    return f"{place.kind} {place.name}{part}; {read}; train from {settings.train_split}, test {test}"
+    return f"{location.kind} {location.name}{part}; {read}; train from {settings.train_split}, test {test}"

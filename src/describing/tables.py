@@ -6,8 +6,8 @@ import pandas as pd
 from src.core.metrics import task_scores
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import LARGEST_TOKEN, load_tokenizer
-from src.data.labelled_text import TEXT_NAMES
 from src.data.prepared import LabelledSplit, PreparedTask, Split
+from src.data.sources.labelled_text import TEXT_NAMES
 from src.data.splits import comparable_texts, share_texts
 from src.describing.readers import Reader
 from src.params import ModelSource

@@ -2,12 +2,12 @@
 
 from huggingface_hub import EvalResult, ModelCard
 
-from src.committed import commit
-from src.core.training.card import PIPELINE
+from src.core.models.model_card import PIPELINE
 from src.data.prepared import PreparedTask
 from src.export.checking import FLOAT, Checked
 from src.export.graph import OPSET
 from src.kept_models import KeptModel, kept_folder
+from src.repository.committed import commit
 from src.runs import RunName
 
 TEXTS = {1: '["a text", "another text"]', 2: '[("the first text", "the second"), ("another", "its second")]'}

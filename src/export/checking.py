@@ -12,11 +12,11 @@ from src.core.metrics import task_scores
 from src.core.models.encoding import EncodedSplit, encode
 from src.core.training.inference import BATCH_ON_CPU, predict
 from src.data.prepared import PreparedTask, load_test_labels
-from src.errors import UserError
 from src.export.session import OnnxModel
 from src.kept_models import KeptModel
 from src.runs import RunName, load_logits, split_logits
-from src.study.records import of_seed
+from src.study.records.task_records import of_seed
+from src.system.errors import UserError
 
 FLOAT, INT8 = "model.onnx", "model.int8.onnx"
 FARTHEST = 1e-4  # that a number of the float model may be from torch's

@@ -16,15 +16,15 @@ from transformers import PreTrainedTokenizerBase
 
 from src.core.speed.first_token import compute_first_token_only
 from src.data.prepared import load_task
-from src.errors import UserError
 from src.export.card import onnx_card
 from src.export.checking import FLOAT, INT8, Checked, check, rows_of_test
 from src.export.graph import input_names, write_graph
 from src.export.int8 import write_int8
-from src.files import new_folder
 from src.kept_models import kept_folder, load_kept
 from src.params import Runtime
 from src.runs import RunName
+from src.system.errors import UserError
+from src.system.files import new_folder
 
 
 def export_run(run: RunName, runtime: Runtime, target: Path, int8: bool) -> Checked:

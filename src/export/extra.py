@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from src.errors import UserError
+from src.system.errors import UserError
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 

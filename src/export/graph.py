@@ -19,8 +19,8 @@ from src.core.models.classifier import Classifier
 from src.core.models.encoding import EncodedSplit
 from src.core.models.files import raise_if_memory
 from src.core.models.head_input import trial_inputs, understood, watch
-from src.errors import UserError, first_line
 from src.export.extra import quiet
+from src.system.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import onnx_ir

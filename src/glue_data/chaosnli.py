@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from src.data.local import read_table
-from src.errors import UserError
-from src.files import is_file, sha256_of, user_path
+from src.data.sources.local import read_table
+from src.system.errors import UserError
+from src.system.files import is_file, sha256_of, user_path
 
 RELEASED = "chaosNLI_mnli_m.jsonl"
 RELEASED_SHA256 = "8eb49b589488e7b1a9ec95fb8a864bd50f0509b4f808eed0aed3f8167617664d"

@@ -8,9 +8,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.errors import UserError
-from src.files import read_json
 from src.glue_data.rows import RowHash
+from src.system.errors import UserError
+from src.system.files import read_json
 
 LISTS = Path(__file__).parent / "hashes"
 FILES = "files.json"

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.data.local import read_table
-from src.errors import stage
+from src.data.sources.local import read_table
 from src.glue_data.files import LISTS, write_facts
 from src.glue_data.rows import normal_digest, row_hashes, sha256
+from src.system.errors import stage
 
 # The studies read some rows of these splits, and all rows of the others.
 SAMPLES = ("qqp/train", "qqp/validation", "mnli/train", "mnli/validation_matched", "qnli/train")

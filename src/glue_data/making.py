@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.data.local import DAMAGE
-from src.errors import UserError
-from src.files import is_file, new_file
+from src.data.sources.local import DAMAGE
 from src.glue_data.files import StudyFile
 from src.glue_data.official import OfficialSplit
 from src.glue_data.rows import compressed, json_lines, normal_digest, row_hashes, sha256
+from src.system.errors import UserError
+from src.system.files import is_file, new_file
 
 NAMED = 5  # rows that an error names
 OFFICIAL_COPY = "use an official copy of GLUE with the columns of nyu-mll/glue"

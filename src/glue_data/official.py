@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from src.data.dataset import Columns, Place, RawSplit, columns_of_task
-from src.data.folder import read_folder
-from src.data.hub import read_hub
-from src.data.labels import check_names, label_numbers
-from src.errors import UserError
-from src.files import user_path
+from src.data.sources.dataset import Columns, Location, RawSplit, columns_of_task
+from src.data.sources.folder import read_folder
+from src.data.sources.hub import read_hub
+from src.data.sources.labels import check_names, label_numbers
 from src.params import Params
+from src.system.errors import UserError
+from src.system.files import user_path
 
 LOCAL_COPY = "name a folder (make glue-data FROM=FOLDER)"
 IDX = "idx"
@@ -36,10 +36,10 @@ def read_official(task: str, split: str, params: Params, folder: str | None) -> 
     """
     columns = columns_of_task(params.task(f"glue-{task}"))
     if folder is None:
-        place = Place("hub", params.glue.repository, task, params.glue.revision, LOCAL_COPY)
-        return _official(read_hub(task, place, columns, split), columns)
-    place = Place("folder", str(user_path(folder) / task))
-    return _official(read_folder(place, columns, split, [*columns.text, columns.label]), columns)
+        location = Location("hub", params.glue.repository, task, params.glue.revision, LOCAL_COPY)
+        return _official(read_hub(task, location, columns, split), columns)
+    location = Location("folder", str(user_path(folder) / task))
+    return _official(read_folder(location, columns, split, [*columns.text, columns.label]), columns)
 
 
 def _official(raw: RawSplit, columns: Columns) -> OfficialSplit:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from src.data.unicode import canonical
+from src.system.unicode import canonical
 
 QUOTES, BLANKS = re.compile('"+'), re.compile(r"\s+")
 NORMAL, EXACT = 16, 8  # hexadecimal digits. In half a million rows, two agree by chance with a probability of 1e-8

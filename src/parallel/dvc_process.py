@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
-from src.interrupts import LAUNCHER
+from src.system.interrupts import LAUNCHER
 
 POLL = 0.2  # seconds, between two looks at a process
 

@@ -1,4 +1,4 @@
-"""Units side by side: as many at a time as there are places, one log each, wherever it is that they run."""
+"""Units side by side: as many at a time as there are slots, one log each, wherever it is that they run."""
 
 import queue
 import sys
@@ -11,22 +11,22 @@ from typing import Protocol
 
 import psutil
 
-from src.dvc_needs import check_dvc_can_work
-from src.errors import UserError
-from src.interrupts import Stopped
-from src.locks import lock_if_free
-from src.parallel.places import Place
+from src.parallel.slots import Slot
+from src.parallel.unit_copy import UNITS_FOLDER
 from src.parallel.units import Unit
-from src.parallel.workplace import UNITS_FOLDER
-from src.write_faults import faults_named
+from src.repository.dvc_needs import check_dvc_can_work
+from src.system.errors import UserError
+from src.system.interrupts import Stopped
+from src.system.locks import lock_if_free
+from src.system.write_faults import faults_named
 
 
 class Engine(Protocol):
     """What carries units out; its methods are called from several threads."""
 
-    places: list[Place]
+    slots: list[Slot]
 
-    def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
+    def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
         """Bring a unit up to date, with its entries and results in `folder`: DVC's exit status."""
 
     def stop(self, number: int) -> None:
@@ -44,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Launcher:
-    """Has an engine run units, as many at a time as there are places.
+    """Has an engine run units, as many at a time as there are slots.
 
     `prepare` makes the folder of a unit; logs go to `logs`, a file a unit.
     """
@@ -59,12 +59,12 @@ class Launcher:
         Raises:
             Stopped: a signal came, and all that ran has ended.
         """
-        free: queue.SimpleQueue[Place] = queue.SimpleQueue()
-        for place in self.engine.places:
-            free.put(place)
+        free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        for slot in self.engine.slots:
+            free.put(slot)
         with faults_named(self.logs):
             self.logs.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(len(self.engine.places)) as pool:
+        with ThreadPoolExecutor(len(self.engine.slots)) as pool:
             futures = [pool.submit(self._run_one, unit, free) for unit in units]
             try:
                 yield from (future.result() for future in as_completed(futures))
@@ -72,18 +72,18 @@ class Launcher:
                 self._stop(futures, stopped)
                 raise
 
-    def _run_one(self, unit: Unit, free: "queue.SimpleQueue[Place]") -> Outcome:
-        place = free.get()
+    def _run_one(self, unit: Unit, free: "queue.SimpleQueue[Slot]") -> Outcome:
+        slot = free.get()
         try:
             folder = self.prepare(unit)
             log = self.logs / f"{unit.name}.log"
             with faults_named(log):
-                status = self.engine.reproduce(unit, folder, log, place)
+                status = self.engine.reproduce(unit, folder, log, slot)
             return Outcome(unit, folder, _last_line(log) if status else None)
         except UserError as error:
             return Outcome(unit, None, f"error: {error}")
         finally:
-            free.put(place)
+            free.put(slot)
 
     def _stop(self, futures: list[Future], stopped: Stopped) -> None:
         """Pass the signal on, and every further one, until all has ended."""

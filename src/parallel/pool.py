@@ -19,9 +19,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError, first_line
-from src.interrupts import LAUNCHER, Stopped
-from src.printing import accept_any_text
+from src.system.errors import UserError, first_line
+from src.system.interrupts import LAUNCHER, Stopped
+from src.system.printing import accept_any_text
 
 
 @dataclass(frozen=True)

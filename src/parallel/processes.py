@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from src.parallel.dvc_process import POLL, signal_group, start_dvc
-from src.parallel.places import Place
+from src.parallel.slots import Slot
 from src.parallel.units import Unit
 
 
 @dataclass
-class Processes:
-    """The engine of one machine: each place is the environment variables of a GPU, or none."""
+class LocalProcesses:
+    """The engine of one machine: each slot is the environment variables of a GPU, or none."""
 
-    places: list[Place]
+    slots: list[Slot]
     running: set[int] = field(default_factory=set)  # process groups
     stopping: bool = False
 
-    def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
+    def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
         """Run DVC in a unit's folder; its exit status, when all of it has ended."""
         with log.open("wb") as file:
-            process = start_dvc(["repro", "--single-item", *unit.groups], folder, file, place)
+            process = start_dvc(["repro", "--single-item", *unit.groups], folder, file, slot)
             self.running.add(process.pid)
             if self.stopping:
                 signal_group(process.pid, signal.SIGTERM)

@@ -19,16 +19,16 @@ from typing import Any
 
 from dvc.utils.serialize import load_yaml
 
-from src.core.training.event_files import CURVES_FOLDER, ON_NODES
-from src.errors import UserError, first_line
-from src.interrupts import kept_handlers
+from src.core.monitoring.event_files import CURVES_FOLDER, ON_NODES
 from src.parallel import dvc_process, node
-from src.parallel.places import Place
+from src.parallel.slots import Slot
+from src.parallel.unit_copy import CODE, LOCK_FILE, entries_of, outputs_of
 from src.parallel.units import Unit
-from src.parallel.workplace import CODE, LOCK_FILE, entries_of, outputs_of
 from src.params import PARAMS_FILE, Runtime
 from src.runs import TIMING_FOLDER
-from src.write_faults import faults_named
+from src.system.errors import UserError, first_line
+from src.system.interrupts import kept_handlers
+from src.system.write_faults import faults_named
 
 SECONDS = 10.0  # to connect in
 RETRIES = 3  # on other nodes, where a node is lost
@@ -41,14 +41,14 @@ class RayTasks:
     """The engine of a cluster."""
 
     ray: ModuleType
-    places: list[Place]
+    slots: list[Slot]
     needs: dict[str, float]  # of a task: num_cpus, num_gpus
     cache: Path  # DVC's
     running: set[Any] = field(init=False, default_factory=set)
     changing: threading.Lock = field(init=False, default_factory=threading.Lock)
     stopping: bool = field(init=False, default=False)
 
-    def reproduce(self, unit: Unit, folder: Path, log: Path, place: Place) -> int:
+    def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
         """Have a node bring a unit up to date, and fetch what it made from DVC's cache; the status."""
         linked = [str(path) for path in outputs_of(load_yaml(folder / LOCK_FILE)["stages"])]
         sent = node.packed(folder, SENT)

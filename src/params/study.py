@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from src.errors import UserError
 from src.params.evaluation import EvaluateSection
 from src.params.models import CheckpointSettings, Models, ModelSource, Runtime
 from src.params.runs import (
@@ -21,6 +20,7 @@ from src.params.runs import (
 )
 from src.params.tasks import Glue, Splits, TaskSettings
 from src.params.types import LONGEST_NAME, Role, Section, Seed, TaskName
+from src.system.errors import UserError
 
 PARAMS_FILE = Path("params.yaml")
 

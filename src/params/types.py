@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from src.data.unicode import canonical
+from src.system.unicode import canonical
 
 LARGEST_COUNT = 2**31 - 1  # what every library behind this takes
 LARGEST_SEED = 2**32 - 1  # what NumPy and scikit-learn take

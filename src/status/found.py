@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import psutil
 
-from src.core.training.event_files import (
+from src.core.monitoring.event_files import (
     CURVES_FOLDER,
     ON_NODES,
     Curve,
@@ -16,11 +16,11 @@ from src.core.training.event_files import (
     event_files,
     read_curve,
 )
-from src.files import read_json
+from src.parallel.unit_copy import UNITS_FOLDER
 from src.parallel.units import Unit
-from src.parallel.workplace import UNITS_FOLDER
 from src.runs import RUNS_FOLDER, TIMING_FOLDER, RunName
 from src.status.logs import Failure
+from src.system.files import read_json
 
 TIMED = ("load_seconds", "train_seconds", "predict_seconds")
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
 from src.arms import distilled_arm, teachers_of
-from src.core.training.event_files import Epoch
+from src.core.monitoring.event_files import Epoch
 from src.data.prepared import DATA_FOLDER, SPLITS_FOLDER
-from src.files import read_json
 from src.params import Params, Training
 from src.runs import RunName, runs_of_task
 from src.status.found import Found, found_of, now
 from src.status.logs import failures_in_log
+from src.system.files import read_json
 
 State = Literal["running", "slow", "diverging", "failed", "waiting", "finished"]
 STATES: tuple[State, ...] = get_args(State)
@@ -94,7 +94,7 @@ def _majority_score(params: Params, task: str) -> float | None:
     path = DATA_FOLDER / task / SPLITS_FOLDER / "task.json"
     if not path.is_file():
         return None
-    from src.study.majority import majority_scores  # pandas takes a quarter second
+    from src.study.claims.majority import majority_scores  # pandas takes a quarter second
 
     return majority_scores(read_json(path), "selection").get(params.task(task).metrics[0])
 

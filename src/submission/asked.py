@@ -1,9 +1,9 @@
 """What params.yaml asks for under `submit`, checked before anything trains."""
 
 from src.arms import arms_of
-from src.errors import UserError
 from src.params import Params
 from src.submission.files import OFFICIAL_TESTS
+from src.system.errors import UserError
 
 WHERE = "params.yaml: submit"
 

@@ -2,15 +2,15 @@
 
 import pandas as pd
 
+from src.core.machine.device import precision_of
+from src.core.machine.environment import start
 from src.core.models.encoding import encode
 from src.core.speed.half_precision import round_products
-from src.core.training.device import precision_of
-from src.core.training.environment import start
 from src.core.training.inference import predict
-from src.files import read_csv, read_json
 from src.kept_models import kept_folder, load_kept
 from src.params import Params, Role, Runtime
 from src.runs import RunName
+from src.system.files import read_csv, read_json
 
 
 def best_run(params: Params, task: str, role: Role, arm: str) -> RunName:

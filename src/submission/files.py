@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from src.files import new_file
+from src.system.files import new_file
 
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip file: equal predictions give equal bytes
 

@@ -15,8 +15,8 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from src.errors import UserError
 from src.params import Lora, ModelSource
+from src.system.errors import UserError
 
 if TYPE_CHECKING:  # importing peft takes a second or more, which runs without it should not spend
     from peft import PeftModel

@@ -32,8 +32,8 @@ from src.core.models.head_input import (
     watch,
 )
 from src.core.models.layers import CannotBeCut, keep_layers
-from src.errors import UserError, first_line
 from src.params import ModelSource
+from src.system.errors import UserError, first_line
 
 MOST_LAYERS = 1000  # more than any model has; transformers would build millions of them before it looks at the weights
 

@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 
 from src.core.models.encoding import EncodedSplit
 from src.core.models.head_input import token_embeddings
-from src.data.unicode import canonical
-from src.errors import UserError
 from src.params import ModelSource
+from src.system.errors import UserError
+from src.system.unicode import canonical
 
 MATCHING = "a tokenizer and weights that belong together"
 # Of a backbone: a pooler that this head does not read, and buffers that older checkpoints have.

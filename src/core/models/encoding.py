@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from src.errors import UserError, first_line
+from src.system.errors import UserError, first_line
 
 BATCHES_PER_BUCKET = 50
 PROBE = ("a", "b")

@@ -11,10 +11,10 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
-from src.archives import cache_folder, model_folder
-from src.errors import UserError, first_line
-from src.files import check_readable, is_file, user_path
+from src.fetching.archives import cache_folder, model_folder
 from src.params import ModelSource
+from src.system.errors import UserError, first_line
+from src.system.files import check_readable, is_file, user_path
 
 # All JSON that transformers reads of a local folder; it takes for granted that each is an object.
 WEIGHTS_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"

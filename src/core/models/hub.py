@@ -19,9 +19,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import disable_progress_bars, enable_progress_bars, validate_repo_id
 
-from src.errors import UserError, first_line
-from src.hub_cache import cache_of, check_files, refused_token, show_progress
-from src.write_faults import faults_named
+from src.fetching.hub_cache import cache_of, check_files, refused_token, show_progress
+from src.system.errors import UserError, first_line
+from src.system.write_faults import faults_named
 
 # What a classifier with its tokenizer is read from. Weights in other forms are not fetched.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja", "model.safetensors", "model-*.safetensors"]

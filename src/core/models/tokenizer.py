@@ -11,8 +11,8 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from src.core.models.encoding import joins_pairs
 from src.core.models.files import damage_named, gguf_of, locate
-from src.errors import UserError
 from src.params import ModelSource
+from src.system.errors import UserError
 
 LARGEST_TOKEN = 2**31 - 1  # tokens are kept in 32 bits
 TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.vocab", "tokenizer.*")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
-from src.errors import UserError, first_line
+from src.system.errors import UserError, first_line
 
 MULTIPLE = 16
 

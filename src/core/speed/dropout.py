@@ -17,8 +17,8 @@ from transformers.masking_utils import sdpa_mask
 
 from src.core.models.classifier import Classifier
 from src.core.models.head_input import trial_inputs
-from src.errors import UserError
 from src.params import ModelSource
+from src.system.errors import UserError
 
 ATTENTION = "sdpa_with_cpu_dropout"
 STEPS = 2**16

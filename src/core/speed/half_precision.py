@@ -16,8 +16,8 @@ from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
 from src.core.models.files import DAMAGE, raise_if_memory
 from src.core.models.head_input import trial_inputs
-from src.errors import UserError, first_line
 from src.params import ModelSource, Precision
+from src.system.errors import UserError, first_line
 
 HALF: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

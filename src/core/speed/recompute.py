@@ -6,8 +6,8 @@ gradient is wanted. Of each layer only the output is kept. Logits and gradients 
 
 from transformers import PreTrainedModel
 
-from src.errors import UserError
 from src.params import ModelSource
+from src.system.errors import UserError
 
 
 def recompute_activations(source: ModelSource, model: PreTrainedModel) -> None:

@@ -26,11 +26,11 @@ from accelerate.utils import broadcast_object_list
 from filelock import BaseFileLock
 from torch import Tensor
 
-from src.errors import first_line
-from src.files import new_file, repository_root
-from src.locks import lock_if_free
 from src.params import CheckpointSettings
 from src.runs import RunName
+from src.system.errors import first_line
+from src.system.files import new_file, repository_root
+from src.system.locks import lock_if_free
 
 KEPT = 2  # the newest, and the one before it in case the newest is damaged
 CODE = Path(__file__).parent.parent  # src/core

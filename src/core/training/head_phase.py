@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 
-from src.core.models.head_alone import head_alone, row_numbers
+from src.core.speed.head_alone import head_alone, row_numbers
 from src.core.training.batches import LabelledTokens
 from src.core.training.inference import predict
-from src.core.training.phase import Setup
+from src.core.training.loop import Setup
 
 
 def with_head_alone(setup: Setup) -> Setup:

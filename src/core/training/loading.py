@@ -8,23 +8,23 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from src.core.machine.device import device_type, precision_of, uses_cuda_graphs
+from src.core.machine.randomness import stream_seed
 from src.core.method.batch import NO_LABEL
 from src.core.method.terms import passes_in
 from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.compatibility import check_vocabulary
 from src.core.models.encoding import EncodedSplit, encode
-from src.core.models.head_alone import check_head_alone
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.cuda_graphs import replay_training
 from src.core.speed.dropout import check_dropout, use_cpu_dropout
 from src.core.speed.first_token import compute_first_token_only
 from src.core.speed.half_precision import round_products
+from src.core.speed.head_alone import check_head_alone
 from src.core.speed.recompute import recompute_activations
 from src.core.speed.vocabulary import CompactVocabulary
 from src.core.training.batches import LabelledTokens, TrainingData
-from src.core.training.device import device_type, precision_of, uses_cuda_graphs
-from src.core.training.randomness import stream_seed
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
 from src.runs import RunName

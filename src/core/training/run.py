@@ -10,24 +10,24 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
+from src.core.machine.device import precision_of, reruns_are_equal, rounds_on_cpu
+from src.core.machine.environment import environment, start
 from src.core.method.spaces import Outputs
 from src.core.models.adapters import Saver
+from src.core.models.model_card import model_card
+from src.core.monitoring.live import live_curve
 from src.core.speed.instructions import bf16_instructions
-from src.core.training.card import model_card
 from src.core.training.checkpoints import checkpoints_of, run_key
-from src.core.training.device import precision_of, reruns_are_equal, rounds_on_cpu
-from src.core.training.environment import environment, start
-from src.core.training.fit import check_fit
 from src.core.training.inference import predict
-from src.core.training.live import live_curve
 from src.core.training.loading import PreparedRun, prepare_run, splits_to_predict
-from src.core.training.phase import Setup
+from src.core.training.loop import Setup
+from src.core.training.phases import TrainingResult, train
+from src.core.training.refusals import check_fit
 from src.core.training.timing import memory_taken, stopwatch, write_timing
-from src.core.training.train import TrainingResult, train
 from src.data.prepared import PreparedTask, load_description
-from src.errors import UserError, first_line
 from src.params import RunSettings, Runtime
 from src.runs import RunName, RunResult, logits_table, save_run
+from src.system.errors import UserError, first_line
 
 
 def run_training(

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import torch
 from accelerate import Accelerator
 
-from src.core.training.train import TrainingResult
-from src.files import write_json
+from src.core.training.phases import TrainingResult
 from src.runs import TIMING_FOLDER, RunName
+from src.system.files import write_json
 
 
 class Memory(NamedTuple):

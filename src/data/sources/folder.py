@@ -1,0 +1,94 @@
+"""Splits in a local folder, in the layouts that `src.data.sources.layouts` finds."""
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from src.data.sources.dataset import Columns, Location, RawSplit, with_canonical_columns
+from src.data.sources.labels import names_in, typed
+from src.data.sources.layouts import SAVED, SHARD, entries, forms_of
+from src.data.sources.local import DAMAGE, ENDINGS, has_types, read_table
+from src.system.errors import UserError, first_line
+from src.system.files import is_file
+from src.system.unicode import canonical
+
+
+def read_folder(location: Location, columns: Columns, split: str, needed: list[str]) -> RawSplit:
+    """A split of a local folder.
+
+    Args:
+        needed: the columns that it must have; a test split whose labels are not public has texts alone.
+
+    Raises:
+        UserError: it is not there, is there twice or in part, or cannot be read.
+    """
+    folder = Path(location.name)
+    files = _find(folder, split)
+    if files[0].is_dir():
+        return _read_saved(files[0], columns.label)
+    tables = [_read_file(path, columns, needed) for path in files]
+    names = _label_names(files, columns.label)
+    if len(files) == 1:
+        return RawSplit(str(files[0]), tables[0], names)
+    placed = [table.rename(index=f"{path.name}, {{}}".format) for path, table in zip(files, tables, strict=True)]
+    return RawSplit(str(files[0].parent), pd.concat(placed), names)
+
+
+def _find(folder: Path, split: str) -> list[Path]:
+    """The one file of a split, its shards, or the folder that `save_to_disk` wrote."""
+    found = forms_of(folder, split)
+    if not found:
+        raise _not_found(folder, split)
+    if len(found) > 1:
+        names = " and ".join(str(files[0].relative_to(folder)) for files in found[:2])
+        raise UserError(folder, f"split '{split}' is there twice, as {names}", "keep one, and move the other away")
+    _check_whole(folder, split, found[0])
+    return found[0]
+
+
+def _check_whole(folder: Path, split: str, files: list[Path]) -> None:
+    """What was fetched in part has fewer shards than their names say; two sets have more."""
+    counts = [int(shard["count"]) for shard in map(SHARD.fullmatch, (path.name for path in files)) if shard]
+    if counts and set(counts) != {len(files)}:
+        problem = f"has {len(files)} files of split '{split}', of which {files[0].name} is one of {counts[0]}"
+        raise UserError(folder, problem, "all files of one set, and no others")
+
+
+def _not_found(folder: Path, split: str) -> UserError:
+    if is_file(folder / SAVED):
+        allowed = f"set the task's path to the folder above, and its split to {folder.absolute().name}"
+        return UserError(folder, "is itself a split that save_to_disk wrote", allowed)
+    near = [path.name for name, path in entries(folder) if name.startswith(canonical(split))]
+    found = f", only {near[0]}" if near else ""
+    return UserError(folder / split, f"no such file{found}", f"{ENDINGS}; docs/data.md shows other layouts")
+
+
+def _read_file(path: Path, columns: Columns, needed: list[str]) -> pd.DataFrame:
+    table = read_table(path, needed, columns.quoting)
+    if not has_types(path) and columns.label in table:
+        table[columns.label] = typed(table[columns.label], columns.labels)
+    return table
+
+
+def _label_names(files: list[Path], label: str) -> list[str]:
+    """What Parquet files written by `datasets` call their labels; empty for other files."""
+    names: list[str] = []
+    for path in files:
+        if path.suffix == ".parquet" and b"huggingface" in ((schema := pq.read_schema(path)).metadata or {}):
+            from datasets import Features  # slow to import
+
+            names = names or names_in(Features.from_arrow_schema(schema), label)
+    return names
+
+
+def _read_saved(folder: Path, label: str) -> RawSplit:
+    from datasets import Dataset, load_from_disk  # slow to import
+
+    try:
+        rows = load_from_disk(str(folder))
+        assert isinstance(rows, Dataset)  # as its state.json says
+        table = with_canonical_columns(pd.DataFrame(rows.to_pandas()))
+    except DAMAGE as error:
+        raise UserError(folder, f"not readable ({first_line(error)})", "write it anew with save_to_disk") from None
+    return RawSplit(str(folder), table.rename(index="row {}".format), names_in(rows.features, label))

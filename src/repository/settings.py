@@ -1,0 +1,129 @@
+"""What params.yaml comes to, in files for DVC to compare: a run is made anew when its own file changes.
+
+    settings/<task>/data.json                the task's data, and how they are cut
+                    teacher/<arm>.json       a run's model, objective, training and runtime
+                    student/<arm>.json
+                    recipe/<recipe>.json
+                    mapped/<name>.json       a teacher that is mapped after training; none where distill.mapped is empty
+
+DVC cannot depend on a key of params.yaml that may be missing, as the overrides of a task may. Defaults of the schema
+are left out, so that a new key there makes no finished run stale. Stages read params.yaml itself.
+
+Nor can DVC depend on a folder that params.yaml names. Where data or a model lie in one, the file has a fingerprint of
+what is read from it, under `files`.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from src.params import Params, RunSettings
+from src.repository.committed import committed
+from src.repository.fingerprints import FileHashes, kept_hashes
+from src.repository.watched import Watched, watched_data, watched_model
+
+SETTINGS_FOLDER = Path("settings")
+Content = dict[str, Any]
+
+
+def settings_files(params: Params, folder: Path = SETTINGS_FOLDER) -> dict[Path, Content]:
+    """The content of each file below `folder`, by its path.
+
+    Files that are not on this machine keep the fingerprint that `folder` has of them, or the last commit.
+
+    Raises:
+        UserError: a file that params.yaml names cannot be read.
+    """
+    with kept_hashes() as hashes:
+        return {
+            folder / path: content | _fingerprints(folder / path, content, watched, hashes)
+            for path, content, watched in _contents(params)
+        }
+
+
+def settings_are_written(params: Params, folder: Path = SETTINGS_FOLDER) -> bool:
+    """Whether `folder` has all of these files, with this content, and no others."""
+    written = {path: _known(path) for path in folder.rglob("*.json")}
+    return written == settings_files(params, folder)
+
+
+def settings_of_task(params: Params, task: str) -> dict[str, Content]:
+    """What params.yaml says of a task's data and runs, by the paths of its files, without fingerprints."""
+    return {path: content for path, content, _ in _contents(params.model_copy(update={"tasks": [task]}))}
+
+
+def _contents(params: Params) -> Iterator[tuple[str, Content, Watched]]:
+    """The path of each file, what params.yaml says there, and the files that this names."""
+    for task in params.tasks:
+        yield f"{task}/data.json", _data(params, task), watched_data(params.task(task), params.glue)
+        for arm in params.finetune.arms:
+            yield f"{task}/teacher/{arm}.json", *_run(params.teacher(task, arm))
+        for arm in params.student.arms:
+            yield f"{task}/student/{arm}.json", *_run(params.plain_student(task, arm))
+        for recipe in params.distill.recipes:
+            yield f"{task}/recipe/{recipe}.json", *_run(params.distilled_student(task, recipe))
+        for one in params.distill.mapped:
+            yield f"{task}/mapped/{one.name}.json", one.model_dump(exclude={"name"}), {}
+
+
+def _data(params: Params, task: str) -> Content:
+    settings = params.task(task)
+    content = {"task": settings.model_dump(exclude_defaults=True, exclude={"training", "arms"})}
+    content["splits"] = params.splits.model_dump(exclude_defaults=True)
+    if params.folds_of(task) > 1:
+        content["seeds"] = params.seeds_of(task)  # each has a cut of its own
+    return content | ({"glue": params.glue.model_dump(exclude_defaults=True)} if settings.source == "glue" else {})
+
+
+def _run(settings: RunSettings) -> tuple[Content, Watched]:
+    parts = ("model", "objective", "training", "runtime")
+    content = {part: getattr(settings, part).model_dump(exclude_defaults=True) for part in parts}
+    return content, watched_model(settings.model)
+
+
+def _fingerprints(path: Path, content: Content, watched: Watched, hashes: FileHashes) -> Content:
+    """The key `files` of a settings file; none where params.yaml names no files, or nothing is known of them."""
+    found = {}
+    for key, (place, files) in watched.items():
+        if files:
+            found[key] = hashes.fingerprint(files)
+        elif (before := _fingerprint_before(path, content, key)) is not None:
+            print(f"warning: {place} is not here; {path} keeps the fingerprint of its files", file=sys.stderr)
+            found[key] = before
+    return {"files": found} if found else {}
+
+
+def _fingerprint_before(path: Path, content: Content, key: str) -> str | None:
+    """What a settings file says of files that are not here, if all else in it is as now.
+
+    After the settings of another study, only the last commit may know.
+    """
+    for read in (_known, _committed):
+        before = read(path)
+        kept = before.pop("files", None)
+        if before == content and isinstance(kept, dict) and key in kept:
+            return kept[key]
+    return None
+
+
+def _known(path: Path) -> Content:
+    """What a settings file says; nothing where it is missing or damaged."""
+    with suppress(OSError):
+        return _content_in(path.read_bytes())
+    return {}
+
+
+def _committed(path: Path) -> Content:
+    """What the last commit has of a settings file; nothing where it has none, or a damaged one."""
+    return _content_in(committed(path) or b"")
+
+
+def _content_in(text: bytes) -> Content:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,1 @@
+"""From scored runs to comparisons, claims and verdicts. Nothing is drawn here."""

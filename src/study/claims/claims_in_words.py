@@ -1,0 +1,89 @@
+"""A claim's or a contrast's verdict and numbers in words, for the console and the report."""
+
+from typing import Any
+
+import pandas as pd
+
+from src.study.claims.claims import hangs_on
+from src.study.claims.moved import CMI, OF_CLASS, OF_MAPS, PER_LENGTH, RATIO
+from src.study.claims.verdicts import CANNOT_BE_SEEN, reference_in_words
+
+TOLD = {CMI: "of h", PER_LENGTH: "per squared length"} | {name: name for name in OF_MAPS} | {OF_CLASS: "class"}
+
+
+def verdict_in_words(claim: dict[str, Any], moved: pd.DataFrame) -> str:
+    """A claim with its verdict, and below it the numbers behind the verdict, a line each.
+
+    Args:
+        moved: how far CMI moved, for all claims of the study.
+    """
+    return "\n  ".join([f"{titled(claim)}: {claim['verdict']} ({claim['reason']}).", *in_numbers(claim, moved)])
+
+
+def titled(claim: dict[str, Any]) -> str:
+    """The statement, which says of a contrast that it is one."""
+    return f"Contrast: {claim['statement']}" if "contrast" in claim else claim["statement"]
+
+
+def in_numbers(claim: dict[str, Any], moved: pd.DataFrame) -> list[str]:
+    """The numbers behind the verdict, in sentences; none where the claim is about no task."""
+    if "difference" not in claim:
+        return []
+    text = f"{claim['family']} minus {claim['against']}: {claim['difference']:+.4f} (claimed: {claim['direction']})"
+    if "low" in claim:
+        text += f", interval {claim['low']:+.4f} to {claim['high']:+.4f}{_p_in_words(claim)}"
+        text += f", smallest visible effect {claim['smallest_visible']:.4f}"
+    text += f"; {claim['wins']} of {claim['count']} tasks gain (by luck: p {claim['p_wins']:.3f})."
+    of_cmi = moved_in_words(moved[moved["claim"] == claim["name"]])
+    return [text, *_reference(claim), *_of_tasks(claim), *map(_rest, hangs_on(claim)), *of_cmi]
+
+
+def _p_in_words(claim: dict[str, Any]) -> str:
+    corrected = f" ({claim['p_holm']:.4f} with Holm over the study's claims)" if "p_holm" in claim else ""
+    return f", p {claim['p']:.4f}{corrected}"
+
+
+def _reference(claim: dict[str, Any]) -> list[str]:
+    """The reference pair, unless the reason of the verdict has named it."""
+    if "reference" not in claim or claim["verdict"] == CANNOT_BE_SEEN:
+        return []
+    return [f"Reference: {reference_in_words(claim['reference'])}."]
+
+
+def _of_tasks(claim: dict[str, Any]) -> list[str]:
+    """The tasks whose difference has no error while others have one, and the tasks that are left out."""
+    told = [(row["task"], row["no_error"]) for row in claim["tasks"] if "no_error" in row]
+    words = [f"On {task} {why}: its difference has no error." for task, why in told if "low" in claim]
+    if left_out := claim.get("left_out"):
+        words.append(f"Left out, because {claim['metric']} is not measured there: {', '.join(left_out)}.")
+    return words
+
+
+def _rest(rest: dict[str, Any]) -> str:
+    interval = f", interval {rest['low']:+.4f} to {rest['high']:+.4f}" if "low" in rest else ""
+    return f"Without {rest['task']}: {rest['verdict']} ({rest['difference']:+.4f}{interval})."
+
+
+def moved_in_words(moved: pd.DataFrame) -> list[str]:
+    """How far CMI moved over tasks, on test and on train; on selection where no features of test rows were kept.
+
+    Of a claim of students it is that of their teachers, which come first.
+
+    Args:
+        moved: the lines of one claim.
+    """
+    over = moved[moved["task"].isna() & moved["value"].notna() & moved["measure"].isin(TOLD)]
+    if over.empty:
+        return []
+    (role, family, against), own = next(iter(over.groupby(["role", "family", "against"], sort=False)))
+    if ((own["split"] == "test") & (own["measure"] == CMI)).any():
+        own = own[own["split"] != "selection"]
+    of_splits = own.groupby("split", sort=False)
+    told = [f"{', '.join(map(_measure, lines.itertuples()))} on {split}" for split, lines in of_splits]
+    return [f"CMI of {role} {family} against {against}: {'; '.join(told)}."]
+
+
+def _measure(line: Any) -> str:
+    form, unit = (".2f", "x") if line.kind == RATIO else ("+.3f", "nats")
+    interval = f" ({line.low:{form}} to {line.high:{form}})" if pd.notna(line.low) else ""
+    return f"{TOLD[line.measure]} {line.value:{form}} {unit}{interval}"

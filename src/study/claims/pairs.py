@@ -1,0 +1,116 @@
+"""Which arms of a study are compared. No training depends on it."""
+
+from collections.abc import Iterator
+
+from src.arms import arms_of, distilled_arm, distilled_arms
+from src.params import Matched, Params, Role
+from src.study.claims.curves import curve_pairs
+from src.system.errors import UserError
+
+ArmPair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
+TrialsByRole = dict[Role, dict[str, list[str]]]  # of each arm and family of a role
+EVALUATE = "params.yaml: evaluate"
+
+
+def pairs_to_compare(params: Params) -> list[ArmPair]:
+    """Which arms are compared: (role, arm, arm that it is compared with).
+
+    Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
+    and with the baseline's student; students of a teacher with those of another matched to its CMI; students of a
+    calibrated or mapped teacher with those of the same teacher as it is; and what `evaluate.pairs`, `claims`,
+    `contrasts` and `curves` name, which may be families.
+
+    Raises:
+        UserError: an unknown name, two families of unlike numbers of trials, of which the larger has better chances, or
+            a curve that cannot be drawn (see `curve_pairs`).
+    """
+    pairs, trials = _pairs_of_arms(params), trials_of(params)
+    named, of_curves = list(_named_pairs(params)), list(_pairs_of_curves(params, trials))
+    for key, pair in named + of_curves:
+        _check(key, pair, trials)
+    pairs += [pair for _, pair in named]
+    for _, (role, first, second) in of_curves:
+        if (role, second, first) not in pairs:  # which says the same
+            pairs.append((role, first, second))
+    return list(dict.fromkeys(pairs))
+
+
+def _named_pairs(params: Params) -> Iterator[tuple[str, ArmPair]]:
+    """What `pairs`, `claims` with their references, and `contrasts` want compared, each with its key."""
+    for pair in params.evaluate.pairs:
+        yield f"{EVALUATE}.pairs", (pair.role, pair.arm, pair.against)
+    for name, claim in params.evaluate.claims.items():
+        yield f"{EVALUATE}.claims", (claim.role, claim.family, claim.against)
+        if claim.reference is not None:
+            yield f"{EVALUATE}.claims.{name}.reference", (claim.role, claim.reference.family, claim.reference.against)
+    for name, contrast in params.evaluate.contrasts.items():
+        for arm, against in contrast.pairs:
+            yield f"{EVALUATE}.contrasts.{name}", (contrast.role, arm, against)
+
+
+def _pairs_of_curves(params: Params, trials: TrialsByRole) -> Iterator[tuple[str, ArmPair]]:
+    """What `curves` want compared, each with its key."""
+    for name, curve in params.evaluate.curves.items():
+        key = f"{EVALUATE}.curves.{name}"
+        for line, arms in curve.lines.items():
+            for arm in arms:
+                _check_known(f"{key}.lines.{line}", curve.role, arm, trials)
+        for first, second in curve_pairs(key, params, curve, trials[curve.role]):
+            yield key, (curve.role, first, second)
+
+
+def _check(key: str, pair: ArmPair, trials: TrialsByRole) -> None:
+    role, *names = pair
+    for name in names:
+        _check_known(key, role, name, trials)
+    (first, of_first), (second, of_second) = ((name, len(trials[role][name])) for name in names)
+    if of_first != of_second:
+        problem = f"{first} has {of_first} trials and {second} has {of_second}"
+        raise UserError(key, problem, "as many trials on both sides")
+
+
+def _check_known(key: str, role: Role, name: str, trials: TrialsByRole) -> None:
+    if name not in trials[role]:
+        raise UserError(key, f"unknown {role} arm or family '{name}'", f"allowed: {', '.join(trials[role])}")
+
+
+def trials_of(params: Params) -> TrialsByRole:
+    """The arms and families of each role, each with its trials; an arm is a family of one.
+
+    Raises:
+        UserError: a family has the name of an arm, or its trials are unknown or those of another family.
+    """
+    found: TrialsByRole = {}
+    for role, arms in arms_of(params).items():
+        families = params.evaluate.families.of(role)
+        _check_families(f"{EVALUATE}.families.{role}", families, arms)
+        found[role] = {arm: [arm] for arm in arms} | families
+    return found
+
+
+def _check_families(where: str, families: dict[str, list[str]], arms: list[str]) -> None:
+    seen: set[str] = set()
+    for name, trials in families.items():
+        if name in arms:
+            raise UserError(f"{where}.{name}", "is also the name of an arm", "a name of its own")
+        for trial in trials:
+            if trial not in arms:
+                raise UserError(f"{where}.{name}", f"unknown arm '{trial}'", f"allowed: {', '.join(arms)}")
+            if trial in seen:
+                raise UserError(f"{where}.{name}", f"arm '{trial}' is named twice", "each arm in one family, once")
+            seen.add(trial)
+
+
+def _pairs_of_arms(params: Params) -> list[ArmPair]:
+    baseline, plain = params.evaluate.baseline, list(params.student.arms)
+    pairs: list[ArmPair] = [("teacher", arm, baseline) for arm in params.finetune.arms if arm != baseline]
+    pairs += [("student", arm, plain[0]) for arm in plain[1:]]
+    for recipe, arms in distilled_arms(params).items():
+        of_baseline = distilled_arm(recipe, baseline)
+        pairs += [("student", arm, control) for arm in arms for control in plain]
+        pairs += [("student", arm, of_baseline) for arm in arms if arm != of_baseline]
+        for change in params.distill.changed():
+            matched = isinstance(change, Matched)
+            first, second = (change.like, change.name) if matched else (change.name, change.teacher)
+            pairs.append(("student", distilled_arm(recipe, first), distilled_arm(recipe, second)))
+    return pairs

@@ -1,0 +1,1 @@
+"""The figures of a study, as PNG files and as data for `dvc plots`. No statistic is computed here."""

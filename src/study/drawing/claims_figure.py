@@ -1,0 +1,82 @@
+"""The picture of a study's claims: on each task and over all of them, the difference with its interval."""
+
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from src.study.claims.claims import hangs_on
+from src.study.claims.verdicts import HOLDS, OPPOSITE
+from src.study.drawing.panels import save
+from src.study.drawing.scales import metric_in_words, scale_of
+
+TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
+PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4
+TITLE_WIDTH = 40  # characters that fit above a panel
+SIDE_WIDTH = 34  # the same of names of arms, whose characters are wider
+
+
+def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
+    """A panel a claim; nothing where no claim is about any task.
+
+    Args:
+        claims: as `src.study.claims.claims.judged` gives them, and contrasts.
+    """
+    shown = [claim for claim in claims if claim["tasks"]]
+    if not shown:
+        return
+    lines = 1 + max(len(claim["tasks"]) for claim in shown)
+    columns = min(len(shown), MOST_COLUMNS)
+    rows = -(-len(shown) // columns)
+    size = (PANEL_WIDTH * columns, (1.5 + LINE_HEIGHT * lines) * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for axis, claim in zip(axes.flat, shown, strict=False):
+        _draw(axis, claim)
+    for axis in axes.flat[len(shown) :]:
+        axis.remove()
+    save(figure, path)
+
+
+def _draw(axis: Axes, claim: dict[str, Any]) -> None:
+    """Tasks from above in their order, and below them the mean over tasks."""
+    rows: list[dict[str, Any]] = [*claim["tasks"], claim | {"task": "all tasks"}]
+    heights = np.arange(len(rows))[::-1]
+    decided = claim["verdict"] in (HOLDS, OPPOSITE)
+    colours = [TASK] * len(claim["tasks"]) + [DECIDED if decided else OVER_TASKS]
+    axis.axvline(0, color="0.6", linewidth=1)
+    axis.axhline(0.5, color="0.85", linewidth=1)
+    scale = scale_of(claim)
+    for row, height, colour in zip(rows, heights, colours, strict=True):
+        if "low" in row:
+            axis.hlines(height, scale.factor * row["low"], scale.factor * row["high"], colors=colour, linewidth=2)
+        axis.scatter(scale.factor * row["difference"], height, color=colour, zorder=3, s=28)
+    axis.set_yticks(heights, [row["task"] for row in rows])
+    axis.set_title("\n".join(_title(claim)), fontsize=10, loc="left")
+    axis.set_ylim(-0.6, len(rows) - 0.4)
+    unit = f" ({scale.unit})" if scale.unit else ""
+    axis.set_xlabel(f"difference on test{unit}\n{metric_in_words(claim)}", fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.margins(x=0.1)
+    axis.tick_params(labelsize=8)
+    axis.grid(axis="x", alpha=0.3)
+
+
+def _title(claim: dict[str, Any]) -> list[str]:
+    """What is compared, its verdict, and the tasks without any of which the verdict would be another."""
+    fragile = [rest["task"] for rest in hangs_on(claim)]
+    lines = [*_compared(claim), claim["verdict"]]
+    return [*lines, *wrap(f"(not without {', '.join(fragile)})", TITLE_WIDTH)] if fragile else lines
+
+
+def _compared(claim: dict[str, Any]) -> list[str]:
+    if "contrast" not in claim:
+        return [f"{claim['family']} - {claim['against']}"]
+    sides = [claim["family"], f"- {claim['against']}"]
+    return [
+        f"contrast {claim['name']}",
+        *(line for side in sides for line in wrap(side, SIDE_WIDTH, break_on_hyphens=False)),
+    ]

@@ -1,0 +1,240 @@
+"""From a choosing study to the study that confirms: what was chosen, task by task, on fresh seeds (docs/protocol.md).
+
+A family of the choosing study becomes an arm of the confirming one, and what the family's chosen trial sets on a task
+an override of that task. Families of distilled students choose the teacher, or the recipe, that their name says.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from src.arms import distilled_arm
+from src.params import MoreSeeds, Params, Role
+from src.runs import runs_of_task
+from src.study.claims.families import Chosen, Scores, chosen_trials, selection_scores
+from src.study.records.task_records import load_records
+from src.system.errors import UserError
+
+Content = dict[str, Any]
+Names = dict[tuple[Role, str], str]  # the new name of an arm
+NONE = MoreSeeds(tasks=[], seeds=[])
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """Entries of one mapping of params.yaml, one of which takes the place of all under a new name.
+
+    `section` is the mapping's path, `kind` its name in a task's `arms`. `entries` says which entry each trial of
+    `family` stands for.
+    """
+
+    role: Role
+    family: str
+    section: tuple[str, str]
+    kind: str
+    name: str
+    entries: dict[str, str]
+
+
+def chosen_on_tasks(params: Params) -> tuple[dict[str, Chosen], dict[str, Scores]]:
+    """The trial that stands for each family on each task of a finished choosing study, and all selection scores.
+
+    Raises:
+        UserError: the study is not finished.
+    """
+    scores = {task: _selection_scores(params, task) for task in params.tasks}
+    return {task: chosen_trials(params.evaluate.families, own) for task, own in scores.items()}, scores
+
+
+def _selection_scores(params: Params, task: str) -> Scores:
+    """The scores of a task of which every run is there."""
+    records = load_records(params.study, task, splits=["selection"])
+    found = records.logits("selection")
+    for run in runs_of_task(params, task):
+        if (run.role, run.arm, run.seed) not in found:
+            raise UserError(run, "is not among the study's records", f"finish study {params.study} first")
+    return selection_scores(records)
+
+
+def confirming_content(
+    content: Content, params: Params, chosen: Mapping[str, Chosen], seeds: list[int], more_seeds: MoreSeeds = NONE
+) -> tuple[Content, list[str]]:
+    """The content of params.yaml for the confirming study, and what is left out of it: comparisons within one family.
+
+    Args:
+        content: that of the choosing study, and `params`, the same as values.
+        chosen: the trial that stands for each family on each task.
+        seeds: of all tasks; some may run more.
+
+    Raises:
+        UserError: there are no families, a seed is not fresh, or a family's trials differ in more than one way.
+    """
+    _check_fresh(params, [*seeds, *more_seeds.seeds])
+    replaced = list(_replaced(params))
+    _check_names(params, replaced)
+    made = copy.deepcopy(content)
+    made |= {"seeds": seeds, "more_seeds": more_seeds.model_dump()}
+    for one in replaced:
+        for task in params.tasks:
+            _choose(made, content, task, one, chosen[task][one.role, one.family])
+    for one in replaced:
+        _replace(made, content, one)
+    return made, _rename(made, params, replaced)
+
+
+def _check_fresh(params: Params, seeds: list[int]) -> None:
+    if used := sorted({*params.seeds, *params.more_seeds.seeds} & {*seeds}):
+        raise UserError("--seeds", f"{used[0]} is a seed of the choosing study", "seeds that have chosen nothing")
+
+
+def _replaced(params: Params) -> Iterator[Replaced]:
+    families = params.evaluate.families
+    if not (families.teacher or families.student):
+        raise UserError(f"study {params.study}", "has no evaluate.families to choose from", "see docs/protocol.md")
+    for family, trials in families.teacher.items():
+        yield Replaced("teacher", family, ("finetune", "arms"), "teacher", family, {arm: arm for arm in trials})
+    for family, trials in families.student.items():
+        yield _replaced_by_students(params, family, trials)
+
+
+def _replaced_by_students(params: Params, family: str, trials: list[str]) -> Replaced:
+    """Students without a teacher are arms of their own; distilled ones differ in their teacher, or in their recipe."""
+    if set(trials) <= params.student.arms.keys():
+        return Replaced("student", family, ("student", "arms"), "student", family, {arm: arm for arm in trials})
+    recipe, _, teacher = family.partition("-")
+    by_teacher = {distilled_arm(recipe, one): one for one in params.finetune.arms}
+    by_recipe = {distilled_arm(one, teacher): one for one in params.distill.recipes}
+    for section, kind, name, known in (
+        (("finetune", "arms"), "teacher", teacher, by_teacher),
+        (("distill", "recipes"), "recipe", recipe, by_recipe),
+    ):
+        if set(trials) <= known.keys():
+            return Replaced("student", family, section, kind, name, {arm: known[arm] for arm in trials})
+    problem = f"its trials are not students of one recipe '{recipe}', nor of one teacher '{teacher}'"
+    allowed = "a family <recipe>-<name> of students of that recipe, or <name>-<teacher> of that teacher"
+    raise UserError(f"evaluate.families.student.{family}", problem, allowed)
+
+
+def _check_names(params: Params, replaced: list[Replaced]) -> None:
+    """Each new entry has a name of its own."""
+    taken = {
+        "teacher": {*params.finetune.arms}, "student": {*params.student.arms}, "recipe": {*params.distill.recipes}
+    }  # fmt: skip
+    for one in replaced:
+        if one.name in taken[one.kind]:
+            problem = f"there would be two {one.kind}s '{one.name}'"
+            raise UserError(f"evaluate.families.{one.role}.{one.family}", problem, "another name for the family")
+        taken[one.kind].add(one.name)
+
+
+def _choose(made: Content, content: Content, task: str, one: Replaced, trial: str) -> None:
+    """Write the settings of the trial that was chosen on a task, its own for the task among them, as the task's."""
+    entry = one.entries[trial]
+    own = content["task_settings"][task].get("arms", {}).get(one.kind, {}).get(entry, {})
+    arms = made["task_settings"][task].setdefault("arms", {}).setdefault(one.kind, {})
+    arms[one.name] = _joined(content[one.section[0]][one.section[1]][entry], own)
+
+
+def _replace(made: Content, content: Content, one: Replaced) -> None:
+    """Take out the trials, and put in the arm that every task now has settings for. A recipe needs some of its own."""
+    entries = made[one.section[0]][one.section[1]]
+    originals = content[one.section[0]][one.section[1]]
+    tasks = [settings.get("arms", {}).get(one.kind, {}) for settings in made["task_settings"].values()]
+    for entry in one.entries.values():
+        for mapping in (entries, *tasks):
+            mapping.pop(entry, None)
+    entries[one.name] = copy.deepcopy(originals[next(iter(one.entries.values()))]) if one.kind == "recipe" else {}
+
+
+def _rename(made: Content, params: Params, replaced: list[Replaced]) -> list[str]:
+    """Whatever named a trial names its family's arm. The comparisons of two trials of one family are left out."""
+    entries = {(one.kind, entry): one.name for one in reversed(replaced) for entry in one.entries.values()}
+    evaluate = made["evaluate"]
+    evaluate["curves"] = {}  # most are over trials, of which one is left
+    baseline = evaluate["baseline"]
+    evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
+    left_out = _rename_comparisons(evaluate, _new_names(params, replaced, entries))
+    return left_out + _rename_changed(made["distill"], entries)
+
+
+def _rename_changed(distill: Content, entries: Mapping[tuple[str, str], str]) -> list[str]:
+    """Rename the arms of teachers that are changed after training; those made of one family alone are left out."""
+
+    def new(arm: str) -> str:
+        return entries.get(("teacher", arm), arm)
+
+    matched = distill.get("matched", [])
+    within = [pair for pair in matched if new(pair["teacher"]) == new(pair["like"])]
+    distill["matched"] = [{end: new(arm) for end, arm in pair.items()} for pair in matched if pair not in within]
+    if calibrated := distill.get("calibrated"):
+        distill["calibrated"] = list(dict.fromkeys(map(new, calibrated)))
+    for one in distill.get("mapped", []):
+        one["teacher"] = new(one["teacher"])
+    return [_left_out("distill.matched", pair["teacher"], pair["like"], new(pair["like"])) for pair in within]
+
+
+def _new_names(params: Params, replaced: list[Replaced], entries: Mapping[tuple[str, str], str]) -> Names:
+    """The names of all arms that have another one now."""
+    names: Names = {(one.role, trial): one.family for one in replaced for trial in one.entries}
+    for recipe in params.distill.recipes:
+        for teacher in params.finetune.arms:
+            new = distilled_arm(entries.get(("recipe", recipe), recipe), entries.get(("teacher", teacher), teacher))
+            names.setdefault(("student", distilled_arm(recipe, teacher)), new)
+        for change in params.distill.changed():
+            arms = {key: entries.get(("teacher", arm), arm) for key, arm in change.arms.items()}
+            new = distilled_arm(entries.get(("recipe", recipe), recipe), change.model_copy(update=arms).name)
+            names["student", distilled_arm(recipe, change.name)] = new
+    return names
+
+
+def _rename_comparisons(evaluate: Content, names: Names) -> list[str]:
+    """Rename the arms of pairs, claims and contrasts; pairs and claims of two trials of one family are left out."""
+    pairs, claims, contrasts = evaluate.get("pairs", []), evaluate.get("claims", {}), evaluate.get("contrasts", {})
+    left_out = [*_within_a_family(pairs, claims, names)]
+    references = {name: claim["reference"] for name, claim in claims.items() if claim.get("reference")}
+    named = [(pair["role"], pair, "arm") for pair in pairs]
+    named += [(claim["role"], claim, "family") for claim in claims.values()]
+    named += [(claims[name]["role"], pair, "family") for name, pair in references.items()]
+    for role, pair, first in named:
+        pair |= {end: names.get((role, pair[end]), pair[end]) for end in (first, "against")}
+    for contrast in contrasts.values():
+        contrast["pairs"] = [[names.get((contrast["role"], arm), arm) for arm in pair] for pair in contrast["pairs"]]
+    evaluate["pairs"] = [pair for pair in pairs if pair["arm"] != pair["against"]]
+    evaluate["claims"] = {name: claim for name, claim in claims.items() if claim["family"] != claim["against"]}
+    _check_are_of_families({name: pair for name, pair in references.items() if name in evaluate["claims"]}, contrasts)
+    return left_out
+
+
+def _within_a_family(pairs: list[Content], claims: Mapping[str, Content], names: Names) -> Iterator[str]:
+    """The pairs and claims of two trials of one family, by their key."""
+    ends = [("evaluate.pairs", pair["role"], pair["arm"], pair["against"]) for pair in pairs]
+    ends += [(f"evaluate.claims.{name}", own["role"], own["family"], own["against"]) for name, own in claims.items()]
+    for key, role, *arms in ends:
+        first, second = (names.get((role, arm), arm) for arm in arms)
+        if first == second:
+            yield _left_out(key, *arms, first)
+
+
+def _left_out(key: str, first: str, second: str, family: str) -> str:
+    return f"{key} ({first} and {second} are both {family})"
+
+
+def _check_are_of_families(references: Content, contrasts: Content) -> None:
+    """References and contrasts need what pairs and claims may lose: two arms, and pairs that differ."""
+    for name, pair in references.items():
+        if pair["family"] == pair["against"]:
+            problem = f"both of its arms become {pair['family']}"
+            raise UserError(f"evaluate.claims.{name}.reference", problem, "a pair of two families, or no reference")
+    for name, contrast in contrasts.items():
+        kept = {(arm, against) for arm, against in contrast["pairs"] if arm != against}
+        if len(kept) < len(contrast["pairs"]):
+            problem = "it compares trials of one family, of which one is left"
+            raise UserError(f"evaluate.contrasts.{name}", problem, "pairs of families, or no such contrast")
+
+
+def _joined(base: Content, own: Content) -> Content:
+    joined = copy.deepcopy(base)
+    for key, value in own.items():
+        joined[key] = _joined(joined.get(key, {}), value) if isinstance(value, dict) else value
+    return joined

@@ -1,0 +1,84 @@
+"""The file of a confirming study, made from a finished choosing study (see `src.study.named.confirming`)."""
+
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from src.params import PARAMS_FILE, MoreSeeds, check_params
+from src.study.claims.families import Chosen, Scores
+from src.study.named.confirming import NONE, Content, chosen_on_tasks, confirming_content
+from src.study.named.dvc_experiment import experiment_of
+from src.study.named.overrides import STUDIES_FOLDER, base_content, difference, study_content
+from src.study.named.workspace import check_unchanged
+from src.system.errors import UserError
+from src.system.files import new_file
+
+
+def write_confirming_study(
+    study: str,
+    name: str,
+    seeds: list[int],
+    more_seeds: MoreSeeds = NONE,
+    params_file: Path = PARAMS_FILE,
+    folder: Path = STUDIES_FOLDER,
+) -> tuple[Path, list[str]]:
+    """Write studies/<name>.yaml from the records of a finished study; their test labels are not read.
+
+    Returns:
+        The file, and what it leaves out of the choosing study: comparisons within one family.
+
+    Raises:
+        UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
+    """
+    path = folder / f"{name}.yaml"
+    if path.exists():
+        raise UserError(path, "is there already", "another name, or delete it")
+    check_unchanged(params_file, folder)
+    content = study_content(study, params_file, folder)
+    params = check_params(params_file, content)
+    chosen, scores = chosen_on_tasks(params)
+    made, left_out = confirming_content(content, params, chosen, seeds, more_seeds)
+    made["study"] = name
+    base = base_content(params_file)
+    # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
+    families = base.get("evaluate", {}).get("families", {})
+    made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
+    overrides = difference(base, made)
+    del overrides["study"]  # the file's name
+    told = [f"# Made by: {_command(study, name, seeds, more_seeds)}", *_choices(chosen, scores)]
+    _write_checked(path, "\n".join(told) + "\n\n" + _as_yaml(overrides), params_file)
+    return path, left_out
+
+
+def _command(study: str, name: str, seeds: list[int], more_seeds: MoreSeeds) -> str:
+    command = ["python", "-m", "stages.confirm", "--study", study, "--name", name, "--seeds", *map(str, seeds)]
+    if more_seeds != NONE:
+        command += ["--more-tasks", *more_seeds.tasks, "--more-seeds", *map(str, more_seeds.seeds)]
+    return " ".join(command)
+
+
+def _choices(chosen: dict[str, Chosen], scores: dict[str, Scores]) -> Iterator[str]:
+    """Comments that say which trial stands for each family, and its score."""
+    yield "# Chosen by the mean score on selection rows, task by task:"
+    for task, of_task in chosen.items():
+        for (role, family), arm in of_task.items():
+            yield f"#   {task}: {role} {family} is {arm} ({scores[task][role, arm]:.4f})"
+
+
+def _as_yaml(content: Content) -> str:
+    stream, yaml = io.StringIO(), YAML()
+    yaml.width = 120
+    yaml.dump(content, stream)
+    return stream.getvalue()
+
+
+def _write_checked(path: Path, text: str, params_file: Path) -> None:
+    """Write a study once it is known that DVC can run it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / path.name).write_text(text, encoding="utf-8")
+        experiment_of(path.stem, params_file, Path(folder))
+    with new_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -1,0 +1,65 @@
+"""DVC's experiments of named studies: commits that git keeps as refs/exps/<commit>/<name>."""
+
+import shutil
+from pathlib import Path
+
+from src.params import PARAMS_FILE
+from src.params.reading import parse_yaml
+from src.repository.committed import committed, git
+from src.study.named.overrides import changed_keys
+from src.system.errors import UserError
+
+CODE = ("src", "stages", "dvc.yaml")
+RESULTS = Path("metrics")  # as in src.study.records.task_records, which imports pandas
+
+
+def experiments_named(name: str) -> list[str]:
+    """The refs of all experiments of that name, of whichever commit."""
+    found = git("for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}") if shutil.which("git") else None
+    return found.stdout.decode().split() if found else []
+
+
+def experiment_here(name: str) -> str | None:
+    """The ref of the experiment of that name of the last commit."""
+    named = experiments_named(name)
+    commit = git("rev-parse", "HEAD").stdout.decode().strip() if named else ""
+    wanted = f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
+    return wanted if wanted in named else None
+
+
+def check_same(name: str, ref: str, params: bytes) -> None:
+    """Refuse to train what DVC, which gives no name twice at one commit, would not keep.
+
+    Args:
+        ref: of the experiment that has the name.
+        params: params.yaml as the study has it now.
+
+    Raises:
+        UserError: the experiment has other settings or other code.
+    """
+    before = parse_yaml(PARAMS_FILE, committed(PARAMS_FILE, ref) or b"{}")
+    changed = changed_keys(before, parse_yaml(PARAMS_FILE, params))
+    changed += git("diff", "--name-only", ref, "--", *CODE).stdout.decode().splitlines()
+    changed += git("ls-files", "--others", "--exclude-standard", "--", *CODE).stdout.decode().splitlines()
+    if changed:
+        problem = f"is there already at this commit, made with another {changed[0]}"
+        raise UserError(f"experiment {name}", problem, _way_out(name))
+
+
+def check_same_results(name: str, ref: str) -> None:
+    """Say where metrics/<study> is not what the experiment keeps, as after a change of data.
+
+    Raises:
+        UserError: some file is another one, or missing.
+    """
+    listed = git("ls-tree", "-r", "-z", ref, "--", str(RESULTS / name)).stdout.decode().split("\0")
+    kept = {path: about.split()[2] for about, _, path in (line.partition("\t") for line in listed if line)}
+    found = git("hash-object", "--stdin-paths", stdin="\n".join(kept).encode()).stdout.decode().split()
+    if found != list(kept.values()):
+        problem = f"keeps other results than {RESULTS / name} has: data or models have changed since"
+        raise UserError(f"experiment {name}", problem, _way_out(name))
+
+
+def _way_out(name: str) -> str:
+    again = f"make study NAME={name}"
+    return f"keep it as another (`dvc exp rename {name} {name}-before`) or `dvc exp remove {name}`, then `{again}`"

@@ -1,0 +1,71 @@
+"""params.yaml of the workspace: what a study may replace there, and what stands there while it runs."""
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from src.params import PARAMS_FILE, read_yaml
+from src.repository.committed import committed
+from src.study.named.experiments import experiments_named
+from src.study.named.overrides import STUDIES_FOLDER, base_content, changed_keys, merged_content, study_overrides
+from src.system.errors import UserError
+from src.system.files import new_file
+
+
+def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> None:
+    """Refuse where params.yaml holds a change that no study would have and nothing keeps.
+
+    What a study has left there is no such change: it follows from the study's file, or an experiment keeps it.
+
+    Raises:
+        UserError: names the first key that is changed.
+    """
+    base, own = base_content(params_file), read_yaml(params_file)
+    name = str(own.get("study")) if isinstance(own, dict) else ""
+    of_study = merged_content(base, study_overrides(name, folder)) if (folder / f"{name}.yaml").is_file() else base
+    if own in (base, of_study) or _is_kept(name, params_file):
+        return
+    keys = changed_keys(of_study, own) if isinstance(own, dict) else ["all of it"]
+    more = f" ({len(keys) - 1} more after this one)" if len(keys) > 1 else ""
+    problem = f"is changed and not committed{more}, and a study builds on the committed {params_file.name}"
+    allowed = f"commit it, set it in the study's file, or undo it with `git checkout {params_file.name}`"
+    raise UserError(f"{params_file}: {keys[0]}", problem, allowed)
+
+
+def tell_uncommitted(name: str) -> None:
+    """Warn where the study's file is not in git as it stands."""
+    file = STUDIES_FOLDER / f"{name}.yaml"
+    if committed(file) != file.read_bytes():
+        line = "is not committed as it stands; commit it, so that every clone has the same study"
+        print(f"warning: {file}: {line}", file=sys.stderr)
+
+
+def _is_kept(name: str, params_file: Path) -> bool:
+    """Whether an experiment of that name has this params.yaml."""
+    text = params_file.read_bytes()
+    return any(committed(params_file, ref) == text for ref in experiments_named(name))
+
+
+@contextmanager
+def params_in_place(text: bytes) -> Generator[None]:
+    """Have params.yaml hold a study's in the block, and after it; what was there comes back if the block fails.
+
+    An edit that someone makes meanwhile stays, with a warning.
+    """
+    before = PARAMS_FILE.read_bytes()
+    _write(text)
+    try:
+        yield
+    except BaseException:
+        if PARAMS_FILE.is_file() and PARAMS_FILE.read_bytes() == text:
+            _write(before)
+        else:
+            line = "was changed while the study ran, and is left as it is; `make restore` puts the committed one back"
+            print(f"warning: {PARAMS_FILE}: {line}", file=sys.stderr)
+        raise
+
+
+def _write(text: bytes) -> None:
+    with new_file(PARAMS_FILE) as draft:
+        draft.write_bytes(text)

@@ -1,0 +1,71 @@
+"""A task's second test set, of which nothing but measures is kept.
+
+Data sets that were rated by many people often may not be passed on. What tables and intervals need of one are, for each
+metric, the values of all runs and the sums of products of `RunValues`, over clusters where rows share texts. Neither
+rows nor votes can be had from these.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.data.prepared import load_test_labels
+from src.data.sources.labelled_text import HUMAN_PREFIX
+from src.runs import RunResult, split_logits
+from src.study.records.task_records import clusters_of
+from src.study.statistics.clusters import effective_number
+from src.study.statistics.intervals import RunValues, products_of
+from src.study.statistics.row_values import PredictedRows, best_temperature, metrics_of_runs
+
+
+def measured_also_test(
+    description: dict[str, Any], runs: list[RunResult], selection: pd.DataFrame, ece_bins: int
+) -> dict[str, Any]:
+    """The measures of runs on their task's second test set, as plain values.
+
+    Args:
+        description: the task's, as prepared.
+        selection: labels, and raters' shares where there are any; each run's temperature is fitted on these rows.
+    """
+    tested = load_test_labels(description["task"], split="also_test")
+    rows = [_predicted(run, tested, _temperature(run, selection)) for run in runs]
+    clusters = clusters_of(tested)
+    metrics = metrics_of_runs(rows, description["metrics"], ece_bins, clusters)
+    plain = {name: _plain(values) for name, values in metrics.items()}
+    counts = {"rows": len(tested)} | ({} if clusters is None else {"effective_rows": effective_number(clusters)})
+    return {"name": description["also_test"]["name"]} | counts | {"metrics": plain}
+
+
+def recorded_metrics(content: dict[str, Any]) -> dict[str, RunValues]:
+    """The metrics of `measured_also_test` under the names that tables give them: `<name>_<metric>`."""
+    rows = content.get("effective_rows", content["rows"])
+    return {f"{content['name']}_{metric}": _read(kept, rows) for metric, kept in content["metrics"].items()}
+
+
+def _predicted(run: RunResult, tested: pd.DataFrame, temperature: float) -> PredictedRows:
+    logits = split_logits(run.logits, "also_test", tested["row_id"].tolist(), "also_test")
+    return PredictedRows(tested["label"].to_numpy(), logits, _shares(tested), temperature)
+
+
+def _temperature(run: RunResult, selection: pd.DataFrame) -> float:
+    logits = split_logits(run.logits, "selection", selection["row_id"].tolist(), "selection")
+    return best_temperature(PredictedRows(selection["label"].to_numpy(), logits, _shares(selection)))
+
+
+def _shares(labels: pd.DataFrame) -> np.ndarray | None:
+    shares = labels.filter(regex=f"^{HUMAN_PREFIX}")
+    return shares.to_numpy() if len(shares.columns) else None
+
+
+def _plain(values: RunValues) -> dict[str, Any]:
+    """A metric without an error has no products."""
+    kept = {"of_runs": values.of_runs.tolist()}
+    return kept if values.of_rows is None else kept | {"products": products_of(values.of_rows).tolist()}
+
+
+def _read(kept: dict[str, Any], rows: float) -> RunValues:
+    of_runs = np.array(kept["of_runs"])
+    if "products" not in kept:
+        return RunValues(of_runs, has_error=False)
+    return RunValues(of_runs, products=np.array(kept["products"]), rows=rows)

@@ -1,0 +1,162 @@
+"""Collecting the results of a task's runs into its records: measures in feature space, projections, copies.
+
+It needs torch and scikit-learn, which take seconds to import. `task_records`, which reads the records, needs neither.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.decomposition import PCA
+
+from src.core.method.spaces import measure_features, names_of_maps
+from src.data.prepared import FOLDS, load_description, load_selection_labels, load_test_labels
+from src.params import FeatureMap
+from src.runs import RunName, RunResult, load_run, split_logits
+from src.study.records.also_test import measured_also_test
+from src.study.records.task_records import MEASURED_SPLITS, of_seed
+from src.system.files import new_folder, write_csv, write_json, write_parquet
+
+REPOSITORY = Path(__file__).parents[3]
+TRAINING_CODE = (
+    "src/core/**/*.py",
+    "src/fetching/*.py",
+    "src/arms.py",
+    "src/runs.py",
+    "src/data/prepared.py",
+    "src/system/unicode.py",
+    "stages/finetune.py",
+    "stages/student.py",
+    "stages/distill.py",
+)
+
+
+def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, first_seed: int) -> None:
+    """Gather the results of the named runs of a task into `folder`.
+
+    A second test set is measured here and now: its rows and votes may not be ours to publish, and are not kept.
+    `first_seed` is the one whose features are projected; where no run has it, clusters.parquet has no rows.
+
+    Raises:
+        UserError: a run is missing, or its rows are not those of the prepared task.
+    """
+    runs = {name: load_run(name.folder()) for name in names}
+    labels = {"selection": load_selection_labels(task), "test": load_test_labels(task)}
+    description = load_description(task)
+    with new_folder(folder) as draft:
+        write_json(draft / "task.json", description)
+        write_json(draft / "code.json", {"sha256": training_code()})
+        if "also_test" in description:
+            measures = measured_also_test(description, list(runs.values()), labels["selection"], ece_bins)
+            write_json(draft / "also_test.json", measures)
+        write_json(draft / "environment.json", _environments(runs))
+        write_csv(draft / "runs.csv", _run_table(runs, labels, description))
+        write_csv(draft / "history.csv", _with_names({name: run.history for name, run in runs.items()}))
+        for split, own in labels.items():
+            write_parquet(draft / f"{split}_labels.parquet", own)
+        write_parquet(draft / "predictions.parquet", _predictions(runs, labels))
+        write_parquet(draft / "clusters.parquet", _clusters(runs, labels, first_seed))
+
+
+def training_code() -> str:
+    """The SHA-256 of the names and bytes of the code that training depends on, as dvc.yaml lists it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in TRAINING_CODE for path in REPOSITORY.glob(pattern)):
+        digest.update(path.relative_to(REPOSITORY).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _environments(runs: dict[RunName, RunResult]) -> list[dict]:
+    distinct = {tuple(run.record["environment"].items()) for run in runs.values()}
+    return [dict(environment) for environment in sorted(distinct, key=str)]
+
+
+def _run_table(
+    runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], description: dict[str, Any]
+) -> pd.DataFrame:
+    """A line a run; of a task with folds with the rows that it learnt from, which its intervals need."""
+    table = pd.DataFrame([_run_row(name, run, _own(labels, name)) for name, run in runs.items()])
+    if FOLDS in description:
+        table["learnt_rows"] = [_learnt(name, run, description) for name, run in runs.items()]
+    return table
+
+
+def _own(labels: dict[str, pd.DataFrame], run: RunName) -> dict[str, pd.DataFrame]:
+    """The labels of the rows that a run predicts."""
+    return {split: of_seed(rows, run.seed) for split, rows in labels.items()}
+
+
+def _learnt(name: RunName, run: RunResult, description: dict[str, Any]) -> int:
+    from src.core.training.loading import learnt_rows  # it imports transformers, which takes seconds
+
+    rows = description["splits"][str(name.seed)]["train"]["rows"]
+    return len(learnt_rows(rows, run.record["training"]["train_share"], name.seed))
+
+
+def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> dict:
+    """How far a run went, and measures of the features that it kept, if any."""
+    row: dict[str, Any] = {"role": name.role, "arm": name.arm, "seed": name.seed}
+    row |= {key: run.record[key] for key in ("best_epoch", "epochs", "steps")}
+    features = torch.from_numpy(run.features["test"])
+    if len(features):
+        row |= _feature_measures(features, labels, run.record["objective"].get("feature_map", "softmax"))
+    return row | {"feature_rows": len(features)}
+
+
+def _feature_measures(
+    features: torch.Tensor, labels: dict[str, pd.DataFrame], feature_map: FeatureMap
+) -> dict[str, float]:
+    """Measures in feature space (tau = 1, nats) of features (N, D) of the first test rows, and their mean length."""
+    test_labels = torch.tensor(labels["test"]["label"].to_numpy()[: len(features)])
+    num_classes = max(int(own["label"].max()) for own in labels.values()) + 1
+    row = {}
+    for name, own in names_of_maps(feature_map).items():
+        measures = measure_features(features, test_labels, num_classes, own)
+        row |= {f"{name}_{key}": value for key, value in measures._asdict().items()}
+    return row | {"feature_norm": float(features.norm(dim=1).mean())}
+
+
+def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of several runs below each other, with the columns role, arm and seed before their own."""
+    parts = []
+    for name, table in tables.items():
+        own = pd.DataFrame({"role": name.role, "arm": name.arm, "seed": name.seed}, index=table.index)
+        parts.append(pd.concat([own, table], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _predictions(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    tables = {}
+    for name, run in runs.items():
+        for split, own in _own(labels, name).items():
+            split_logits(run.logits, split, own["row_id"].tolist(), name.folder())  # for its check of the rows
+        tables[name] = run.logits[run.logits["split"].isin(MEASURED_SPLITS)].reset_index(drop=True)
+    return _with_names(tables)
+
+
+def _clusters(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], first_seed: int) -> pd.DataFrame:
+    """The two directions of largest variance of each arm's test features, for the first seed."""
+    test_labels = of_seed(labels["test"], first_seed)["label"].to_numpy()
+    tables = {}
+    for name, run in runs.items():
+        points = _projected(run.features["test"]) if name.seed == first_seed else np.zeros((0, 2), np.float32)
+        tables[name] = pd.DataFrame(
+            {"label": test_labels[: len(points)], "first": points[:, 0], "second": points[:, 1]}
+        )
+    return _with_names(tables)
+
+
+def _projected(features: np.ndarray) -> np.ndarray:
+    """Features (N, D) in their two directions of largest variance, float32 (N, 2); 0 where there is no such direction.
+
+    One row and one feature have fewer than two; equal rows have no variance, of which scikit-learn takes shares.
+    """
+    if not len(features):
+        return np.zeros((0, 2), np.float32)
+    components = min(2, *features.shape)
+    with np.errstate(invalid="ignore"):
+        points = PCA(n_components=components, svd_solver="full").fit_transform(features).astype(np.float32)
+    return np.pad(points, ((0, 0), (0, 2 - components)))

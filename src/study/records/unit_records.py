@@ -1,0 +1,129 @@
+"""Records of units, for a study whose parts run on machines that share no disk.
+
+    metrics/<study>/units/<task>-<seed>/    the files of `src.study.records.task_records`, with the runs of one seed
+                                            settings.json    their arms, and what params.yaml says of them
+
+`join_units` makes the records of a task from those of its seeds: the same as `collect` makes where all runs are.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from src.arms import arms_of
+from src.parallel.units import Unit
+from src.params import Params
+from src.repository.settings import settings_of_task
+from src.runs import runs_of_task
+from src.study.records.task_records import METRICS_FOLDER, records_folder
+from src.system.errors import UserError
+from src.system.files import (
+    new_folder,
+    read_csv_texts,
+    read_json,
+    read_parquet,
+    sha256_of,
+    write_csv,
+    write_json,
+    write_parquet,
+)
+
+SETTINGS = "settings.json"  # written last
+COPIED = ("task.json", "code.json", "selection_labels.parquet", "test_labels.parquet")
+SAME = (*COPIED, SETTINGS)  # in all units of a task
+JOINED_TEXTS = ("runs.csv", "history.csv")
+
+
+def check_joinable(params: Params) -> None:
+    """Refuse a study with a second test set or folds.
+
+    The intervals of a second test set take products of runs that no unit has together. Units of a task with folds have
+    other rows each.
+
+    Raises:
+        UserError: names the task.
+    """
+    for task in params.tasks:
+        keys = {"also_test": params.task(task).also_test is not None, "folds": params.folds_of(task) > 1}
+        if refused := [key for key, asked in keys.items() if asked]:
+            problem = "its records cannot be joined from units"
+            raise UserError(f"task_settings.{task}.{refused[0]}", problem, "run all seeds of this study on one disk")
+
+
+def keep_unit(params: Params, unit: Unit) -> Path:
+    """Collect the runs of a unit that are in runs/; returns the folder of its records.
+
+    Raises:
+        UserError: a run is missing, or its rows are not those of the prepared task.
+    """
+    from src.study.records.collecting import collect_task  # it imports torch, which takes seconds
+
+    names = [name for name in runs_of_task(params, unit.task) if name.seed == unit.seed]
+    folder = _unit_folder(params.study, unit.task, unit.seed)
+    collect_task(unit.task, names, folder, params.evaluate.ece_bins, min(params.seeds_of(unit.task)))
+    write_json(folder / SETTINGS, _settings(params, unit.task))
+    return folder
+
+
+def join_units(params: Params, task: str) -> None:
+    """Make the records of a task from those of its units.
+
+    Raises:
+        UserError: a unit is missing, two were made from other data or by other code, or settings are others now.
+    """
+    units = [_unit_folder(params.study, task, seed) for seed in params.seeds_of(task)]
+    _check_all_there(units)
+    _check_same(units)
+    _check_settings(units[0] / SETTINGS, _settings(params, task))
+    with new_folder(records_folder(params.study, task)) as draft:
+        for name in (*COPIED, "clusters.parquet"):
+            shutil.copy2(_with_first_seed(units, params, task) / name, draft)
+        found = {tuple(environment.items()) for unit in units for environment in read_json(unit / "environment.json")}
+        write_json(draft / "environment.json", [dict(environment) for environment in sorted(found, key=str)])
+        for name in JOINED_TEXTS:
+            write_csv(draft / name, _below_each_other([read_csv_texts(unit / name) for unit in units]))
+        predictions = [read_parquet(unit / "predictions.parquet") for unit in units]
+        write_parquet(draft / "predictions.parquet", _below_each_other(predictions))
+
+
+def _unit_folder(study: str, task: str, seed: int) -> Path:
+    return METRICS_FOLDER / study / "units" / f"{task}-{seed}"
+
+
+def _settings(params: Params, task: str) -> dict[str, Any]:
+    return {"arms": arms_of(params), "files": settings_of_task(params, task)}
+
+
+def _with_first_seed(units: list[Path], params: Params, task: str) -> Path:
+    seeds = params.seeds_of(task)
+    return units[seeds.index(min(seeds))]
+
+
+def _check_all_there(units: list[Path]) -> None:
+    missing = [unit for unit in units if not all((unit / name).is_file() for name in SAME)]
+    if missing:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        allowed = "run its part with `python -m stages.study --part ... --keep`"
+        raise UserError(missing[0], f"is not there, or lacks a file{more}", allowed)
+
+
+def _check_same(units: list[Path]) -> None:
+    for name in SAME:
+        for unit in units[1:]:
+            if sha256_of(unit / name) != sha256_of(units[0] / name):
+                problem = f"differs from {units[0] / name}: other data, settings or code made this unit"
+                raise UserError(unit / name, problem, "run one of the two again")
+
+
+def _check_settings(kept: Path, wanted: dict[str, Any]) -> None:
+    if read_json(kept) != wanted:
+        raise UserError(kept, "is not what the study says now", "run its parts again, or undo the change of the study")
+
+
+def _below_each_other(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all units in the order of `collect`: arm by arm, and of an arm the seeds in the order of params."""
+    whole = pd.concat(tables, ignore_index=True)
+    arms = whole.groupby(["role", "arm"], sort=False, observed=True).ngroup()
+    return whole.iloc[arms.argsort(kind="stable")].reset_index(drop=True)

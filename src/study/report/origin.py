@@ -1,0 +1,55 @@
+"""Where a study comes from, for its report: its command, its file with what that says first, and its page."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.params import Params
+from src.study.drawing.study_results import run_command
+from src.study.statistics.intervals import FEWEST_SEEDS
+
+PAGE = re.compile(r"docs/(?!protocol)[\w-]+\.md")  # the rules of all studies are no page of one
+
+
+@dataclass(frozen=True)
+class Origin:
+    """`kind` is demo, named (a file in studies/) or own (params.yaml alone).
+
+    `root` leads from the report to the folder that has docs/; `about` is the comment at the head of the study's file.
+    """
+
+    kind: str
+    command: str
+    root: str
+    seeds: int
+    fewest: int = FEWEST_SEEDS
+    about: str = ""
+    page: str | None = None
+
+
+def origin_of(params: Params) -> Origin:
+    """Where the study of the current folder comes from."""
+    command, seeds = run_command(params.study), len(params.seeds)
+    file = Path("studies", f"{params.study}.yaml")
+    if file.is_file():
+        about = _head(file)
+        return Origin("named", command, "../..", seeds, about=about, page=_page(params.study, about))
+    if command == "make demo":
+        return Origin("demo", command, "../../..", seeds)  # the demo's folder has no docs/
+    return Origin("own", command, "../..", seeds)
+
+
+def _head(file: Path) -> str:
+    """The comment before the first setting, without what a command wrote line by line."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    text = " ".join(line.removeprefix("#").strip() for line in lines[:first])
+    return text if not text.startswith("Made by") else ""
+
+
+def _page(study: str, about: str) -> str | None:
+    """The page that the study's file names, or else the one of its name."""
+    named, own = PAGE.search(about), f"docs/{study}.md"
+    if named:
+        return named[0]
+    return own if Path(own).is_file() else None

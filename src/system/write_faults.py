@@ -1,0 +1,70 @@
+"""What stands in the way of writing, in one line that names what the user knows of."""
+
+import errno
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from src.system.errors import UserError
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class CannotWrite(UserError):
+    """`target` cannot be written: see the message."""
+
+
+class DiskFull(CannotWrite):
+    """There is no room to write `target`."""
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(target, "no space left on its disk", "free some and run again")
+
+
+@contextmanager
+def faults_named(
+    target: Path, problem: str = "cannot be written", allowed: str = "a place that you may write to"
+) -> Generator[None]:
+    """Also where the fault is with a folder above or a file of a draft, `target` is what the user knows of.
+
+    Raises:
+        CannotWrite: no room, no right to, or something else in the way.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DiskFull) or _found_no_space(error):
+            raise DiskFull(target) from None
+        if isinstance(error, CannotWrite):
+            raise CannotWrite(target, error.problem, error.allowed) from None
+        if isinstance(error, OSError) and error.filename is not None and _lies_by(Path(error.filename), target):
+            owner = _other_owner(error)
+            raise CannotWrite(target, f"{problem} ({error.strerror}{owner})", allowed) from None
+        raise
+
+
+def _other_owner(error: OSError) -> str:
+    """Words on whose the file is that an error names, or the folder that it would be in, where that is another user."""
+    named = [Path(name) for name in (error.filename, error.filename2) if name is not None]
+    there = next(path for path in (*named, *named[0].parents) if os.access(path, os.F_OK))
+    if error.errno not in (errno.EACCES, errno.EPERM) or there.stat().st_uid == os.geteuid():
+        return ""
+    try:
+        return f": {there} belongs to {there.owner()}"
+    except KeyError:  # a user without a name here
+        return f": {there} belongs to user {there.stat().st_uid}"
+
+
+def _lies_by(named: Path, target: Path) -> bool:
+    """Whether a file that an error names is at or below the target's folder, or one of the folders above it."""
+    return named.is_relative_to(target.parent) or target.is_relative_to(named)
+
+
+def _found_no_space(error: BaseException | None) -> bool:
+    """torch raises an error of its own over the one that says it; safetensors, in Rust, says it in words only."""
+    if error is None:
+        return False
+    said = getattr(error, "errno", None) in NO_SPACE or f"os error {errno.ENOSPC}" in str(error)
+    return said or _found_no_space(error.__context__)

@@ -1,0 +1,113 @@
+"""Jobs in worker processes: their order, and what becomes of those that fail; runs of a study without DVC."""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+import stages.distill
+import stages.finetune
+import stages.pool
+import stages.prepare
+import stages.student
+from src.parallel.pool import Job, run_jobs
+from tests.conftest import REPOSITORY
+from tests.support.pool_work import note
+from tests.support.repository import digests, start, tiny_study
+
+pytestmark = pytest.mark.process
+
+
+def ended(folder: Path, *jobs: tuple[str, tuple[str, ...]], workers: int = 1, **more: float) -> dict[str, str | None]:
+    """Run jobs of a name and needs each; how those that started ended."""
+    found: dict[str, str | None] = {}
+    listed = [Job(name, (str(folder), name), needs) for name, needs in jobs]
+    run_jobs(listed, note, workers, folder / "logs", found.__setitem__, **more)
+    return found
+
+
+def test_a_worker_does_its_jobs_in_their_order_in_one_process(tmp_path):
+    assert list(ended(tmp_path, ("a", ()), ("b", ()), ("c", ()))) == ["a", "b", "c"]
+    assert len({(tmp_path / name).read_text().split()[0] for name in "abc"}) == 1
+
+
+def test_a_job_waits_for_what_it_needs_and_others_pass_it(tmp_path):
+    found = ended(tmp_path, ("late", ("b",)), ("a", ()), ("b", ()), workers=2)
+    assert found == dict.fromkeys(["a", "b", "late"])
+    at = {name: float((tmp_path / name).read_text().split()[1]) for name in found}
+    assert at["late"] > at["b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "processes"),
+    [
+        ("refuses", "error: here: is wrong; mend it", 1),
+        ("breaks", "RuntimeError: broken", 2),
+        ("dies", "its process ended without a word", 2),
+    ],
+)
+def test_a_failed_job_takes_along_what_needs_it_and_no_other(name, said, processes, tmp_path):
+    found = ended(tmp_path, ("before", ()), (name, ()), ("child", (name,)), ("other", ()))
+    assert found == {"before": None, name: said, "other": None}
+    assert len({(tmp_path / done).read_text().split()[0] for done in ("before", "other")}) == processes
+
+
+def test_after_its_time_no_job_starts(tmp_path):
+    assert list(ended(tmp_path, ("a", ()), ("b", ()), seconds=0.1)) == ["a"]
+
+
+def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, monkeypatch):
+    content = tiny_study(tiny_encoder, tmp_path)
+    content["finetune"]["arms"].pop("cmi_min")
+    content["distill"]["matched"] = [{"teacher": "ce", "like": "cmi_max"}]
+    content["distill"]["mapped"] = [{"name": "down", "teacher": "ce", "cmi_weight": 0.3}]
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    call(stages.prepare, "--task", "tiny")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    call(stages.pool, "--workers", "2")
+    pooled = digests(Path("runs"), ".")
+    Path("runs").rename("pooled")
+    for arm in ("ce", "cmi_max"):
+        call(stages.finetune, "--task", "tiny", "--arm", arm, "--seed", "0")
+    for teacher in ("ce", "cmi_max", "ce_as_cmi_max", "down"):
+        call(stages.distill, "--task", "tiny", "--teacher", teacher, "--recipe", "kd", "--seed", "0")
+    call(stages.student, "--task", "tiny", "--arm", "plain", "--seed", "0")
+    assert digests(Path("runs"), ".") == pooled
+    assert len(list(Path("pooled").glob("*/*/*/*/record.json"))) == 7
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+)
+def test_workers_of_a_pool_that_is_stopped_save_and_end(number, status, tmp_path, tiny_encoder, call, monkeypatch):
+    content = tiny_study(tiny_encoder, tmp_path)
+    content["finetune"]["training"]["epochs"] = 10_000
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    call(stages.prepare, "--task", "tiny")
+    logs = [tmp_path / f"logs/pool/worker-{worker}.log" for worker in range(2)]
+    with start(tmp_path, sys.executable, "-m", "stages.pool", "--workers", "2", PYTHONPATH=str(REPOSITORY)) as pool:
+        while not all(log.exists() and "epoch 2/" in log.read_text() for log in logs):
+            assert pool.poll() is None
+            time.sleep(0.1)
+        pool.send_signal(number)
+        assert pool.wait() == status
+    here = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
+    _, left = psutil.wait_procs([process for process in here if process.pid != os.getpid()], timeout=60)
+    assert not left
+    assert len(list(tmp_path.glob("checkpoints/*/step-*.pt"))) == 2
+
+
+def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, capsys):
+    content = tiny_study(tiny_encoder, tmp_path)
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    with pytest.raises(SystemExit) as stopped:  # nothing is prepared
+        call(stages.pool)
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert "tiny/teacher/ce/0: error: data/tiny: has not been prepared; run `dvc repro`" in said
+    assert "error: logs/pool: 7 of 7 runs are missing, 4 of them failed; mend what failed, and run it again" in said

@@ -1,0 +1,77 @@
+"""Units of a study side by side: which there are, where they run, and options that are refused."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from src.parallel.slots import slots
+from src.parallel.unit_copy import join_entries, read_entries
+from src.parallel.units import Unit, part_of, stale, units_of
+from src.params import Runtime
+from src.system.errors import UserError
+
+
+def command(stage: str, rest: str, seed: int) -> str:
+    return f"python -m stages.{stage} --task a-b {rest} --seed {seed}"
+
+
+COMMANDS = {
+    "settings": "python -m stages.settings",
+    "prepare@a-b": "python -m stages.prepare --task a-b",
+    "finetune@a-b-ce-0": command("finetune", "--arm ce", 0),
+    "finetune@a-b-ce-10": command("finetune", "--arm ce", 10),
+    "finetune_more@a-b-ce-3": command("finetune", "--arm ce", 3),
+    "student@a-b-plain-0": command("student", "--arm plain", 0),
+    "distill_matched@a-b-kd-pair0-0": command("distill", "--teacher ce_as_x --recipe kd", 0),
+    "distill_more@a-b-kd-ce-3": command("distill", "--teacher ce --recipe kd", 3),
+    "collect@a-b": "python -m stages.collect --task a-b",
+}
+
+
+def test_a_unit_is_a_task_and_a_seed():
+    first, second, more = units_of(COMMANDS)
+    assert first == Unit(
+        "a-b", 0, ("finetune@a-b-ce-0", "student@a-b-plain-0", "distill_matched@a-b-kd-pair0-0")
+    )  # fmt: skip
+    assert first.groups == ["finetune", "student", "distill_matched"]
+    assert (second.name, second.stages) == ("a-b-10", ("finetune@a-b-ce-10",))
+    assert (more.name, more.groups) == ("a-b-3", ["finetune", "distill"])  # its only seed is none of more_seeds
+
+
+def test_units_run_where_one_of_their_stages_changed():
+    assert stale(units_of(COMMANDS), ["collect@a-b", "distill_more@a-b-kd-ce-3"]) == units_of(COMMANDS)[2:]
+
+
+def test_parts_are_all_units_and_none_twice():
+    units = units_of(COMMANDS)
+    assert [part_of(units, (number, 2)) for number in (1, 2)] == [[units[0], units[2]], [units[1]]]
+    assert part_of(units, (1, 1)) == units
+
+
+def test_entries_take_their_places_in_the_lock(tmp_path, monkeypatch):
+    """Those of a unit that failed at first come later, and stand where they would have stood."""
+    monkeypatch.chdir(tmp_path)
+    order = ["prepare", "a-0", "a-1", "b-0", "b-1"]
+    for names in (["prepare"], ["b-1", "a-1"], ["b-0", "a-0", "a-1"]):
+        join_entries({name: {"cmd": f"{name} of {len(names)}"} for name in names}, order)
+    assert list(read_entries()) == order
+    assert [entry["cmd"][-1] for entry in read_entries().values()] == ["1", "3", "3", "3", "2"]
+
+
+def test_several_runs_that_would_take_all_cores_are_refused():
+    assert slots(3, 1, Runtime(threads=1)) == [{}, {}, {}]
+    assert len(slots(None, 1, Runtime(threads=os.cpu_count()))) == 1
+    with pytest.raises(UserError, match=r"runtime\.threads: null gives each of 2 runs all cores; a number"):
+        slots(2, 1, Runtime(threads=None))
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [("--jobs=0", "'0' is no number from 1"), ("--part=3/2", "'3/2' is no"), ("--ray=auto", "'auto' is no address")],
+)
+def test_options_that_mean_nothing_are_refused(option, told):
+    done = subprocess.run([sys.executable, "-m", "stages.repro", option], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert told in done.stderr

@@ -1,0 +1,211 @@
+"""What git keeps of the studies: tables and verdicts follow from the records, and pages say what the verdicts say."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from src.arms import arms_of
+from src.audit.table import table
+from src.params import MoreSeeds
+from src.study.claims.claims import judged
+from src.study.claims.tables import compared_task, comparisons_table
+from src.study.drawing.claims_figure import draw_claims
+from src.study.named.confirming_file import write_confirming_study
+from src.study.named.overrides import study_content, study_params
+from src.study.records.scores import measured_task
+from src.study.records.task_records import TaskRecords, load_records
+from src.system.files import sha256_of
+from stages.evaluate import evaluate
+from stages.plot import plot
+from tests.conftest import REPOSITORY
+from tests.support.study_numbers import CHOSEN, RATES, WHERE, claims, left_after_holm
+
+SECTIONS = {  # the page of each study, and where its verdicts stand there
+    "glue-minilm-fixed": ("glue-minilm.md", "## What came of the fixed form"),
+    "glue-minilm": ("glue-minilm.md", "## What came of the form that chooses"),
+    "glue-minilm-rates": ("glue-minilm.md", "## What came of equal learning rates"),
+    "glue-minilm-class": ("glue-minilm.md", "## What came of class space"),
+    "lowdata": ("lowdata.md", "## What came of it"),
+    "human": ("human.md", "## What came of it"),
+}
+
+
+def in_points(claim: dict[str, Any]) -> dict[str, float]:
+    return {key: 100 * claim[key] for key in ("difference", "low", "high")}
+
+
+def in_a_table(claim: dict[str, Any]) -> str:
+    if claim["metric"].startswith("kl_"):
+        return "| {difference:+.3f} nats | {low:+.3f} to {high:+.3f} |".format(**claim)
+    return "| {difference:+.1f} points | {low:+.1f} to {high:+.1f} |".format(**in_points(claim))
+
+
+@pytest.fixture(params=SECTIONS)
+def study(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def records_alone(tmp_path, monkeypatch, study) -> Path:
+    """A folder with nothing but the records of the study, and its file, from which the report knows its command."""
+    (tmp_path / "studies").mkdir()
+    shutil.copy(REPOSITORY / f"studies/{study}.yaml", tmp_path / "studies")
+    shutil.copytree(REPOSITORY / "metrics" / study / "records", tmp_path / "metrics" / study / "records")
+    shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")  # which has the study's page
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_tables_and_verdicts_are_those_of_the_records(records_alone, study):
+    """To the byte, on any machine."""
+    evaluate(study_params(study, *WHERE))
+    made, kept = (files_of(root / "metrics" / study) for root in (records_alone, REPOSITORY))
+    assert "tables/comparisons.csv" in made
+    assert made == kept
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """The hashes of all files that are made of records."""
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    made = [path for path in files if path.parts[0] not in ("records", "audits", "units")]
+    return {str(path): sha256_of(folder / path) for path in made}
+
+
+@pytest.mark.slow
+def test_figures_and_report_are_those_of_the_records(records_alone, study):
+    params = study_params(study, *WHERE)
+    evaluate(params)
+    plot(params)
+    plots = Path("plots", study)
+    made, kept = (files_of(root / plots) for root in (records_alone, REPOSITORY))
+    assert "report.html" in made
+    with_data = any(name.startswith("data/") for name in kept)  # in git for one of them
+    assert kept == {name: value for name, value in made.items() if with_data or not name.startswith("data/")}
+
+
+def test_the_page_has_the_verdicts_of_the_study(study):
+    page, heading = SECTIONS[study]
+    section = (REPOSITORY / "docs" / page).read_text().split(heading)[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) == len(claims(study))
+    for name, claim in claims(study).items():
+        [row] = [row for row in rows if row.startswith(f"| `{name}`")]
+        assert in_a_table(claim) in row
+        assert claim["verdict"].removesuffix(" at this size") in row
+
+
+def of_both_studies(task: str) -> TaskRecords:
+    """The teachers of a task: those of the confirming study, and plain ones of the fixed form as `fixed`."""
+    chosen, fixed = (load_records(study, task) for study in ("glue-minilm", "glue-minilm-fixed"))
+    assert chosen.labels["test"].equals(fixed.labels["test"])
+
+    def joined(table: str) -> pd.DataFrame:
+        ours, theirs = (getattr(records, table) for records in (chosen, fixed))
+        ours, theirs = ours[ours["role"] == "teacher"], theirs[(theirs["role"] == "teacher") & (theirs["arm"] == "ce")]
+        return pd.concat([ours, theirs.assign(arm="fixed")[ours.columns]], ignore_index=True)
+
+    return replace(chosen, runs=joined("runs"), predictions=joined("predictions"))
+
+
+def test_the_page_says_what_is_left_of_the_first_claim(monkeypatch):
+    """Against plain fine-tuning at the rate of the fixed form, with the same seeds."""
+    monkeypatch.chdir(REPOSITORY)
+    params = study_params("glue-minilm", *WHERE)
+    tasks = [measured_task(of_both_studies(task), params.evaluate.ece_bins) for task in params.tasks]
+    compared = {task.name: compared_task(task, {}) for task in tasks}
+    comparisons = comparisons_table(compared.values(), [("teacher", "cmi_min", "fixed")], 0.95)
+    claim = params.evaluate.claims["alone"].model_copy(update={"against": "fixed"})
+    found = judged("alone", claim, comparisons, compared, 0.95)
+    [rest] = [rest for rest in found["without"] if rest["task"] == "wnli"]
+    page = " ".join((REPOSITORY / "docs/glue-minilm.md").read_text().split())
+    assert "gains {difference:+.1f} points ({low:+.1f} to {high:+.1f})".format(**in_points(found)) in page
+    assert "without WNLI {difference:+.1f} points ({low:+.1f} to {high:+.1f})".format(**in_points(rest)) in page
+
+
+def test_the_picture_of_claims_has_stable_bytes(tmp_path, study):
+    for name in ("one.png", "two.png"):
+        draw_claims([*claims(study).values()], tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    draw_claims([claim | {"tasks": []} for claim in claims(study).values()], tmp_path / "none.png")
+    assert not (tmp_path / "none.png").exists()
+
+
+def test_the_study_that_confirms_follows_from_the_records_of_the_one_that_chooses(tmp_path, monkeypatch):
+    """But for one claim, which was added by hand, and for features, which were not brought back."""
+    monkeypatch.chdir(REPOSITORY)
+    shutil.copytree("studies", tmp_path / "studies")
+    (tmp_path / "studies/glue-minilm.yaml").unlink()
+    more = MoreSeeds(tasks=["mrpc", "rte", "wnli"], seeds=[15, 16, 17, 18, 19])
+    names = ("glue-minilm-choice", "glue-minilm")
+    write_confirming_study(*names, [10, 11, 12, 13, 14], more, folder=tmp_path / "studies")
+    made, kept = (study_content("glue-minilm", WHERE[0], place) for place in (tmp_path / "studies", WHERE[1]))
+    claim = kept["evaluate"]["claims"].pop("undistillable")
+    assert (made["runtime"].pop("feature_rows"), kept["runtime"].pop("feature_rows")) == (200, 0)
+    assert made == kept
+    assert (claim["family"], claim["against"], claim["direction"]) == ("kd-cmi_min", "kd-ce", "lower")
+
+
+def test_the_study_that_confirms_has_its_control_and_its_seeds():
+    params = study_params("glue-minilm", *WHERE)
+    assert arms_of(params)["student"][-1] == "kd-ce_as_cmi_max"
+    matched = params.evaluate.claims["matched"]
+    assert (matched.family, matched.against) == ("kd-cmi_max", "kd-ce_as_cmi_max")
+    assert params.seeds_of("rte") == [10, 11, 12, 13, 14, 15, 16, 17, 18, 19]
+    assert params.seeds_of("cola") == [10, 11, 12, 13, 14]
+
+
+def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
+    """A line for each such claim: without which tasks it would hold, and after "could not be told" the others."""
+    page = " ".join((REPOSITORY / "docs/human.md").read_text().split())
+    lines = dict(re.findall(r"- `(\w+)` would hold without (.*?)(?= - `| With five)", page))
+    found = {}
+    for name, claim in claims("human").items():
+        for rest in claim["without"]:
+            if rest["verdict"] != claim["verdict"]:
+                found.setdefault(name, {}).setdefault(rest["verdict"], []).append(rest["task"])
+    assert set(lines) == set(found)
+    for name, line in lines.items():
+        held, _, untold = line.partition("could not be told")
+        assert re.findall("`(.*?)`", held) == found[name]["holds"]
+        assert re.findall("`(.*?)`", untold) == found[name].get("cannot be told at this size", [])
+
+
+def test_the_protocol_says_which_claims_are_left_of_all():
+    """Holm's correction over the claims of all studies that have a page of their own."""
+    count, left = left_after_holm(SECTIONS)
+    page = " ".join((REPOSITORY / "docs/protocol.md").read_text().split())
+    assert f"over all {count} claims of the six committed studies" in page
+    first, second, alone = (RATES, "rate_1"), (RATES, "rate_2"), (CHOSEN, "alone")
+    assert {*left} == {first, second, alone}
+    assert "leaves three below 0.05" in page
+    assert left[first] == left[second]
+    assert f"(p {left[first]:.4f} each) and `alone` of `glue-minilm` (p {left[alone]:.3f})" in page
+
+
+def test_the_protocol_says_which_verdicts_a_reference_changes():
+    section = (REPOSITORY / "docs/protocol.md").read_text().split("### Assay sensitivity")[1].split("\n### ")[0]
+    told = set()
+    for line in [line for line in section.splitlines() if line.startswith("| `")]:
+        study, names, *words = (cell.strip() for cell in line.strip("|").split("|"))
+        told |= {(study.strip("`"), name, *words) for name in re.findall("`(.*?)`", names)}
+    found = {
+        (study, name, claim["by_itself"], claim["verdict"])
+        for study in SECTIONS
+        for name, claim in claims(study).items()
+        if "by_itself" in claim
+    }
+    assert told == found
+    assert (
+        f"changes the words of {len(found)} of their {sum(len(claims(study)) for study in SECTIONS)} verdicts"
+        in section
+    )
+
+
+def test_the_page_of_audits_has_their_table():
+    section = (REPOSITORY / "docs/take-away.md").read_text().split("\n## Audits\n")[1].split("\n## ")[0]
+    assert [line for line in section.splitlines() if line.startswith("|")] == table(REPOSITORY / "metrics")

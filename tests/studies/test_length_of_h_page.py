@@ -1,0 +1,131 @@
+"""The section of docs/glue-minilm.md on the length of h says what the committed tables and records say."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from src.core.metrics import CLASS_SCORES, ClassCounts
+from tests.support.study_numbers import (
+    AT_RATES,
+    CHOSEN,
+    FIXED,
+    GLUE,
+    RATES,
+    WITHOUT_WNLI,
+    Arm,
+    committed,
+    compared,
+    logits_by_seed,
+    of_predictions,
+    of_runs,
+    over_tasks_ratio,
+    records,
+    said,
+    text,
+    values,
+)
+
+PAGE = "docs/glue-minilm.md"
+
+
+def test_the_page_has_the_table_of_what_became_of_cmi_and_the_length_of_h():
+    runs = committed(FIXED, "runs").query("role == 'teacher' and task != 'wnli'").set_index(["task", "seed"])
+    measures = _logs(runs["arm"], runs["feature_cmi"], runs["feature_norm"])
+    for arm in ("cmi_min", "cmi_max"):
+        cells = [
+            "{:.2f} ({:.2f} to {:.2f})".format(*over_tasks_ratio(measures[arm] - measures["ce"]))
+            for measures in measures
+        ]
+        assert f"| `{arm}` | {' | '.join(cells)} |" in text(PAGE)
+
+
+def _logs(arms: pd.Series, cmi: pd.Series, length: pd.Series) -> list[pd.DataFrame]:
+    """The logarithms of CMI, of the length, and of CMI per squared length: a column an arm."""
+    logs = [np.log(cmi), np.log(length), np.log(cmi) - 2 * np.log(length)]
+    return [pd.DataFrame({"arm": arms, "log": values}).pivot_table("log", ["task", "seed"], "arm") for values in logs]
+
+
+def test_the_page_says_cmi_per_squared_length_at_equal_rates():
+    history = pd.concat([records(RATES, task).history.assign(task=task) for task in WITHOUT_WNLI])
+    best = (
+        history.merge(of_runs(RATES), on=["task", "role", "arm", "seed"])
+        .query("epoch == best_epoch")
+        .query("role == 'teacher'")
+    )
+    best = best.set_index(["task", "seed"])
+    cmi = np.exp(best["selection_feature_log_cmi"])
+    _, _, ratio = _logs(best["arm"], cmi, best["selection_feature_norm"])
+    found = [over_tasks_ratio(ratio[own.name] - ratio[plain.name]) for own, plain in AT_RATES]
+    assert "{:.2f}, {:.2f} and {:.2f} times, and each interval holds 1".format(*(mean for mean, _, _ in found)) in text(
+        PAGE
+    )
+    assert all(low < 1 < high for _, low, high in found)
+
+
+def test_the_page_says_how_auc_and_tempered_nll_move_at_equal_rates():
+    page = text(PAGE)
+    auc = [said(of_predictions(*pair, "auc")) for pair in AT_RATES]
+    plain = [(mean.lstrip("+"), ends.replace("+", "")) for mean, ends in auc]
+    assert "rises by {} points ({}) at 5e-5, {} ({}) at 1e-4 and {} ({}) at 2e-4".format(*sum(plain, ())) in page
+    for metric, form in [
+        ("nll", "moves by {}, {} and {} nats at"),
+        ("tempered_nll", "on selection it is {}, {} and {}."),
+    ]:
+        assert form.format(*(f"{of_predictions(*pair, metric).mean:+.3f}" for pair in AT_RATES)) in page
+
+
+def test_plain_fine_tuning_at_equal_rates_does_not_fall_late():
+    falls = []
+    for _, arm in AT_RATES:
+        scores = []
+        for task in WITHOUT_WNLI:
+            history = records(RATES, task).history.query(f"role == 'teacher' and arm == '{arm.name}'")
+            scores.append(history.groupby("epoch")[f"selection_{records(RATES, task).primary}"].mean())
+        of_epochs = sum(scores) / len(scores)
+        falls.append(100 * (of_epochs.max() - of_epochs.iloc[-1]))
+    assert f"after epoch 8 is at most {max(falls):.1f} points below that of its best epoch" in text(PAGE)
+
+
+def test_the_page_says_what_ensembles_gain():
+    gains = []
+    for pair in AT_RATES:
+        gains.append(np.mean([_ensemble(pair[0], task) - _ensemble(pair[1], task) for task in WITHOUT_WNLI]))
+    single = {f"{100 * compared(own, plain.name).mean:.1f}" for own, plain in AT_RATES}
+    form = "(mean probabilities) gain {:.1f}, {:.1f} and {:.1f} points, single runs {} at each rate"
+    assert form.format(*(100 * np.array(gains)), *single) in text(PAGE)
+
+
+def _ensemble(arm: Arm, task: str) -> float:
+    """The first metric of the mean probabilities of an arm's runs."""
+    found = records(arm.study, task)
+    labels = found.split_labels("test")
+    predicted = np.mean([softmax(rows.astype(float), axis=1) for rows in logits_by_seed(arm, task).values()], axis=0)
+    return _score(found.primary, labels, predicted.argmax(axis=1), predicted.shape[1])
+
+
+def _score(metric: str, labels: np.ndarray, predicted: np.ndarray, classes: int) -> float:
+    own, other = (np.eye(classes)[numbers] for numbers in (labels, predicted))
+    return float(CLASS_SCORES[metric](ClassCounts((own * other).sum(0), own.sum(0), other.sum(0))))
+
+
+def test_the_page_says_why_the_second_claim_could_hardly_show():
+    page = text(PAGE)
+    form = "gains {:.1f} points over no teacher in the fixed form, and {:.1f} in the confirming one"
+    gains = [100 * compared(Arm(study, "student", "kd-ce"), "plain", tasks=GLUE).mean for study in (FIXED, CHOSEN)]
+    assert form.format(*gains) in page
+    moved = compared(Arm(FIXED, "teacher", "cmi_max"), "ce", "class_cmi", GLUE)
+    assert "class CMI of test rows by {} nats ({})".format(*said(moved, 3, 1)) in page
+    distances = {task: abs(_above_the_best_constant(task)) for task in GLUE}
+    near = sorted(distances, key=distances.get)[:3]
+    assert {*near} == {"mrpc", "rte", "wnli"}
+    assert (
+        f"within {100 * max(distances[task] for task in near):.1f} points of the best constant prediction on three"
+        in page
+    )
+
+
+def _above_the_best_constant(task: str) -> float:
+    found, classes = records(FIXED, task), len(records(FIXED, task).label_names)
+    labels = found.split_labels("test")
+    constant = max(_score(found.primary, labels, np.full(len(labels), label), classes) for label in range(classes))
+    return float(values(Arm(FIXED, "student", "plain"), task, found.primary).of_runs.mean()) - constant

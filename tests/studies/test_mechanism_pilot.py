@@ -1,0 +1,54 @@
+"""The two weights of the study mechanism follow from the pilot's records by the rule of docs/mechanism.md."""
+
+import numpy as np
+import pandas as pd
+
+from src.study.named.overrides import study_params
+from tests.conftest import REPOSITORY
+
+TASKS = ("sst2", "mnli-sample")
+LAST = 8
+PENALTIES = {"norm_5": 0.0003, "norm_4": 0.0008, "norm_1": 0.002, "norm_2": 0.005, "norm_3": 0.0125}
+
+
+def history(task: str) -> pd.DataFrame:
+    found = pd.read_csv(REPOSITORY / f"metrics/mechanism-pilot/records/{task}/history.csv")
+    return found[found["role"] == "teacher"].set_index(["arm", "epoch"])
+
+
+def length(task: str, arm: str) -> float:
+    """Over that of plain fine-tuning, on selection after the last epoch."""
+    lengths = history(task)["selection_feature_norm"]
+    return float(lengths[arm, LAST] / lengths["ce", LAST])
+
+
+def two_digits(value: float) -> float:
+    return float(f"{value:.2g}")
+
+
+def test_the_penalty_makes_h_as_short_as_cmi_min_does():
+    logs = {arm: np.mean([np.log(length(task, arm)) for task in TASKS]) for arm in (*PENALTIES, "cmi_min")}
+    shorter = [-logs[arm] for arm in PENALTIES]
+    weight = np.exp(np.interp(-logs["cmi_min"], shorter[:2], np.log([0.0003, 0.0008])))
+    assert shorter[0] < -logs["cmi_min"] < shorter[1]
+    arms = study_params("mechanism").finetune.arms
+    assert arms["norm"].norm_penalty == two_digits(weight) == 0.0004
+
+
+def test_the_unit_gives_both_terms_the_same_share_of_the_loss():
+    means = {task: history(task)["loss_cmi"].groupby("arm").mean() for task in TASKS}
+    ratios = [means[task]["ce"] / means[task]["ce_plain"] for task in TASKS]
+    unit = float(np.exp(np.mean(np.log(ratios))))
+    assert study_params("mechanism").finetune.arms["unit"].cmi_unit == two_digits(unit) == 6.1
+    page = (REPOSITORY / "docs/mechanism.md").read_text()
+    assert "a ratio of {:.1f} on `sst2` and {:.1f} on `mnli-sample`".format(*ratios) in page
+
+
+def test_the_page_has_the_lengths_of_the_pilot():
+    page = (REPOSITORY / "docs/mechanism.md").read_text()
+    rows = {"cmi_min": "`cmi_min`"}
+    rows |= {arm: f"`norm`, weight {weight:g}" for arm, weight in PENALTIES.items() if weight < 0.005}
+    for arm, name in rows.items():
+        lengths = [length(task, arm) for task in TASKS]
+        cells = [*lengths, float(np.exp(np.mean(np.log(lengths))))]
+        assert f"| {name} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |" in page

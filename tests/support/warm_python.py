@@ -1,0 +1,147 @@
+"""`python -m MODULE` in forks of one process that has imported the libraries: a stage without the seconds of imports.
+
+A `python` to put first on the path sends its arguments, folder, environment and streams to that process, and exits
+with the fork's status. The fork imports the modules of the project anew, from its own folder.
+
+A signal ends the command, and kills its fork. Variables that libraries read at import have no effect, OMP_NUM_THREADS
+among them. Tests of signals or of such variables take the interpreter itself.
+"""
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+from typing import NoReturn
+
+LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "jinja2",
+    "matplotlib.pyplot",
+    "pandas",
+    "pyarrow.parquet",
+    "pydantic",
+    "ruamel.yaml",
+    "safetensors.torch",
+    "scipy.stats",
+    "sklearn.metrics",
+    "torch.distributed.launcher",
+    "transformers.integrations.sdpa_attention",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+    "transformers.models.bert.modeling_bert",
+)
+TOOLS = [Path(sys.executable).parent]  # first on the path of the commands of `tests/support/repository.py`
+COMMAND = Path(__file__).with_name("warm_command.py")
+
+
+@contextmanager
+def warm_python(environment: dict[str, str] | None = None, own: Sequence[str] = ()) -> Generator[Path]:
+    """A folder with such a `python`, which serves until the end of the context.
+
+    Args:
+        environment: in which libraries are imported, by default that of the tests.
+        own: modules of the project that are imported too, for tests whose folders have no code.
+    """
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
+        command = Path(folder, "python")
+        command.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-IS", str(COMMAND), folder])} "$@"\n')
+        command.chmod(0o755)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        server = subprocess.Popen([sys.executable, __file__, folder, *own], env=environment, **pipes)
+        try:
+            assert server.stdout.readline() == b"ready\n"
+            yield Path(folder)
+        finally:
+            server.communicate()  # it ends as its stdin does
+
+
+def serve(folder: str, *own: str) -> None:
+    """Fork for each command until stdin ends."""
+    for module in (*LIBRARIES, *own):
+        importlib.import_module(module)
+    gc.freeze()  # the forks share what is there
+    sys.executable = f"{folder}/python"  # what a fork starts is warm too
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/server")
+        server.listen()
+        print("ready", flush=True)
+        forks = set()
+        while server in select.select([server, sys.stdin], [], [])[0]:
+            connection, _ = server.accept()
+            forks = {fork for fork in forks if os.waitpid(fork, os.WNOHANG) == (0, 0)} | {os.fork()}
+            if 0 in forks:
+                server.close()
+                return answer(connection)
+            connection.close()
+    for fork in forks:
+        os.waitpid(fork, 0)
+
+
+def answer(connection: socket.socket) -> None:
+    """Run a module in a fork of this process, and tell how it ended; a command that is gone takes it along."""
+    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+    asked = json.loads(connection.makefile("rb").readline())
+    child = os.fork()
+    if child == 0:
+        connection.close()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        return run_module(*asked)
+    ended = Event()
+    Thread(target=kill_with, args=(connection, child, ended), daemon=True).start()
+    _, status = os.waitpid(child, 0)
+    ended.set()
+    connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    os._exit(0)
+
+
+def kill_with(connection: socket.socket, child: int, ended: Event) -> None:
+    """Kill a process that has not ended when the other side of a connection is gone."""
+    connection.recv(1)
+    if not ended.is_set():
+        os.kill(child, signal.SIGKILL)
+
+
+def run_module(arguments: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
+    """Do what `python -m` does, without the half second that an interpreter needs to shut down."""
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    module, *sys.argv[1:] = arguments
+    sys.argv[0] = "-m"
+    sys.path[:1] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
+    status = 1
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

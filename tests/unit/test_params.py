@@ -1,0 +1,360 @@
+"""params.yaml is checked once; tests/faults/hostile/ shows what is refused."""
+
+import copy
+import difflib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import dump_yaml, load_yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from src.params import Params, load_params, read_yaml
+from src.params.models import ModelSource, Runtime
+from src.params.runs import ObjectiveDefaults, Training
+from src.study.named.dvc_experiment import experiment_of
+from src.study.named.overrides import study_content, study_params
+from src.system.errors import UserError
+from tests.conftest import REPOSITORY, params_content
+from tests.support.repository import run, start
+
+
+def changed(key: str, value: object) -> dict:
+    content = copy.deepcopy(params_content())
+    *path, last = key.split(".")
+    section = content
+    for part in path:
+        section = section[part]
+    section[last] = value
+    return content
+
+
+def written(tmp_path, content: dict):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+SCALARS = ["010", "0o10", "0x1F", "0b1", "1_000", "+5", "yes", "no", "on", "off", "y", "12:30", "190:20:30", "2e-05"]
+SCALARS += ["1e5", "1.5E+3", ".5", "5.", "._1", ".inf", "-.INF", ".nan", "~", "null", "Null", "True", "TRUE", "''"]
+SCALARS += ["2001-01-01", "2001-12-14t21:59:43.10-05:00", "!!str 010", "!!int '010'", "!!float 1", "- 1"]
+
+
+@pytest.mark.parametrize("scalar", SCALARS)
+def test_a_value_is_what_dvc_takes_it_for(tmp_path, scalar):
+    """YAML 1.1, which PyYAML reads, takes many of them for something else: 010 for 8, yes for true, 12:30 for 750."""
+    path = tmp_path / "some.yaml"
+    path.write_text(f"value:\n  {scalar}\nbase: &base {{a: 1, b: 2}}\nmerged:\n  <<: *base\n  b: 3\n")
+    assert repr(read_yaml(path)) == repr(load_yaml(path))
+
+
+def test_a_seed_of_010_is_ten_and_2e_05_a_number(tmp_path):
+    path = tmp_path / "params.yaml"
+    text = (REPOSITORY / "params.yaml").read_text().replace("lr: 1.5e-4", "lr: 2e-05").replace("- 0\n- 1\n", "- 010\n")
+    path.write_text(text)
+    params = load_params(path)
+    assert (params.seeds, params.finetune.training.lr) == ([10], 2e-5)
+
+
+@pytest.mark.parametrize(
+    ("setting", "lines"),
+    [
+        ("seeds=[0,1]", []),
+        (
+            "finetune.arms.cmi_min.cmi_weight=20.0",
+            ["-    cmi_min: {cmi_weight: 5.0}", "+    cmi_min: {cmi_weight: 20.0}"],
+        ),
+        ("finetune.training.lr=2e-5", ["-    lr: 1.5e-4", "+    lr: 2e-05"]),
+        ("distill.recipes.kd.cmi_weight=-2.0", ["-      cmi_weight: 0.0", "+      cmi_weight: -2.0"]),
+        ("seeds=[0,1,2]", ["+- 2"]),
+        ("models.student.layers=[0,2]", ["-    - 4"]),
+        ("+finetune.arms.strong.cmi_weight=10.0", ["+    strong:", "+      cmi_weight: 10.0"]),
+    ],
+)
+def test_dvc_changes_no_line_of_params_but_what_it_is_told_to(tmp_path, setting, lines):
+    """Comments, empty lines, nulls and numbers come back as they were, so that a diff shows the change alone."""
+    path = Path(shutil.copy(REPOSITORY / "params.yaml", tmp_path))
+    before = path.read_text().splitlines()
+    apply_overrides(path, [setting])
+    diff = list(difflib.unified_diff(before, path.read_text().splitlines(), n=0, lineterm=""))
+    assert [line for line in diff[2:] if not line.startswith("@@")] == lines
+
+
+def test_an_arm_overrides_the_defaults_and_nothing_else(tmp_path):
+    content = changed("finetune.arms.strong", {"cmi_weight": 2.0, "space": "class", "training": {"lr": 3e-5}})
+    params = load_params(written(tmp_path, content))
+    strong, plain = params.teacher("vader-movie", "strong"), params.teacher("vader-movie", "ce")
+    assert strong.objective == plain.objective.model_copy(update={"cmi_weight": 2.0, "space": "class"})
+    assert strong.training == plain.training.model_copy(update={"lr": 3e-5})
+
+
+def test_the_more_particular_setting_wins(tmp_path):
+    """A task's over its section's, an arm's over the task's, a task's arm's over the arm's."""
+    content = changed("task_settings.vader-movie.training", {"teacher": {"lr": 2e-5, "epochs": 7, "warmup": 0.3}})
+    content["finetune"]["arms"]["cmi_min"] = {"cmi_weight": 5.0, "tau": 2.0, "training": {"epochs": 8, "warmup": 0.4}}
+    own = {"cmi_weight": 1.0, "training": {"warmup": 0.5}}
+    content["task_settings"]["vader-movie"]["arms"] = {"teacher": {"cmi_min": own}, "recipe": {"kd": {"alpha": 0.5}}}
+    params = load_params(written(tmp_path, content))
+    plain, strong = params.teacher("vader-movie", "ce"), params.teacher("vader-movie", "cmi_min")
+    assert (plain.training.lr, plain.training.epochs, plain.training.warmup) == (2e-5, 7, 0.3)
+    assert (strong.training.lr, strong.training.epochs, strong.training.warmup) == (2e-5, 8, 0.5)
+    assert (strong.objective.cmi_weight, strong.objective.tau) == (1.0, 2.0)
+    assert params.distilled_student("vader-movie", "kd").objective.alpha == 0.5
+    other = params.teacher("vader-nyt", "cmi_min")
+    assert (other.training.epochs, other.training.warmup, other.objective.cmi_weight) == (8, 0.4, 5.0)
+    assert params.distilled_student("vader-nyt", "kd").objective.alpha == 0.9
+
+
+def test_a_task_with_more_seeds(tmp_path):
+    content = changed("tasks", ["vader-movie", "vader-nyt"]) | {"more_seeds": {"tasks": ["vader-nyt"], "seeds": [7]}}
+    params = load_params(written(tmp_path, content))
+    assert (params.seeds_of("vader-movie"), params.seeds_of("vader-nyt")) == ([0, 1], [0, 1, 7])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        (
+            "more_seeds",
+            {"tasks": ["vader-nyt"], "seeds": [7]},
+            r"more_seeds\.tasks: unknown 'vader-nyt'; allowed: vader-m",
+        ),
+        ("more_seeds", {"tasks": ["vader-movie"], "seeds": [1]}, "seeds and more_seeds.seeds: holds a value twice"),
+        ("more_seeds", {"tasks": [], "seeds": [7]}, "tasks and seeds should both be empty, or neither"),
+        (
+            "task_settings.vader-movie.arms",
+            {"teacher": {"cmi_mni": {}}},
+            r"task_settings\.vader-movie\.arms\.teacher: unknown teacher 'cmi_mni'; allowed: ce, cmi_m",
+        ),
+        (
+            "task_settings.vader-movie.arms",
+            {"recipe": {"kd": {"alpa": 1.0}}},
+            r"recipe\.kd\.alpa: unknown key; allowed: alpha",
+        ),
+        (
+            "task_settings.vader-movie.training",
+            {"teacher": {"lr": 0}},
+            r"training\.teacher\.lr: not acceptable \(got 0\)",
+        ),
+        (
+            "task_settings.vader-movie.arms",
+            {"teacher": {"ce": {"label_loss": "mse", "label_smoothing": 0.1}}},
+            r"task_settings\.vader-movie\.arms\.teacher\.ce: label_smoothing belongs to label_loss ce",
+        ),
+    ],
+)
+def test_faulty_settings_of_a_task_are_refused(tmp_path, key, value, told):
+    with pytest.raises(UserError, match=told):
+        load_params(written(tmp_path, changed(key, value)))
+
+
+def test_a_recipe_gives_alpha_and_temperature(params: Params):
+    objective = params.distilled_student("vader-movie", "kd").objective
+    assert (objective.alpha, objective.temperature) == (0.9, 2.0)
+    assert params.plain_student("vader-movie", "plain").objective.alpha == 0
+
+
+def arguments_of(folder: Path, overrides: dict) -> list[str]:
+    """The -S settings of a study of those overrides over the committed params.yaml."""
+    dump_yaml(folder / "some.yaml", overrides)
+    command = experiment_of("some", REPOSITORY / "params.yaml", folder).command
+    assert command[:5] == ["dvc", "exp", "run", "--name", command[4]]
+    return command[6::2]
+
+
+def test_a_named_study_is_params_yaml_with_its_overrides():
+    command = experiment_of("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies").command
+    assert command[:5] == ["dvc", "exp", "run", "--name", "glue"]
+    assert "study=glue" in command
+    assert "models.teacher.name=google-bert/bert-base-uncased" in command
+    assert "models.student.layers=null" in command
+    assert "seeds=[0, 1, 2, 3, 4]" in command
+
+
+def test_a_study_may_add_arms(tmp_path):
+    arms = {"strong": {"cmi_weight": 2.0}, "as_it_is": {}}
+    settings = arguments_of(tmp_path, {"finetune": {"arms": arms}, "student": {"arms": {"plain_b": {}}}})
+    assert "+finetune.arms.strong.cmi_weight=2.0" in settings
+    assert "+finetune.arms.as_it_is={}" in settings
+    assert "+student.arms.plain_b={}" in settings
+
+
+def test_a_study_may_leave_arms_and_claims_out(tmp_path):
+    claims = dict.fromkeys(["kd", "kd_max", "raters", "shape"])
+    overrides = {"finetune": {"arms": {"cmi_max": None}}, "evaluate": {"claims": claims}}
+    settings = arguments_of(tmp_path, overrides)
+    assert "~finetune.arms.cmi_max" in settings
+    found = study_params("some", REPOSITORY / "params.yaml", tmp_path)
+    assert (list(found.finetune.arms), list(found.evaluate.claims)) == (["ce", "cmi_min"], ["alone"])
+
+
+def test_a_name_that_begins_with_a_number_is_set_in_its_mapping(tmp_path):
+    task = {"source": "folder", "path": ".", "text": ["a"], "labels": ["x", "y"], "metrics": ["f1"]}
+    settings = arguments_of(tmp_path, {"task_settings": {"20news": task, "glue-rte": {"max_rows": {"selection": 9}}}})
+    assert "20news: {source: folder, path: ., " in settings[1]
+
+
+HARD_TEXTS = [
+    "/data/it's here (copy), final",
+    "\"'\\",
+    "${glue.revision}",
+    "\\${a}\\",
+    "$HOME=~/a,b",
+    "null",
+    "010",
+    "1e5",
+]
+HARD_TEXTS += ["glob(*)", "{a: [b]}", "a ${b} c:d=e", " on \n\tfilm: \u00e9\u4e2d\U0001f600 "]
+TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"]), min_size=1)
+TEXTS |= st.text("ab01'\"\\ ${}[](),:=~+-.#%&*!|>@`_eE\n\t", min_size=1)
+
+
+@pytest.mark.study
+@settings(max_examples=8, deadline=None, derandomize=True)
+@example(HARD_TEXTS)
+@given(st.lists(TEXTS, min_size=12, max_size=12))
+def test_texts_of_a_study_come_through_dvc(tmp_path_factory, texts):
+    """DVC's own parser makes of the command what the study's file says: here a path for each task, and columns."""
+    folder, tasks = tmp_path_factory.mktemp("study"), params_content()["task_settings"]
+    tasks = {task: {"path": text, "text": [text]} for task, text in zip(tasks, texts, strict=True)}
+    arguments = arguments_of(folder, {"task_settings": tasks})
+    path = Path(shutil.copy(REPOSITORY / "params.yaml", folder))
+    apply_overrides(path, arguments)
+    found = load_params(path)
+    assert found == study_params("some", REPOSITORY / "params.yaml", folder)
+    assert [task.path for task in found.task_settings.values()] == texts
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"glue": {"folder": "???"}}, "DVC cannot be told of glue.folder=???; write it into params.yaml"),
+        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "told of +finetune.arms={1e5: {cmi_weight: 1.0}};"),
+    ],
+)
+def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):
+    with pytest.raises(UserError, match=re.escape(told)):
+        arguments_of(tmp_path, overrides)
+
+
+def test_dvc_runs_what_a_study_says(tmp_path):
+    """`dvc exp run` itself, with one stage that keeps the params that it sees."""
+    study = "student: {arms: {plain: null, plain_b: {}}}\nevaluate: {claims: {kd: null, kd_max: {reference: null}}}\n"
+    study += 'glue: {folder: "/data/it\'s here (copy), final"}\n'
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "hard.yaml").write_text(study)
+    (tmp_path / "dvc.yaml").write_text(
+        "stages: {see: {cmd: cp params.yaml seen.yaml, params: [glue], outs: [seen.yaml]}}"
+    )
+    shutil.copy(REPOSITORY / "params.yaml", tmp_path)
+    for command in ("git init -q", "dvc init -q", "git add -A", "git -c user.name=a -c user.email=a@b commit -qm all"):
+        run(tmp_path, *command.split())
+    environment = {"PYTHONPATH": str(REPOSITORY), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    with start(tmp_path, sys.executable, "-m", "stages.study", "--name", "hard", **environment) as study:
+        refused = study.stdout.read().splitlines()
+    assert refused[-1].startswith("error: git user.name: is not set, and DVC needs it for an experiment")
+    for key in ("name", "email"):
+        run(tmp_path, "git", "config", f"user.{key}", "a@b")
+    with start(tmp_path, sys.executable, "-m", "stages.study", "--name", "hard", **environment) as study:
+        told = study.stdout.read()
+    assert study.returncode == 0, told
+    expected = study_params("hard", REPOSITORY / "params.yaml", tmp_path / "studies")
+    assert load_params(tmp_path / "seen.yaml") == expected
+    assert list(expected.student.arms) == ["plain_b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [("nosuch", None, "no such study; allowed: wrong"), ("wrong", "finetune: {trainings: 1}", "unknown key")],
+)
+def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, expected):
+    (tmp_path / "wrong.yaml").write_text(text or "seeds: [0]")
+    with pytest.raises(UserError, match=expected):
+        experiment_of(name, REPOSITORY / "params.yaml", tmp_path)
+
+
+def test_a_misspelt_arm_in_the_pairs_of_a_study_is_found_before_it_runs(tmp_path):
+    pairs = {"evaluate": {"pairs": [{"role": "teacher", "arm": "cmi_mni", "against": "ce"}]}}
+    with pytest.raises(
+        UserError, match=r"evaluate\.pairs: unknown teacher arm or family 'cmi_mni'; allowed: ce, cmi_min, cmi_max"
+    ):
+        arguments_of(tmp_path, pairs)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["benchmarks.plan --teacher-rate 9 --student-rate 9", "stages.study --name glue --dry"],
+    ids=["plan", "study"],
+)
+def test_a_command_ends_without_a_word_where_nobody_reads_on(command):
+    """As `| head` leaves it; the exit status is that of SIGPIPE, 128 + 13."""
+    command = [sys.executable, "-m", *command.split()]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
+
+
+SCHEMA = json.loads((REPOSITORY / "params.schema.json").read_text())
+
+
+@pytest.mark.parametrize("study", ["default", *sorted(path.stem for path in (REPOSITORY / "studies").glob("*.yaml"))])
+def test_editors_are_told_that_our_own_files_are_right(study, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    jsonschema.validate(study_content(study), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("finetune.training.lrr", 1e-4), ("objective.space", "classes"), ("runtime.threads", 0), ("seeds", 3)],
+)
+def test_editors_are_told_what_is_wrong(key, value):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(changed(key, value), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("place", "section"),
+    [
+        ("models.teacher", ModelSource),
+        ("models.student", ModelSource),
+        ("runtime", Runtime),
+        ("objective", ObjectiveDefaults),
+        ("finetune.training", Training),
+        ("student.training", Training),
+    ],
+)
+def test_params_yaml_has_every_key_that_a_run_depends_on(place, section):
+    """So that `dvc exp run -S` can set each as it stands there."""
+    own = params_content()
+    for key in place.split("."):
+        own = own[key]
+    assert set(own) == set(section.model_fields)
+
+
+def test_every_key_is_described():
+    undescribed = [line for line in (REPOSITORY / "docs/params.md").read_text().splitlines() if line.endswith("|  |")]
+    assert undescribed == []
+
+
+def test_a_stale_page_of_params_is_told(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/params.md").write_text("# Every key\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "src.params.reference", "--check"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "error: docs/params.md: is not what src/params says; run `make params`\n"

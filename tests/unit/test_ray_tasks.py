@@ -1,0 +1,35 @@
+"""What a run takes of a Ray cluster, and what it refuses, without a cluster."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.parallel.node import reproduce_on_node
+from src.parallel.ray_tasks import _share, ray_tasks
+from src.params import Runtime
+from src.system.errors import UserError
+
+
+def test_ray_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    connected = ray_tasks("127.0.0.1:9", None, 1, Runtime(threads=1), Path("cache"))
+    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; make ray$"), connected:
+        pass
+
+
+def test_what_a_run_takes_of_a_cluster():
+    assert _share({"CPU": 64.0, "GPU": 8.0}, 4, None) == ({"num_gpus": 0.25, "num_cpus": 0}, 32)
+    assert _share({"CPU": 7.0}, 1, 2) == ({"num_cpus": 2}, 3)
+    for threads, told in ((None, "null"), (4, "4")):
+        with pytest.raises(UserError, match=rf"threads: {told}, and the cluster has no GPU and 2 cores; a number of"):
+            _share({"CPU": 2.0}, 1, threads)
+
+
+def test_a_cache_that_a_node_does_not_see(tmp_path):
+    status, log, kept = reproduce_on_node("tiny-0", b"", str(tmp_path / "cache"), [], ["finetune"], [])
+    assert (status, kept) == (1, b"")
+    assert log.decode().startswith("error: DVC's cache: ")
+    assert log.decode().endswith(
+        f" does not see {tmp_path}/cache; put DVC's cache where every node sees it: dvc cache dir --local FOLDER\n"
+    )

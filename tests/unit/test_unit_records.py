@@ -1,0 +1,99 @@
+"""Records of units, from machines that share no disk, make the records that `collect` makes where all runs are."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import stages.collect
+import stages.study
+from src.parallel.units import Unit
+from src.params import Params
+from src.study.records.unit_records import check_joinable, join_units, keep_unit
+from src.system.errors import UserError
+from src.system.files import write_json
+from tests.support.repository import digests
+from tests.support.synthetic_study import make_study
+
+RECORDS = "metrics/made/records/tiny"
+UNITS = Path("metrics/made/units")
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch) -> Params:
+    """A study of three seeds in the current folder, with its runs and the records of its units."""
+    monkeypatch.chdir(tmp_path)
+    params = make_study(["bad", "good"], seeds=3)
+    for seed in params.seeds:
+        keep_unit(params, Unit("tiny", seed, ()))
+    return params
+
+
+def with_other_settings(study: Params) -> Params:
+    arms = study.finetune.arms | {"cmi_min": study.finetune.arms["cmi_min"].model_copy(update={"cmi_weight": 0.25})}
+    return study.model_copy(update={"finetune": study.finetune.model_copy(update={"arms": arms})})
+
+
+def test_joined_units_are_what_collect_makes(study, monkeypatch):
+    join_units(study, "tiny")
+    joined = digests(Path(), RECORDS)
+    monkeypatch.setattr(sys, "argv", ["stage", "--task", "tiny"])
+    stages.collect.main()
+    assert joined == digests(Path(), RECORDS)
+    assert len(joined) == 9
+
+
+def test_a_missing_unit_is_named(study):
+    for seed in (1, 2):
+        (UNITS / f"tiny-{seed}").rename(f"elsewhere-{seed}")
+    line = r"units/tiny-1: is not there, or lacks a file \(and 1 more\); run its part with `python -m stages.study "
+    with pytest.raises(UserError, match=line):
+        join_units(study, "tiny")
+    assert not Path(RECORDS).exists()
+
+
+def test_units_of_other_code_are_not_joined(study):
+    write_json(UNITS / "tiny-2/code.json", {"sha256": "0" * 64})
+    line = f"{UNITS}/tiny-2/code.json: differs from {UNITS}/tiny-0/code.json: other data, settings or code made"
+    with pytest.raises(UserError, match=line):
+        join_units(study, "tiny")
+
+
+def test_units_of_other_settings_are_not_joined(study):
+    keep_unit(with_other_settings(study), Unit("tiny", 2, ()))
+    line = f"{UNITS}/tiny-2/settings.json: differs from {UNITS}/tiny-0/settings.json: other data, settings or code made"
+    with pytest.raises(UserError, match=line):
+        join_units(study, "tiny")
+
+
+def test_units_that_the_study_would_make_otherwise_now_are_not_joined(study):
+    line = f"{UNITS}/tiny-0/settings.json: is not what the study says now; run its parts again"
+    with pytest.raises(UserError, match=line):
+        join_units(with_other_settings(study), "tiny")
+    assert not Path(RECORDS).exists()
+
+
+def test_a_unit_without_one_of_its_files_is_missing(study):
+    (UNITS / "tiny-1/code.json").unlink()
+    with pytest.raises(UserError, match="tiny-1: is not there, or lacks a file; run its part with"):
+        join_units(study, "tiny")
+
+
+def test_a_damaged_table_of_a_unit_is_named(study):
+    (UNITS / "tiny-1/runs.csv").write_bytes(b"role,arm,seed\n\xff,ce,1\n")
+    with pytest.raises(UserError, match=r"tiny-1/runs\.csv: damaged or of another format"):
+        join_units(study, "tiny")
+    assert not Path(RECORDS).exists()
+
+
+def test_a_second_test_set_is_refused_before_any_run(study):
+    own = study.task_settings["tiny"].model_copy(update={"also_test": object()})
+    with pytest.raises(UserError, match=r"task_settings\.tiny\.also_test: its records cannot be joined"):
+        check_joinable(study.model_copy(update={"task_settings": {"tiny": own}}))
+
+
+def test_records_are_kept_of_parts_alone(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["stages.study", "--name", "human", "--keep"])
+    with pytest.raises(SystemExit, match="2"):
+        stages.study.main()
+    assert "--keep needs --part" in capsys.readouterr().err
