@@ -45,7 +45,7 @@ $(EXTRAS:%=$(VENV)/with-%): $(VENV)/with-%: $(VENV)/ready requirements-%.lock
 
 ray: $(VENV)/with-ray ## add Ray to .venv, for studies on several machines (docs/scale.md)
 
-onnx: $(VENV)/with-export ## add ONNX to .venv, for models to take away (docs/results.md)
+onnx: $(VENV)/with-export ## add ONNX to .venv, for models to take away (docs/take-away.md)
 
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
 	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))

@@ -1,7 +1,7 @@
 """Redo one unit of a finished study with the code at hand, and compare it with the records in git.
 
 A unit is a task and a seed. It trains in a copy of the repository, which uses no earlier results. If code, device,
-instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/results.md, "Audits",
+instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/take-away.md, Audits,
 has the rule for other cases. The exit status is 1 if something is surprising. After a kill, a second call starts anew.
 """
 

@@ -206,6 +206,6 @@ def test_the_protocol_says_which_verdicts_a_reference_changes():
     )
 
 
-def test_the_page_of_results_has_the_table_of_audits():
-    section = (REPOSITORY / "docs/results.md").read_text().split("\n## Audits\n")[1].split("\n## ")[0]
+def test_the_page_of_audits_has_their_table():
+    section = (REPOSITORY / "docs/take-away.md").read_text().split("\n## Audits\n")[1].split("\n## ")[0]
     assert [line for line in section.splitlines() if line.startswith("|")] == table(REPOSITORY / "metrics")
