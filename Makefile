@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray onnx intervals notebook page lint fresh format pins clean
+.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray onnx intervals notebook headline page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -99,6 +99,9 @@ intervals: setup ## simulate studies: how often the intervals hold the truth; pr
 
 notebook: setup ## execute docs/results.ipynb in place, after `make repro`
 	@$(RUN) python -m stages.notebook
+
+headline: setup ## draw docs/claims.png, the picture of the README, from the verdicts in git
+	@$(RUN) python -m stages.headline
 
 page: setup ## write src/study/report/dvc_page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.report.dvc_page

@@ -1,4 +1,4 @@
-"""The README, docs/lowdata.md, human.md and method.md say what the committed tables and records say."""
+"""docs/lowdata.md, human.md and method.md say what the committed tables and records say."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,15 +20,12 @@ from tests.support.study_numbers import (
     committed,
     compared_on,
     comparison,
-    left_after_holm,
     points,
     said,
     text,
     values,
-    without,
 )
 
-README = "README.md"
 STUDIES = (FIXED, CHOSEN, RATES, CLASS, "lowdata", "human")  # those that have claims with intervals
 SHARES = (5, 10, 25, 50, 100)
 
@@ -46,8 +43,8 @@ def pooled(first: str, second: str) -> Estimate:
     return mean_over_tasks(found)
 
 
-def test_the_page_of_few_rows_and_the_readme_say_the_gain_over_all_shares():
-    page, readme = text("docs/lowdata.md"), text(README)
+def test_the_page_of_few_rows_says_the_gain_over_all_shares():
+    page = text("docs/lowdata.md")
     gain, taught, plain = (
         pooled("kd_{}-cmi_max", "kd_{}-ce"),
         pooled("kd_{}-cmi_max", "plain_{}"),
@@ -57,9 +54,6 @@ def test_the_page_of_few_rows_and_the_readme_say_the_gain_over_all_shares():
     ends = said(plain, 2)[1].replace("-0.00", "0.00")
     form = "gains {} points ({}) and the plain teacher {} ({})".format(*said(taught, 2), said(plain, 2)[0], ends)
     assert form.replace("gains +", "gains ").replace("teacher +", "teacher ") in page
-    assert "gains {} points over a plain one ({}). Over no teacher it gains {:.2f} ({}), the plain one {:.2f}.".format(
-        *said(gain, 2), 100 * taught.mean, said(taught, 2)[1], 100 * plain.mean
-    ) in readme  # fmt: skip
 
 
 def test_the_page_of_few_rows_names_every_verdict_that_hangs_on_a_task():
@@ -87,47 +81,6 @@ def test_the_page_of_human_says_where_cmi_is_nearer_to_people():
     assert told.format(*said(row, 3, 1), row["p_holm"]) in text("docs/human.md")
     assert (claims("human")["shape"]["wins"], claims("human")["shape_min"]["wins"]) == (4, 2)
     assert "four tasks of five lean that way. CMI-min leans the other way on three of five" in text("docs/human.md")
-
-
-def test_the_readme_has_the_verdicts_on_the_papers_claims():
-    readme, found = text(README), claims(CHOSEN)
-    (kd, ends), over_all = said(without(found["kd"], "wnli")), "{}, {}".format(*said(found["kd"]))
-    assert (
-        f"gains {kd} points over a student without a teacher (95 % interval {ends}; eight tasks: {over_all})" in readme
-    )
-    assert without(found["kd"], "wnli")["verdict"].startswith("cannot be told")
-    (kd_max, ends), over_all = said(without(found["kd_max"], "wnli")), "{}, {}".format(*said(found["kd_max"]))
-    assert f"a plain teacher it gains {kd_max} points ({ends}; eight tasks: {over_all})" in readme
-    (alone, ends), over_all = said(without(found["alone"], "wnli")), "{}, {}".format(*said(found["alone"]))
-    assert f"Minimising CMI gains {alone[1:]} points ({ends}; eight tasks: {over_all})" in readme
-
-
-def test_the_readme_says_what_equal_rates_six_epochs_and_class_space_show():
-    readme, rates, output = text(README), claims(RATES), claims(CLASS)
-    gains = [100 * claim["difference"] for claim in rates.values()]
-    [rest] = {said(without(claim, "wnli"))[0] for claim in rates.values()}
-    middle = said(without(rates["rate_2"], "wnli"))[1]
-    form = "it gains {} (at the middle one {}; eight tasks: {:.1f} to {:.1f})"
-    assert form.format(rest[1:], middle, min(gains), max(gains)) in readme
-    assert "hangs on WNLI; {} points ({}) are left".format(*said(without(claims(FIXED)["alone"], "wnli"))) in readme
-    first, second = (without(output[name], "wnli") for name in ("alone_1", "alone_2"))
-    assert "does not hold ({} points, {}, and less with a larger weight)".format(*said(first)) in readme
-    assert second["difference"] < first["difference"]
-
-
-def test_the_readme_says_what_few_rows_and_people_show():
-    readme, found = text(README), claims("human")
-    assert "it is {} over the plain one ({}; on images".format(*said(claims("lowdata")["max_5"])) in readme
-    assert "{} nats from plain fine-tuning ({};".format(*said(found["raters"], 3, 1)) in readme
-    assert "worthwhile 0.01: {} ({})".format(*said(found["shape"], 3, 1)) in readme
-    assert hangs_on(found["shape"])
-
-
-def test_the_readme_says_which_claims_are_left_after_holms_correction_over_all():
-    count, left = left_after_holm(STUDIES)
-    assert {*left} == {(RATES, "rate_1"), (RATES, "rate_2"), (CHOSEN, "alone")}
-    told = f"Of the {count} claims of six studies, three hold after Holm's correction over all"
-    assert f"{told}: two of the equal rates, and the chosen CMI-min (p {left[CHOSEN, 'alone']:.3f})" in text(README)
 
 
 @pytest.mark.parametrize("study", [*STUDIES, "glue-minilm-choice"])

@@ -10,7 +10,13 @@ from src.params import Objective
 from src.params.types import ClaimMetric
 from tests.conftest import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+DOCS, STUDIES = REPOSITORY / "docs", REPOSITORY / "studies"
+PAGES = [
+    REPOSITORY / "README.md",
+    REPOSITORY / "CONTRIBUTING.md",
+    *sorted(DOCS.glob("*.md")),
+    *sorted(STUDIES.rglob("README.md")),
+]
 
 
 def anchors(page: Path) -> set[str]:
@@ -20,11 +26,24 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_links_lead_somewhere(page: Path):
+def linked(page: Path) -> set[Path]:
+    """The files and folders of this repository that a page links to."""
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
-    dead = [link for link in links if "://" not in link and not (page.parent / link).exists()]
-    assert dead == []
+    return {(page.parent / link).resolve() for link in links if "://" not in link}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(page: Path):
+    assert [path for path in linked(page) if not path.exists()] == []
+
+
+def test_the_index_has_every_page():
+    pages = {*DOCS.glob("*.md"), *DOCS.glob("*.ipynb"), STUDIES / "README.md"} - {DOCS / "README.md"}
+    assert pages <= linked(DOCS / "README.md")
+
+
+def test_the_page_of_studies_has_every_study_with_a_page():
+    assert {*STUDIES.glob("*/README.md")} <= linked(STUDIES / "README.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
