@@ -25,14 +25,14 @@ VECTORS = {
 
 
 class ModelTable:
-    """Gathers what the tests of all kinds put down with `record_property`."""
+    """Gathers what the tests of all kinds of models record with `record_property`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.kinds: dict[str, dict[str, str]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take one passed test in."""
+        """Keep what one passed test recorded."""
         found = dict(report.user_properties)
         if report.when == "call" and report.passed and "model" in found:
             self.kinds[found["model"]] = found
