@@ -1,4 +1,4 @@
-"""Numbers that the pages of studies say in their text, from the committed tables and records."""
+"""Numbers that the pages of studies quote, from the committed tables and records."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -66,12 +66,12 @@ def records(study: str, task: str) -> TaskRecords:
 
 
 def of_runs(study: str, tasks: Sequence[str] = WITHOUT_WNLI) -> pd.DataFrame:
-    """A line a run, as `collect` wrote them."""
+    """A line for each run, as `collect` wrote them."""
     return pd.concat([records(study, task).runs.assign(task=task) for task in tasks])
 
 
 def compared(first: Arm, second: str, metric: str | None = None, tasks: Sequence[str] = WITHOUT_WNLI) -> Estimate:
-    """`first` minus `second` of the same study by its table of comparisons, on the mean over tasks."""
+    """`first` minus `second` of one study on the mean over tasks, from its table of comparisons."""
     return mean_over_tasks([compared_on(task, first, second, metric) for task in tasks])
 
 
@@ -166,6 +166,6 @@ def said(found: Estimate | dict[str, Any], digits: int = 1, scale: float = 100) 
 
 
 def without(claim: dict[str, Any], task: str) -> dict[str, Any]:
-    """What a claim comes to without a task."""
+    """A claim judged without a task."""
     [rest] = [rest for rest in claim["without"] if rest["task"] == task]
     return rest

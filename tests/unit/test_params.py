@@ -1,4 +1,4 @@
-"""params.yaml is checked once; tests/faults/hostile/ shows what is refused."""
+"""params.yaml is checked once, before any work. Refusals: tests/faults/hostile/."""
 
 import copy
 import difflib
