@@ -81,10 +81,10 @@ def unnamed(choices: Any, text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("key", CHOICES)
-def test_params_and_the_page_of_the_method_name_every_choice(key):
+def test_params_and_the_pages_of_the_method_name_every_choice(key):
     [line] = re.findall(rf"^ +{key}: .*", (REPOSITORY / "params.yaml").read_text(), re.MULTILINE)
-    page = (REPOSITORY / "docs/method.md").read_text()
-    assert (unnamed(CHOICES[key], line), unnamed(CHOICES[key], page)) == ([], [])
+    pages = "".join((REPOSITORY / f"docs/{page}.md").read_text() for page in ("method", "controls", "distillation"))
+    assert (unnamed(CHOICES[key], line), unnamed(CHOICES[key], pages)) == ([], [])
 
 
 def test_the_page_of_results_names_every_metric_of_claims():
