@@ -55,11 +55,9 @@ def study(request) -> str:
 
 @pytest.fixture
 def records_alone(tmp_path, monkeypatch, study) -> Path:
-    """A folder with nothing but the records of the study, and its file, from which the report knows its command."""
-    (tmp_path / "studies").mkdir()
-    shutil.copy(REPOSITORY / f"studies/{study}.yaml", tmp_path / "studies")
+    """A folder with the records of the study and its folder in studies/, which the report names."""
+    shutil.copytree(REPOSITORY / "studies" / study, tmp_path / "studies" / study)
     shutil.copytree(REPOSITORY / "metrics" / study / "records", tmp_path / "metrics" / study / "records")
-    shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")  # which has the study's page
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -142,7 +140,7 @@ def test_the_study_that_confirms_follows_from_the_records_of_the_one_that_choose
     """But for one claim, which was added by hand, and for features, which were not brought back."""
     monkeypatch.chdir(REPOSITORY)
     shutil.copytree("studies", tmp_path / "studies")
-    (tmp_path / "studies/glue-minilm.yaml").unlink()
+    (tmp_path / "studies/glue-minilm/study.yaml").unlink()
     more = MoreSeeds(tasks=["mrpc", "rte", "wnli"], seeds=[15, 16, 17, 18, 19])
     names = ("glue-minilm-choice", "glue-minilm")
     write_confirming_study(*names, [10, 11, 12, 13, 14], more, folder=tmp_path / "studies")

@@ -7,10 +7,11 @@ import pytest
 
 from tests.conftest import REPOSITORY
 
-PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+FOLDERS = ("", "docs", "studies", "studies/*")
+PAGES = [page for folder in FOLDERS for page in sorted(REPOSITORY.glob(f"{folder}/*.md".lstrip("/")))]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(page: Path):
     links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
     dead = [link for link in links if "://" not in link and not (page.parent / link).exists()]

@@ -129,7 +129,7 @@ DATA_FAULTS: dict[str, tuple[Fault, str, str]] = {
 
 
 def study() -> dict[str, Any]:
-    """studies/glue.yaml in small: one seed, teacher and epoch; data set and models are called as they are there."""
+    """studies/glue/study.yaml in small: one seed, teacher and epoch, with its names of data set and models."""
     content = study_content("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies")
     content["seeds"], content["finetune"]["arms"] = [0], {"ce": {"cmi_weight": 0.0}}
     content["runtime"]["threads"] = 1
