@@ -58,7 +58,7 @@ def cells(page: str, label: str) -> list[str]:
 
 def after(page: str, words: str) -> float:
     """The first number of a page behind some words."""
-    return float(re.search(r"[+-]?[\d.]*\d", text(page).split(words)[1])[0])
+    return float(re.search(r"[+-]?[\d.]*\d(e-\d+)?", text(page).split(words)[1])[0])
 
 
 @cache
