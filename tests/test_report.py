@@ -106,7 +106,7 @@ def test_a_report_says_where_its_study_comes_from(monkeypatch, study):
         "mechanism-pilot": "studies/mechanism/README.md",
     }
     assert origin.page == pages[study]
-    assert (REPOSITORY / "plots" / study / origin.root / "docs/protocol.md").is_file()
+    assert (REPOSITORY / "plots" / study / origin.root).resolve() == REPOSITORY
     assert origin.command == ("make repro" if study == "default" else f"make study NAME={study}")
 
 
