@@ -25,7 +25,7 @@ import stages.study
 from src.parallel.progress import Progress
 from src.params import read_yaml
 from src.study.overrides import study_content
-from src.study.workspace import params_in_place
+from src.study.workspace import params_in_place, tell_uncommitted
 from tests.conftest import REPOSITORY
 from tests.repository import digests, run, start
 from tests.synthetic_study import make_study
@@ -314,6 +314,14 @@ def test_a_part_that_cannot_be_included(workspace, study_stage, record_fault, ca
     files = {"a part that includes itself": "parts/other.yaml: include", "a part without overrides": "parts/list.yaml"}
     assert line == f"error: studies/{files.get(case, 'mine/study.yaml: include')}{told.format(parts=parts)}"
     record_fault(KIND, f"`include` in studies/mine/study.yaml names {case}", f"`` {line} ``")
+
+
+def test_a_part_that_is_not_committed_is_named(workspace, capsys):
+    write_overrides("parts/mine", {"seeds": [1]})
+    write_study("new", {"include": ["glue-tasks", "mine"]})
+    tell_uncommitted("new")
+    told = [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["studies/parts/mine.yaml", "studies/new/study.yaml"]
 
 
 @pytest.mark.fault

@@ -82,16 +82,27 @@ def with_study(base: dict, name: str, folder: Path = STUDIES_FOLDER) -> dict[str
     return with_overrides(base, study_overrides(name, folder), study_file(name, folder), folder)
 
 
-def with_overrides(
-    base: dict, overrides: dict, path: Path, folder: Path, above: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """The same for the overrides of the file `path`; `above` are the parts that lead to it."""
+def with_overrides(base: dict, overrides: dict, path: Path, folder: Path) -> dict[str, Any]:
+    """The same for the overrides of the file `path`."""
+    for _, own in layers(overrides, path, folder):
+        base = merged_content(base, own)
+    return base
+
+
+def layers(
+    overrides: dict, path: Path, folder: Path, above: tuple[str, ...] = ()
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The files that a file of overrides consists of, parts first, each with its own overrides.
+
+    Args:
+        above: the parts that lead to this file.
+    """
     for part in _included(overrides, path, folder):
-        file = folder / PARTS / f"{part}.yaml"
         if part in above:
             raise UserError(f"{path}: {INCLUDE}", f"{part!r} includes itself", f"delete {part!r} from this list")
-        base = with_overrides(base, _overrides_in(file), file, folder, (*above, part))
-    return merged_content(base, {key: value for key, value in overrides.items() if key != INCLUDE})
+        file = folder / PARTS / f"{part}.yaml"
+        yield from layers(_overrides_in(file), file, folder, (*above, part))
+    yield path, {key: value for key, value in overrides.items() if key != INCLUDE}
 
 
 def _included(overrides: dict, path: Path, folder: Path) -> list[str]:

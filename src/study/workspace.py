@@ -10,7 +10,15 @@ from src.errors import UserError
 from src.files import new_file
 from src.params import PARAMS_FILE, read_yaml
 from src.study.experiments import experiments_named
-from src.study.overrides import STUDIES_FOLDER, base_content, changed_keys, study_file, with_study
+from src.study.overrides import (
+    STUDIES_FOLDER,
+    base_content,
+    changed_keys,
+    layers,
+    study_file,
+    study_overrides,
+    with_study,
+)
 
 
 def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> None:
@@ -34,11 +42,11 @@ def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLD
 
 
 def tell_uncommitted(name: str) -> None:
-    """Warn where the study's file is not in git as it stands."""
-    file = study_file(name)
-    if committed(file) != file.read_bytes():
-        line = "is not committed as it stands; commit it, so that every clone has the same study"
-        print(f"warning: {file}: {line}", file=sys.stderr)
+    """Warn if git lacks the study's file, or a part that it includes, as it stands."""
+    for file, _ in layers(study_overrides(name, STUDIES_FOLDER), study_file(name), STUDIES_FOLDER):
+        if committed(file) != file.read_bytes():
+            line = "is not committed as it stands; commit it, so that every clone has the same study"
+            print(f"warning: {file}: {line}", file=sys.stderr)
 
 
 def _is_kept(name: str, params_file: Path) -> bool:
