@@ -98,7 +98,7 @@ def test_the_page_has_its_sections(page):
 
 
 def of_both_studies(task: str) -> TaskRecords:
-    """The teachers of a task: those of the confirming study, and plain ones of the fixed form as `fixed`."""
+    """The teachers of a task: those of the confirming study, and plain ones of `glue-minilm-fixed` as `fixed`."""
     chosen, fixed = (load_records(study, task) for study in ("glue-minilm", "glue-minilm-fixed"))
     assert chosen.labels["test"].equals(fixed.labels["test"])
 
@@ -111,7 +111,7 @@ def of_both_studies(task: str) -> TaskRecords:
 
 
 def test_the_page_says_what_is_left_of_the_first_claim(monkeypatch):
-    """Against plain fine-tuning at the rate of the fixed form, with the same seeds."""
+    """Against plain fine-tuning at the rate of `glue-minilm-fixed`, with the same seeds."""
     monkeypatch.chdir(REPOSITORY)
     params = study_params("glue-minilm", *WHERE)
     tasks = [measured_task(of_both_studies(task), params.evaluate.ece_bins) for task in params.tasks]
