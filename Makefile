@@ -57,7 +57,7 @@ statistics: setup ## redo tables and figures from the predictions in git, withou
 	@$(RUN) $(if $(NAME),exec python -m stages.statistics --name '$(NAME)',\
 		python -m stages.check && exec dvc repro --single-item --force evaluate plot)
 
-study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/; RAY=host:port: on a cluster)
+study: setup ## run a named study: make study NAME=glue (studies/NAME/study.yaml; RAY=host:port: on a cluster)
 	@$(RUN) python -m stages.study --name '$(NAME)' $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
 glue-data: setup ## make the GLUE files that the named studies read (TASKS=...; FROM=folder, or the hub; CHAOSNLI=file, for human)

@@ -59,7 +59,7 @@ def _unit(params: Params, arguments: argparse.Namespace, workers: int) -> Audite
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml, or the study of params.yaml")
+    parser.add_argument("--name", required=True, help="a folder in studies/, or the study of params.yaml")
     parser.add_argument("--task", help="a task of the study (default: at random)")
     parser.add_argument("--seed", type=int, help="a seed of the study (default: at random)")
     add_arms_option(parser)

@@ -1,4 +1,4 @@
-"""docs/lowdata.md, human.md and method.md say what the committed tables and records say."""
+"""docs/method.md and the pages of lowdata and human have the numbers of committed tables and records."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 from src.study.claims.claims import hangs_on
 from src.study.named.overrides import study_content
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
+from tests.conftest import REPOSITORY
 from tests.support.study_numbers import (
     CHOSEN,
     CLASS,
@@ -16,16 +17,21 @@ from tests.support.study_numbers import (
     RATES,
     WHERE,
     Arm,
+    after,
+    cells,
     claims,
     committed,
     compared_on,
     comparison,
-    points,
+    page_of,
+    rows,
     said,
     text,
     values,
+    without,
 )
 
+LOWDATA, HUMAN = page_of("lowdata"), page_of("human")
 STUDIES = (FIXED, CHOSEN, RATES, CLASS, "lowdata", "human")  # those that have claims with intervals
 SHARES = (5, 10, 25, 50, 100)
 
@@ -44,25 +50,30 @@ def pooled(first: str, second: str) -> Estimate:
 
 
 def test_the_page_of_few_rows_says_the_gain_over_all_shares():
-    page = text("docs/lowdata.md")
     gain, taught, plain = (
         pooled("kd_{}-cmi_max", "kd_{}-ce"),
         pooled("kd_{}-cmi_max", "plain_{}"),
         pooled("kd_{}-ce", "plain_{}"),
     )
-    assert f"{points(gain, 2)}. Against no teacher" in page
-    ends = said(plain, 2)[1].replace("-0.00", "0.00")
-    form = "gains {} points ({}) and the plain teacher {} ({})".format(*said(taught, 2), said(plain, 2)[0], ends)
-    assert form.replace("gains +", "gains ").replace("teacher +", "teacher ") in page
+    told = {
+        "CMI-max teacher against plain": gain,
+        "CMI-max teacher against no": taught,
+        "plain teacher against no": plain,
+    }
+    for label, found in told.items():
+        assert cells(LOWDATA, f"{label} teacher, mean of five shares") == [*said(found, 2)]
 
 
 def test_the_page_of_few_rows_names_every_verdict_that_hangs_on_a_task():
     found = {name: [rest["task"] for rest in hangs_on(claim)] for name, claim in claims("lowdata").items()}
     hanging = {name: tasks for name, tasks in found.items() if tasks}
     assert hanging == {"max_5": ["vader-movie"], "max_50": ["sst2"], "kd_5": ["vader-movie"], "kd_100": ["sst2"]}
-    page = text("docs/lowdata.md")
-    assert "(`kd_5`, which holds; without `vader-movie` it cannot be told)" in page
-    assert "`kd_100` does not hold, and without `sst2` it cannot be told" in page
+    for name in ("kd_5", "kd_100"):
+        [task] = hanging[name]
+        assert without(claims("lowdata")[name], task)["verdict"].startswith("cannot be told")
+    for name, tasks in hanging.items():
+        [row] = [line for line in (REPOSITORY / LOWDATA).read_text().splitlines() if line.startswith(f"| `{name}`: ")]
+        assert f"hangs on `{tasks[0]}`" in row
 
 
 def test_the_page_of_human_has_the_measures_of_its_arms():
@@ -70,17 +81,16 @@ def test_the_page_of_human_has_the_measures_of_its_arms():
     tasks = {task: (task, "") for task in ("vader-movie", "vader-tweets", "vader-nyt", "vader-amazon")}
     for line, (task, prefix) in (tasks | {"ChaosNLI": ("mnli-sample", "chaosnli_")}).items():
         measures = [f"{prefix}kl_to_human", f"{prefix}kl_to_human_tempered"]
-        cells = [", ".join(f"{arms[task, arm, measure]:.3f}" for measure in measures)
+        told = [", ".join(f"{arms[task, arm, measure]:.3f}" for measure in measures)
                  for arm in ("ce", "cmi_min", "cmi_max", "smooth", "mse")]  # fmt: skip
-        assert f"| {line} | {' | '.join(cells)} |" in text("docs/human.md")
+        assert told in [row[:5] for row in rows(HUMAN, line)]
 
 
 def test_the_page_of_human_says_where_cmi_is_nearer_to_people():
     row = comparison("vader-nyt", Arm("human", "teacher", "cmi_min"), "ce", "kl_to_human_tempered")
-    told = "{} nats ({}; p with Holm's correction over the tasks {:.3f})"
-    assert told.format(*said(row, 3, 1), row["p_holm"]) in text("docs/human.md")
-    assert (claims("human")["shape"]["wins"], claims("human")["shape_min"]["wins"]) == (4, 2)
-    assert "four tasks of five lean that way. CMI-min leans the other way on three of five" in text("docs/human.md")
+    assert [*said(row, 3, 1), f"{row['p_holm']:.3f}"] in rows(HUMAN, "vader-nyt")
+    wins = [claims("human")[name]["wins"] for name in ("shape", "shape_min")]
+    assert wins == [after(HUMAN, words) for words in ("it is nearer on", "of 5 tasks, and CMI-min on")]
 
 
 @pytest.mark.parametrize("study", [*STUDIES, "glue-minilm-choice"])
@@ -106,18 +116,17 @@ def settings_in(content: Any) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_page_of_few_rows_says_how_far_teachers_and_students_are_from_the_raters():
-    page, arm = text("docs/lowdata.md"), Arm("lowdata", "teacher", "cmi_max")
+    arm = Arm("lowdata", "teacher", "cmi_max")
     as_it_is, tempered = (comparison("vader-movie", arm, "ce", f"kl_to_human{end}") for end in ("", "_tempered"))
-    told = "its KL is {} nats ({}) above the plain teacher's, and {} ({}) at each model's best temperature"
-    assert told.format(*said(as_it_is, 3, 1), *said(tempered, 3, 1)).replace("+", "") in page
-    nearer = [compared_on("vader-movie", Arm("lowdata", "student", f"kd_{share}-ce"), f"plain_{share}", "kl_to_human")
-              for share in (5, 10)]  # fmt: skip
-    gains = [said(-found, 1, 1) for found in nearer]
-    assert "by {} nats at 5 % ({}) and {} at 10 % ({})".format(*sum(gains, ())).replace("+", "") in page
+    label = "CMI-max teacher against plain teacher"
+    assert cells(LOWDATA, label) == [*said(as_it_is, 3, 1)]
+    assert cells(LOWDATA, f"{label}, at each model's best temperature") == [*said(tempered, 3, 1)]
+    label = "plain teacher against no teacher"
+    for share in (5, 10):
+        student = Arm("lowdata", "student", f"kd_{share}-ce")
+        nearer = compared_on("vader-movie", student, f"plain_{share}", "kl_to_human")
+        assert cells(LOWDATA, f"student of the {label}, {share} % of the rows") == [*said(nearer, 1, 1)]
     taught = mean_over_tasks(
         [compared_on(task, Arm("lowdata", "student", "kd_5-ce"), "plain_5") for task in ("sst2", "vader-movie")]
     )
-    assert (
-        "students are {} points ({}) above those without a teacher".format(*said(taught)).replace("are +", "are ")
-        in page
-    )
+    assert cells(LOWDATA, f"{label}, 5 % of the rows") == [*said(taught)]

@@ -1,6 +1,7 @@
 """Numbers that the pages of studies quote, from the committed tables and records."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import chdir
 from functools import cache
@@ -36,6 +37,29 @@ AT_RATES = [(Arm(RATES, "teacher", f"cmi_min_{rate}"), Arm(RATES, "teacher", f"c
 def text(page: str) -> str:
     """A page with its lines joined."""
     return " ".join((REPOSITORY / page).read_text().split())
+
+
+def page_of(study: str) -> str:
+    """The page of a study."""
+    return f"studies/{study}/README.md"
+
+
+def rows(page: str, label: str) -> list[list[str]]:
+    """The rows of a page's tables whose first cell is `label`, each as the cells after it."""
+    lines = (REPOSITORY / page).read_text().splitlines()
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [row[1:] for row in found if row[0] == label]
+
+
+def cells(page: str, label: str) -> list[str]:
+    """The cells of the one such row."""
+    [row] = rows(page, label)
+    return row
+
+
+def after(page: str, words: str) -> float:
+    """The first number of a page behind some words."""
+    return float(re.search(r"[+-]?[\d.]*\d(e-\d+)?", text(page).split(words)[1])[0])
 
 
 @cache
