@@ -88,7 +88,8 @@ def test_elsewhere_no_claim_holds():
 
 def test_the_study_file_trains_as_many_models_as_told(tmp_path):
     [content] = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "mine.yaml").write_text(content)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/study.yaml").write_text(content)
     runs = [*runs_of_task(study_params("mine", WHERE[0], tmp_path), "mine")]
     assert f"trains {len(runs)} models" in README
 
