@@ -27,7 +27,7 @@ VALUES = {
     "share of all": (
         "a contrastive loss that leaves nothing to the labels, without a teacher",
         {"contrastive_weight": 1.0},
-        f"{CE}: its loss does not train the head (label_weight is 0, or contrastive_weight is 1); set training",
+        f"{CE}: the loss does not train the head (label_weight is 0, or contrastive_weight is 1); set training",
     ),
     "tau of 0": (
         "a contrastive loss at a temperature of 0",

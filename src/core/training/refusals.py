@@ -62,4 +62,5 @@ def _check_runtime(run: RunName, settings: RunSettings, processes: int) -> None:
     if uses_cuda_graphs(runtime) and runtime.recompute:
         raise UserError(run, "runtime.cuda_graphs and runtime.recompute are on", "one of the two")
     if processes > 1 and uses_cuda_graphs(runtime):
-        raise UserError(run, f"runtime.cuda_graphs is on, and there are {processes} processes", "false, or one process")
+        problem = f"runtime.cuda_graphs is true, but there are {processes} processes"
+        raise UserError(run, problem, "set it to false, or start one process")
