@@ -25,12 +25,12 @@ STUDIES = {
     "test split": (
         "folds of a task with a test split of its own",
         {"task_settings.tiny": TINY | {"folds": 5}},
-        f"{TASK}.test_split: the task has test split 'validation', but folds test the rows of train; set it to null, or",
+        f"{TASK}.test_split: the task has test split 'validation', but folds test the rows of train; set it to null,",
     ),
     "cap": (
         "folds of a task whose test rows are capped",
         {"task_settings.tiny": OWN | {"max_rows": {"test": 20}}},
-        f"{TASK}.max_rows.test: folds test every row and allow no cap; set it to null, or set task_settings.tiny.folds to 1",
+        f"{TASK}.max_rows.test: folds test every row and allow no cap; set it to null, or set task_settings.tiny.folds",
     ),
     "also_test": (
         "folds of a task with a second test set",

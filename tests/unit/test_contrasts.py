@@ -112,7 +112,10 @@ def test_the_sides_are_named_as_what_they_are():
             {"pairs": [["cmi_min", "ce"], ["cmi_mix", "ce"]]},
             r"contrasts\.some: unknown teacher arm or family 'cmi_mix'",
         ),
-        ({"pairs": [["ce", "ce"], ["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: .* a pair should name two different arms"),
+        (
+            {"pairs": [["ce", "ce"], ["cmi_min", "ce"]]},
+            r"contrasts\.some\.pairs: .* a pair should name two different arms",
+        ),
         ({"pairs": [["cmi_min", "ce"]]}, r"contrasts\.some\.pairs: not acceptable"),
         ({"pairs": [["cmi_min", "ce"]] * 2}, r"contrasts\.some\.pairs: .* name each pair once"),
         ({"pairs": [["cmi_min", "ce"], ["ce", "cmi_min"]]}, r"contrasts\.some\.pairs: .* name each pair once"),
