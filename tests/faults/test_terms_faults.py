@@ -15,7 +15,7 @@ from tests.faults.hostile.model_damage import config
 KIND = "terms of the objective"
 CE = "finetune.arms.ce"
 SHARED = (
-    "contrastive_weight compares all rows of a batch in pairs, but several processes or parts share the batch; "
+    "contrastive_weight compares all pairs of rows in a batch, but several processes or parts share the batch; "
     "start one process with accumulate 1, or set contrastive_weight to 0"
 )
 VALUES = {

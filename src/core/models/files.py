@@ -115,7 +115,7 @@ def _check_weights(folder: Path) -> None:
     """Check that a folder has one set of weights, in readable files."""
     weights = list(folder.glob("*.safetensors"))
     if not weights:
-        allowed = "save the model as safetensors; other formats are not read"
+        allowed = "save the model as safetensors, because other formats are not read"
         raise UserError("params.yaml: models", f"{folder} has no .safetensors file", allowed)
     for path in weights:
         check_readable(path)

@@ -104,5 +104,5 @@ def _check_template(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> 
         pieces = [*part.get("single", ()), *part.get("pair", ())] if part.get("type") == "TemplateProcessing" else []
         added = {piece["SpecialToken"]["id"] for piece in pieces if "SpecialToken" in piece}
         if unknown := added.difference(part.get("special_tokens", ())):
-            problem = f"the tokenizer's template of {source.name} names {min(unknown)!r:.100} but does not define it"
+            problem = f"the template of the tokenizer of {source.name} names {min(unknown)!r:.100} without defining it"
             raise UserError("params.yaml: models", problem, "use a tokenizer.json that belongs to the model")

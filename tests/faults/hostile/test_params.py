@@ -437,7 +437,7 @@ PARAMS_TEXT = {
     "5000 hex digits": (
         "a hexadecimal number of 5,000 digits",
         with_seeds(f"[0x{'f' * 5000}]"),
-        "seeds.0: not acceptable (got a number of too many digits)",
+        "seeds.0: not acceptable (got a number with too many digits)",
     ),
     "no such day": (
         "a name that YAML takes for a date that does not exist",
