@@ -62,8 +62,8 @@ def fitted_map(logits: np.ndarray, labels: np.ndarray, cmi_weight: float) -> Aff
 class _Maps:
     """Maps of logits as identity + correction. Different weights give different probabilities.
 
-    A correction adds no constant to all logits of a row (`basis`, (C, C - 1)). It is linear in the centred logits,
-    along their principal directions and in units of their spread (`inputs`, (N, R + 1), with a column of ones).
+    A correction adds no constant to all logits of a row (`basis`, (C, C - 1)). It is linear in `inputs` (N, R + 1): the
+    centred logits along their principal directions, in units of their spread, and a column of ones.
     """
 
     def __init__(self, logits: Tensor, labels: Tensor, cmi_weight: float) -> None:

@@ -27,7 +27,7 @@ A text classifier, fine-tuned by a run of this project on the task `{task}` ({la
 | licence of the data | {data_licence} |
 | licence of the base model | {base_licence} |
 
-Its scores are those on selection{chosen}; scores on test are in the study's tables.
+Its scores are from selection{chosen}. The study's tables have the scores on test.
 
 ```python
 from transformers import pipeline

@@ -2,9 +2,8 @@
 
 The pooler or head of BERT and its like reads the first token's hidden state. In the last layer, every token is still
 needed as a key and a value. But queries, the output projection and the feed-forward part, ten twelfths of the layer's
-products, are needed only for the first token. Leaving out the other tokens saves a seventh of all products in a model
-of six layers, and more than a quarter in a model of three. Logits, features and gradients are the same to float
-rounding.
+products, are needed only for the first token. Leaving out the others saves a seventh of all products in a model of six
+layers, and more than a quarter in one of three. Logits, features and gradients are the same to float rounding.
 """
 
 from collections.abc import Callable

@@ -152,7 +152,7 @@ class Phase:
             inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device, part, passes)
             terms = self.objective(self.optimisation.model(**inputs), batch)
             self.optimisation.backward(terms.total, accelerator)
-            # Each term is a mean over the batch's rows. Weighted by their number, an epoch's mean is over its rows.
+            # Each term is a mean over rows of the batch. With their number as weight, an epoch's mean is over its rows.
             counts = torch.where(self.of_all_rows, batch.all_rows, batch.all_labelled)
             self.loss_sums += terms.values() * counts
         self.optimisation.step(accelerator)
