@@ -41,14 +41,14 @@ def with_curve(curve: Mapping[str, Any], families: Mapping[str, list[str]] = {},
     [
         ({"over": "cmi_wait"}, r"evaluate\.curves\.some\.over: not acceptable \(got 'cmi_wait'\); it should be 'cmi_w"),
         ({"over": "batch_size"}, r"evaluate\.curves\.some\.over: not acceptable"),
-        ({"over": "alpha"}, "some: .*; alpha is a setting of students"),
+        ({"over": "alpha"}, "some: .*; only students have alpha: set role to student"),
         ({"lines": {}}, r"some\.lines: not acceptable"),
         ({"lines": {"CMI": []}}, r"some\.lines\.CMI: not acceptable"),
         ({"lines": {"": ["ce"]}}, r"some\.lines\.: not acceptable"),
-        ({"against": "CMI"}, "some: .*; against should name one of the lines .CMI., beside another line"),
+        ({"against": "CMI"}, "some: .*; against should name one of two or more lines .there are: CMI."),
         (
             {"lines": TWO_LINES, "against": "ce"},
-            "against should name one of the lines .CMI, smooth., beside another line",
+            "against should name one of two or more lines .there are: CMI, smooth.",
         ),
         (
             {"lines": {"CMI": ["ce", "cmi_mni"]}},
