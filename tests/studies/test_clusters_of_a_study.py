@@ -45,7 +45,7 @@ def test_evaluate_uses_clusters_where_rows_share_them_and_only_there(call, capsy
     with_clusters(np.zeros(60, int))
     capsys.readouterr()
     tables(call)
-    line = "tiny: its 60 test rows share so many texts or documents that they count as 1.0 independent ones"
+    line = "tiny: its 60 test rows share texts or documents and count as 1.0 independent rows"
     assert f"warning: {line}, which give no interval" in capsys.readouterr().err
     [claim] = read_json(Path("metrics/made/claims.json"))["claims"]
     assert claim["reason"] == "test rows that count as fewer than 2 independent ones give no interval (tiny)"
