@@ -46,7 +46,7 @@ def test_evaluate_uses_clusters_where_rows_share_them_and_only_there(call, capsy
     capsys.readouterr()
     tables(call)
     line = "tiny: its 60 test rows share texts or documents and count as 1.0 independent rows"
-    assert f"warning: {line}, which give no interval" in capsys.readouterr().err
+    assert f"warning: {line}; an interval needs 2" in capsys.readouterr().err
     [claim] = read_json(Path("metrics/made/claims.json"))["claims"]
     assert claim["reason"] == "test rows that count as fewer than 2 independent ones give no interval (tiny)"
     comparisons = read_csv(Path("metrics/made/tables/comparisons.csv"), text=["task"])
