@@ -69,7 +69,7 @@ def of_split(table: pd.DataFrame, split: str, test_ratios: np.ndarray | None = N
 class Manipulation:
     """The manipulation checks of a study.
 
-    `compared` and `measures` have a value per task. `taught_by` has the teacher of each distilled arm. A student without
+    `compared` and `measures` have a value per task, `taught_by` the teacher of each distilled arm. A student without
     a teacher is compared as if `baseline` had taught it.
     """
 
