@@ -308,7 +308,7 @@ def test_the_copy_names_the_data_and_models_of_the_repository_in_full(audited):
     ("arguments", "expected"),
     [
         (("--name", "nosuch"), "studies/nosuch.yaml: no such study; allowed: demo, glue, "),
-        (("--name", "later"), "is not there: study later has not run; `make study NAME=later`"),
+        (("--name", "later"), "is missing: study later has not run; run `make study NAME=later`"),
         (("--task", "x"), "--task: study tiny has no task 'x'; allowed: tiny"),
         (("--seed", "7"), "--seed: study tiny has no seed 7; allowed: 0, 1"),
         (("--arms", "ce", "y"), "--arms: the study has no arm 'y'; allowed: ce, cmi_max, plain, kd-ce, kd-cmi_max"),

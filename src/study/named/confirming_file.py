@@ -31,11 +31,11 @@ def write_confirming_study(
         The file, and what it leaves out of the choosing study: comparisons within one family.
 
     Raises:
-        UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
+        UserError: the file exists, the study is not finished or has no families, or a seed is not fresh.
     """
     path = folder / f"{name}.yaml"
     if path.exists():
-        raise UserError(path, "is there already", "another name, or delete it")
+        raise UserError(path, "exists already", "choose another name, or delete it")
     check_unchanged(params_file, folder)
     content = study_content(study, params_file, folder)
     params = check_params(params_file, content)
@@ -43,7 +43,7 @@ def write_confirming_study(
     made, left_out = confirming_content(content, params, chosen, seeds, more_seeds)
     made["study"] = name
     base = base_content(params_file)
-    # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
+    # DVC cannot read its own output once a mapping has lost all entries. So mappings that are empty in `base` stay.
     families = base.get("evaluate", {}).get("families", {})
     made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
     overrides = difference(base, made)

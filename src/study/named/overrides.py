@@ -1,7 +1,7 @@
 """Named studies: small files of overrides over the committed params.yaml, run as one DVC experiment.
 
 An override sets a value, adds an entry, or with null in its place leaves out an entry such as an arm or a claim.
-What stands in params.yaml of the workspace, where the last study or experiment has left its own, is no part of a study.
+Uncommitted changes of params.yaml, such as those of the last study or experiment, are no part of a study.
 """
 
 import re
@@ -22,7 +22,7 @@ PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 
 def base_text(params_file: Path = PARAMS_FILE) -> bytes:
-    """What every study builds on: params.yaml of the last commit, or as it stands where none has it.
+    """The params.yaml that every study builds on: the committed one, or the file itself if no commit has it.
 
     Raises:
         UserError: there is no params.yaml.
