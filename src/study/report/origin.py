@@ -1,4 +1,4 @@
-"""Where a study comes from, for its report: its command, its file with what that says first, and its page."""
+"""The origin of a study, for its report: its command, the comment at the head of its file, and its page."""
 
 import re
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Origin:
 
 
 def origin_of(params: Params) -> Origin:
-    """Where the study of the current folder comes from."""
+    """The origin of the study in the current folder."""
     command, seeds = run_command(params.study), len(params.seeds)
     file = Path("studies", f"{params.study}.yaml")
     if file.is_file():

@@ -1,7 +1,7 @@
-"""Scores that others published on GLUE, beside those of a study, and whether the two can be compared.
+"""Published scores on GLUE beside those of a study, and whether the two are comparable.
 
-A key says split and metric: scores of GLUE's test server are of other rows than ours. Of MRPC and QQP, which have two
-metrics, a score is here only where its source says which it is.
+A key names split and metric, because scores of GLUE's test server are on other rows than ours. MRPC and QQP have two
+metrics: their scores are listed only if the source names the metric.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from src.study.drawing.study_results import StudyResults
 DISTILBERT_README = "README of DistilBERT in transformers' examples"
 MINILM_README = "README of MiniLM in microsoft/unilm"
 TORCHDISTILL_README = "README of yoshitomo-matsubara/torchdistill"
-# Of the train split, and of the validation split, of MNLI's the matched one.
+# Rows of the train and the validation split; for MNLI, of the matched validation split.
 OFFICIAL_ROWS = {
     "cola": (8551, 1043),
     "sst2": (67349, 872),
@@ -25,12 +25,12 @@ OFFICIAL_ROWS = {
     "rte": (2490, 277),
     "wnli": (635, 71),
 }
-MOST = 0.95  # of the train rows: what selection takes leaves fewer, and a run on fewer is another
+MOST = 0.95  # of the official train rows: a comparable run has at least this share; selection takes the others
 
 
 @dataclass(frozen=True)
 class Published:
-    """A model's metric and score in per cent by task, as one source has them."""
+    """The scores of a model in one source, by task: the metric and the score in per cent."""
 
     model: str
     hub_name: str
@@ -38,11 +38,11 @@ class Published:
     split: str
     source: str
     scores: dict[str, tuple[str, float]]
-    teacher: str = ""  # where it was distilled
+    teacher: str = ""  # of a distilled model
 
 
 def _scores(*values: float | None) -> dict[str, tuple[str, float]]:
-    """Of CoLA (Matthews), and SST-2, MNLI, QNLI, RTE and WNLI (accuracy), which have no other metric."""
+    """The scores of the tasks with one metric: Matthews for CoLA; accuracy for SST-2, MNLI, QNLI, RTE and WNLI."""
     tasks = ("cola", "sst2", "mnli", "qnli", "rte", "wnli")
     metrics = {task: "matthews" if task == "cola" else "accuracy" for task in tasks}
     given = zip(metrics.items(), values, strict=True)
@@ -97,9 +97,9 @@ ARMS: dict[Role, str] = {"teacher": "ce", "student": "plain"}
 
 
 def beside_published(results: StudyResults) -> pd.DataFrame:
-    """A row for each published score on a task of the study: its key, ours in the same metric, and what differs.
+    """A row for each published score on a task of the study: its key, our score in the same metric, the differences.
 
-    A task with folds tests its train split, of which nobody publishes scores.
+    Tasks with folds are left out, because they test the train split, and published scores do not.
     """
     whole = [task for task in results.params.tasks if results.params.folds_of(task) == 1]
     settings = {task: results.params.task(task) for task in whole}
@@ -132,7 +132,7 @@ def _row(results: StudyResults, means: pd.Series, task: str, part: str, entry: P
 
 
 def _differences(results: StudyResults, task: str, part: str, entry: Published) -> list[str]:
-    """Why the two scores cannot be compared; nothing where they can."""
+    """The reasons why two scores are not comparable; none if they are."""
     params, records = results.params, results.records[task]
     model: ModelSource = getattr(params.models, entry.role)
     rows, (train_rows, test_rows) = records.task["splits"]["train"]["rows"], OFFICIAL_ROWS[part]
@@ -147,6 +147,6 @@ def _differences(results: StudyResults, task: str, part: str, entry: Published) 
 
 
 def as_markdown(table: pd.DataFrame) -> str:
-    """The table for a page of Markdown."""
+    """The table in Markdown."""
     lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
