@@ -39,7 +39,7 @@ def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
 
     Raises:
         UserError: another process audits this unit.
-        CannotWrite: no room, or no right to.
+        CannotWrite: the disk is full, or the folder cannot be written.
     """
     folder = AUDIT_FOLDER / unit.study / unit.name
     lock = lock_if_free(folder.with_name(f".{unit.name}.lock"))
@@ -114,5 +114,5 @@ def check_same_data(records: Path, recorded: TaskRecords, task: str) -> None:
 
 
 def _of_same_seeds(recorded: pd.DataFrame, prepared: pd.DataFrame) -> pd.DataFrame:
-    """Of a task with folds the copy has the cut of its seed alone."""
+    """The recorded rows of the prepared seeds. For a task with folds, the copy has the splits of one seed."""
     return recorded[recorded[SEED].isin(prepared[SEED])] if SEED in recorded and SEED in prepared else recorded

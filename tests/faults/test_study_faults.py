@@ -289,7 +289,7 @@ def test_restore_of_one_file(pipeline, monkeypatch, capsys):
     changed("seeds", [7])
     monkeypatch.setattr(sys, "argv", ["stage"])
     stages.restore.main()
-    assert capsys.readouterr().out.startswith("put back as committed: 1 file; `git stash pop` brings back")
+    assert capsys.readouterr().out.startswith("restored as committed: 1 file; `git stash pop` brings back")
 
 
 @pytest.mark.slow

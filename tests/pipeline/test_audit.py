@@ -329,7 +329,7 @@ def test_a_run_that_the_records_lack_is_told_before_any_training(finished, capsy
     table = pd.read_csv(RECORDS / "runs.csv", dtype=str, keep_default_na=False)
     table[table["arm"] != "cmi_max"].to_csv(RECORDS / "runs.csv", index=False)
     assert call_audit("--task", "tiny", "--seed", "0") == 1
-    told = "runs.csv: has no run tiny/teacher/cmi_max/0, which the study asks for; other --task, --seed or --arms, or "
+    told = "runs.csv: has no run tiny/teacher/cmi_max/0, which the study asks for; choose another --task, --seed or "
     assert told in capsys.readouterr().err
     [unit] = units_to_choose_from(finished.params, of_arms(jobs_of(finished.params), ["ce"]), "tiny", 0, ("ce",), 1)
     assert unit.name == "tiny-0-ce"
@@ -342,5 +342,5 @@ def test_a_random_unit_keeps_to_its_hours(audited):
     short, long = replace(units[1], seconds=1800.0), replace(units[0], seconds=7200.0)
     assert drawn_unit([long, short], 1) == short
     assert str(long).endswith("5 runs, about 120 minutes")
-    with pytest.raises(UserError, match=r"no unit takes at most 1; the shortest takes about 2\.0"):
+    with pytest.raises(UserError, match=r"no unit takes at most 1 h; the shortest takes about 2\.0 h"):
         drawn_unit([long], 1)

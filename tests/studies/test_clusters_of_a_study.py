@@ -100,7 +100,5 @@ def test_data_for_clusters_that(fault, call, capsys, record_fault):
     line = said.err.strip()
     assert (caught.value.code, said.out, line.splitlines()) == (1, "", [line])
     if fault != "are gone":
-        assert line.startswith(
-            f"error: {RECORDS}/task.json: the test rows of the data here are others; use the data that"
-        )
+        assert line.startswith(f"error: {RECORDS}/task.json: the data here have other test rows; use the data that")
     record_fault("Audits", f"`stages.clusters` where the data of the study {fault}", f"`{line}`")
