@@ -1,4 +1,4 @@
-"""Redo one unit of a finished study with the code at hand, and compare it with the records in git.
+"""Redo one unit of a finished study with the present code, and compare it with the records in git.
 
 A unit is a task and a seed. It trains in a copy of the repository, which uses no earlier results. If code, device,
 instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/results.md, "Audits",

@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def prepared(name: str, params: Params) -> PreparedTask:
-    """The task as `prepare` cuts it for the first seed. A temporary folder is used, so data/ stays as it is."""
+    """The task as `prepare` cuts it for the first seed, made in a temporary folder, so that data/ does not change."""
     with tempfile.TemporaryDirectory() as folder:
         prepare_task(name, params, Path(folder))
         return load_task(name, Path(folder), params.seeds_of(name)[0])

@@ -286,7 +286,7 @@ def test_data_that_are_not_those_of_the_records(finished, what, record_fault):
         problem = "test_labels.parquet: row 2 has label"
     else:
         recorded.task["splits"]["train"]["sha256"] = "0"
-        problem = "task.json: the prepared rows of train differ from those of the records"
+        problem = "task.json: the prepared rows of train differ from the records"
     with chdir(finished.copy), pytest.raises(UserError) as caught:
         check_same_data(RECORDS, recorded, "tiny")
     told = f"error: {caught.value}"

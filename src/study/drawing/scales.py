@@ -31,7 +31,7 @@ def scale_of(claim: dict[str, Any]) -> Scale:
 
 
 def better(claim: dict[str, Any]) -> str | None:
-    """Whether "higher" or "lower" values of a claim's metric are better; None for CMI, where that is the question."""
+    """Whether "higher" or "lower" values of a claim's metric are better; None for CMI, because claims ask this."""
     if claim["metric"] in NEITHER_IS_BETTER:
         return None
     return "lower" if claim["metric"] in LOWER_IS_BETTER else "higher"

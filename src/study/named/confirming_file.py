@@ -61,7 +61,7 @@ def _command(study: str, name: str, seeds: list[int], more_seeds: MoreSeeds) -> 
 
 
 def _choices(chosen: dict[str, Chosen], scores: dict[str, Scores]) -> Iterator[str]:
-    """Comments that say which trial stands for each family, and its score."""
+    """Comments with the trial that stands for each family, and its score."""
     yield "# Chosen by the mean score on selection rows, task by task:"
     for task, of_task in chosen.items():
         for (role, family), arm in of_task.items():

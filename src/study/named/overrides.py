@@ -1,7 +1,7 @@
 """Named studies: small files of overrides over the committed params.yaml, run as one DVC experiment.
 
 An override sets a value, adds an entry, or with null in its place leaves out an entry such as an arm or a claim.
-Uncommitted changes of params.yaml, such as those of the last study or experiment, are no part of a study.
+What stands in params.yaml of the workspace, where the last study or experiment has left its own, is no part of a study.
 """
 
 import re

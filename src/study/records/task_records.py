@@ -17,6 +17,7 @@ same order. For a task with folds, the files of labels list the rows of one seed
 splits of each seed. runs.csv then has `learnt_rows`, the number of rows that each run learnt from.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,11 +115,12 @@ class TaskRecords:
 
     def pooled_logits(self, split: str) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
         """Labels (S N,) and logits (S N, C) of a split by (role, arm), for all S seeds one after the other."""
-        arms: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
-        for (role, arm, seed), logits in self.logits(split).items():
-            arms.setdefault((role, arm), []).append((self.split_labels(split, seed), logits))
-        unzipped = ((name, zip(*parts, strict=True)) for name, parts in arms.items())
-        return {name: (np.concatenate(labels), np.concatenate(logits)) for name, (labels, logits) in unzipped}
+        labels: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+        logits: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+        for (role, arm, seed), own in self.logits(split).items():
+            labels[role, arm].append(self.split_labels(split, seed))
+            logits[role, arm].append(own)
+        return {arm: (np.concatenate(labels[arm]), np.concatenate(logits[arm])) for arm in labels}
 
 
 def measured_spaces(runs: pd.DataFrame) -> list[str]:

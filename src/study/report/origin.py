@@ -40,7 +40,7 @@ def origin_of(params: Params) -> Origin:
 
 
 def _head(file: Path) -> str:
-    """The comment before the first setting, without what a command wrote line by line."""
+    """The comment before the first setting, or nothing if a command wrote it."""
     lines = file.read_text(encoding="utf-8").splitlines()
     first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     text = " ".join(line.removeprefix("#").strip() for line in lines[:first])
