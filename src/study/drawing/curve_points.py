@@ -16,8 +16,8 @@ def curve_points(curve: Curve, results: StudyResults) -> pd.DataFrame:
     """A table with a row per point, one row of panels after the other.
 
     Returns:
-        row, task, metric, line, x, y, low and high. y is the mean of the task's first metric, the mean KL to raters in
-        nats, or a difference from the line `against` in the first metric. Without an interval low and high are missing.
+        row, task, metric, line, x, y, low and high. y is a mean of the task's first metric or of KL to raters in nats,
+        or a difference from the line `against`. Without an interval low and high are missing.
     """
     places = _places(curve, results)
     scores = _scores(curve, results, places)

@@ -1,8 +1,8 @@
 """A task's second test set. Its records keep measures only, no rows and no votes.
 
-Data sets with many raters often may not be redistributed. Tables and intervals need only two things for each metric:
-the values of all runs, and the `products` of `RunValues`, over clusters if rows share texts. Rows and votes cannot be
-recovered from these.
+Data sets with many raters often may not be redistributed. For each metric, tables and intervals need only the values of
+all runs and the `products` of `RunValues`, over clusters if rows share texts. Rows and votes cannot be recovered from
+these.
 """
 
 from typing import Any

@@ -13,8 +13,8 @@
                                    code.json            the hash of the code that training depends on
 
 All statistics and figures follow from these files without training. Labels and predictions list the same rows in the
-same order. For a task with folds, the files of labels list the rows of one seed after the other, and task.json has the
-splits of each seed. runs.csv then has `learnt_rows`, the number of rows that each run learnt from.
+same order. For a task with folds, the files of labels list the rows of one seed after the other. task.json then has the
+splits of each seed, and runs.csv has `learnt_rows`, the number of rows that each run learnt from.
 """
 
 from collections import defaultdict

@@ -62,8 +62,8 @@ class Estimate:
 class RunValues:
     """A metric of all R runs of a task, with the values per row that intervals need.
 
-    `of_runs` has shape (R,) and `of_rows` (R, N). `products` (R, R) over N `rows` can stand in for `of_rows`: for each
-    two runs, the sum over rows of the product of their deviations from the run's mean. A measure without values per
+    `of_runs` has shape (R,) and `of_rows` (R, N). `products` (R, R) over N `rows` can replace `of_rows`. Its entry for
+    two runs is the sum over rows of the product of their deviations from each run's mean. A measure without values per
     row has neither. If `has_error` is false, the metric has no standard error. If rows share texts, clusters replace
     rows (`src.study.statistics.clusters`), and `rows` is their effective number.
 
@@ -149,7 +149,7 @@ def mean_over_folds(values: np.ndarray, test_ratio: float) -> Estimate:
     """The mean of one value per fold (J,), over one or more rounds of cross-validation.
 
     Folds learn from overlapping rows, so their values are correlated. The corrected resampled t of Nadeau & Bengio
-    (Machine Learning 52, 2003) takes the correlation as n_test / (n_test + n_train): the variance is
+    (Machine Learning 52, 2003) takes the correlation as n_test / (n_test + n_train). The variance is then
     (1/J + n_test/n_train) S^2. Bouckaert & Frank (2004) use it for repeated cross-validation.
 
     Args:

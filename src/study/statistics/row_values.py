@@ -125,8 +125,8 @@ def best_temperature(rows: PredictedRows) -> float:
 def sign_flip_p(differences: np.ndarray) -> float:
     """Two-sided p-value of paired differences, one per seed: how often random signs give as large a mean.
 
-    Up to 32 seeds it is exact and at least 2 / 2^n, so 1.0 for one seed. With more seeds it is estimated from 9,999
-    random draws of the signs with a fixed seed: a p of 0.05 has a standard error of 0.003.
+    Up to 32 seeds it is exact and at least 2 / 2^n, so 1.0 for one seed. With more seeds it is an estimate from 9,999
+    draws of the signs with a fixed random state. A p of 0.05 then has a standard error of 0.003.
     """
     share = _share_of_all_flips if len(differences) <= MOST_EXACT_SEEDS else _share_of_random_flips
     return min(1.0, 2 * share(differences, abs(differences.sum()) - EQUAL_SUMS * np.abs(differences).sum()))
@@ -192,7 +192,7 @@ def _ece(bins: int, rows: PredictedRows) -> Measured:
     """Expected calibration error: the mean over rows of their bin's |accuracy - confidence|.
 
     It has no values per row. Chance alone gives every bin a gap, so on few rows the error is biased upwards by more
-    than its spread: a calibrated model has 0.06 on 277 rows.
+    than its spread. A calibrated model has 0.06 on 277 rows.
     """
     in_bins = metrics.reliability(rows.labels, rows.logits, bins)
     gaps = np.abs(in_bins["accuracy"] - in_bins["confidence"])
