@@ -15,8 +15,8 @@ from src.study.records.task_records import records_folder
 from src.system.errors import UserError
 from src.system.files import read_csv, read_json
 
-# Train rows per second of a run on one core, including the evaluation after each epoch. They are for MiniLM-L6 and three
-# of its layers on pairs of sentences. Rates measured in `timing/` replace them.
+# Train rows per second of a run on one core, including the evaluation after each epoch. They are for MiniLM-L6 and
+# three of its layers on pairs of sentences. Rates measured in `timing/` replace them.
 ROWS_PER_SECOND = {"teacher": 25.0, "student": 50.0}
 START = 20.0  # seconds of imports and of preparing data, once
 LOAD = 3.0  # seconds of loading a model and predicting, for each run
