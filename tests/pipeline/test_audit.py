@@ -148,7 +148,7 @@ def other_device() -> None:
 
 def test_an_audit_here_finds_equal_bytes_and_changes_nothing(audited):
     assert audited.told[-1] == "tiny tiny-0: 5 runs: equal bytes, as expected"
-    assert audited.told[0].startswith("study tiny, task tiny, seed 0: 5 runs, about 1 minute, 1 at a time; this unit")
+    assert audited.told[0].startswith("study tiny, task tiny, seed 0: 5 runs, about 1 minute, 1 at a time; to redo")
     assert any(line.startswith("claim better: cannot be told") for line in audited.told)
     assert audited.after == audited.before
     assert run(audited.folder, "git", "status", "--short") == ""
