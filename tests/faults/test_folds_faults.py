@@ -96,7 +96,7 @@ MEASURES = {
     "clusters": (
         "`stages.clusters` of a study with folds",
         effect_of_clusters,
-        "study default: task tiny: its intervals are over folds, and neither over rows nor over clusters; a study",
+        "study default: task tiny: its intervals are over folds, not over rows or clusters; name a study",
     ),
 }
 

@@ -60,15 +60,15 @@ def with_curve(curve: Mapping[str, Any], families: Mapping[str, list[str]] = {},
         ),
         (
             {"lines": {"CMI": ["ce", "cmi_min", "smooth"]}},
-            r"curves\.some\.lines\.CMI: more than one arm has cmi_weight 0 on vader-movie; one arm for each value",
+            r"curves\.some\.lines\.CMI: more than one arm has cmi_weight 0 on vader-movie; name one arm for each value",
         ),
         (
             {"lines": {"CMI": ["cmi_min"], "smooth": ["smooth"]}, "against": "smooth"},
-            r"curves\.some\.against: no arm has the cmi_weight of one of 'smooth'; a line that shares values",
+            r"curves\.some\.against: no arm has the cmi_weight of an arm of 'smooth'; name a line that shares values",
         ),
         (
             {"lines": {"CMI": ["ce"], "best": ["zero"]}, "against": "CMI"},
-            r"curves\.some: zero has 2 trials and ce has 1; as many trials on both sides",
+            r"curves\.some: zero has 2 trials and ce has 1; give both sides as many trials",
         ),
     ],
 )
@@ -85,7 +85,7 @@ def test_every_setting_of_curves_is_one_of_runs():
 
 def test_a_student_without_a_teacher_has_no_temperature():
     curve = {"over": "temperature", "role": "student", "lines": {"any": ["plain", "kd-ce"]}}
-    with pytest.raises(UserError, match=r"curves\.some\.over: plain has no teacher, and so no temperature"):
+    with pytest.raises(UserError, match=r"curves\.some\.over: plain has no teacher and no temperature"):
         pairs_to_compare(with_curve(curve))
 
 

@@ -260,8 +260,8 @@ def test_texts_of_a_study_come_through_dvc(tmp_path_factory, texts):
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        ({"glue": {"folder": "???"}}, "DVC cannot be told of glue.folder=???; write it into params.yaml"),
-        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "told of +finetune.arms={1e5: {cmi_weight: 1.0}};"),
+        ({"glue": {"folder": "???"}}, "`dvc exp run -S` cannot set glue.folder=???; set it in params.yaml"),
+        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "cannot set +finetune.arms={1e5: {cmi_weight: 1.0}};"),
     ],
 )
 def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):
