@@ -1,8 +1,8 @@
 """The figure of a loss's effect on h: the length of h, its CMI, and the arm's gain.
 
-Scaling h by k multiplies a small CMI by k squared (docs/controls.md, Controls of CMI in feature space). The figure has a
-line for this rule: an arm on it changed only the length of h. Lengths and CMI are ratios to the baseline, on selection
-rows.
+Scaling h by k multiplies a small CMI by k squared (docs/controls.md, Controls of CMI in feature space). A line in the
+figure shows this rule: an arm on it changed only the length of h. Lengths and CMI are ratios to the baseline, on
+selection rows.
 """
 
 from pathlib import Path
