@@ -195,7 +195,7 @@ SOURCES = {
     "unknown home": (
         "a home folder that does not exist",
         {"path": "~nobody-of-this-name/data"},
-        "~nobody-of-this-name/data: there is no such home folder; the path in full",
+        "~nobody-of-this-name/data: there is no such home folder; write the path in full",
     ),
 }
 
