@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 def printing() -> Generator[None]:
     """Print any text in the block; end the process if its output cannot be written.
 
-    It ends silently if the reader of a pipe has closed it, as `| head` does. On any other fault, such as a full disk, it
-    prints one line.
+    It ends silently if the reader of a pipe has closed it, as `| head` does. On any other fault, such as a full disk,
+    it prints one line.
     """
     accept_any_text()
     try:

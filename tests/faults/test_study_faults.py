@@ -368,7 +368,7 @@ def test_params_stay_as_they_are_under_a_plain_dvc(dvc_at_work, monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["stage", *options])
     with pytest.raises(SystemExit, match="1"):
         importlib.import_module(f"stages.{stage}").main()
-    problem = f"DVC is at work here (process {dvc_at_work}); wait for that process or stop it, and run again"
+    problem = f"DVC runs here (process {dvc_at_work}); wait for that process or stop it, and run again"
     assert capsys.readouterr().err.splitlines() == [f"error: {Path.cwd()}: {problem}"]
     assert Path("params.yaml").read_bytes() == before
     line = f"error: REPOSITORY: {problem.replace(str(dvc_at_work), '1234')}"

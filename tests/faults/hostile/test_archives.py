@@ -142,7 +142,7 @@ TARS = {
     "folder": (
         "a folder in the place of the archive within",
         tar(link_in_tar(INNER_ARCHIVE, "", tarfile.DIRTYPE)),
-        "hutto_ICWSM_2014.tar.gz is no file",
+        "hutto_ICWSM_2014.tar.gz is not a file",
     ),
     "link": (
         "a link in the place of the archive within",
@@ -163,23 +163,27 @@ TARS = {
     "no ratings": (
         "ratings that are no list",
         vader("7"),
-        "vader.tar.gz: ratings of text '1': '7' is no list of ratings",
+        "vader.tar.gz: ratings of text '1': '7' is not a list of ratings",
     ),
     "code for ratings": (
         "ratings that ask for a command to be run",
         vader("__import__('os').system('touch executed')"),
-        "is no list of ratings; ratings from -4 to 4",
+        "is not a list of ratings; allowed: ratings from -4 to 4",
     ),
-    "words": ("words among the ratings", vader("[1, 'good']"), "is no list of ratings"),
-    "out of range": ("a rating of 5", vader("[1, 5]"), "'[1, 5]' is no list of ratings; ratings from -4 to 4"),
-    "deep": ("ratings of 9,000 brackets", vader("[" * 9000), "is no list of ratings"),
+    "words": ("words among the ratings", vader("[1, 'good']"), "is not a list of ratings"),
+    "out of range": (
+        "a rating of 5",
+        vader("[1, 5]"),
+        "'[1, 5]' is not a list of ratings; allowed: ratings from -4",
+    ),
+    "deep": ("ratings of 9,000 brackets", vader("[" * 9000), "is not a list of ratings"),
     "other ids": (
         "a text without ratings",
         vader(truth="2\t0.5\ta text\n"),
-        "texts and ratings of movie have other ids",
+        "texts and ratings of movie have different ids",
     ),
-    "fields": ("a line of two fields", vader(truth="1\ta text\n"), "has not 3 fields, or an id that came before"),
-    "id twice": ("an id given twice", vader(truth="1\t0.5\ta\n1\t0.5\tb\n"), "or an id that came before"),
+    "fields": ("a line of two fields", vader(truth="1\ta text\n"), "does not have 3 fields, or repeats an id"),
+    "id twice": ("an id given twice", vader(truth="1\t0.5\ta\n1\t0.5\tb\n"), "or repeats an id"),
     "no UTF-8": ("bytes that are no UTF-8", vader(b"\xff\xff"), "cannot be read ('utf-8' codec can't decode"),
 }
 

@@ -48,7 +48,7 @@ def test_what_may_not_be_read(model, refused, path):
     outcome = in_a_process(*without_privileges(), sys.executable, "-m", *command)
     Path(path).chmod(0o755)
     assert outcome.returncode == 1
-    case = Case(f"{path}: no right to read it", None, "not readable (Permission denied); a f")
+    case = Case(f"{path}: no right to read it", None, "not readable (Permission denied); make it readable")
     refused.line("rights", case, outcome.stderr)
     assert outcome.stderr.startswith(f"error: {UNREADABLE[path]}")
 

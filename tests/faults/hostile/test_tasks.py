@@ -190,7 +190,7 @@ SOURCES = {
     "label of no row": (
         "a label that no row has",
         {"labels": ["negative", "positive", "mixed"]},
-        "tiny.train_split: split 'train' has no row of label 'mixed'; a split with rows of every label",
+        "tiny.train_split: split 'train' has no row of label 'mixed'; name a split with rows of every label",
     ),
     "unknown home": (
         "a home folder that does not exist",
