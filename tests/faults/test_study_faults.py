@@ -340,7 +340,7 @@ def test_another_study_while_one_runs(pipeline, study_stage, record_fault):
     before = Path("params.yaml").read_bytes()
     with only_launcher():
         _, told = study_stage("--name", "human")
-    assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
+    assert told.startswith("error: .dvc/tmp/units: another launcher already runs its units; wait for that launcher")
     assert Path("params.yaml").read_bytes() == before
     record_fault(KIND, "`make study` while another study runs in the workspace", f"`` {told} ``")
 
@@ -389,5 +389,5 @@ def test_restore_while_make_repro_runs_what_is_not_a_unit(pipeline, record_fault
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
-    assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
+    assert told.startswith("error: .dvc/tmp/units: another launcher already runs its units; wait for that launcher")
     record_fault(KIND, "`make restore` while `make repro` runs its last stages", f"`` {told.strip()} ``")

@@ -48,7 +48,7 @@ def test_a_job_waits_for_what_it_needs_and_others_pass_it(tmp_path):
     [
         ("refuses", "error: here: is wrong; mend it", 1),
         ("breaks", "RuntimeError: broken", 2),
-        ("dies", "its process ended without a word", 2),
+        ("dies", "its process ended without a message", 2),
     ],
 )
 def test_a_failed_job_takes_along_what_needs_it_and_no_other(name, said, processes, tmp_path):
