@@ -389,7 +389,7 @@ def test_a_damaged_archive(finished, reference, record_fault, monkeypatch, archi
     command = ("python", "-m", "stages.prepare", "--task", TASK) if archive is VADER else TEACHER
     shutil.rmtree(finished / TEACHER_RUN)
     told = run(finished, *command, ok=False).splitlines()[-1]
-    assert told.endswith("its sha256 is not the pinned one; delete the file and run again to fetch it anew")
+    assert told.endswith("its SHA-256 differs from the pinned one; delete it and run again to fetch it")
     path.write_bytes(content)
     run(finished, *command)
     shutil.copytree(reference / TEACHER_RUN, finished / TEACHER_RUN, dirs_exist_ok=True)

