@@ -1,6 +1,6 @@
-"""Run a named study: studies/<name>.yaml over the committed params.yaml, as a DVC experiment of that name.
+"""Run a named study as a DVC experiment of that name: studies/<name>.yaml laid over the committed params.yaml.
 
-Its training stages run side by side first, and `dvc exp run` finds them done.
+The training stages first run side by side, and `dvc exp run` then finds them finished.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
     parser.add_argument("--dry", action="store_true", help="print the command and stop")
     parser.add_argument(
-        "--keep", action="store_true", help="with --part: write the records of its units to metrics/<name>/units/"
+        "--keep", action="store_true", help="with --part: write the part's records to metrics/<name>/units/"
     )
     add_options(parser)
     arguments = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(experiment: Experiment, options: Options, keep: bool) -> None:
-    """Run a study, or its part, in the workspace; params.yaml is what it was where that fails."""
+    """Run a study, or a part of it, in the workspace. If that fails, params.yaml gets its old content back."""
     check_unchanged()
     if options.part == WHOLE:
         check_identity()
@@ -62,7 +62,7 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
         if options.part != WHOLE:
             if keep:
                 keep_part(options.part)
-            print("this part is up to date; when all parts are, run it without --part")
+            print("this part is up to date; when all parts are up to date, run the command without --part")
         elif there:
             run_dvc("repro")
             check_same_results(experiment.name, there)
@@ -72,7 +72,7 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
 
 
 def keep_part(part: Part) -> None:
-    """Write the records of a part that is up to date, for `stages.join`."""
+    """Write the records of a part for `stages.join`. The part must be up to date."""
     params = load_params()
     for unit in units_of_part(part):
         print(f"records of {unit.name}: {keep_unit(params, unit)}")

@@ -110,4 +110,4 @@ def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, c
     assert stopped.value.code == 1
     said = capsys.readouterr().err
     assert "tiny/teacher/ce/0: error: data/tiny: has not been prepared; run `dvc repro`" in said
-    assert "error: logs/pool: 7 of 7 runs are missing, 4 of them failed; mend what failed, and run it again" in said
+    assert "error: logs/pool: 7 of 7 runs are missing, 4 of them failed; correct the errors and run again" in said
