@@ -1,4 +1,4 @@
-"""Speed measured side by side on one machine: every figure is a ratio or a share with its goal beside it.
+"""Speed, measured side by side on one machine. Figures are ratios and shares, with their goals beside them.
 
 python -m benchmarks                              the whole table, about an hour on two cores
 python -m benchmarks --only finetuning cmi        some of its rows

@@ -72,7 +72,7 @@ ROWS = {
     "label below 0": (
         "a label below 0, as GLUE's test splits have",
         ("train.jsonl", '{"sentence": "a", "label": -1}'),
-        "line 1: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; drop_labels",
+        "line 1: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; list other labels in drop_labels",
     ),
     "name among numbers": (
         "a name among numbers",
@@ -244,7 +244,7 @@ ROWS = {
     "quotes of two kinds": (
         "a TSV file whose quotes may enclose its field, or be the text's own",
         ("train.tsv", 'sentence\tlabel\n"He said ""no"" to it"\t0\n'),
-        "train.tsv: its quotes may enclose fields, as pandas writes them, or be the texts' own, as in GLUE's files",
+        "train.tsv: its quotes may enclose fields, as pandas writes them, or belong to the texts, as in GLUE's files",
     ),
     "text after a quote": (
         "a CSV field that goes on after its closing quote",
@@ -254,7 +254,7 @@ ROWS = {
     "backslashes before quotes": (
         "a CSV field whose quotes have backslashes",
         ("train.csv", 'sentence,label\n"He said \\"no\\", twice",1\n'),
-        "line 2: a quote closes before its field ends; double the quotes within a field doubled",
+        "line 2: a quote closes before its field ends; double the quotes within a field",
     ),
 }
 
@@ -271,7 +271,7 @@ ROWS_AND_SETTINGS = {
     "places of numbers": (
         "places for labels whose names are numbers",
         ({"labels": ["1", "2"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
-        "train.jsonl, line 2: label 0 is out of range; allowed: a name of 1, 2; drop_labels",
+        "train.jsonl, line 2: label 0 is out of range; allowed: a name of 1, 2; list other labels",
     ),
     "stray quotes": (
         "quoting asked for where quotes are the texts' own",
@@ -344,7 +344,7 @@ ROWS_AND_SETTINGS = {
             "train.jsonl",
             '{"sentence": "a", "label": 0}\n' * 2 + '{"sentence": "b", "label": 1}\n{"sentence": "c", "label": 1}',
         ),
-        "leave a split without some label; data with more than one text or document of label 0, counted from 0",
+        "leave a split without some label; use data with more than one text or document of label 0",
     ),
 }
 
