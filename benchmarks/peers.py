@@ -1,16 +1,15 @@
 """Hugging Face `Trainer`, and distillation with a teacher in its loop.
 
-Model, rows, batch size, maximum length, epochs, precision and threads are ours.
+They use our model, rows, batch size, maximum length, epochs, precision and threads.
 
-`defaults` is what the example script run_glue.py does with no options of its own: every row padded to
-max_seq_length (its pad_to_max_length is true by default), rows in random order, and the optimiser that
-`TrainingArguments` names by default (with the pinned transformers that is the fused AdamW already; it was not always).
-`best` has dynamic padding, rows grouped by length, and the fused AdamW asked for by name.
-`OnlineTeacher` distils as torchdistill and TextBrewer do (neither is run here): the teacher, in evaluation mode and
-without gradients, is asked for every batch. It gets the best options too, though these two do not group by length.
+`defaults` is the example script run_glue.py without options: it pads every row to max_seq_length, takes rows in random
+order, and uses the default optimiser of `TrainingArguments`, which in the pinned transformers is the fused AdamW.
+`best` has dynamic padding, rows grouped by length, and the fused AdamW.
+`OnlineTeacher` distils like torchdistill and TextBrewer, neither of which is run: the teacher predicts every batch, in
+evaluation mode and without gradients. It has the best options too, although these libraries do not group by length.
 
-Timed, as for ours: from the start of the epoch to the end of its last step. Trainer does not evaluate, save, log or
-show progress meanwhile, and its tokenisation, loading and set-up are not timed.
+Timed, as for ours: from the start of the epoch to the end of its last step. Meanwhile Trainer does not evaluate, save,
+log or show progress. Its tokenisation, loading and set-up are not timed.
 """
 
 import tempfile

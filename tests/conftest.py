@@ -1,4 +1,4 @@
-"""Small real things for the tests: models with random weights, and labelled texts that can be learnt."""
+"""Small models with random weights, and labelled texts that can be learnt, for the tests."""
 
 import gc
 import json
@@ -37,8 +37,8 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--fault-table", type=Path, help="write what the fault tests saw to this Markdown file")
-    parser.addoption("--model-table", type=Path, help="write which kinds of models serve to this Markdown file")
+    parser.addoption("--fault-table", type=Path, help="write the results of the fault tests to this Markdown file")
+    parser.addoption("--model-table", type=Path, help="write the kinds of models that work to this Markdown file")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,7 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _heed_signals() -> None:
-    """Undo what `nohup` and a shell's `&` have set: their processes ignore the signals that tests send."""
+    """Restore signals that `nohup` and a shell's `&` have the process ignore, because tests send them."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -58,7 +58,7 @@ def _heed_signals() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests, and run the longest files first, so that neither worker ends with one of them alone."""
+    """Mark the tests, and run the longest files first, so that no worker is left with one of them at the end."""
     for item in items:
         if marker := MARKERS_OF_FOLDERS.get(item.path.relative_to(REPOSITORY / "tests").parts[0]):
             item.add_marker(marker)
@@ -69,13 +69,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Freeze what has been imported: each training collects garbage twice, and need not look through it."""
+    """Freeze imported modules: each training collects garbage twice, and need not search them."""
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """A test of `make test-fast` starts no process."""
+    """Fail a test of `make test-fast` that starts a process."""
     if any(item.iter_markers(MARKER)) or any(item.iter_markers("slow")):
         return (yield)
     with no_processes(item.nodeid):
@@ -84,7 +84,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.fixture
 def record_fault(record_property) -> Callable[[str, str, str], None]:
-    """Put a row of the table of faults down: its kind, what was done, and what came of it."""
+    """Record a row of the table of faults: its kind, the fault, and the outcome."""
 
     def put(kind: str, fault: str, outcome: str) -> None:
         for name, value in (("kind", kind), ("fault", fault), ("outcome", outcome)):
@@ -95,12 +95,12 @@ def record_fault(record_property) -> Callable[[str, str, str], None]:
 
 @pytest.fixture
 def params() -> Params:
-    """params.yaml as committed."""
+    """The committed params.yaml."""
     return Params.model_validate(params_content())
 
 
 def params_content() -> dict:
-    """The content of params.yaml as committed, for tests to change."""
+    """The content of the committed params.yaml, which tests may change."""
     return yaml.safe_load((REPOSITORY / "params.yaml").read_text())
 
 
@@ -146,7 +146,7 @@ def warm_folder() -> Generator[Path]:
 
 @pytest.fixture(scope="module")
 def warm_stages(warm_folder) -> Generator[None]:
-    """Start the stages of `tests.support.repository.run` without the seconds of imports."""
+    """Have `tests.support.repository.run` start stages without the seconds of their imports."""
     TOOLS.insert(0, warm_folder)
     yield
     TOOLS.remove(warm_folder)
@@ -176,7 +176,7 @@ def call(tmp_path, monkeypatch) -> Callable:
 
 
 def labelled_texts(rows: int, seed: int, noise: float = 0.0) -> list[dict]:
-    """Sentences with one or two words of feeling among neutral ones; a share `noise` of them has the wrong one."""
+    """Sentences of neutral words with one or two good or bad ones. A share `noise` has the wrong label."""
     generator = random.Random(seed)
     found = []
     for _ in range(rows):
@@ -190,7 +190,7 @@ def labelled_texts(rows: int, seed: int, noise: float = 0.0) -> list[dict]:
 
 
 def word_tokenizer(pad: str | None) -> PreTrainedTokenizerFast:
-    """A token a word; with a template as BERT's, or where it has no pad token as GPT-2's, which adds nothing."""
+    """A tokenizer with one token per word and BERT's template; without a pad token it has no template, as in GPT-2."""
     words = SPECIAL + GOOD + BAD + NEUTRAL
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -216,5 +216,5 @@ def _saved(model, tokenizer, folder: Path) -> ModelSource:
 
 
 def flipped(content: bytes, place: int) -> bytes:
-    """The same bytes with one bit the other way round."""
+    """The same bytes with one bit flipped."""
     return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
