@@ -1,6 +1,6 @@
-"""Stages called in forks of a `tests/support/warm_python.py` of their own: each costs its own work and no imports.
+"""Stages in forks of their own `tests/support/warm_python.py`, so that a call takes no time for imports.
 
-What the environment says to libraries as they are imported (HF_ENDPOINT, HF_HOME) is the same for all calls.
+Variables that libraries read at import (HF_ENDPOINT, HF_HOME) are the same for all calls.
 """
 
 import os
@@ -17,7 +17,7 @@ MODULES = ("src.core.training.run", "src.data.preparation", "src.study.records.c
 
 
 class Ended(NamedTuple):
-    """How a stage ended: its exit status, and what it wrote to stdout and to stderr."""
+    """The end of a stage: its exit status, stdout and stderr."""
 
     status: int
     told: str
@@ -25,7 +25,7 @@ class Ended(NamedTuple):
 
 
 class ForkedStages(NamedTuple):
-    """Calls of stages, in one folder or another."""
+    """Calls stages in a folder."""
 
     python: Path
     folder: Path
@@ -41,7 +41,7 @@ class ForkedStages(NamedTuple):
 
 @contextmanager
 def forked_stages(folder: Path, **environment: str) -> Generator[ForkedStages]:
-    """Stages under some variables, which the libraries read too."""
+    """Yield `ForkedStages` with environment variables, which the libraries read too."""
     own = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"} | environment
     with warm_python(own, MODULES) as tools:
         yield ForkedStages(tools / "python", folder, own)

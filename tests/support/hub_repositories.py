@@ -1,4 +1,4 @@
-"""What the hub of these tests serves: GLUE in the hub's form, a tiny BERT and DistilBERT, and models of other kinds."""
+"""The repositories of the tests' hub: GLUE in the hub's form, a tiny BERT and DistilBERT, and other models."""
 
 import io
 import random
@@ -37,7 +37,7 @@ ROWS = {"train": 80, "validation": 30, "test": 20}
 
 
 def splits_of(task: str) -> dict[str, int]:
-    """Rows of each split; MNLI has two of validation and of test."""
+    """The number of rows of each split. MNLI has two validation and two test splits."""
     if task != "mnli":
         return ROWS
     both = {f"{split}_{kind}": ROWS[split] for split in ("validation", "test") for kind in ("matched", "mismatched")}
@@ -46,13 +46,13 @@ def splits_of(task: str) -> dict[str, int]:
 
 @cache
 def glue() -> Repository:
-    """nyu-mll/glue in small: eight configs of Parquet files, with labels of -1 in their test splits."""
+    """A small nyu-mll/glue: eight configs of Parquet files, whose test splits have labels of -1."""
     sizes = {(task, split): rows for task in TASKS for split, rows in splits_of(task).items()}
     return glue_of({name: _made_up(*name, rows) for name, rows in sizes.items()})
 
 
 def glue_of(tables: dict[tuple[str, str], dict[str, list]]) -> Repository:
-    """nyu-mll/glue with the columns of these splits, by task and split."""
+    """A nyu-mll/glue with the given columns of each split, by task and split."""
     header = ["---", "configs:"]
     for task in dict.fromkeys(task for task, _ in tables):
         header += [f"- config_name: {task}", "  data_files:"]
@@ -93,13 +93,13 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def changed(repository: Repository, files: dict[str, bytes | None]) -> Repository:
-    """The repository with other content in some files, and without those for which there is none."""
+    """The repository with other content in some files. None removes a file."""
     kept = {path: content for path, content in (repository.files | files).items() if content is not None}
     return Repository(repository.revision, kept)
 
 
 def bert(folder: Path, **saving: object) -> Repository:
-    """A tiny BERT as it comes from pre-training, saved to a folder first."""
+    """A tiny BERT as pre-training leaves it, saved to a folder first."""
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     BertForPreTraining(BertConfig(vocab_size=64, **shape)).save_pretrained(folder, **saving)
@@ -108,7 +108,7 @@ def bert(folder: Path, **saving: object) -> Repository:
 
 
 def distilbert(folder: Path) -> Repository:
-    """A tiny DistilBERT likewise."""
+    """A tiny DistilBERT as pre-training leaves it, saved to a folder first."""
     torch.manual_seed(0)
     DistilBertForMaskedLM(
         DistilBertConfig(vocab_size=64, dim=32, n_layers=2, n_heads=2, hidden_dim=64)

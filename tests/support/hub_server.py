@@ -1,7 +1,7 @@
-"""A Hugging Face hub on the loopback interface: as much of its HTTP API as the pinned libraries ask for.
+"""A Hugging Face hub on the loopback interface, with the part of its HTTP API that the pinned libraries use.
 
-Repositories lie in memory. Files of 1 kB and more are "large": as on the hub, `resolve` answers with a redirect to
-another address, and names their SHA-256 as ETag.
+Repositories lie in memory. Files of at least 1 kB are "large": as on the hub, `resolve` redirects to another address,
+and gives their SHA-256 as ETag.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ class Repository:
 
 @dataclass
 class Answer:
-    """What a request gets: status, headers, content; `cut` ends the connection after so many bytes of it."""
+    """The answer to a request: status, headers and content. `cut` ends the connection after this many bytes."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Answer:
 
 
 class Request(NamedTuple):
-    """A request, and which one of its repository it is, from 1; names of headers are in lower case."""
+    """A request and its number within its repository, from 1. Names of headers are in lower case."""
 
     number: int
     method: str
@@ -53,11 +53,11 @@ class Request(NamedTuple):
     headers: dict[str, str]
 
 
-Fault = Callable[[Request, Answer], Answer]  # puts another answer in the place of the good one
+Fault = Callable[[Request, Answer], Answer]  # replaces the good answer
 
 
 class Hub(ThreadingHTTPServer):
-    """The server; `asked` has every request as "METHOD path", and `faults` change the answers of some repositories."""
+    """The server. `asked` lists every request as "METHOD path", and `faults` change the answers of repositories."""
 
     daemon_threads = True
 
@@ -74,14 +74,14 @@ class Hub(ThreadingHTTPServer):
         self.counts: Counter[str] = Counter()
 
     def handle_error(self, *_: object) -> None:
-        """Nothing: clients that were cut off or did not wait are gone."""
+        """Do nothing: a client that was cut off or did not wait has closed its connection."""
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def answer(self, method: str, target: str, headers: dict[str, str]) -> Answer:
-        """The answer to a request, with the fault in it if there is one."""
+        """The answer to a request, changed by the repository's fault if there is one."""
         parts = urlsplit(target)
         path = unquote(parts.path)
         self.asked.append(f"{method} {path}")
@@ -140,7 +140,7 @@ class Hub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Sends what `Hub.answer` says, or the range of it that was asked for."""
+    """Sends the answer of `Hub.answer`, or the requested range of it."""
 
     protocol_version = "HTTP/1.1"
     server: Hub
@@ -175,12 +175,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Nothing: `Hub.asked` has it."""
+        """Do nothing: `Hub.asked` lists the requests."""
 
 
 @contextmanager
 def serving(repositories: dict[str, Repository]) -> Generator[Hub]:
-    """The hub while it runs."""
+    """Run a hub during the block."""
     hub = Hub(repositories)
     thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
@@ -197,7 +197,7 @@ def _name(match: re.Match) -> str:
 
 
 def _tree(files: dict[str, bytes], below: str, recursive: bool) -> Iterator[dict]:
-    """What lies below a folder, or directly in it."""
+    """The entries below a folder, or directly in it."""
     beginning, folders = f"{below}/" if below else "", set()
     for path, content in files.items():
         folder = path[len(beginning) :].partition("/")[0] if "/" in path[len(beginning) :] else ""
@@ -226,7 +226,7 @@ def _json(content: object, status: int = 200, **headers: str) -> Answer:
 
 
 def missing(code: str, said: str, status: int = 404) -> Answer:
-    """What the hub says of what it has not, or not for this user."""
+    """The hub's answer if something does not exist, or not for this user."""
     answer = _json({"error": said}, status)
     answer.headers |= {"X-Error-Code": code, "X-Error-Message": said}
     return answer

@@ -1,4 +1,4 @@
-"""A hub on the loopback interface, and stages that know it."""
+"""A hub on the loopback interface, and stages that use it."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ RTE = ("prepare", "--task", "glue-rte")
 
 
 def study() -> dict[str, Any]:
-    """studies/glue.yaml in small: one seed, teacher and epoch; data set and models are called as they are there."""
+    """A small studies/glue.yaml: one seed, teacher and epoch, with the same names of data set and models."""
     content = study_content("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies")
     content["seeds"], content["finetune"]["arms"] = [0], {"ce": {"cmi_weight": 0.0}}
     content["runtime"]["threads"] = 1
@@ -31,7 +31,7 @@ def study() -> dict[str, Any]:
 
 @dataclass
 class World:
-    """A hub, a folder whose `hf` is HF_HOME, and stages that know both."""
+    """A hub, a folder whose `hf` is HF_HOME, and stages that use both."""
 
     hub: Hub
     root: Path
@@ -39,7 +39,7 @@ class World:
     folders: int = 0
 
     def folder(self, repository: str = "nyu-mll/glue", **teacher: str) -> Path:
-        """A new folder with params, in which the teacher may have another name or revision, and GLUE another name."""
+        """A new folder with params.yaml. The teacher may have another name or revision, and GLUE another name."""
         self.folders += 1
         folder, content = self.root / f"work-{self.folders}", study()
         content["models"]["teacher"] |= teacher
@@ -49,7 +49,7 @@ class World:
         return folder
 
     def prepared(self, **teacher: str) -> Path:
-        """The same, with RTE prepared."""
+        """A new folder with params.yaml and RTE prepared."""
         folder = self.folder(**teacher)
         (folder / "data").symlink_to(self.root / "work-1/data")
         return folder
@@ -70,18 +70,18 @@ class World:
 
 
 def last_line(errors: str) -> str:
-    """What a stage says at its end, after the library's lines of retries."""
+    """The last line of a stage's errors, which comes after the library's lines on retries."""
     assert "Traceback" not in errors
     return errors.strip().splitlines()[-1]
 
 
 def as_told(world: World, errors: str) -> str:
-    """The same for the table of faults."""
+    """The last line of a stage's errors, formatted for the table of faults."""
     return f"`` {last_line(errors).replace(str(world.root), '...').replace(world.hub.address, 'the hub')} ``"
 
 
 def check_refused(world: World, ended: Ended, expected: str) -> str:
-    """It ended with status 1 and with such a line, which is as the table of faults has it."""
+    """Check that a stage ended with status 1 and the expected line, and return the line for the table of faults."""
     assert ended.status == 1
     assert expected in last_line(ended.errors)
     return as_told(world, ended.errors)

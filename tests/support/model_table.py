@@ -1,4 +1,4 @@
-"""A pytest plugin: writes which kinds of models serve (`pytest --model-table=FILE tests/unit/test_all_models.py`)."""
+"""A pytest plugin: lists the kinds of models that work (`pytest --model-table=FILE tests/unit/test_all_models.py`)."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ VECTORS = {
 
 
 class ModelTable:
-    """Gathers what the tests of all kinds put down with `record_property`."""
+    """Collects the properties that the tests of all kinds record with `record_property`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.kinds: dict[str, dict[str, str]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take one passed test in."""
+        """Add the kind of a passed test."""
         found = dict(report.user_properties)
         if report.when == "call" and report.passed and "model" in found:
             self.kinds[found["model"]] = found

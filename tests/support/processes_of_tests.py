@@ -1,8 +1,8 @@
 """Marks the tests that start processes; `make test-fast` skips them.
 
-A test is marked if it, a fixture or a helper in tests/ names a starter of processes. If only the code under test starts
-one, the test needs the marker by hand, and fails without it. git does not count. Nor does fetching an archive: the
-first test on a machine that reads the archive does it.
+A test is marked if it, a fixture or a helper in tests/ names a function that starts processes. If only the code under
+test starts one, you set the marker, and the test fails without it. git does not count. The download of an archive does
+not count either, because it happens in the first test on a machine that reads the archive.
 """
 
 import inspect

@@ -26,7 +26,7 @@ def with_tools(**more: str) -> dict[str, str]:
 
 
 def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen:
-    """Start a command in the clone, in a process group of its own; its output is one stream."""
+    """Start a command in the clone, in its own process group and with one stream for all output."""
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -39,7 +39,7 @@ def start(folder: Path, *command: str, **environment: str) -> subprocess.Popen:
 
 
 def run(folder: Path, *command: str, ok: bool = True) -> str:
-    """Run a command in the clone with this Python's tools on the path; its output, both streams."""
+    """Run a command in the clone with this Python's tools on the path, and return the output of both streams."""
     outcome = subprocess.run(
         command, cwd=folder, env=with_tools(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -48,12 +48,12 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
 
 
 def stages_run(told: str) -> list[str]:
-    """The stages that DVC says it runs: `settings` always, and nothing else where all is up to date."""
+    """The stages that DVC runs, by its output: always `settings`, and no other if all are up to date."""
     return [line.split("'")[1] for line in told.splitlines() if line.startswith("Running stage")]
 
 
 def without_privileges() -> list[str]:
-    """The start of a command line in which permissions hold, as they do for all but root; skips where none can."""
+    """The start of a command line in which permissions hold for root too. Skip the test if that is impossible."""
     if os.geteuid() != 0:
         return []
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
@@ -64,7 +64,7 @@ def without_privileges() -> list[str]:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Generator[None]:
-    """A tmpfs of that size in place of a folder."""
+    """Mount a tmpfs of this size at a folder during the block."""
     folder.mkdir(parents=True, exist_ok=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
@@ -76,13 +76,13 @@ def small_disk(folder: Path, size: str) -> Generator[None]:
 
 
 def may_only_be_read(folder: Path) -> None:
-    """No file of it can be written, made or deleted without privileges."""
+    """Forbid all users without privileges to write, make or delete files in a folder."""
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
 def clone(folder: Path) -> None:
-    """A git repository with the files of this working tree, committed or not, but for its results."""
+    """Make a git repository with the files of this working tree, committed or not, without its results."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -100,7 +100,7 @@ def clone(folder: Path) -> None:
 
 
 def clone_with(folder: Path, content: dict) -> None:
-    """A clone with params of its own, which are committed."""
+    """Make a clone with its own params.yaml, which is committed."""
     folder.mkdir(exist_ok=True)
     clone(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
@@ -109,7 +109,7 @@ def clone_with(folder: Path, content: dict) -> None:
 
 
 def tiny_study(encoder: ModelSource, source: Path) -> dict:
-    """Params of one task of few rows, which this writes to `source`, on a tiny model; each run takes a second."""
+    """The content of params.yaml for one task of few rows on a tiny model. Writes the rows to `source`."""
     for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
         lines = [json.dumps(row) for row in labelled_texts(rows, seed, noise=0.1)]
         (source / f"{split}.jsonl").write_text("\n".join(lines) + "\n")
@@ -133,7 +133,7 @@ def tiny_study(encoder: ModelSource, source: Path) -> dict:
 def small_studies(
     root: Path, encoder: ModelSource, tasks: list[str], seeds: list[int], epochs: int
 ) -> tuple[Path, Path]:
-    """A clone with a study, not run yet, and one in which plain `dvc repro` has run to its end.
+    """Two clones with a study: one that has not run, and one in which plain `dvc repro` has finished.
 
     Checkpoints are saved at every step.
     """
@@ -160,6 +160,6 @@ def digests(folder: Path, *places: str) -> dict[str, str]:
 
 
 def same_results(folder: Path, whole: Path) -> bool:
-    """Whether two clones have the same results and the same dvc.lock, to the byte."""
+    """Whether two clones have the same bytes in their results and dvc.lock."""
     lock = (folder / "dvc.lock").read_bytes() == (whole / "dvc.lock").read_bytes()
     return lock and digests(folder, *OUTPUTS) == digests(whole, *OUTPUTS)

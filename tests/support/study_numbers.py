@@ -1,4 +1,4 @@
-"""Numbers that the pages of studies say in their text, from the committed tables and records."""
+"""The numbers in the text of studies' pages, read from the committed tables and records."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ def claims(study: str) -> dict[str, dict[str, Any]]:
 
 
 def left_after_holm(studies: Iterable[str]) -> tuple[int, dict[tuple[str, str], float]]:
-    """How many claims studies make, and those with a p below 0.05 after Holm's correction over all of them."""
+    """The number of claims of studies, and the claims with p < 0.05 after Holm's correction over all of them."""
     found = {(study, name): claim["p"] for study in studies for name, claim in claims(study).items()}
     corrected = zip(found, holm([*found.values()]), strict=True)
     return len(found), {name: p for name, p in corrected if p < 0.05}
@@ -66,23 +66,23 @@ def records(study: str, task: str) -> TaskRecords:
 
 
 def of_runs(study: str, tasks: Sequence[str] = WITHOUT_WNLI) -> pd.DataFrame:
-    """A line a run, as `collect` wrote them."""
+    """The rows of all runs, one per run, as `collect` wrote them."""
     return pd.concat([records(study, task).runs.assign(task=task) for task in tasks])
 
 
 def compared(first: Arm, second: str, metric: str | None = None, tasks: Sequence[str] = WITHOUT_WNLI) -> Estimate:
-    """`first` minus `second` of the same study by its table of comparisons, on the mean over tasks."""
+    """`first` minus `second` of the same study on the mean over tasks, from its table of comparisons."""
     return mean_over_tasks([compared_on(task, first, second, metric) for task in tasks])
 
 
 def compared_on(task: str, first: Arm, second: str, metric: str | None = None) -> Estimate:
-    """The same on one task; without a metric in the first of the task."""
+    """`first` minus `second` on one task. Without `metric`, the task's first metric counts."""
     row = comparison(task, first, second, metric)
     return Estimate(row["difference"], row["standard_error"], row["freedom"])
 
 
 def comparison(task: str, first: Arm, second: str, metric: str | None = None) -> dict[str, Any]:
-    """The line of the table of comparisons."""
+    """The row of the table of comparisons for two arms."""
     table = committed(first.study, "comparisons")
     pair = (table["role"] == first.role) & (table["arm"] == first.name) & (table["against"] == second)
     wanted = metric or records(first.study, task).primary
@@ -91,7 +91,7 @@ def comparison(task: str, first: Arm, second: str, metric: str | None = None) ->
 
 
 def of_predictions(first: Arm, second: Arm, metric: str | None = None, tasks: Sequence[str] = WITHOUT_WNLI) -> Estimate:
-    """`first` minus `second` on the mean over tasks, by predictions: for arms of two studies, AUC, tempered NLL."""
+    """`first` minus `second` on the mean over tasks, from predictions: for arms of two studies, AUC or tempered NLL."""
     return mean_over_tasks([_of_predictions(task, first, second, metric) for task in tasks])
 
 
@@ -128,13 +128,13 @@ def logits_on_test(study: str, task: str) -> dict[tuple[str, str, int], np.ndarr
 
 
 def logits_by_seed(arm: Arm, task: str) -> dict[int, np.ndarray]:
-    """Logits (N, C) of an arm's runs on test."""
+    """Logits (N, C) of an arm's runs on test, by seed."""
     of_all = logits_on_test(arm.study, task)
     return {seed: rows for (role, name, seed), rows in of_all.items() if (role, name) == (arm.role, arm.name)}
 
 
 def of_one_label(arm: Arm, task: str) -> int:
-    """How many runs of an arm predict the same label for every test row."""
+    """The number of an arm's runs that predict the same label for every test row."""
     return sum(not np.ptp(rows.argmax(axis=1)) for rows in logits_by_seed(arm, task).values())
 
 
@@ -156,7 +156,7 @@ def points(found: Estimate | dict[str, Any], digits: int = 1) -> str:
 
 
 def said(found: Estimate | dict[str, Any], digits: int = 1, scale: float = 100) -> tuple[str, str]:
-    """A difference and its interval as pages say them: ("+1.2", "+0.6 to +1.8"). Points, or nats if `scale` is 1."""
+    """A difference and its interval in the form of the pages: ("+1.2", "+0.6 to +1.8"), in points (`scale` 1: nats)."""
     if isinstance(found, dict):
         mean, (low, high) = found["difference"], (found["low"], found["high"])
     else:
@@ -166,6 +166,6 @@ def said(found: Estimate | dict[str, Any], digits: int = 1, scale: float = 100) 
 
 
 def without(claim: dict[str, Any], task: str) -> dict[str, Any]:
-    """What a claim comes to without a task."""
+    """The result of a claim without one task."""
     [rest] = [rest for rest in claim["without"] if rest["task"] == task]
     return rest

@@ -1,4 +1,4 @@
-"""A finished study without training: prepared labels, and runs with random outputs that lean to the right label."""
+"""A finished study without training: prepared labels, and runs with random outputs that favour the right label."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,10 +36,10 @@ def make_study(
     """Write params.yaml, data/ and runs/ of a study into the current folder.
 
     Args:
-        teachers: the teacher arms, also with their settings, the first of them the baseline.
-        rows: of the splits selection and test.
-        width: of the features.
-        feature_rows: of each split, whose features the runs have kept.
+        teachers: the teacher arms, if you like with their settings. The first is the baseline.
+        rows: the number of rows of selection, and of test.
+        width: the width of the features.
+        feature_rows: the number of rows of each split whose features the runs keep.
     """
     content = params_content()
     content |= {"study": "made", "tasks": list(tasks), "seeds": list(range(seeds))}
@@ -74,7 +74,7 @@ def make_runs(
 
 
 def predict_one_label(task: str, arms: str, seeds: str = "*") -> None:
-    """Make the runs of some arms and seeds, both patterns, predict label 0 for every row."""
+    """Make runs predict label 0 for every row. `arms` and `seeds` are patterns of the runs' folders."""
     for folder in Path(RUNS_FOLDER, task).glob(f"*/{arms}/{seeds}"):
         run = load_run(folder)
         run.logits.loc[:, run.logits.columns.str.startswith("logit_")] = [1.0, *[0.0] * (_classes(run.logits) - 1)]

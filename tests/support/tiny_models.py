@@ -10,7 +10,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICA
 
 from src.params import ModelSource
 
-NOT_INSTALLED = {"layoutlmv2"}  # its code needs a library that is not among the pins
+NOT_INSTALLED = {"layoutlmv2"}  # kinds that need a library without a pin
 KINDS = sorted(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
 TEXTS = [("the film was good",), ("bad",), ("a story a plot a scene was awful and poor",), ("great music",)]
 LAYERS, WIDTH, VOCABULARY = 4, 32, 64
@@ -33,12 +33,12 @@ SIZES = {
 
 
 def tiny_config(kind: str, **settings: Any) -> PretrainedConfig:
-    """A config of some kind with sizes as small as it takes; what else it says is its default, but for `settings`."""
+    """A config of a kind with the smallest sizes that it accepts, with `settings`, and otherwise with its defaults."""
     return _shrunk(CONFIG_MAPPING[kind], EXCEPTIONS.get(kind, {}) | settings)
 
 
 def save_tiny_model(kind: str, tokenizer: Any, folder: Path, **settings: Any) -> ModelSource:
-    """A folder of a model with random weights; of one that is refused by its config, with others."""
+    """Save a model with random weights to a folder. A kind that its config refuses gets one unused tensor."""
     torch.manual_seed(0)
     config = tiny_config(kind, **settings)
     if config.is_encoder_decoder or kind in NOT_INSTALLED:
@@ -48,7 +48,7 @@ def save_tiny_model(kind: str, tokenizer: Any, folder: Path, **settings: Any) ->
         model = AutoModelForSequenceClassification.from_config(config)
         for weight in model.parameters():
             if weight.ndim > 1:
-                weight.data *= 3  # as far from zero as those of a trained model
+                weight.data *= 3  # the size of a trained model's weights
         model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return ModelSource(source="folder", name=str(folder))

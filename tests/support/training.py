@@ -30,11 +30,11 @@ ALWAYS, NEVER = CheckpointSettings(seconds=0, largest_share=1), CheckpointSettin
 
 
 class Killed(BaseException):
-    """In place of a signal that cannot be caught."""
+    """Stands for a signal that cannot be caught."""
 
 
 class KilledAt(Checkpoints):
-    """Saves at every step, and ends the process's work at the one named."""
+    """Saves at every step, and raises `Killed` after a given one."""
 
     def __init__(self, folder: Path, step: int) -> None:
         super().__init__(folder, ALWAYS)
@@ -55,7 +55,7 @@ def adapted(source: ModelSource, **settings: object) -> ModelSource:
 
 
 def data_for(source: ModelSource, teacher_logits: torch.Tensor | None = None, noise: float = 0.0) -> TrainingData:
-    """160 train rows, 60 selection rows, and the first 40 train rows for diagnostics."""
+    """Training data with 160 train rows, 60 selection rows, and the first 40 train rows for diagnostics."""
     tokenizer = load_tokenizer(source)
     splits = []
     for rows, seed in ((160, 0), (60, 1)):

@@ -1,4 +1,4 @@
-"""A small task whose rows many raters voted for, and its runs."""
+"""A small task with raters' votes for its rows, and the task's runs."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ SECOND = {"name": "rated", "source": "folder", "path": "source", "split": "votes
 
 
 def write_rows(split: str, rows: int, seed: int, voted: bool) -> None:
-    """Rows of a split; ten raters voted for each, most of them for its label."""
+    """Write the rows of a split. Ten raters voted for each row, most of them for its label."""
     generator, lines = np.random.default_rng(seed), labelled_texts(rows, seed)
     for line in lines:
         yes = int(generator.integers(6, 11)) if line["label"] else int(generator.integers(0, 5))
@@ -29,7 +29,7 @@ def write_rows(split: str, rows: int, seed: int, voted: bool) -> None:
 
 
 def prepare(call, voted_train: bool, **settings) -> None:
-    """Prepare a task of which train may have votes, and test and a second test set have them."""
+    """Prepare a task with votes in test and in a second test set, and optionally in train."""
     Path("source").mkdir()
     write_rows("train", 160, 0, voted_train)
     write_rows("validation", 60, 1, voted=True)
@@ -43,7 +43,7 @@ def prepare(call, voted_train: bool, **settings) -> None:
 
 
 def make_task_runs() -> None:
-    """The runs of the prepared task."""
+    """Write the runs of the prepared task."""
     files = Path("data/tiny").glob("*/*.parquet")
     splits = {path.stem: rows for path in sorted(files) if "label" in (rows := pd.read_parquet(path))}
     make_runs(load_params(), "tiny", splits)

@@ -72,7 +72,7 @@ ROWS = {
     "label below 0": (
         "a label below 0, as GLUE's test splits have",
         ("train.jsonl", '{"sentence": "a", "label": -1}'),
-        "line 1: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; list other labels in drop_labels",
+        "label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; list other labels",
     ),
     "name among numbers": (
         "a name among numbers",
