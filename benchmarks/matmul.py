@@ -181,7 +181,7 @@ def linear_products(vectors: int, module: nn.Linear) -> Iterator[Product]:
 
 
 def attention_products(heads: int, queries: int, length: int, width: int) -> Iterator[Product]:
-    """The products s = q k' and o = p v, the gradients of v and p from o's, and those of q and k from s's."""
+    """The products s = q k' and o = p v, and those for the gradients of v and p (from o) and of q and k (from s)."""
     q, of_o = (torch.randn(heads, queries, width) for _ in range(2))
     k, v = (torch.randn(heads, length, width) for _ in range(2))
     p, of_s = (torch.randn(heads, queries, length) for _ in range(2))

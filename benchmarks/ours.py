@@ -1,7 +1,7 @@
 """The project's own training, stopped and timed from outside. No other benchmark touches the inner parts of training.
 
-A measurement calls `train` like a stage, and replaces `Phase._step`, one training step, by a function that times the
-real step and ends the run after enough of them. So the time between two steps counts too.
+A measurement calls `train` like a stage, and replaces `Phase._step`, one training step. The replacement times the real
+step, and ends the run after enough steps. So the time between two steps counts too.
 """
 
 import time

@@ -2,8 +2,8 @@
 
 They use our model, rows, batch size, maximum length, epochs, precision and threads.
 
-`defaults` is the example script run_glue.py without options: it pads every row to max_seq_length, takes rows in random
-order, and uses the default optimiser of `TrainingArguments`, which in the pinned transformers is the fused AdamW.
+`defaults` is the example script run_glue.py without options: it pads every row to max_seq_length and takes rows in
+random order. Its optimiser is the default of `TrainingArguments`, in the pinned transformers the fused AdamW.
 `best` has dynamic padding, rows grouped by length, and the fused AdamW.
 `OnlineTeacher` distils like torchdistill and TextBrewer, neither of which is run: the teacher predicts every batch, in
 evaluation mode and without gradients. It has the best options too, although these libraries do not group by length.

@@ -1,9 +1,9 @@
 """The cost of more rows: rows per second and memory at 1,000, 10,000 and 67,000 train rows.
 
 The data are SST-2 if there is a local copy, or else generated sentences of similar length, prepared by the
-project's stage. Timed: the same number of steps at each size, on batches taken evenly over the epoch's batches in
-order of their length, so that all sizes see like shapes. Memory: the peak of a process of its own that reads the task,
-loads and takes two steps on rows of median length; the difference to the smallest size is what the rows cost.
+project's stage. Timed: the same number of steps at each size. Their batches are spread evenly over the epoch's batches
+in order of length, so that all sizes see similar shapes. Memory: the peak of a process that reads the task, loads the
+model and takes two steps on rows of median length. The difference from the smallest size is the cost of the rows.
 """
 
 import json

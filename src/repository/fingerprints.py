@@ -1,7 +1,7 @@
 """Fingerprints of files that params.yaml names and that neither DVC nor git follows.
 
 A large file would take minutes to read at every `dvc repro`. So the repository's `.dvc/tmp` keeps the hash of each
-file, and a file is read again only if its size, its times or its place on the disk change.
+file. A file is read again only if its size, its times or its place on the disk change.
 """
 
 import hashlib
