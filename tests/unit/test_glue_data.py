@@ -209,7 +209,7 @@ NOT_THERE = {
     "other votes": (
         "a file that is not ChaosNLI's",
         [*WHOLE, "--chaosnli", "params.yaml"],
-        "is not that of the releas",
+        "differs from the releas",
     ),
 }
 

@@ -7,8 +7,8 @@ from src.params import AlsoTest, Glue, TaskSettings
 from src.system.files import user_path
 from src.system.unicode import canonical
 
-if TYPE_CHECKING:
-    import pandas as pd  # `settings`, which runs at every `dvc repro`, would start in twice the time
+if TYPE_CHECKING:  # `src.system.files` gives the reason
+    import pandas as pd
 
 Label = str | int | None
 
