@@ -14,7 +14,7 @@ from src.system.errors import UserError
 def test_ray_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     connected = ray_tasks("127.0.0.1:9", None, 1, Runtime(threads=1), Path("cache"))
-    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; make ray$"), connected:
+    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; run `make ray`$"), connected:
         pass
 
 

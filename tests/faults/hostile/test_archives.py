@@ -66,7 +66,11 @@ WHEELS = {
         wheel("/tmp/escaped.txt"),
         "its member '/tmp/escaped.txt' leads out of",
     ),
-    "backslashes": ("a wheel with a Windows path", wheel("tiny\\..\\..\\escaped.txt"), "leads out of it; an archive"),
+    "backslashes": (
+        "a wheel with a Windows path",
+        wheel("tiny\\..\\..\\escaped.txt"),
+        "leads out of it; use an archive",
+    ),
     "link": (
         "a wheel with a link",
         wheel(link_in_wheel()),
