@@ -45,13 +45,13 @@ ROWS = {
     "units": units.figures,
     "pipeline": pipeline.figures,
 }
-VARIED = ("finetuning", "ablation", "shares", "matmul", "distillation")  # they have more models and precisions than one
-SLOW = ("units", "pipeline")  # run where asked for
+VARIED = ("finetuning", "ablation", "shares", "matmul", "distillation")  # rows with several models and precisions
+SLOW = ("units", "pipeline")  # rows that run only if you ask for them
 
 
 @printing()
 def main() -> int:
-    """Measure the rows asked for; the exit status is 1 if one of them broke, whatever its figures."""
+    """Measure the chosen rows. The exit status is 1 if a row broke, and does not depend on goals."""
     arguments = parsed_arguments()
     names = arguments.only or [name for name in ROWS if name not in SLOW or arguments.pipeline]
     found: list[Figure] = []
@@ -85,14 +85,14 @@ def parsed_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=ROWS, metavar="NAME", help=f"some of: {', '.join(ROWS)}")
     parser.add_argument("--steps", type=count, default=20, help="training steps of one measurement (20)")
-    parser.add_argument("--repeats", type=count, default=3, help="rounds of which the median is taken (3)")
-    parser.add_argument("--glue-folder", type=Path, help="a local folder with rte and sst2, as glue.folder")
+    parser.add_argument("--repeats", type=count, default=3, help="rounds; a figure is their median (3)")
+    parser.add_argument("--glue-folder", type=Path, help="a local folder with rte and sst2, like glue.folder")
     for option, choices in (("model", MODELS), ("precision", PRECISIONS)):
-        told = f"some of: {', '.join(choices)}; in {', '.join(VARIED)}"
+        told = f"some of: {', '.join(choices)}; for the rows {', '.join(VARIED)}"
         parser.add_argument(f"--{option}", nargs="+", choices=choices, default=(), help=told)
     parser.add_argument("--pipeline", action="store_true", help="also time whole studies, which takes half an hour")
     parser.add_argument(
-        "--output", type=Path, help="where the JSON goes (benchmarks/results.json; nowhere with --only)"
+        "--output", type=Path, help="the JSON file to write (benchmarks/results.json; with --only, none)"
     )
     return parser.parse_args()
 

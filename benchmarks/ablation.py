@@ -1,8 +1,8 @@
-"""What each of the things that make training fast is worth: our rate with all of them over our rate without that one.
+"""The gain of each technique that makes training fast: our rate with all of them over our rate without that one.
 
-One measurement is one epoch over `steps` x batch size train rows, timed as in `ours.timed_steps`. Both rates have a
-process of their own, and take turns; in that of the second, one function of the project is replaced before the run is
-loaded. `REPLACED` has the functions by precision.
+One measurement is one epoch over `steps` x batch size train rows, timed as in `ours.timed_steps`. Each rate has its own
+process, and the two take turns. The second process replaces one function of the project before it loads the run.
+`REPLACED` has the functions by precision.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,26 +27,26 @@ ALL = "all of them"
 
 
 class WholeVocabulary:
-    """Stands in for `CompactVocabulary`: every token keeps its embedding and its number."""
+    """Replaces `CompactVocabulary`: every token keeps its embedding and its number."""
 
     def __init__(self, *_: object) -> None:
         pass
 
     def numbered(self, split: EncodedSplit) -> EncodedSplit:
-        """The split as it is."""
+        """The split itself."""
         return split
 
 
 def shuffled_batches(lengths: Tensor, batch_size: int, generator: torch.Generator) -> Iterable[Tensor]:
-    """Stands in for `training_batches`: rows of any lengths together."""
+    """Replaces `training_batches`: a batch has rows of any lengths."""
     return torch.randperm(len(lengths), generator=generator).split(batch_size)
 
 
 def nothing(*_: object) -> None:
-    """Stands in for a function that only speeds things up."""
+    """Replaces a function that only saves time."""
 
 
-Replacement = tuple[str, Any]  # what is replaced, and what stands in for it
+Replacement = tuple[str, Any]  # the name of a function or class, and its replacement
 EVERYWHERE: dict[str, Replacement] = {
     "the last layer for the first token alone": ("src.core.training.loading.compute_first_token_only", nothing),
     "dropout's cheaper random numbers": ("src.core.training.loading.use_cpu_dropout", nothing),
@@ -67,7 +67,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def gains(setting: Setting, variant: Variant) -> list[Figure]:
-    """What each thing gains in one variant."""
+    """The gain of each technique in one variant."""
     task, settings = teacher_of(setting, variant)
     found = []
     for name, replacement in REPLACED[variant.precision].items():
@@ -79,11 +79,11 @@ def gains(setting: Setting, variant: Variant) -> list[Figure]:
 
 
 def rate_without(task: PreparedTask, settings: RunSettings, replacement: Replacement) -> Callable[[], float]:
-    """What measures our rate without one of them; for the rest of the process it stays replaced."""
+    """A function that measures our rate without one technique, which stays replaced until the process ends."""
     mock.patch(*replacement).start()
     return our_rate(task, settings)
 
 
 def our_rate(task: PreparedTask, settings: RunSettings) -> Callable[[], float]:
-    """What measures our rate: rows per second of one epoch over the task's train rows."""
+    """A function that measures our rate: rows per second of one epoch over the task's train rows."""
     return partial(epoch_rate, warmed_up(ready(task, settings)))

@@ -1,8 +1,7 @@
 """The share of a run's training time that tokenisation and batching take.
 
-Timed: tokenising every split that a run predicts, once; ordering the rows and making the batches of all epochs; and
-the steps of one epoch, taken times the epochs. Evaluation after each epoch would make the share smaller and is left
-out.
+Timed: tokenising every split once; ordering the rows and making the batches of one epoch; and the steps of one epoch.
+The last two count once per epoch. Evaluation after each epoch is left out: it would make the share smaller.
 """
 
 import time
@@ -22,7 +21,7 @@ MOST = 3.0
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """The default teacher on vader-movie, all of its rows."""
+    """The default teacher on all rows of vader-movie."""
     settings = setting.params.teacher("vader-movie", "ce")
     task = prepared(setting, "vader-movie")
     with contenders({"share": (data_share, task, settings, setting.steps)}) as measures:
@@ -31,7 +30,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def data_share(task: PreparedTask, settings: RunSettings, steps: int) -> Callable[[], float]:
-    """What measures the share, in percent."""
+    """A function that measures the share in percent."""
     run = warmed_up(ready(task, settings))
 
     def measure() -> float:
@@ -45,7 +44,7 @@ def data_share(task: PreparedTask, settings: RunSettings, steps: int) -> Callabl
 
 
 def tokenising_seconds(run: Ready, task: PreparedTask) -> float:
-    """Tokenising all splits once."""
+    """The seconds to tokenise all splits once."""
     began = time.perf_counter()
     for split in SPLITS:
         encode(task.splits[split].texts, run.loaded.tokenizer, run.settings.training.max_length)
@@ -53,7 +52,7 @@ def tokenising_seconds(run: Ready, task: PreparedTask) -> float:
 
 
 def batching_seconds(run: Ready) -> float:
-    """Ordering the rows of one epoch and making its batches."""
+    """The seconds to order the rows of one epoch and to make its batches."""
     train, training = run.loaded.data.train, run.settings.training
     began = time.perf_counter()
     for rows in training_batches(train.tokens.lengths, training.batch_size, torch.Generator().manual_seed(0)):

@@ -1,7 +1,7 @@
-"""What checkpoints cost: the time of one save, as a share of the interval between two.
+"""The cost of checkpoints: the time of one save, as a share of the interval between two saves.
 
-Timed: one save of the default teacher's run, with its model, its optimiser and the weights of its best epoch, by the
-training loop itself, to the disk that holds checkpoints/. The interval is `checkpoints.seconds` of params.yaml.
+Timed: one save by the training loop of the default teacher's model, its optimiser and the weights of its best epoch,
+to the disk of checkpoints/. The interval is `checkpoints.seconds` in params.yaml.
 """
 
 import statistics
@@ -23,21 +23,21 @@ MOST = 2.0
 
 
 class TimedCheckpoints(Checkpoints):
-    """Checkpoints that are always due and note the seconds of each save."""
+    """Checkpoints that are always due, and that record the seconds of each save."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, CheckpointSettings(seconds=0, largest_share=1))
         self.seconds: list[tuple[bool, float]] = []
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Save, and note whether the best epoch's weights were in it."""
+        """Save, and record whether the state had the best epoch's weights."""
         began = time.perf_counter()
         super().save(step, state)
         self.seconds.append((bool(state["kept"]["weights"]), time.perf_counter() - began))
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """The default teacher on a few rows of vader-movie: the size of a checkpoint does not depend on them."""
+    """The default teacher on a few rows of vader-movie, whose number does not change the size of a checkpoint."""
     settings = setting.params.teacher("vader-movie", "ce")
     task = first_rows(prepared(setting, "vader-movie"), 2 * settings.training.batch_size)
     with contenders({"saves": (saving, task, settings, setting.repeats)}) as measures:
@@ -51,13 +51,13 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def saving(task: PreparedTask, settings: RunSettings, repeats: int) -> Callable[[], list[float]]:
-    """What measures the seconds of some saves."""
+    """A function that measures the seconds of several saves."""
     run = ready(task, settings)
     return lambda: save_seconds(run, repeats)
 
 
 def save_seconds(run: Ready, repeats: int) -> list[float]:
-    """Saves of a run that has finished its first epoch, after each of its steps."""
+    """The seconds of saves after each step of a run that has finished its first epoch."""
     root = checkpoints_root()
     root.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=root) as folder:

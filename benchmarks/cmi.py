@@ -1,10 +1,10 @@
-"""What the CMI term and its rivals add to a training step.
+"""The time that the CMI term and its rivals add to a training step.
 
-Every batch is stepped on once with each objective, in an order that rotates, on one model: the figure is the median
-over batches of the ratio of the two steps, less one. For CMI the base is a bare cross-entropy. For its rivals of one
-pass it is `the ce arm`, the project's, which also measures CMI and Gamma for its history. Timed: whole steps, after
-an untimed one on the same batch. Not in the step: the pass over the train split
-that frozen centroids take once before training, whose share of a whole run has a line of its own.
+One model takes a step with each objective on every batch, in an order that rotates. The figure is the median over
+batches of the ratio of two steps, minus one. CMI is compared with a bare cross-entropy. Its rivals of one pass are
+compared with `the ce arm`, the project's, which also measures CMI and Gamma for its history. Timed: whole steps, after
+an untimed step on the same batch. Frozen centroids also take a pass over the train split before training. It is not
+part of a step: its share of a whole run has its own line.
 """
 
 import statistics
@@ -40,7 +40,7 @@ SPACES, CENTROIDS = ("class", "feature"), ("batch", "ema", "frozen")
 
 @dataclass(frozen=True)
 class Costs:
-    """Percent that each objective adds to a step of its base, and seconds of frozen's pass and of one bare step."""
+    """The percent that each objective adds to a step of its base, and the seconds of frozen's pass and a bare step."""
 
     added: dict[str, list[float]]
     frozen_pass: float
@@ -48,10 +48,10 @@ class Costs:
 
 
 class BareCrossEntropy(RunObjective):
-    """The mean cross-entropy of a batch, and no other term."""
+    """The mean cross-entropy of a batch, without other terms."""
 
     def __call__(self, outputs: Outputs, batch: Batch) -> LossTerms:
-        """The loss; the other terms are 0."""
+        """The loss. The other terms are 0."""
         loss = F.cross_entropy(outputs.logits.float(), batch.labels)
         return LossTerms(loss, dict.fromkeys(self.names[1:], loss.new_zeros(())))
 
@@ -69,7 +69,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def added_figure(name: str, added: list[float]) -> Figure:
-    """One objective; the goal is for those with a term beside the loss on labels."""
+    """The figure of one objective. Only objectives with another term than the loss on labels have a goal."""
     base = base_of(name)
     goal = None if name == OURS else MOST[base]
     low, _, high = statistics.quantiles(added, n=4) if len(added) > 1 else (added[0],) * 3
@@ -78,13 +78,13 @@ def added_figure(name: str, added: list[float]) -> Figure:
 
 
 def added_costs(task: PreparedTask, settings: RunSettings, repeats: int) -> Callable[[], Costs]:
-    """What measures all objectives, `repeats` epochs long."""
+    """A function that measures all objectives for `repeats` epochs."""
     run = warmed_up(ready(task, settings))
     return lambda: measured_costs(run, repeats)
 
 
 def measured_costs(run: Ready, repeats: int) -> Costs:
-    """Step with every objective on every batch of some epochs."""
+    """Take a step with every objective on every batch of `repeats` epochs."""
     choices = objectives(run)
     seconds: dict[str, list[float]] = {name: [] for name in choices}
     passes: list[float] = []
@@ -92,7 +92,7 @@ def measured_costs(run: Ready, repeats: int) -> Costs:
     def step(phase: Phase, rows: Tensor) -> None:
         if not passes:
             passes.extend(start_frozen(phase, choices))
-        real_step(phase, rows)  # brings memory for this shape, and at first the optimiser's state
+        real_step(phase, rows)  # allocates memory for this shape, and the first time the optimiser's state
         taken = len(seconds[BARE])
         names = list(choices)
         for name in names[taken % len(names) :] + names[: taken % len(names)]:
@@ -114,12 +114,12 @@ def measured_costs(run: Ready, repeats: int) -> Costs:
 
 
 def base_of(name: str) -> str:
-    """What an objective's steps are compared with."""
+    """The objective with which another one's steps are compared."""
     return OURS if name in RIVALS else BARE
 
 
 def objectives(run: Ready) -> dict[str, RunObjective]:
-    """Every objective by the name that it has in the table."""
+    """Every objective by its name in the table."""
     settings, classes = run.settings.objective, run.loaded.data.num_classes
     plain = settings.model_copy(update={"cmi_weight": 0.0})
     found = {BARE: BareCrossEntropy(plain, classes), OURS: RunObjective(plain, classes)}
@@ -132,7 +132,7 @@ def objectives(run: Ready) -> dict[str, RunObjective]:
 
 
 def start_frozen(phase: Phase, choices: dict[str, RunObjective]) -> list[float]:
-    """Let frozen centroids take their pass over the train split; the seconds of each."""
+    """Let frozen centroids take their pass over the train split, and return the seconds of each."""
     seconds = []
     for name, objective in choices.items():
         if name.endswith("frozen"):

@@ -1,9 +1,9 @@
-"""Distillation, rows per second of one epoch: the teacher's logits read from disk, against a teacher in the loop.
+"""Rows per second of one epoch of distillation with the teacher's logits from disk, against a teacher in the loop.
 
-Two such loops: a Trainer's (`peers.OnlineTeacher`), and our own with nothing else changed, where the teacher in
-evaluation mode and without gradients is asked for each batch. Timed for ours: reading the logits, and the epoch's
-steps. For the others: the epoch's steps. The teacher's one pass over the train rows, which made the logits, has a rate
-of its own; a last figure has it in, spread over the student's epochs. All take turns, each in a process of its own.
+There are two loops with a teacher: Trainer's (`peers.OnlineTeacher`), and ours with only this change. There the teacher
+predicts each batch, in evaluation mode and without gradients. Timed for logits from disk: reading them, and the epoch's
+steps. Timed for the loops: the epoch's steps. The teacher's pass over the train rows, which makes the logits, has its
+own rate. The last figure includes that pass, spread over the student's epochs. All take turns in their own processes.
 """
 
 import tempfile
@@ -39,12 +39,12 @@ AHEAD = 1.6
 
 @dataclass(frozen=True)
 class TaughtOnline(LabelledTokens):
-    """A train split whose teacher speaks when a batch is made."""
+    """A train split whose teacher predicts each batch when it is made."""
 
     teacher: Classifier = field(kw_only=True)
 
     def batch(self, *which: Any, **more: Any) -> tuple[dict[str, Tensor], Batch]:
-        """The batch with what the teacher says of it."""
+        """The batch with the teacher's logits."""
         inputs, batch = super().batch(*which, **more)
         with torch.no_grad():
             return inputs, replace(batch, teacher_logits=self.teacher(**inputs).logits)
@@ -85,7 +85,7 @@ def compared(setting: Setting, variant: Variant) -> list[Figure]:
 
 
 def cached_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
-    """What measures ours."""
+    """A function that measures our rate with logits from disk."""
     taught = ready(task, teacher)
     said = predict(taught.loaded.model, taught.loaded.tokens["train"], taught.accelerator).logits.numpy()
     run = warmed_up(ready(task, student, "student", said))
@@ -98,12 +98,12 @@ def cached_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) 
 
 
 def pass_rate(task: PreparedTask, teacher: RunSettings) -> Callable[[], float]:
-    """What measures the teacher's predictions of the train rows."""
+    """A function that measures the rate at which the teacher predicts the train rows."""
     return partial(predicting_rate, warmed_up(ready(task, teacher)))
 
 
 def reading_seconds(logits: np.ndarray, task: PreparedTask) -> float:
-    """Reading a teacher's logits, as the distillation stage does."""
+    """The seconds to read a teacher's logits as the distillation stage does."""
     with tempfile.TemporaryDirectory() as folder:
         write_parquet(Path(folder) / "logits.parquet", logits_table({"train": logits}, {"train": task.train.row_ids}))
         began = time.perf_counter()
@@ -112,7 +112,7 @@ def reading_seconds(logits: np.ndarray, task: PreparedTask) -> float:
 
 
 def online_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
-    """What measures our own loop with the teacher in it."""
+    """A function that measures the rate of our own loop with the teacher in it."""
     run = with_online_teacher(ready(task, student, "student"), ready(task, teacher).loaded.model)
     return partial(epoch_rate, warmed_up(run))
 

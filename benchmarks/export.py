@@ -1,8 +1,8 @@
-"""An exported student on the CPU, rows per second: in 8 bits and in float32 by onnxruntime, and by torch.
+"""Rows per second of an exported student on the CPU: onnxruntime in 8 bits and in float32, and torch.
 
-Timed: the passes over the same test rows, in the batches in which runs predict, on the threads of a run. Not timed:
-tokenisation, loading, the export. The student is as its training would start: the weights change no time. All take
-turns, each in a process of its own.
+Timed: passes over the same test rows, in the batches and with the threads of a run. Not timed: tokenisation, loading
+and the export. The student is untrained, because its weights do not change the time. All take turns, each in its own
+process.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def exported(folder: Path, task: PreparedTask, settings: RunSettings) -> tuple[P
 
 
 def student(task: PreparedTask, settings: RunSettings, rows: int) -> tuple[Classifier, EncodedSplit]:
-    """The student as its training would start, and the first test rows as it sees them."""
+    """The untrained student, and its tokens of the first test rows."""
     tokenizer = load_tokenizer(settings.model)
     model = load_classifier(settings.model, task.label_names, tokenizer.pad_token_id, seed=0)
     compute_first_token_only(model.model)
@@ -72,21 +72,21 @@ def student(task: PreparedTask, settings: RunSettings, rows: int) -> tuple[Class
 
 
 def torch_rate(task: PreparedTask, settings: RunSettings, rows: int) -> Callable[[], float]:
-    """What measures torch."""
+    """A function that measures torch's rate."""
     accelerator = start(settings.runtime)
     model, tokens = student(task, settings, rows)
     return rate_of(tokens, lambda: predict(model, tokens, accelerator))
 
 
 def onnx_rate(path: Path, task: PreparedTask, settings: RunSettings, rows: int) -> Callable[[], float]:
-    """What measures a model file in onnxruntime."""
+    """A function that measures the rate of a model file in onnxruntime."""
     torch.set_num_threads(settings.runtime.threads or torch.get_num_threads())
     model, (_, tokens) = OnnxModel(path, settings.runtime.threads), student(task, settings, rows)
     return rate_of(tokens, lambda: model.outputs(tokens, BATCH_ON_CPU))
 
 
 def rate_of(tokens: EncodedSplit, work: Callable[[], object]) -> Callable[[], float]:
-    """What measures rows per second of some work on all rows, which it does once to warm up."""
+    """A function that measures the rows per second of `work` on all rows. `work` runs once to warm up."""
     work()
 
     def measure() -> float:

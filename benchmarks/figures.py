@@ -1,4 +1,4 @@
-"""A measured figure beside its goal; the table and the JSON made of them."""
+"""Measured figures with their goals, and the table and JSON made from them."""
 
 import os
 import platform
@@ -18,9 +18,9 @@ from src.system.files import write_json
 
 @dataclass(frozen=True)
 class Figure:
-    """One number and what it should be; without a goal it is there to be read, without a value it was not measured.
+    """One number and its goal, if it has one. A figure without a value was not measured.
 
-    `unit` is x, %, s, MB or the like; `rounds` are the repeats that `value` is the median of.
+    `unit` is x, %, s, MB or the like. `rounds` has the repeats, whose median is `value`.
     """
 
     name: str
@@ -75,13 +75,13 @@ def table(figures: list[Figure]) -> str:
 
 
 def write_results(path: Path, figures: list[Figure], settings: dict[str, int]) -> None:
-    """Save figures with the commit, the settings and the machine that they were measured with."""
+    """Save figures with the commit, the settings and the machine of their measurement."""
     rows = [asdict(figure) | {"goal": figure.goal, "met": figure.met} for figure in figures]
     write_json(path, {"machine": machine(), "commit": commit(), "settings": settings, "figures": rows})
 
 
 def machine() -> dict[str, str | int]:
-    """What a figure depends on besides the code; nothing that names the machine or its owner."""
+    """The hardware and packages on which a figure depends, without the name of the machine or its owner."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 0,

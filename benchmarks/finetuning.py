@@ -1,8 +1,8 @@
-"""Fine-tuning, rows per second: ours against Trainer with its defaults and with its best options.
+"""Rows per second of fine-tuning: ours, Trainer with its defaults, and Trainer with its best options.
 
-One measurement is one epoch over the same `steps` x batch size train rows. What is timed is said in
-`ours.timed_steps` and in `peers`. Ours also predicts these rows. In bf16, ours in fp32 takes part, so that both
-ratios are of one run. All take turns, each in a process of its own.
+One measurement is one epoch over the same `steps` x batch size train rows. `ours.timed_steps` and `peers` say which
+work is timed. Ours also predicts these rows. In bf16, ours in fp32 takes part too, so that one run gives both ratios.
+All take turns, each in its own process.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ OVER_FP32: dict[Model, Rates] = {"MiniLM": Rates(2.0, 2.5), "MPNet": Rates(3.0, 
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """vader-movie in each variant; rte in fp32, where there is a local copy of it."""
+    """Figures of vader-movie in each variant, and of rte in fp32 if there is a local copy."""
     found = in_turn("fine-tuning vader-movie", setting.variants(OWN), partial(compared, setting, "vader-movie"))
     if not setting.has_glue("rte"):
         return [*found, skipped("fine-tuning glue-rte: ours / Trainer", "x", "no --glue-folder with rte")]
@@ -75,7 +75,7 @@ def compared(setting: Setting, name: str, variant: Variant) -> list[Figure]:
 
 
 def over_fp32(title: str, variant: Variant, ours: list[Rates], exact: list[Rates]) -> list[Figure]:
-    """Our rates in fp32, and those in bf16 over them."""
+    """Our rates in fp32, and the ratios of bf16 to fp32."""
     found = []
     for (work, own), (_, other), goal in zip(by_work(ours), by_work(exact), OVER_FP32[variant.model], strict=True):
         found += [
@@ -88,12 +88,12 @@ def over_fp32(title: str, variant: Variant, ours: list[Rates], exact: list[Rates
 
 
 def by_work(rounds: list[Rates]) -> list[tuple[str, list[float]]]:
-    """What is done, and its rate in each round."""
+    """Each kind of work and its rate in each round."""
     return list(zip(("fine-tuning", "predicting"), map(list, zip(*rounds, strict=True)), strict=True))
 
 
 def our_rates(task: PreparedTask, settings: RunSettings) -> Callable[[], Rates]:
-    """What measures ours: one epoch over the task's train rows, and predicting them."""
+    """A function that measures our rates: one epoch over the train rows, and their prediction."""
     run = warmed_up(ready(task, settings))
-    predicting_rate(run)  # warms its kernels up
+    predicting_rate(run)  # warms up its kernels
     return lambda: Rates(epoch_rate(run), predicting_rate(run))

@@ -8,8 +8,8 @@ import time
 
 def main() -> None:
     """Run the stage that the command line names, with its options."""
-    # So Python has it while it looks for a stage: the package knows by it that it is one, and imports without the
-    # garbage collector.
+    # Python has this name while it looks for a stage, and the package `stages` then imports without the garbage
+    # collector.
     sys.argv[0] = "-m"
     import stages  # noqa: F401
     from src.core.training.loop import Phase
@@ -20,7 +20,7 @@ def main() -> None:
 
 
 def _stop(*_: object) -> None:
-    """Stand in for the first step."""
+    """Replace the first training step: print the time and end the process."""
     print(time.time(), flush=True)
     os._exit(0)
 

@@ -1,7 +1,7 @@
-"""What a live curve costs: seconds of a stage's start, and of an epoch, with runtime.live on and off in turns.
+"""The cost of live curves: the time of a stage's start and of an epoch, with runtime.live on and off in turns.
 
 Timed: the start up to the first step, as in `startup`; and whole epochs of the default teacher on `steps` batches of
-vader-movie, with the evaluation and the record after each. An epoch of a real run has more steps for the same record.
+vader-movie, each with its evaluation and record. An epoch of a real run has more steps and the same record.
 """
 
 import tempfile
@@ -49,7 +49,7 @@ def set_live(root: Path, live: bool) -> None:
 
 
 def comparing(task: PreparedTask, settings: RunSettings, repeats: int) -> Callable[[], list[float]]:
-    """What measures per cent of time, a round each."""
+    """A function that measures the added time in percent, once per round."""
     run = warmed_up(ready(task, settings))
 
     def measure() -> list[float]:
@@ -61,7 +61,7 @@ def comparing(task: PreparedTask, settings: RunSettings, repeats: int) -> Callab
 
 
 def seconds(run: Ready, curve: LiveCurve | None) -> float:
-    """The time of some epochs."""
+    """The seconds of `EPOCHS` epochs."""
     began = now()
     train_with(real_step, run, epochs=EPOCHS, curve=curve)
     return now() - began

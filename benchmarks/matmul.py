@@ -1,10 +1,10 @@
-"""The share of a training step that its matrix multiplications would take alone.
+"""The share of a training step that its matrix multiplications take if they run alone.
 
-Timed alone: torch.mm and torch.bmm on the very shapes of one epoch's batches, padded as they are: the forward and
-both backward products of every linear layer, and the six of attention. Their operands exist already and their outputs
-go into given memory, so this is the least that the products can take on these threads. In a run in bf16 they are bf16
-already. Not counted: what a fused attention kernel computes twice. Beside it: our steps on the same batches, in the
-same process, in turns; and the rate at which these steps get through their products, over that of one large product.
+Timed alone: torch.mm and torch.bmm on the exact shapes of one epoch's padded batches. These are the forward and both
+backward products of every linear layer, and the six products of attention. Operands and memory for outputs exist
+already, so this is the least time that the products can take on these threads. In bf16 the operands are already bf16.
+Products that a fused attention kernel computes twice count once. Our steps on the same batches are timed in turns in
+the same process. A second figure is the rate of products in our steps, over the rate of one large product.
 """
 
 import time
@@ -52,7 +52,7 @@ def share_figures(setting: Setting, name: str, variant: Variant) -> list[Figure]
 
 
 def machine_rates(setting: Setting) -> list[Figure]:
-    """The rate of one large product in each precision, and the second over the first."""
+    """The rate of one large product in each precision, and the ratio of bf16 to fp32."""
     name, threads = f"a product of {' x '.join(map(str, SIZE))}", setting.params.runtime.threads
     if not (instructions := bf16_instructions()):
         return [skipped(f"{name}: bf16 / fp32", "x", NO_BF16)]
@@ -65,7 +65,7 @@ def machine_rates(setting: Setting) -> list[Figure]:
 
 
 def product_rate(precision: Precision, threads: int | None, times: int = 20) -> Callable[[], float]:
-    """What measures the rate of a large product, in 10^9 operations a second, as a layer of width 768 has it."""
+    """A function that measures the rate of a layer of width 768's product, in 10^9 operations per second."""
     if threads is not None:
         torch.set_num_threads(threads)
     rows, inner, columns = SIZE
@@ -82,10 +82,10 @@ def product_rate(precision: Precision, threads: int | None, times: int = 20) -> 
 
 
 def shares_of_step(task: PreparedTask, settings: RunSettings) -> Callable[[], tuple[float, float]]:
-    """What measures two shares in percent: of an epoch's steps, and of a large product's rate.
+    """A function that measures two shares in percent.
 
-    The first is the time that the products of the steps take alone. The second is the rate at which the steps as a
-    whole get through these products.
+    The first is the time of the steps' products alone, over the time of the steps. The second is the rate of these
+    products in the steps, over the rate of a large product.
     """
     run, precision = warmed_up(ready(task, settings)), precision_of(settings.runtime)
     alone([torch.arange(settings.training.batch_size)], run)  # warms their kernels up
@@ -101,14 +101,14 @@ def shares_of_step(task: PreparedTask, settings: RunSettings) -> Callable[[], tu
 
 @dataclass
 class Alone:
-    """What products take alone: seconds, and floating-point operations."""
+    """The seconds and floating-point operations of products alone."""
 
     seconds: float = 0.0
     operations: float = 0.0
 
 
 def alone(batches: list[Tensor], run: Ready) -> Alone:
-    """Take the products of some batches alone; operands are made between, untimed."""
+    """Time the products of batches alone. Operands are made outside the timed parts."""
     tokens, taken = run.loaded.data.train.tokens, Alone()
     dtype = DTYPES[precision_of(run.settings.runtime)]
     for rows in batches:
@@ -123,14 +123,14 @@ def alone(batches: list[Tensor], run: Ready) -> Alone:
 
 
 def in_precision(product: Product, dtype: torch.dtype) -> Product:
-    """A product with its operands and its output in another type, in the same order in memory."""
+    """A product whose operands and output have another type and the same order in memory."""
     multiply, *tensors = product
     left, right, out = (tensor.to(dtype) for tensor in tensors)
     return multiply, left, right, out
 
 
 def products_of_batch(run: Ready, rows: int, length: int) -> Iterator[Product]:
-    """Every product of one step on a batch of that shape. Each layer has operands of its own, as in the model."""
+    """Every product of one step on a batch of this shape. Each layer has its own operands, as in the model."""
     inputs = run.loaded.data.train.tokens.batch(torch.zeros(rows, dtype=torch.long))
     model = run.loaded.model
     for shape, module in linear_inputs(model, inputs, length):
@@ -144,9 +144,9 @@ def products_of_batch(run: Ready, rows: int, length: int) -> Iterator[Product]:
 
 
 def linear_inputs(model: nn.Module, inputs: dict[str, Tensor], length: int) -> list[tuple[int, nn.Linear]]:
-    """Each linear layer with the number of vectors that enter it for a batch of that many rows and that length.
+    """Each linear layer, and the number of vectors that enter it for a batch with these rows and this length.
 
-    Found by a forward pass of one row, since layers that see the first token alone get one vector a row, others one a
+    A forward pass of one row finds it: layers that see only the first token get one vector per row, others one per
     token.
     """
     found: list[tuple[int, nn.Linear]] = []
@@ -165,14 +165,14 @@ def linear_inputs(model: nn.Module, inputs: dict[str, Tensor], length: int) -> l
 
 
 def last_layer_is_of_first_token(model: PreTrainedModel, inputs: dict[str, Tensor]) -> bool:
-    """Whether the last layer computes the first token's hidden state alone (`src.core.speed.first_token`)."""
+    """Whether the last layer computes only the first token's hidden state (`src.core.speed.first_token`)."""
     with torch.no_grad():
         hidden = model.base_model(**{name: values[:1] for name, values in inputs.items()}).last_hidden_state
     return hidden.shape[1] == 1
 
 
 def linear_products(vectors: int, module: nn.Linear) -> Iterator[Product]:
-    """y = x W', and from y's gradient g those of x and W: g W and g' x."""
+    """The products y = x W', and from y's gradient g the gradients of x and W: g W and g' x."""
     x, g = torch.randn(vectors, module.in_features), torch.randn(vectors, module.out_features)
     weight = torch.randn(module.out_features, module.in_features)
     yield torch.mm, x, weight.T, torch.empty_like(g)
@@ -181,7 +181,7 @@ def linear_products(vectors: int, module: nn.Linear) -> Iterator[Product]:
 
 
 def attention_products(heads: int, queries: int, length: int, width: int) -> Iterator[Product]:
-    """s = q k' and o = p v; from o's gradient those of v and p, then from s's those of q and k."""
+    """The products s = q k' and o = p v, and those for the gradients of v and p (from o) and of q and k (from s)."""
     q, of_o = (torch.randn(heads, queries, width) for _ in range(2))
     k, v = (torch.randn(heads, length, width) for _ in range(2))
     p, of_s = (torch.randn(heads, queries, length) for _ in range(2))

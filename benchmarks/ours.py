@@ -1,7 +1,7 @@
-"""The project's own training, stopped and timed from outside. No other module here touches its inner parts.
+"""The project's own training, stopped and timed from outside. No other benchmark touches the inner parts of training.
 
-A measurement calls `train` as a stage does and replaces `Phase._step`, one training step, by a function that times
-the real one and ends the run after enough of them. So everything between two steps is timed too, as users get it.
+A measurement calls `train` like a stage, and replaces `Phase._step`, one training step. The replacement times the real
+step, and ends the run after enough steps. So the time between two steps counts too.
 """
 
 import time
@@ -32,12 +32,12 @@ real_step = Phase._step
 
 
 class Enough(Exception):
-    """All steps that were to be timed are done."""
+    """Enough steps have been timed."""
 
 
 @dataclass
 class Ready:
-    """A run that could start to train: model, data and settings. `epochs` are more than are ever taken."""
+    """A run that is ready to train: model, data and settings."""
 
     loaded: PreparedRun
     settings: RunSettings
@@ -45,14 +45,14 @@ class Ready:
 
     @property
     def training(self) -> Training:
-        """The settings of the optimisation, with a learning-rate schedule that does not end while it is timed."""
+        """The settings of the optimisation, with more epochs than are timed, so that the learning rate never ends."""
         return self.settings.training.model_copy(update={"epochs": 1000, "plain_epochs": 0})
 
 
 def ready(
     task: PreparedTask, settings: RunSettings, role: Role = "teacher", teacher_logits: np.ndarray | None = None
 ) -> Ready:
-    """Load a run as the stages do. Steps between loading and training belong in here too."""
+    """Load a run as the stages do, with all work between loading and training."""
     accelerator = start(settings.runtime)
     loaded = prepare_run(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits)
     return Ready(loaded, settings, accelerator)
@@ -65,7 +65,7 @@ def train_with(
     epochs: int | None = None,
     curve: LiveCurve | None = None,
 ) -> None:
-    """Train with `step` in place of each training step, until it raises `Enough`."""
+    """Train with `step` in place of the training step, until it raises `Enough`."""
     training = run.training if epochs is None else run.training.model_copy(update={"epochs": epochs})
     with mock.patch.object(Phase, "_step", step), suppress(Enough):
         precision = precision_of(run.settings.runtime)
@@ -75,22 +75,22 @@ def train_with(
 
 @dataclass(frozen=True)
 class Timed:
-    """The row numbers of each timed batch, and the seconds from the first one's start to the last one's end."""
+    """The row numbers of each timed batch, and the seconds from the start of the first to the end of the last."""
 
     batches: list[Tensor]
     seconds: float
 
     @property
     def rows(self) -> int:
-        """Rows trained on."""
+        """The number of rows in the timed batches."""
         return sum(map(len, self.batches))
 
 
 def timed_steps(run: Ready, steps: int) -> Timed:
-    """The first steps of a fresh run of `train`.
+    """Time the first steps of a new run of `train`.
 
-    Timed: batches, forward, loss, backward, clipping, update, and what the loop does between steps. Not timed:
-    loading, tokenisation, the making of the optimiser, evaluation, saving.
+    Timed: batches, forward, loss, backward, clipping, update, and the loop's work between steps. Not timed: loading,
+    tokenisation, creation of the optimiser, evaluation and saving.
     """
     batches: list[Tensor] = []
     times: list[float] = []
@@ -109,7 +109,7 @@ def timed_steps(run: Ready, steps: int) -> Timed:
 
 
 def use(phase: Phase, objective: RunObjective) -> None:
-    """Have a phase take its next steps with another objective, whose terms may be others than its own."""
+    """Have a phase take its next steps with another objective, which may have other terms."""
     phase.objective, device = objective, phase.accelerator.device
     phase.loss_sums, phase.loss_counts = torch.zeros(2, len(objective.names), device=device)
     phase.of_all_rows = torch.tensor(objective.of_all_rows, dtype=torch.float, device=device)
@@ -122,20 +122,20 @@ def epoch_rate(run: Ready) -> float:
 
 
 def predicting_rate(run: Ready) -> float:
-    """Rows per second of predicting the train split that the run has."""
+    """Rows per second at which the run's model predicts its train split."""
     began = now()
     predict(run.loaded.model, run.loaded.tokens["train"], run.accelerator)
     return len(run.loaded.tokens["train"].lengths) / (now() - began)
 
 
 def warmed_up(run: Ready) -> Ready:
-    """The run after two steps, so that libraries have chosen their kernels and memory has been touched."""
+    """The run after two steps, so that libraries have chosen their kernels and memory is allocated."""
     timed_steps(run, 2)
     return run
 
 
 def now() -> float:
-    """The time in seconds, when all that was asked of a GPU is done."""
+    """The time in seconds, after the GPU has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()

@@ -1,16 +1,15 @@
 """Hugging Face `Trainer`, and distillation with a teacher in its loop.
 
-Model, rows, batch size, maximum length, epochs, precision and threads are ours.
+They use our model, rows, batch size, maximum length, epochs, precision and threads.
 
-`defaults` is what the example script run_glue.py does with no options of its own: every row padded to
-max_seq_length (its pad_to_max_length is true by default), rows in random order, and the optimiser that
-`TrainingArguments` names by default (with the pinned transformers that is the fused AdamW already; it was not always).
-`best` has dynamic padding, rows grouped by length, and the fused AdamW asked for by name.
-`OnlineTeacher` distils as torchdistill and TextBrewer do (neither is run here): the teacher, in evaluation mode and
-without gradients, is asked for every batch. It gets the best options too, though these two do not group by length.
+`defaults` is the example script run_glue.py without options: it pads every row to max_seq_length and takes rows in
+random order. Its optimiser is the default of `TrainingArguments`, in the pinned transformers the fused AdamW.
+`best` has dynamic padding, rows grouped by length, and the fused AdamW.
+`OnlineTeacher` distils like torchdistill and TextBrewer, neither of which is run: the teacher predicts every batch, in
+evaluation mode and without gradients. It has the best options too, although these libraries do not group by length.
 
-Timed, as for ours: from the start of the epoch to the end of its last step. Trainer does not evaluate, save, log or
-show progress meanwhile, and its tokenisation, loading and set-up are not timed.
+Timed, as for ours: from the start of the epoch to the end of its last step. Meanwhile Trainer does not evaluate, save,
+log or show progress. Its tokenisation, loading and set-up are not timed.
 """
 
 import tempfile
@@ -46,30 +45,30 @@ BEST = {"optim": "adamw_torch_fused", "train_sampling_strategy": "group_by_lengt
 
 
 class Stopwatch(TrainerCallback):
-    """The seconds from the start of the epoch to its end, which is that of its last step."""
+    """The seconds from the start of the epoch to the end of its last step."""
 
     def on_epoch_begin(self, *_: object, **__: object) -> None:
-        """Start."""
+        """Start the watch."""
         self.began = now()
 
     def on_epoch_end(self, *_: object, **__: object) -> None:
-        """Stop."""
+        """Stop the watch."""
         self.seconds = now() - self.began
 
 
 class OnlineTeacher(Trainer):
-    """A Trainer of a student whose teacher speaks for every batch."""
+    """A Trainer of a student whose teacher predicts every batch."""
 
     def __init__(self, teacher: PreTrainedModel, objective: Objective, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self.teacher, self.recipe = teacher.eval(), objective  # Trainer has an `objective` of its own
+        self.teacher, self.recipe = teacher.eval(), objective  # Trainer already has an attribute `objective`
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor | Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
         """The loss of distillation (docs/distillation.md)."""
         labels, alpha = inputs.pop("labels"), self.recipe.alpha
-        with torch.no_grad(), self.accelerator.autocast():  # which Trainer itself puts around the student
+        with torch.no_grad(), self.accelerator.autocast():  # Trainer itself applies autocast only to the student
             said = self.teacher(**inputs).logits.float()
         logits = model(**inputs).logits
         kd = kd_kl(logits, said, self.recipe.temperature).mean()
@@ -79,16 +78,19 @@ class OnlineTeacher(Trainer):
 def trainer_rate(
     task: PreparedTask, settings: RunSettings, best: bool, options: dict[str, Any] | None = None
 ) -> Callable[[], float]:
-    """What measures Trainer: rows per second of one epoch over the task's train rows; warmed up with two steps.
+    """A function that measures Trainer's rows per second of one epoch over the train rows, after two steps to warm up.
 
     Args:
-        options: more of `TrainingArguments`.
+        task: the task.
+        settings: our settings of the run.
+        best: whether to use the best options, or the defaults.
+        options: further `TrainingArguments`.
     """
     return _rate(Trainer, task, settings, (BEST if best else {}) | (options or {}), pad=not best)
 
 
 def online_teacher_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
-    """What measures distillation with the teacher in the loop; as `trainer_rate`."""
+    """A function like `trainer_rate`'s that measures distillation with the teacher in the loop."""
     distilling = partial(OnlineTeacher, _pretrained(task, teacher.model), student.objective)
     return _rate(distilling, task, student, BEST, pad=False)
 
@@ -99,7 +101,7 @@ def _rate(
     if settings.runtime.threads is not None:
         torch.set_num_threads(settings.runtime.threads)
     model, tokenizer = _pretrained(task, settings.model), AutoTokenizer.from_pretrained(_model_folder(settings.model))
-    assert tokenizer is not None  # which its type allows
+    assert tokenizer is not None  # its type allows None
     rows = _encoded(task, tokenizer, settings.training.max_length, pad)
     collator = default_data_collator if pad else DataCollatorWithPadding(tokenizer)
     parts = {"model": model, "processing_class": tokenizer, "data_collator": collator}
@@ -122,7 +124,7 @@ def _epoch_seconds(trainer: Callable[..., Trainer]) -> float:
 
 
 def _pretrained(task: PreparedTask, source: ModelSource) -> PreTrainedModel:
-    """A model with as many layers as ours: the first ones, since which they are does not change their speed."""
+    """A model with as many layers as ours. It takes the first layers, because all have the same speed."""
     layers = {} if source.layers is None else {"num_hidden_layers": len(source.layers)}
     labels = {"num_labels": len(task.label_names), "ignore_mismatched_sizes": True}
     return AutoModelForSequenceClassification.from_pretrained(
@@ -131,7 +133,7 @@ def _pretrained(task: PreparedTask, source: ModelSource) -> PreTrainedModel:
 
 
 def _options(scratch: str, settings: RunSettings) -> dict:
-    """What is the same work as ours, and what keeps Trainer from doing anything else while it is timed."""
+    """The arguments that give Trainer the same work as ours, and that keep it from other work while it is timed."""
     training = settings.training
     return {
         "output_dir": scratch,

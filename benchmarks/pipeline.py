@@ -1,7 +1,7 @@
-"""The wall time of the default study, side by side and by `dvc repro` alone, and of either that finds nothing to do.
+"""The wall time of the default study, side by side and with `dvc repro` alone, and of both with nothing to do.
 
-Timed: the commands in fresh copies without results and with an empty DVC cache. Not timed: the installation of the
-packages, and the fetching of the two archives, where they are in the cache already.
+Timed: the commands in new copies without results and with an empty DVC cache. Not timed: the installation of the
+packages. The two archives are fetched within the time, unless the cache has them.
 """
 
 import json
@@ -18,7 +18,7 @@ ALONE, SIDE_BY_SIDE = ("dvc", "repro"), (sys.executable, "-m", "stages.repro")
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """One whole run of each kind, and `repeats` runs that have nothing to do."""
+    """One whole run of each command, and `repeats` runs with nothing to do."""
     whole, nothing, other = {}, {}, 0.0
     for command in (SIDE_BY_SIDE, ALONE):
         with tempfile.TemporaryDirectory(prefix="benchmarks-pipeline-") as folder:
@@ -40,7 +40,7 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def share_at_work(root: Path, wall: float, workers: int = 2) -> float:
-    """How many per cent of the workers' time went into training, measuring and predicting, by timing/."""
+    """The percent of the workers' time spent on training, measuring and predicting, from timing/."""
     timings = [json.loads(path.read_text()) for path in (root / "timing").rglob("*.json")]
     return 100 * sum(one["train_seconds"] + one["predict_seconds"] for one in timings) / (workers * wall)
 

@@ -1,7 +1,7 @@
-"""Contenders in processes of their own, measured in turns.
+"""Contenders in their own processes, measured in turns.
 
-Each has its own process because `environment.start` changes the memory allocator and the kernels of a whole process,
-which a peer must not inherit. Between its turns a contender waits and uses no CPU.
+`environment.start` changes the memory allocator and the kernels of a whole process, and a peer must not inherit these.
+So each contender has its own process. Between its turns it waits and uses no CPU.
 """
 
 import io
@@ -19,12 +19,14 @@ Prepare = Callable[..., Callable[[], Any]]
 
 @contextmanager
 def contenders(prepares: Mapping[str, tuple[Any, ...]], gpu: bool = False) -> Generator[dict[str, Callable[[], Any]]]:
-    """Start one process for each name: a module-level function with its arguments, that returns what measures.
+    """Start one process for each name, and yield functions that measure there, by name, once all are ready.
 
-    Yields what measures on request, by name, when all are ready. Without `gpu` they see none, and run in fp32.
+    Args:
+        prepares: for each name a module-level function and its arguments. It returns a function that measures.
+        gpu: whether the processes see a GPU. Without one they run in fp32.
 
     Raises:
-        RuntimeError: one of them broke.
+        RuntimeError: a process broke.
     """
     environment = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
     with ExitStack() as stack, mock.patch.dict(os.environ, environment):
@@ -35,7 +37,7 @@ def contenders(prepares: Mapping[str, tuple[Any, ...]], gpu: bool = False) -> Ge
 
 
 def in_turns(measures: Mapping[str, Callable[[], Any]], repeats: int) -> dict[str, list[Any]]:
-    """Measure every one, then every one again, and so on, so that a change of the machine's load hits all alike."""
+    """Measure all contenders once per round, so that a change of the machine's load affects all of them."""
     found: dict[str, list[Any]] = {name: [] for name in measures}
     for _ in range(repeats):
         for name, measure in measures.items():
@@ -71,11 +73,11 @@ def _answer(pipe: Connection) -> Any:
     try:
         return pipe.recv()
     except EOFError:
-        raise RuntimeError("a contender broke; what it said stands above") from None
+        raise RuntimeError("a contender broke; see its error above") from None
 
 
 def _serve(pipe: Connection, prepare: Prepare, arguments: tuple[Any, ...]) -> None:
-    """Measure on every request until the other end is closed; what the work prints is dropped."""
+    """Measure on every request until the other end is closed. Printed lines of the work are dropped."""
     with redirect_stdout(io.StringIO()):
         measure = prepare(*arguments)
         pipe.send("ready")

@@ -1,9 +1,9 @@
-"""What more rows cost: rows per second, and memory, at 1,000, 10,000 and 67,000 train rows.
+"""The cost of more rows: rows per second and memory at 1,000, 10,000 and 67,000 train rows.
 
-The data are SST-2 where there is a local copy of it, else generated sentences of like length, prepared by the
-project's stage. Timed: the same number of steps at each size, on batches taken evenly over the epoch's batches in
-order of their length, so that all sizes see like shapes. Memory: the peak of a process of its own that reads the task,
-loads and takes two steps on rows of median length; the difference to the smallest size is what the rows cost.
+The data are SST-2 if there is a local copy, or else generated sentences of similar length, prepared by the
+project's stage. Timed: the same number of steps at each size. Their batches are spread evenly over the epoch's batches
+in order of length, so that all sizes see similar shapes. Memory: the peak of a process that reads the task, loads the
+model and takes two steps on rows of median length. The difference from the smallest size is the cost of the rows.
 """
 
 import json
@@ -33,7 +33,7 @@ WORDS = [
 
 @dataclass(frozen=True)
 class Measured:
-    """Rows per second, seconds of making one batch, and the process's peak memory in bytes (None: unknown)."""
+    """Rows per second, seconds to make one batch, and the process's peak memory in bytes (None if unknown)."""
 
     rate: float
     batch_seconds: float
@@ -64,12 +64,12 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def batch_figure(name: str, rounds: list[Measured]) -> Figure:
-    """How long it takes to make a batch."""
+    """The figure of the time to make one batch."""
     return median_figure(f"scaling: making one batch, {name}", [1000 * one.batch_seconds for one in rounds], "ms")
 
 
 def memory_figure(small: int | None, large: int | None) -> Figure:
-    """The difference of two peaks."""
+    """The figure of the difference between two peaks."""
     name = f"scaling: memory of {SIZES[-1]} rows over {SIZES[0]}"
     if small is None or large is None:
         return skipped(name, "MB", "no /proc on this system", at_most=MEGABYTES)
@@ -101,7 +101,7 @@ def write_generated(folder: Path) -> None:
 
 
 def at_size(data: Path, name: str, settings: RunSettings, steps: int) -> Callable[[], Measured]:
-    """What measures one size, after the peak of memory has been taken."""
+    """A function that measures one size. The peak of memory is read before its first call."""
     run = ready(load_task(name, data), settings)
     typical_steps(run, 2)
     peak = peak_memory()
@@ -114,7 +114,7 @@ def at_size(data: Path, name: str, settings: RunSettings, steps: int) -> Callabl
 
 
 def typical_steps(run: Ready, steps: int) -> None:
-    """Some steps on the rows of median length."""
+    """Take steps on the rows of median length."""
     lengths, batch_size = run.loaded.data.train.tokens.lengths, run.settings.training.batch_size
     middle = lengths.argsort(stable=True)[(len(lengths) - batch_size) // 2 :][:batch_size]
 
@@ -127,13 +127,13 @@ def typical_steps(run: Ready, steps: int) -> None:
 
 
 def even_steps(run: Ready, steps: int) -> tuple[int, float, float]:
-    """Rows and seconds of some steps on batches taken evenly over the lengths; seconds of making one batch alone."""
+    """Rows and seconds of steps on batches spread evenly over the lengths, and the seconds to make one batch."""
     train, found = run.loaded.data.train, []
 
     def step(phase: Phase, first: Tensor) -> None:
         batches = sorted(phase._order(0), key=lambda rows: int(train.tokens.lengths[rows].max()))
         chosen = [batches[(2 * number + 1) * len(batches) // (2 * steps)] for number in range(steps)]
-        real_step(phase, first)  # makes the optimiser's state
+        real_step(phase, first)  # creates the optimiser's state
         times = [now()]
         for rows in chosen:
             real_step(phase, rows)
@@ -149,7 +149,7 @@ def even_steps(run: Ready, steps: int) -> tuple[int, float, float]:
 
 
 def peak_memory() -> int | None:
-    """The most memory that this process has held, in bytes; not that of the process that started it."""
+    """The most memory that this process has held, in bytes, without its parent's; None if unknown."""
     lines = STATUS.read_text().splitlines() if STATUS.is_file() else []
     peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
     return peaks[0] if peaks else None

@@ -1,4 +1,4 @@
-"""A temporary copy of the working tree, in which stages run and data are prepared without touching the real one."""
+"""A temporary copy of the working tree, in which stages run and data are prepared. The real tree stays as it is."""
 
 import os
 import shutil
@@ -23,9 +23,9 @@ RESULTS = ("metrics/", "plots/", "dvc.lock")
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a row works and how much it measures: `steps` training steps, `repeats` times.
+    """The folder in which a row of the benchmark works, and its size: `steps` training steps, `repeats` times.
 
-    `models` and `precisions` are those asked for; nothing where each row measures its own.
+    `models` and `precisions` are the user's choice. If they are empty, each row measures its own.
     """
 
     root: Path
@@ -52,18 +52,18 @@ class Setting:
         return max(2, self.steps // FEWER_STEPS[variant.model])
 
     def variants(self, own: Sequence[Variant]) -> list[Variant]:
-        """A row's own variants; or, where models or precisions are asked for, each of these with each."""
+        """A row's own variants, or all combinations of the models and precisions that the user chose."""
         if not self.models and not self.precisions:
             return list(own)
         return [Variant(*both) for both in product(self.models or MODELS[:1], self.precisions or PRECISIONS)]
 
     def has_glue(self, task: str) -> bool:
-        """Whether the local folder holds that GLUE task."""
+        """Whether the local folder has a GLUE task."""
         return self.glue_folder is not None and (self.glue_folder / task).is_dir()
 
 
 def working_copy(folder: Path) -> None:
-    """Copy the files of the working tree, committed or not, but for the results."""
+    """Copy the files of the working tree, committed or not, without the results."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(listing, cwd=REPOSITORY, capture_output=True, check=True, text=True).stdout
     for name in filter(None, listed.split("\0")):
@@ -73,10 +73,10 @@ def working_copy(folder: Path) -> None:
 
 
 def run(folder: Path, *command: str) -> str:
-    """Run a command in a copy, with this Python's tools on the path; its output.
+    """Run a command in a copy with this Python's tools on the path, and return its output.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the command failed.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     outcome = subprocess.run(
@@ -88,7 +88,7 @@ def run(folder: Path, *command: str) -> str:
 
 
 def prepared(setting: Setting, task: str, **task_settings: Any) -> PreparedTask:
-    """A task prepared by the project's own stage; `task_settings` add to or replace those of params.yaml."""
+    """A task that the project's own stage prepared. `task_settings` are laid over the settings in params.yaml."""
     content = yaml.safe_load((setting.root / "params.yaml").read_text())
     content["task_settings"].setdefault(task, {}).update(task_settings)
     if setting.glue_folder is not None:
@@ -100,12 +100,12 @@ def prepared(setting: Setting, task: str, **task_settings: Any) -> PreparedTask:
 
 
 def teacher_of(setting: Setting, variant: Variant, task: str = "vader-movie") -> tuple[PreparedTask, RunSettings]:
-    """A plain teacher in a variant: as many train rows as are measured, and its settings."""
+    """A plain teacher in a variant: a task with the train rows to measure, and the run's settings."""
     settings = setting.params_of(variant).teacher(task, "ce")
     return first_rows(prepared(setting, task), setting.steps_of(variant) * settings.training.batch_size), settings
 
 
 def first_rows(task: PreparedTask, rows: int) -> PreparedTask:
-    """The same task with its first train rows only; prepared splits are shuffled, so they are a sample."""
+    """The same task with only its first train rows, which are a sample because prepared splits are shuffled."""
     train = task.train
     return replace(task, train=LabelledSplit(train.row_ids[:rows], train.texts[:rows], train.labels[:rows]))

@@ -1,7 +1,7 @@
-"""Where the time of a training step goes: each kind of operation's own share of all operators' time in an epoch.
+"""The share of each kind of operation in the time of all operators of an epoch.
 
-Measured by torch's profiler. The time that Python spends between operators is not in it, and the profiler adds a little
-to every operation, so that small ones look larger than they are.
+torch's profiler measures it. The time that Python spends between operators does not count. The profiler adds a little
+time to every operation, so the shares of small operations are too large.
 """
 
 from collections import Counter
@@ -58,7 +58,7 @@ def shares_of(setting: Setting, variant: Variant) -> list[Figure]:
 
 
 def shares(task: PreparedTask, settings: RunSettings) -> Callable[[], Counter[str]]:
-    """What measures each kind's share of the steps of an epoch, after one that is not counted."""
+    """A function that measures each kind's share of the steps of an epoch, after an epoch to warm up."""
     run = warmed_up(ready(task, settings))
 
     def measure() -> Counter[str]:

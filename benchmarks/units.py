@@ -1,7 +1,7 @@
-"""What DVC costs a run where units run side by side, in a study of 602 runs that do nothing.
+"""The cost of DVC per run with units side by side, in a study of 602 runs that do nothing.
 
-Timed: from one run's end to the next one's, for the first and the last hundred, two at a time. The stages are those of
-dvc.yaml in number and in dependencies, and write a file each; the launcher, its copies, DVC and dvc.lock are real.
+Timed: the first and the last hundred runs, from end to end, two at a time. The stages have the number and dependencies
+of the stages in dvc.yaml, and each writes one file. The launcher, its copies, DVC and dvc.lock are real.
 """
 
 import os
@@ -36,7 +36,7 @@ run_units(Options(jobs=2))
 
 
 def figures(setting: Setting) -> list[Figure]:
-    """Seconds of one worker for a run, all in all, and the cost of the last hundred over that of the first."""
+    """A worker's seconds per run, and the time of the last hundred runs over the time of the first."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-units-") as folder:
         root = Path(folder)
         _write_study(root)
@@ -69,7 +69,7 @@ def _write_study(root: Path) -> None:
 
 
 def _stages() -> dict[str, Any]:
-    """The training stages of dvc.yaml, and what comes before them."""
+    """The training stages of dvc.yaml, and the stages before them."""
     made = {
         "settings": {"cmd": "mkdir -p settings && touch settings/a", "outs": [{"settings": {"cache": False}}]},
         "prepare": {"cmd": f"mkdir -p data/{TASK} && touch data/{TASK}/a", "outs": [f"data/{TASK}"]},

@@ -1,4 +1,4 @@
-"""What a row is measured with: a model and a precision. Rows in bf16 need a CPU that multiplies it in hardware."""
+"""The variants of a row of the benchmark: a model and a precision. bf16 needs a CPU that multiplies it in hardware."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ NO_BF16 = "this CPU has no instructions for products in bf16"
 Model = Literal["MiniLM", "MPNet"]
 MODELS: tuple[Model, ...] = get_args(Model)
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16")
-STUDIES: dict[Model, str | None] = {"MiniLM": None, "MPNet": "mpnet"}  # whose models: params.yaml's, or a study's
-FEWER_STEPS: dict[Model, int] = {"MiniLM": 1, "MPNet": 5}  # a step of MPNet takes that many times as long
+STUDIES: dict[Model, str | None] = {"MiniLM": None, "MPNet": "mpnet"}  # the study with the models; None: params.yaml
+FEWER_STEPS: dict[Model, int] = {"MiniLM": 1, "MPNet": 5}  # the time of a step, as a multiple of MiniLM's
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A model in a precision. As text it is what follows a figure's name: nothing for MiniLM in fp32."""
+    """A model in a precision. Its text is the suffix of a figure's name, which is empty for MiniLM in fp32."""
 
     model: Model
     precision: Precision
@@ -29,7 +29,7 @@ class Variant:
 
     @property
     def note(self) -> str:
-        """What to know of a goal in bf16."""
+        """A remark on the goals in bf16."""
         return f"goal for AMX; this CPU has {bf16_instructions()}" if self.precision == "bf16" else ""
 
 
@@ -37,7 +37,7 @@ MINILM, MINILM_BF16, MPNET, MPNET_BF16 = (Variant(model, precision) for model in
 
 
 def in_turn(name: str, variants: Iterable[Variant], measure: Callable[[Variant], list[Figure]]) -> list[Figure]:
-    """The figures of each variant; where this CPU cannot do one, a figure called `name` that says so."""
+    """The figures of each variant. If this CPU cannot run one, a skipped figure called `name` says so."""
     found: list[Figure] = []
     for variant in variants:
         if variant.precision == "bf16" and not bf16_instructions():

@@ -1,8 +1,8 @@
 """Redo one unit of a finished study with the present code, and compare it with the records in git.
 
 A unit is a task and a seed. It trains in a copy of the repository, which uses no earlier results. If code, device,
-instruction set, threads and libraries equal those of the records, equal bytes are expected. The rule for other cases is in docs/take-away.md, "Audits". The exit status is 1 if something
-is surprising. A call after a kill starts anew.
+instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/take-away.md, section
+Audits, has the rule for other cases. The exit status is 1 if something is surprising. A call after a kill starts anew.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Before `dvc repro`: check params.yaml, whose faults DVC words less well, and mend what a killed DVC left."""
+"""Check params.yaml with clearer errors than DVC's, and repair files that a killed DVC left. Run before `dvc repro`."""
 
 from src.params import PARAMS_FILE, read_yaml
 from src.repository.dvc_state import mend

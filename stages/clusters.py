@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _in_words(ratios: pd.Series) -> str:
-    """The median of ratios, and how far they reach."""
+    """The median of ratios with their smallest and largest."""
     if ratios.empty:
         return ""
     return f"x {ratios.median():.2f} ({ratios.min():.2f} to {ratios.max():.2f})"

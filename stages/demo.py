@@ -1,4 +1,4 @@
-"""The whole pipeline on a hundredth of the default's work, in a copy below demo/: nothing of the repository changes."""
+"""Run the whole pipeline on a hundredth of the default study's work, in a copy below demo/."""
 
 import argparse
 import os
@@ -13,10 +13,10 @@ from src.system.errors import stage
 
 FOLDER = Path("demo")
 LEFT = f"""
-No number of it means anything: `make repro` is the same with more rows.
-{FOLDER}/plots/demo/report.html    the report: open it in a browser
+The demo is too small for its numbers to mean anything. `make repro` runs the default study.
+{FOLDER}/plots/demo/report.html    the report, to open in a browser
 tensorboard --logdir {FOLDER}/logs/tensorboard    each run's curves (after source .venv/bin/activate)
-docs/your-data.md               how to run it on your own data"""
+docs/your-data.md               how to run the pipeline on your own data"""
 
 
 @stage

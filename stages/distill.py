@@ -1,7 +1,7 @@
 """Distil a student from a teacher's logits: one task, one teacher, one recipe, one seed.
 
-The teacher is a teacher arm, or one that is changed after its training, as `distill` in params.yaml says: ce_as_cmi_max
-(matched), ce_calibrated, or a name in `distill.mapped`.
+The teacher is a teacher arm, or one that `distill` in params.yaml changes after its training: ce_as_cmi_max (matched),
+ce_calibrated, or a name from `distill.mapped`.
 """
 
 from src.arms import distilled_arm, teachers_of
@@ -21,7 +21,7 @@ def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int)
     change = entry(teachers_of(params), "finetune.arms, or distill for one changed after training", teacher)
     run = RunName(task.name, "student", distilled_arm(recipe, teacher), seed)
 
-    # The teacher of a seed teaches the student of that seed. Its logits were computed once, after its training.
+    # A student learns from the teacher of its own seed, whose logits were computed once after the teacher's training.
     if change is None:
         logits = teacher_logits(task, teacher, seed, settings.objective.transfer)
     else:

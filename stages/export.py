@@ -1,4 +1,4 @@
-"""Write the model that a run kept as a folder to take away: ONNX, tokenizer, config and card, checked on test."""
+"""Export the model that a run kept: a folder with ONNX, tokenizer, config and card, checked on the test rows."""
 
 import argparse
 from pathlib import Path
@@ -18,10 +18,10 @@ EXPORTS_FOLDER = Path("exports")
 
 
 def check_run(params: Params, run: RunName) -> None:
-    """Find out before any work that there is nothing to export.
+    """Check before any work that there is a model to export.
 
     Raises:
-        UserError: the run has not been made, or it kept no model.
+        UserError: the run does not exist, or kept no model.
     """
     if not is_file(run.folder() / "record.json"):
         known = ", ".join(arms_of(params)[run.role])
@@ -31,20 +31,20 @@ def check_run(params: Params, run: RunName) -> None:
 
 
 def free_folder(out: Path | None, run: RunName) -> Path:
-    """Where the export goes: a folder of its own, or below exports/, where a newer export replaces an older one.
+    """The folder to write to: `out`, or a folder below exports/, where a new export replaces an old one.
 
     Raises:
-        UserError: something is there already.
+        UserError: `out` exists and is not an empty folder.
     """
     if out is None:
         return run.folder(EXPORTS_FOLDER)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"--out {out}", "is there already", "delete it, or name a new folder")
+        raise UserError(f"--out {out}", "exists already", "delete it, or name a new folder")
     return out
 
 
 def say(run: RunName, folder: Path, checked: Checked) -> None:
-    """Print what came of the export."""
+    """Print the scores and checks of an export."""
     print(f"{folder}: the model of {run}, on {checked.rows} test rows")
     farthest = f"logits {checked.logits_apart:.1e}, h {checked.h_apart:.1e} (allowed: {FARTHEST:.0e})"
     print(f"farthest from torch: {farthest}")
@@ -60,11 +60,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True)
     parser.add_argument("--role", required=True, choices=get_args(Role))
-    parser.add_argument("--arm", required=True, help="of the run, as in runs/<task>/<role>/<arm>/<seed>")
+    parser.add_argument("--arm", required=True, help="the run's arm, as in runs/<task>/<role>/<arm>/<seed>")
     parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--format", choices=["onnx"], default="onnx", help="onnx, the only one")
-    parser.add_argument("--int8", action="store_true", help="also a model in 8 bits, with its score beside the other's")
-    parser.add_argument("--out", type=Path, help="a new folder; by default exports/<task>/<role>/<arm>/<seed>")
+    parser.add_argument("--format", choices=["onnx"], default="onnx", help="onnx is the only format")
+    parser.add_argument("--int8", action="store_true", help="also write a model in 8 bits, and print its score")
+    parser.add_argument("--out", type=Path, help="a new folder (default: exports/<task>/<role>/<arm>/<seed>)")
     arguments = parser.parse_args()
 
     params, run = load_params(), RunName(arguments.task, arguments.role, arguments.arm, arguments.seed)

@@ -1,4 +1,4 @@
-"""Check that what git keeps of the study in params.yaml belongs to the code and params of today; nothing is run."""
+"""Check, without running a stage, that the results in git match the code and params.yaml."""
 
 import re
 import subprocess
@@ -13,29 +13,29 @@ ALLOWED = "run `make repro`, and commit what it changes"
 
 
 def stale_stages() -> list[str]:
-    """The stages that DVC would run, but for `settings`, which runs always; data and runs need not be here.
+    """The stages that DVC would run, without `settings`, which always runs. Data and runs may be missing here.
 
     Raises:
-        UserError: DVC says neither that it would run a stage nor that it would skip one.
+        UserError: DVC ended with an error before it named the stages.
     """
     command = [sys.executable, "-m", "dvc", "repro", "--allow-missing", "--dry"]
     outcome = subprocess.run(command, capture_output=True, text=True, check=False)
     told = outcome.stdout + outcome.stderr
     found = re.findall(r"^(?:Running stage|ERROR: failed to reproduce) '(.+?)'", told, flags=re.MULTILINE)
     if "settings" not in found or (outcome.returncode and set(found) == {"settings"}):
-        raise UserError("dvc repro --dry", f"ends with status {outcome.returncode}", "try it by hand")
+        raise UserError("dvc repro --dry", f"ends with status {outcome.returncode}", "run it by hand to see its error")
     return [name for name in dict.fromkeys(found) if name != "settings"]
 
 
 @stage
 def main() -> None:
     if not settings_are_written(load_params()):
-        raise UserError("settings", "is not what params.yaml comes to", ALLOWED)
+        raise UserError("settings", "does not match params.yaml", ALLOWED)
     if stale := stale_stages():
         more = f" and {len(stale) - SHOWN} more" if len(stale) > SHOWN else ""
-        problem = f"is not of today's code and params; stale: {', '.join(stale[:SHOWN])}{more}"
+        problem = f"does not match the code and params.yaml (stale: {', '.join(stale[:SHOWN])}{more})"
         raise UserError("dvc.lock", problem, ALLOWED)
-    print("dvc.lock and settings/ are of today's code and params")
+    print("dvc.lock and settings/ match the code and params.yaml")
 
 
 if __name__ == "__main__":

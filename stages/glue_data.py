@@ -1,8 +1,7 @@
-"""Make the files that the named studies read from glue-data/, byte for byte, from official copies of GLUE.
+"""Make the files in glue-data/ that the named studies read, byte for byte, from official copies of GLUE.
 
-The official splits come from the hub, at the revision of params.yaml, or from a folder with a folder for each task.
-Hashes in git name the rows that the studies read. If other rows are found, the file is not written.
-docs/study-data.md has the details.
+The official splits come from the hub, at the revision in params.yaml, or from a folder with a subfolder for each task.
+Hashes in git identify the rows that the studies read. A file with other rows is not written. See docs/study-data.md.
 """
 
 import argparse
@@ -24,7 +23,8 @@ def main() -> None:
     params, folder = checked_content(PARAMS_FILE, base_content()), user_path(arguments.to)
     files = files_of(arguments.tasks, arguments.lists)
     if arguments.folder is not None and user_path(arguments.folder).resolve() == folder.resolve():
-        raise UserError("--from", "is the folder to fill, and its files would be replaced", "another folder, or --to")
+        problem = "is the folder to fill, so its files would be replaced"
+        raise UserError("--from", problem, "name another folder, or set --to")
     released = OfficialSplit(arguments.chaosnli, read_chaosnli(arguments.chaosnli)) if arguments.chaosnli else None
 
     for file in files:
@@ -38,7 +38,8 @@ def main() -> None:
     if released is not None:
         _tell(votes, folder, make_file(votes, released, folder))
     elif not arguments.tasks and not is_made(votes, folder):
-        print(f"{folder / votes.name}: not made; the study human needs it: --chaosnli FILE (docs/study-data.md)")
+        advice = "the study human needs it; to make it, add --chaosnli FILE (docs/study-data.md)"
+        print(f"{folder / votes.name}: not made; {advice}")
 
 
 def _tell(file: StudyFile, folder: Path, remark: str) -> None:
@@ -47,14 +48,14 @@ def _tell(file: StudyFile, folder: Path, remark: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tasks", nargs="*", help="such as cola or qqp (default: all eight)")
+    parser.add_argument("tasks", nargs="*", help="tasks such as cola or qqp (default: all eight)")
     parser.add_argument("--from", dest="folder", help="a folder with official data (default: the hub)")
     parser.add_argument("--to", default="glue-data", help="the folder to fill (default: glue-data)")
     parser.add_argument("--chaosnli", metavar="FILE", help="the released chaosNLI_mnli_m.jsonl, for the study human")
     parser.add_argument(
         "--near", action="store_true", help="accept rows that differ only in blanks or quotes, and print the difference"
     )
-    parser.add_argument("--lists", type=Path, default=LISTS, help="a folder of other hashes (src/glue_data/lists.py)")
+    parser.add_argument("--lists", type=Path, default=LISTS, help="a folder with other hashes (src/glue_data/lists.py)")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Join the records of a study's units into those of its tasks. `stages.study --part ... --keep` writes the former."""
+"""Join the records of a study's units, which `stages.study --part ... --keep` wrote, into records of its tasks."""
 
 import argparse
 

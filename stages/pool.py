@@ -1,9 +1,8 @@
-"""The runs of params.yaml without DVC: a pool of processes, each of which imports once and trains run after run.
+"""Train the runs of params.yaml without DVC, in processes that import once and train one run after the other.
 
-For a machine that has no DVC, and for studies whose runs take less time than a stage's imports. Data must be prepared
-(`data/` of a machine that did it). Runs that are there already are left alone: the same command goes on. Wanted runs
-that `collect` has moved to `runs/.aside` come back. Nothing is compared with what they were made with; that is what
-`dvc repro` is for.
+Use it on a machine without DVC, or for runs that are shorter than a stage's imports. `data/` must have the prepared
+data. Existing runs stay, so the same command continues a study. Runs that `collect` moved to `runs/.aside` come back if
+params.yaml asks for them. Only `dvc repro` checks that runs match their code, data and settings.
 """
 
 import argparse
@@ -31,7 +30,7 @@ TRAIN: dict[str, Callable[..., None]] = {"teacher": finetune, "student": train_s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--workers", type=count, default=1, help="runs at a time (default: 1)")
-    parser.add_argument("--seconds", type=float, help="start no run after so long")
+    parser.add_argument("--seconds", type=float, help="start no more runs after this time")
     add_arms_option(parser)
     arguments = parser.parse_args()
 
@@ -40,29 +39,29 @@ def main() -> None:
     all_jobs = of_arms(jobs_of(params), arguments.arms) if arguments.arms else jobs_of(params)
     jobs = [job for job in all_jobs if not _is_made(job)]
     made = len(all_jobs) - len(jobs)
-    print(f"{counted(len(jobs), 'run')} to make, {made} made already; logs in {LOGS}", file=sys.stderr, flush=True)
+    print(f"{counted(len(jobs), 'run')} to train, {made} exist already; logs in {LOGS}", file=sys.stderr, flush=True)
     progress = Progress(len(jobs), arguments.workers, "run")
     run_jobs(jobs, train, arguments.workers, LOGS, progress.ended, arguments.seconds)
 
     progress.tell_failures()
     if missing := sum(not _is_made(job) for job in jobs):
         problem = f"{missing} of {len(jobs)} runs are missing, {len(progress.failures)} of them failed"
-        raise UserError(LOGS, problem, "mend what failed, and run it again")
+        raise UserError(LOGS, problem, "correct the errors and run again")
 
 
 def train(kind: str, *chosen: str | int | None) -> None:
-    """Train one run, in a worker."""
+    """Train one run in a worker."""
     TRAIN[kind](load_params(), *chosen)
 
 
 def jobs_of(params: Params) -> list[Job]:
-    """All runs of a study, seed by seed: a study that is cut off has whole seeds."""
+    """All runs of a study, seed by seed, so that an interrupted study has whole seeds."""
     seeds = [*params.seeds, *params.more_seeds.seeds]
     return [job for seed in seeds for task in params.tasks for job in _jobs_of_unit(params, task, seed)]
 
 
 def add_arms_option(parser: argparse.ArgumentParser) -> None:
-    """Have a command know `--arms`, a list for `of_arms`."""
+    """Add the option `--arms`, a list for `of_arms`, to a command."""
     parser.add_argument(
         "--arms",
         nargs="+",
@@ -73,10 +72,10 @@ def add_arms_option(parser: argparse.ArgumentParser) -> None:
 
 
 def of_arms(jobs: list[Job], arms: Collection[str]) -> list[Job]:
-    """The runs of some arms, and the teachers that their students need. `arms` names teachers and students.
+    """The runs of the named arms, and of the teachers that their students need. `arms` names teachers and students.
 
     Raises:
-        UserError: the study has no such arm.
+        UserError: the study lacks an arm.
     """
     known = dict.fromkeys(_arm(job) for job in jobs)
     if unknown := [arm for arm in arms if arm not in known]:
@@ -87,7 +86,7 @@ def of_arms(jobs: list[Job], arms: Collection[str]) -> list[Job]:
 
 
 def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
-    """A task's runs of one seed, teachers first; none where the task does not run that seed."""
+    """A task's runs of one seed, teachers first; empty if the task does not run that seed."""
     if seed not in params.seeds_of(task):
         return []
 

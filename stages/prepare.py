@@ -10,7 +10,7 @@ from src.system.errors import stage
 
 
 def sizes(task: str, description: dict[str, Any]) -> list[str]:
-    """A line for each split; of a task with folds a line for each seed."""
+    """A line for each split, or for each seed in a task with folds."""
     if FOLDS not in description:
         splits = description["splits"].items()
         return [f"{task} {split}: {facts['rows']} rows, labels {facts['labels']}" for split, facts in splits]
@@ -39,7 +39,7 @@ def main() -> None:
     for split, rows in description.get("one_text_empty", {}).items():
         print(f"{task} {split}: {rows} pairs have one empty text")
     if overlap := description.get("test_overlap"):
-        told = "{train} rows of train and {selection} of selection have a text of test, {left_out} were left out"
+        told = "{train} rows of train and {selection} of selection share a text with test, {left_out} were left out"
         print(f"{task}: {told.format_map(overlap)} (test_overlap: {params.task(task).test_overlap})")
 
 

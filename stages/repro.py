@@ -1,4 +1,4 @@
-"""`dvc repro`, with the training stages side by side: the same bytes, in less time."""
+"""Run `dvc repro` with the training stages side by side, which gives the same bytes in less time."""
 
 import argparse
 
@@ -18,7 +18,7 @@ def main() -> None:
     with only_launcher():
         changed = run_units(options_in(arguments))
         if arguments.part != WHOLE:
-            print("this part is up to date; when all parts are, run it without --part")
+            print("this part is up to date; when all parts are up to date, run the command without --part")
         elif changed:
             run_dvc("repro")
         else:

@@ -1,7 +1,7 @@
-"""Write what params.yaml comes to for each kind of run: DVC makes those anew whose settings changed.
+"""Write the resolved settings of params.yaml for each kind of run, so that DVC repeats the runs whose settings changed.
 
-It runs at every `dvc repro`, since DVC by itself looks neither at keys of params.yaml that no stage depends on nor at
-the files that params.yaml names.
+It runs at every `dvc repro`, because DVC itself does not watch the files that params.yaml names, or keys that no stage
+depends on.
 """
 
 from src.params import PARAMS_FILE, read_yaml
@@ -13,7 +13,7 @@ from src.system.files import new_folder, put_back, write_json
 
 @stage
 def main() -> None:
-    put_back(SETTINGS_FOLDER)  # its fingerprints are read before it is written
+    put_back(SETTINGS_FOLDER)  # `settings_files` reads its fingerprints before it is replaced
     files = settings_files(checked_content(PARAMS_FILE, read_yaml(PARAMS_FILE)))
 
     with new_folder(SETTINGS_FOLDER) as folder:

@@ -1,4 +1,4 @@
-"""Fine-tune a student without a teacher, the control of distillation: one task, one arm, one seed."""
+"""Fine-tune a student without a teacher, as the control of distillation: one task, one arm, one seed."""
 
 from src.core.training.run import run_training
 from src.data.prepared import load_task

@@ -1,6 +1,6 @@
-"""Run a named study: studies/<name>/study.yaml over the committed params.yaml, as a DVC experiment of that name.
+"""Run a named study as a DVC experiment of that name: studies/<name>/study.yaml laid over the committed params.yaml.
 
-Its training stages run side by side first. `dvc exp run` then finds them up to date.
+The training stages first run side by side, and `dvc exp run` then finds them finished.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="a folder in studies/")
     parser.add_argument("--dry", action="store_true", help="print the command and stop")
     parser.add_argument(
-        "--keep", action="store_true", help="with --part: write the records of its units to metrics/<name>/units/"
+        "--keep", action="store_true", help="with --part: write the part's records to metrics/<name>/units/"
     )
     add_options(parser)
     arguments = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(experiment: Experiment, options: Options, keep: bool) -> None:
-    """Run a study, or a part of it, in the workspace. If it fails, params.yaml gets its old content back."""
+    """Run a study, or a part of it, in the workspace. If that fails, params.yaml gets its old content back."""
     check_unchanged()
     if options.part == WHOLE:
         check_identity()
@@ -72,7 +72,7 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
 
 
 def keep_part(part: Part) -> None:
-    """Write the records of a part that is up to date, for `stages.join`."""
+    """Write the records of a part for `stages.join`. The part must be up to date."""
     params = load_params()
     for unit in units_of_part(part):
         print(f"records of {unit.name}: {keep_unit(params, unit)}")

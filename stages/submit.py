@@ -1,6 +1,6 @@
 """Predict GLUE's official test splits with the best run of an arm, for the GLUE server.
 
-The best run of a task is that of the seed with the best selection score. Its weights must have been kept.
+The best run of a task has the best selection score of all seeds. It must have kept its weights.
 """
 
 import argparse
@@ -19,7 +19,7 @@ SUBMISSIONS_FOLDER = Path("submissions")
 
 
 def submit(params: Params, role: Role, arm: str) -> tuple[Path, list[str]]:
-    """Write the zip file of an arm, with the tasks of the study that are GLUE's; it, and the files that it lacks."""
+    """Write an arm's zip file with the study's GLUE tasks. Return its path and the names of the missing files."""
     tables = {}
     for task, part in tasks_of_glue(params).items():
         settings, run = params.task(task), best_run(params, task, role, arm)
@@ -43,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     target, missing = submit(load_params(), cast(Role, arguments.role), arguments.arm)
-    print(f"{target}: add the server's sample files of what is missing: {', '.join(missing)}")
+    print(f"{target}: add the server's sample files for the missing tasks: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

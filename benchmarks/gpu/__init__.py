@@ -1,5 +1,5 @@
-"""What only a GPU can show: `make gpu`. Runs on a bare machine too, without network, git, DVC or this project's pins.
+"""Checks and benchmarks that need a GPU (`make gpu`). They need no network, git, DVC or pinned packages.
 
-Each part is a process with a time limit of its own, and its result is saved before the next part begins. Models have
-random weights and texts are made of random words, so nothing has to be fetched.
+Each part is a process with its own time limit, and saves its result before the next part begins. Models have random
+weights and texts have random words, so nothing has to be fetched.
 """

@@ -1,8 +1,8 @@
-"""Run the parts one after the other, each with its time limit; write what they found, and print it.
+"""Run the parts one after the other, each with its time limit, and write and print their results.
 
     python -m benchmarks.gpu [--only smoke ...] [--output FILE] [--tiny]
 
-`--tiny` is for a machine without a GPU: small sizes, which show that the script works and nothing else.
+`--tiny` takes small sizes, which only show that the script works. It needs no GPU.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from src.system.files import write_json
 
 
 def main() -> int:
-    """The exit status is 1 if a part broke, ran out of time, or found what must not be."""
+    """Run the parts. The exit status is 1 if a part broke, ran out of time, or failed its check."""
     arguments = _arguments()
     found: dict[str, Any] = {"machine": _machine(), "tiny": arguments.tiny}
     for name in arguments.only or LIMITS:
@@ -36,11 +36,11 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=LIMITS, metavar="PART", help=f"some of: {', '.join(LIMITS)}")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="where the JSON goes")
-    parser.add_argument("--tiny", action="store_true", help="small sizes, also without a GPU")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file to write")
+    parser.add_argument("--tiny", action="store_true", help="use small sizes, also without a GPU")
     arguments = parser.parse_args()
     if not (arguments.tiny or torch.cuda.is_available()):
-        parser.error("no GPU here; --tiny tries the script without one")
+        parser.error("this machine has no GPU; add --tiny to try the script without one")
     return arguments
 
 

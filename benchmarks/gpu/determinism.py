@@ -1,4 +1,4 @@
-"""Two equal runs, and one that is killed and goes on, on a GPU: the same results, byte for byte."""
+"""Check on a GPU that two equal runs, and one that is killed and resumed, have the same results, byte for byte."""
 
 import argparse
 import signal
@@ -49,7 +49,7 @@ def _start(folder: Path, source: ModelSource, way: str, tiny: bool) -> subproces
 
 
 def _kill_after_checkpoint(process: subprocess.Popen, folder: Path) -> bool:
-    """Kill a run once it has saved a checkpoint; whether it was killed before its end."""
+    """Kill a run once it has saved a checkpoint, and return whether it was killed before its end."""
     while process.poll() is None and not list(folder.glob("checkpoints/*/step-*.pt")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -61,7 +61,7 @@ def _bytes(folder: Path) -> list[bytes]:
 
 
 def main() -> None:
-    """Carry out the run in the folder this is called from."""
+    """Train the run in the working folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--way", required=True, choices=WAYS)

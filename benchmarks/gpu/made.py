@@ -22,24 +22,24 @@ from src.data.prepared import LabelledSplit, PreparedTask, Split
 from src.params import ModelSource, RunSettings, load_params
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-TELLING = 200  # the first words, of which each label has its own
+TELLING = 200  # the number of words that tell a label: the first ones, divided among the labels
 DROPOUT_SHAPE = "BERT with dropout"
-SHARE = 0.2  # of a row's words that tell its label
+SHARE = 0.2  # the share of a row's words that tell its label
 
 
 def base(**changes: Any) -> BertConfig:
-    """BERT-base."""
+    """The config of BERT-base."""
     return BertConfig(pad_token_id=0, **changes)
 
 
 def minilm(layers: int = 6, **changes: Any) -> BertConfig:
-    """MiniLM: narrow, with few layers."""
+    """The config of MiniLM, which is narrow and has few layers."""
     sizes: dict[str, Any] = {"hidden_size": 384, "num_attention_heads": 12, "intermediate_size": 1536}
     return base(**(sizes | {"num_hidden_layers": layers} | changes))
 
 
 def small_shapes(width: int = 128, layers: int = 4) -> dict[str, PretrainedConfig]:
-    """One small model of each build, without dropout, whose masks differ between devices; and a BERT with it."""
+    """A small config of each architecture without dropout, and of a BERT with it. Masks differ between devices."""
     common: dict[str, Any] = {"vocab_size": 1000, "pad_token_id": 0}
     bert: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, **common}
     sizes: dict[str, Any] = {
@@ -62,20 +62,20 @@ def small_shapes(width: int = 128, layers: int = 4) -> dict[str, PretrainedConfi
 
 
 def save_model(config: PretrainedConfig, folder: Path) -> ModelSource:
-    """A folder of a model with random weights and a tokenizer that has a token for each word."""
+    """Save a model with random weights, and a tokenizer with one token per word, to a folder."""
     if not folder.is_dir():
         torch.manual_seed(0)
         model = AutoModelForSequenceClassification.from_config(config)
         for weight in model.parameters():
             if weight.ndim > 1:
-                weight.data *= 3  # as far from zero as those of a trained model
+                weight.data *= 3  # the size of a trained model's weights
         model.save_pretrained(folder)
         word_tokenizer(config.vocab_size).save_pretrained(folder)
     return ModelSource(source="folder", name=str(folder))
 
 
 def word_tokenizer(size: int) -> PreTrainedTokenizerFast:
-    """The words are w0, w1 and so on; the template is BERT's."""
+    """A tokenizer with the words w0, w1 and so on, and with BERT's template."""
     words = SPECIAL + [f"w{number}" for number in range(size - len(SPECIAL))]
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -90,7 +90,16 @@ def word_tokenizer(size: int) -> PreTrainedTokenizerFast:
 def made_task(
     rows: int, words: tuple[int, int], vocabulary: int, labels: int = 2, transfer: int = 0, others: int = 64
 ) -> PreparedTask:
-    """A task whose rows hold between so many words of a vocabulary; `others` are the rows of selection and of test."""
+    """A task of made-up rows.
+
+    Args:
+        rows: the number of train rows.
+        words: the fewest and the most words of a row.
+        vocabulary: the number of words to draw from.
+        labels: the number of labels.
+        transfer: the number of transfer rows.
+        others: the number of selection rows, and of test rows.
+    """
     draw = np.random.default_rng(0)
 
     def split(count: int) -> LabelledSplit:
@@ -118,7 +127,7 @@ def _text(draw: np.random.Generator, label: int, labels: int, words: tuple[int, 
 def run_settings(source: ModelSource, way: str, training: dict[str, Any], **objective: Any) -> RunSettings:
     """The default teacher's settings with another model, way to run, optimisation and objective.
 
-    A way to run is a precision, followed by " graphs" where passes are replayed as CUDA graphs.
+    A way to run is a precision, with " graphs" behind it if passes are replayed as CUDA graphs.
     """
     precision, *graphs = way.split()
     settings = load_params(REPOSITORY / "params.yaml").teacher("vader-movie", "ce")

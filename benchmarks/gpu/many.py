@@ -1,7 +1,7 @@
-"""Small runs side by side on one GPU: runs of MiniLM's shape a minute, by the number of workers.
+"""Small runs side by side on one GPU: runs of MiniLM's shape per minute, by the number of workers.
 
-A worker is a process that imports once and trains one run after another, as those of `stages.pool`. With NVIDIA's MPS,
-where it is installed, kernels of several processes run at the same time; without it they take turns.
+A worker is a process that imports once and trains one run after another, like a worker of `stages.pool`. With NVIDIA's
+MPS, if it is installed, kernels of several processes run at the same time. Without it they take turns.
 """
 
 import os
@@ -29,7 +29,7 @@ MPS = "nvidia-cuda-mps-control"
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
-    """Runs a minute by number of workers, and with MPS where it is there."""
+    """Runs per minute by number of workers, and with MPS if it is installed."""
     root = root.resolve()
     config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
     source = save_model(config, root / "model")
@@ -68,7 +68,7 @@ def _trainer(folder: Path, source: ModelSource, tiny: bool) -> Callable[[], None
 
 @contextmanager
 def _mps(root: Path) -> Generator[None]:
-    """NVIDIA's daemon while the block runs; processes that start within share the GPU through it."""
+    """Run NVIDIA's MPS daemon during the block. Processes that start in the block share the GPU through it."""
     with tempfile.TemporaryDirectory(prefix="mps-") as pipes:  # its sockets' paths must be short
         places = {"CUDA_MPS_PIPE_DIRECTORY": pipes, "CUDA_MPS_LOG_DIRECTORY": str(root)}
         subprocess.run([MPS, "-d"], env=os.environ | places, check=True, timeout=20)

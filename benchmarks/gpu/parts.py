@@ -1,4 +1,4 @@
-"""The parts, and how long each may take."""
+"""The parts and their time limits."""
 
 import importlib
 import multiprocessing
@@ -22,21 +22,21 @@ LIMITS = {"smoke": 120, "determinism": 110, "speed": 165, "many": 140}  # second
 def started(
     module: str, folder: Path, options: list[str], variables: dict[str, str], **streams: Any
 ) -> subprocess.Popen:
-    """A module of the repository, run in a folder with more environment variables; it ends when we do."""
+    """Start a module of the repository in a folder with more environment variables. It ends when this process ends."""
     own = {"PYTHONPATH": f"{REPOSITORY}:{os.environ.get('PYTHONPATH', '')}", LAUNCHER: str(os.getpid())}
     environment = os.environ | own | variables
     return subprocess.Popen([sys.executable, "-m", module, *options], cwd=folder, env=environment, **streams)
 
 
 def limited(name: str, tiny: bool) -> dict[str, Any]:
-    """What a part finds, in a process of its own; where its time is over, what it has found by then."""
+    """The results of a part, which runs in its own process. If its time is over, the results so far."""
     deadline = time.monotonic() + LIMITS[name] * (5 if tiny else 1)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_measure, args=(theirs, name, tiny))
     process.start()
     theirs.close()
-    found: dict[str, Any] = {"broken": "its process ended without a word"}
+    found: dict[str, Any] = {"broken": "its process ended without a message"}
     try:
         while ours.poll(max(0, deadline - time.monotonic())):
             found = ours.recv()

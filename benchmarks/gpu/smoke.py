@@ -1,7 +1,7 @@
-"""Every objective on a GPU and on the CPU of the same machine: the losses of each epoch must agree.
+"""Check that the losses of each epoch agree between a GPU and the CPU of the same machine, for every objective.
 
-Whole runs, as stages do them: loading, training, selection, checkpoints, saving. The CPU's are in float32. "graphs":
-with `runtime.cuda_graphs`, which may refuse a model.
+The runs are whole, like those of stages: loading, training, selection, checkpoints and saving. The CPU computes in
+float32. "graphs" means with `runtime.cuda_graphs`, which may refuse a model.
 """
 
 import argparse
@@ -38,7 +38,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "centre": {"centre_weight": 0.013},
     "unit centre": {"centre_weight": 1.0, "centre_map": "unit"},
     "norm": {"norm_penalty": 0.01},
-    # Divergences of 0.01 nats or more: rounding shows in the ratio of smaller ones.
+    # The weights give divergences of at least 0.01 nats: in a ratio of smaller ones, rounding would show.
     "ncmi": {"feature_map": "unit_sigmoid", "tau": 0.1, "ncmi_weight": 0.1, "centroid": "epoch"},
     "ncmi, no labels": {"feature_map": "unit_sigmoid", "tau": 0.1, "ncmi_weight": 1.0, "label_weight": 0.0},
     "several temperatures": {"space": "class", "cmi_weight": 0.5, "taus": [0.5, 1.0, 2.0, 4.0]},
@@ -51,20 +51,20 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     **{f"kd, {name}": KD | {"kd_loss": name} for name in KD_LOSSES if name != "kl"},
     "kd, transfer": KD | {"transfer": True},
 }
-# Objectives that need dropout have a shape of their own. Its masks differ between devices, and so do losses, by up to:
+# Objectives that need dropout have their own shape. Dropout's masks differ between devices, so losses may differ by:
 WITH_DROPOUT: dict[str, dict[str, Any]] = {"r-drop": {"r_drop_weight": 0.5}}
 APART_BY_DROPOUT = 0.05
-FEW = ("ce", "cmi_max", "kd")  # on shapes other than BERT's, and in fp16, which skips first steps of the others
+FEW = ("ce", "cmi_max", "kd")  # for shapes other than BERT, and for fp16, which skips first steps of other objectives
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
-    """The largest difference of each way to run from the CPU, and every run that differs by more than it may."""
+    """The largest difference of each way to run from the CPU, and the runs that differ too much."""
     processes = {kind: _start(root / kind.replace(" ", "-"), kind, tiny) for kind in ("cpu", *TOLERANCES)}
     found = {kind: json.loads(_output(process)) for kind, process in processes.items()}
     truth = found["cpu"]
     result: dict[str, Any] = {"runs": len(truth)}
     for kind, of_a_gpu in TOLERANCES.items():
-        # CPUs differ in how they round bf16: one is 2.5e-2 off with `dist`.
+        # CPUs round bf16 in different ways, and one of them differs by 2.5e-2 with `dist`.
         tolerance = of_a_gpu * (2 if tiny and kind.startswith("bf16") else 1)
         refused = {name: reason for name, reason in found[kind].items() if isinstance(reason, str)}
         of_runs = {name: _distance(found[kind][name], truth[name]) for name in found[kind].keys() - refused.keys()}
@@ -81,7 +81,7 @@ def _has_dropout(name: str) -> bool:
 
 
 def _objectives(shape: str, kind: str) -> dict[str, dict[str, Any]]:
-    """What a shape is trained with, by name."""
+    """The objectives of a shape by name."""
     if shape == DROPOUT_SHAPE:
         return {} if kind == "fp16" else WITH_DROPOUT
     return OBJECTIVES if shape == "BERT" and kind != "fp16" else {name: OBJECTIVES[name] for name in FEW}
@@ -103,13 +103,13 @@ def _output(process: subprocess.Popen) -> str:
 
 
 def _distance(found: list[list[float]], truth: list[list[float]]) -> float:
-    """The largest difference, relative where the true value is above 1."""
+    """The largest difference, which is relative if the true value is above 1."""
     ours, theirs = np.array(found), np.array(truth)
     return float(np.max(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))))
 
 
 def main() -> None:
-    """Carry out all runs in the folder this is called from, in one way, and print their losses as JSON."""
+    """Train all runs of one kind in the working folder, and print their losses as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", required=True, choices=("cpu", *TOLERANCES))
     parser.add_argument("--tiny", action="store_true")

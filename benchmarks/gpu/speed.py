@@ -1,10 +1,10 @@
-"""BERT-base's shape, 128 tokens in every row, bf16: training rows a second against Trainer and against the matrix peak.
+"""Training rows per second against Trainer and the matrix peak: BERT-base's shape, 128 tokens per row, bf16.
 
-Timed: training steps, as in `benchmarks.ours.timed_steps`; the clock is read when the GPU is done. The model-FLOP
-utilisation is the floating-point operations that a step's products need (forward, and twice as many backward; nothing
-that is computed again is counted), over the seconds that they took, over the rate of a large bf16 product measured
-beside it. Trainer has its best options on the same rows. Ours is timed with `runtime.cuda_graphs` ("graphs") too, and
-both once more under `torch.compile`.
+Timed: training steps, as in `benchmarks.ours.timed_steps`, with the clock read when the GPU is done. The model-FLOP
+utilisation is the rate of the floating-point operations in a step's products, over the rate of a large bf16 product
+measured beside it. Backward products count twice the forward ones, and recomputed products do not count. Trainer has
+its best options on the same rows. Ours is also timed with `runtime.cuda_graphs` ("graphs"), and both are also timed
+under `torch.compile`.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ ROUNDS = 3
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
-    """Rows a second of each contender, and the ratios that matter, by batch size."""
+    """Rows per second of each contender, and their ratios, by batch size."""
     root = root.resolve()
     config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else base()
     source = save_model(config, root / "model")
@@ -44,7 +44,7 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
 
 
 def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict[str, float | str]:
-    """Rates and their ratios; what is compiled may break alone."""
+    """Rates and their ratios. If a contender breaks, as compiled ones may, the result has its error instead."""
     options = {"torch_compile": compiled}
     starts = {"ours": (our_rate, task, settings, compiled), "Trainer": (trainer_rate, task, settings, True, options)}
     if not compiled:
@@ -65,7 +65,7 @@ def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict
 
 
 def our_rate(task: PreparedTask, settings: RunSettings, compiled: bool = False) -> Callable[[], tuple[float, float]]:
-    """What measures ours: rows per second, and the share of the peak that its products reach."""
+    """A function that measures ours: rows per second, and the share of the peak that its products reach."""
     run = ready(task, settings)
     if compiled:
         run.loaded.model.model.compile()
@@ -79,9 +79,9 @@ def our_rate(task: PreparedTask, settings: RunSettings, compiled: bool = False) 
 
 
 def operations_per_row(run: Ready) -> float:
-    """Floating-point operations of the products of one row's step: of encoder layers and attention, no head.
+    """Floating-point operations in the products of one row's step: encoder layers and attention, without the head.
 
-    The last layer counts as it is computed (`first_token`): keys and values of all tokens, the rest for one.
+    The last layer counts as `first_token` computes it: keys and values for all tokens, the rest for one.
     """
     config = run.loaded.model.model.config
     width, inner = config.hidden_size, config.intermediate_size
@@ -104,5 +104,5 @@ def peak_rate(device: torch.device, size: int = PEAK_SIZE, times: int = 20) -> f
 
 
 def torch_device() -> torch.device:
-    """The GPU, or the CPU where there is none."""
+    """The GPU, or the CPU if there is none."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

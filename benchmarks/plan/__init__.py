@@ -1,1 +1,1 @@
-"""What a study costs: hours on this machine's cores in fp32 and in bf16, beside a GPU's."""
+"""The cost of a study: hours on this machine's cores in fp32 and in bf16, and hours on a GPU."""

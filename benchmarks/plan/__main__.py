@@ -1,11 +1,11 @@
-"""What a study costs: hours on this machine's cores in fp32 and in bf16, beside a GPU's.
+"""Print the cost of a study: hours on this machine's cores in fp32 and in bf16, and hours on a GPU.
 
     python -m benchmarks.plan mechanism             measures speeds for one to five minutes
-    python -m benchmarks.plan human --saved         takes them from benchmarks/results.json
+    python -m benchmarks.plan human --saved         takes speeds from benchmarks/results.json
     python -m benchmarks.plan glue --teacher-rate 1000 --student-rate 2200 --at-once 4
 
-Units, a task and a seed each, are dealt out as `stages.study` does. Rates that are given are training rows a second of
-one run, such as `rows_per_second` in timing/; a prediction then costs a third of a training step.
+Units of one task and one seed are assigned to places as `stages.study` does. The options for rates take a run's
+training rows per second, such as `rows_per_second` in timing/. A prediction then costs a third of a training step.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from src.params import Params, Precision, Role
 from src.study.named.overrides import study_params
 from src.system.errors import stage
 
-SAVED_TASK = "vader-movie"  # on which the figures of results.json were measured
+SAVED_TASK = "vader-movie"  # the task of the figures in results.json
 
 
 @stage
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def tell(*lines: str) -> None:
-    """Print lines, and do not wait with them."""
+    """Print lines at once, without a buffer."""
     print("\n".join(lines), flush=True)
 
 
@@ -56,14 +56,14 @@ def parsed_arguments() -> argparse.Namespace:
     )
     parser.add_argument("name", nargs="?", default="glue", help="a folder in studies/ (glue)")
     for role in ROLES:
-        parser.add_argument(f"--{role}-rate", type=above_zero, help="training rows a second of one run")
+        parser.add_argument(f"--{role}-rate", type=above_zero, help="training rows per second of one run")
     parser.add_argument("--saved", action="store_true", help="take the figures of benchmarks/results.json")
-    parser.add_argument("--at-once", type=count, help="units side by side (as many as the cores hold)")
-    parser.add_argument("--steps", type=count, default=8, help="batches that are measured (8)")
+    parser.add_argument("--at-once", type=count, help="units side by side (default: as many as there are cores for)")
+    parser.add_argument("--steps", type=count, default=8, help="batches to measure (8)")
     found = parser.parse_args()
     given = [rate is not None for rate in (found.teacher_rate, found.student_rate)]
     if any(given) and (found.saved or not all(given)):
-        parser.error("--teacher-rate and --student-rate come together, and without --saved")
+        parser.error("give both --teacher-rate and --student-rate, and leave out --saved")
     return found
 
 
@@ -77,7 +77,7 @@ def above_zero(text: str) -> float:
 def speeds_asked_for(
     params: Params, arguments: argparse.Namespace, at_once: int, scratch: Path
 ) -> tuple[dict[str, dict[Role, Speeds]], str]:
-    """The speeds of both roles by the name of a column, and where they come from."""
+    """The speeds of both roles by the name of their column, and the source of the speeds."""
     if arguments.teacher_rate is not None:
         rates = dict(zip(ROLES, (arguments.teacher_rate, arguments.student_rate), strict=True))
         return {"given": {role: given_speeds(rate) for role, rate in rates.items()}}, "given"

@@ -1,7 +1,7 @@
-"""Models of a study whose speed can be measured, and their size beside BERT-base's.
+"""Models of a study whose speed can be measured, and their size relative to BERT-base.
 
-A model of the hub is none that a plan should fetch. For those that studies/ names, a model of the same shape with
-random weights stands in: it is as fast.
+A plan does not fetch models from the hub. For the hub's models in studies/, it measures a model of the same shape with
+random weights, which has the same speed.
 """
 
 from dataclasses import replace
@@ -16,22 +16,22 @@ from src.data.preparation import prepare_task
 from src.data.prepared import LabelledSplit, PreparedTask, load_task
 from src.params import ModelSource, Params
 
-SHAPES: dict[str, PretrainedConfig] = {  # their defaults are the shapes of these two
+SHAPES: dict[str, PretrainedConfig] = {  # the defaults of these configs are the shapes of the two models
     "google-bert/bert-base-uncased": BertConfig(pad_token_id=0),
     "distilbert/distilbert-base-uncased": DistilBertConfig(),
 }
 BERT_BASE = SHAPES["google-bert/bert-base-uncased"]
-LONGEST = 4  # texts of vader-movie in one row
-OTHERS = 8  # rows of selection and test, which are not measured
+LONGEST = 4  # the most texts of vader-movie in one row
+OTHERS = 8  # rows of selection, and of test, which are not measured
 
 
 def stand_in(source: ModelSource) -> PretrainedConfig | None:
-    """The shape of the model that stands in for one of the hub; None where the model itself is at hand."""
+    """The shape of the model that replaces one from the hub; None for other sources."""
     return SHAPES.get(source.name) if source.source == "hub" else None
 
 
 def measurable(source: ModelSource, scratch: Path) -> ModelSource:
-    """The model, or what stands in for it."""
+    """The model, or its replacement with random weights."""
     if (shape := stand_in(source)) is None:
         return source
     own = save_model(shape, scratch / Path(source.name).name)
@@ -39,7 +39,7 @@ def measurable(source: ModelSource, scratch: Path) -> ModelSource:
 
 
 def measured_task(params: Params, source: ModelSource, rows: int, scratch: Path) -> PreparedTask:
-    """Rows of few to many tokens: of one to four texts of vader-movie, or of made words where a model stands in."""
+    """Rows of few to many tokens: one to four texts of vader-movie, or made-up words for a replaced model."""
     if shape := stand_in(source):
         longest = params.finetune.training.max_length
         return made_task(rows, (6, longest - 2), shape.vocab_size, others=OTHERS)
@@ -49,7 +49,7 @@ def measured_task(params: Params, source: ModelSource, rows: int, scratch: Path)
 
 
 def lengthened(task: PreparedTask, rows: int) -> PreparedTask:
-    """Train rows of one to four texts joined."""
+    """The task with train rows of one to four joined texts."""
     texts, own = [text for (text,) in task.train.texts], []
     for row in range(rows):
         chosen = [texts[(row + number) % len(texts)] for number in range(1 + row % LONGEST)]
@@ -59,7 +59,7 @@ def lengthened(task: PreparedTask, rows: int) -> PreparedTask:
 
 
 def size_over_bert_base(source: ModelSource) -> float:
-    """Products of a model for each token, over BERT-base's."""
+    """The multiplications of a model per token, over BERT-base's."""
     return products(config_of(source), source.layers) / products(BERT_BASE, None)
 
 
@@ -72,7 +72,7 @@ def config_of(source: ModelSource) -> PretrainedConfig:
 
 
 def products(config: PretrainedConfig, layers: list[int] | None) -> float:
-    """Multiplications of all layers for a token. The last one may be computed for the first token alone."""
+    """The multiplications of all layers per token. The last layer may be computed for the first token alone."""
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     each = 4 * config.hidden_size**2 + 2 * config.hidden_size * inner
     spared = each - 2 * config.hidden_size**2 if config.model_type in LAST_LAYERS else 0
@@ -80,5 +80,5 @@ def products(config: PretrainedConfig, layers: list[int] | None) -> float:
 
 
 def layers_of(config: PretrainedConfig, layers: list[int] | None) -> int:
-    """How many layers a model has of those of its config."""
+    """The number of a model's layers, which may be fewer than its config has."""
     return config.num_hidden_layers if layers is None else len(layers)

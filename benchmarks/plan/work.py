@@ -1,6 +1,6 @@
 """The work of a study's runs in rows, and the time that it takes at given speeds.
 
-Left out: an early end by patience, passes for frozen centroids, checkpoints, and the stages at the end.
+It leaves out an early end by patience, passes for frozen centroids, checkpoints, and the stages after training.
 """
 
 import heapq
@@ -12,25 +12,25 @@ from src.arms import distilled_arms
 from src.core.method.terms import passes_in
 from src.params import Params, Role, RunSettings
 
-STARTUP = 5.0  # seconds of a run: imports, data, model (docs/speed.md)
-PREDICTION = 1 / 3  # of a training step's cost, where it is not measured
+STARTUP = 5.0  # seconds per run: imports, data and model (docs/speed.md)
+PREDICTION = 1 / 3  # the cost of a prediction over a training step's, if it is not measured
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Seconds of a row: a part that is the same for all rows, and a part for each of its tokens."""
+    """The seconds of a row: a part that is equal for all rows, and a part per token."""
 
     row: float
     token: float = 0.0
 
     def seconds(self, rows: float, tokens: float) -> float:
-        """What so many rows of so many tokens take."""
+        """The seconds of a number of rows with a number of tokens each."""
         return rows * (self.row + self.token * tokens)
 
 
 @dataclass(frozen=True)
 class Speeds:
-    """How fast the runs of a role are, and the most memory that a process had, in 10^9 bytes; None: unknown."""
+    """The speeds of a role's runs, and the most memory of a process in 10^9 bytes (None if unknown)."""
 
     training: Speed
     predicting: Speed
@@ -38,13 +38,13 @@ class Speeds:
 
 
 def given_speeds(rate: float) -> Speeds:
-    """Those of so many training rows a second, whatever their tokens."""
+    """The speeds that follow from a rate of training rows per second, without regard to tokens."""
     return Speeds(Speed(1 / rate), Speed(PREDICTION / rate))
 
 
 @dataclass(frozen=True)
 class Run:
-    """Rows of a run: passed in training in all epochs, measured after all epochs, predicted at its end."""
+    """The rows of a run: trained on in all epochs, measured after all epochs, and predicted at its end."""
 
     role: Role
     trained: int
@@ -67,25 +67,25 @@ class Seconds:
 
     @property
     def total(self) -> float:
-        """All of them."""
+        """The sum of all kinds."""
         return sum(getattr(self, kind.name) for kind in fields(self))
 
 
 @dataclass(frozen=True)
 class Unit:
-    """The runs of a task and a seed, which one place trains one after the other."""
+    """The runs of one task and one seed, which one place trains one after the other."""
 
     task: str
     runs: list[Run]
 
 
 def units_of_study(params: Params, rows: Mapping[str, TaskRows]) -> list[Unit]:
-    """The units in the order in which they are dealt out."""
+    """The units, in the order in which places take them."""
     return [Unit(task, runs_of_unit(params, task, rows[task])) for task in params.tasks for _ in params.seeds_of(task)]
 
 
 def runs_of_unit(params: Params, task: str, rows: TaskRows) -> list[Run]:
-    """Its teachers and students."""
+    """The teachers and students of a unit."""
     teachers = [params.teacher(task, arm) for arm in params.finetune.arms]
     students = [params.plain_student(task, arm) for arm in params.student.arms]
     for recipe, arms in distilled_arms(params).items():
@@ -95,7 +95,7 @@ def runs_of_unit(params: Params, task: str, rows: TaskRows) -> list[Run]:
 
 
 def run_of(role: Role, settings: RunSettings, rows: TaskRows) -> Run:
-    """The work of one run; a teacher predicts the rows that its students learn from, too."""
+    """The work of one run. A teacher also predicts the rows from which its students learn."""
     training, learnt = settings.training, round(rows.train * settings.training.train_share)
     epochs = training.epochs + training.plain_epochs
     trained = passes_in(settings.objective) * (learnt + (rows.transfer if settings.objective.transfer else 0))
@@ -103,13 +103,13 @@ def run_of(role: Role, settings: RunSettings, rows: TaskRows) -> Run:
     predicted = rows.selection + rows.test + rows.also_test
     if role == "teacher":
         predicted += rows.train + rows.transfer
-    if training.head_epochs:  # they take no passes but this one
+    if training.head_epochs:  # these runs take only this pass
         predicted += learnt + rows.selection
     return Run(role, epochs * trained, epochs * measured, predicted, rows.tokens)
 
 
 def seconds_of(run: Run, speeds: Mapping[Role, Speeds]) -> Seconds:
-    """What a run takes, one at a time."""
+    """The seconds of a run if no other runs beside it."""
     own = speeds[run.role]
     return Seconds(
         own.training.seconds(run.trained, run.tokens),
@@ -120,12 +120,12 @@ def seconds_of(run: Run, speeds: Mapping[Role, Speeds]) -> Seconds:
 
 
 def total_of(units: Iterable[Unit], speeds: Mapping[Role, Speeds]) -> Seconds:
-    """What all runs take, one at a time."""
+    """The seconds of all runs, one at a time."""
     return sum((seconds_of(run, speeds) for unit in units for run in unit.runs), Seconds())
 
 
 def wall_seconds(units: Iterable[Unit], speeds: Mapping[Role, Speeds], places: int) -> float:
-    """When the last unit ends, if each place that is free takes the next one, as `stages.study --jobs` has it."""
+    """The seconds until the last unit ends, if each free place takes the next unit, as in `stages.study --jobs`."""
     free_at = [0.0] * places
     for unit in units:
         heapq.heapreplace(free_at, free_at[0] + sum(seconds_of(run, speeds).total for run in unit.runs))

@@ -1,1 +1,1 @@
-"""From raw archives, hub data sets and local files to prepared splits."""
+"""Preparation of splits from raw archives, hub data sets and local files."""

@@ -1,7 +1,7 @@
-"""From a task's source to its prepared splits; `src.data.prepared` says what the files hold.
+"""Preparation of a task's splits from its source; `src.data.prepared` describes the files.
 
-The labels of test and also_test have one more column, which only `collect` reads: `cluster` numbers the clusters of
-rows that have a text or a document in common. Intervals take these clusters for independent, not their rows.
+The labels of test and also_test have one more column, `cluster`, which only `collect` reads. It numbers the clusters of
+rows that share a text or a document. Intervals treat these clusters as independent, not their rows.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from src.params import Params, TaskSettings
 from src.system.errors import UserError
 from src.system.files import new_folder, user_path, write_json, write_parquet
 
-TRANSFER, ROUND = 3, 4  # their draws, after those of the three splits
+TRANSFER, ROUND = 3, 4  # numbers of their random draws; the three splits have 0 to 2
 Splits = dict[str, pd.DataFrame]  # by name: the three splits, and the rows for transfer
 
 
@@ -52,7 +52,7 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
 
 
 def _facts(name: str, params: Params, source: Source, splits: Splits) -> dict[str, Any]:
-    """What task.json says of the rows of one cut."""
+    """The entries of task.json on the rows of one cut."""
     settings, label_names = params.task(name), source.rows.label_names
     facts: dict[str, Any] = {
         "human_ratings": bool(_human_columns(splits["test"])),
@@ -71,7 +71,7 @@ def _facts(name: str, params: Params, source: Source, splits: Splits) -> dict[st
 
 
 def _facts_of_folds(name: str, params: Params, source: Source, cuts: dict[str, Splits]) -> dict[str, Any]:
-    """What task.json says of a task with folds: the splits of each seed, and what is the same for all of them."""
+    """The entries of task.json for a task with folds: the splits of each seed, and the facts that all seeds share."""
     rows, label_names = source.rows.rows, source.rows.label_names
     facts = {
         FOLDS: params.folds_of(name),
@@ -87,14 +87,14 @@ def _facts_of_folds(name: str, params: Params, source: Source, cuts: dict[str, S
 
 
 def _odd_rows(settings: TaskSettings, source: Source, rows: dict[str, pd.DataFrame]) -> dict[str, Any]:
-    """The rows that labels to drop took away, and those with an empty text of two, where there are any."""
+    """The numbers of rows that `drop_labels` removed and of pairs with one empty text, where there are any."""
     dropped = {"dropped_rows": source.dropped} if settings.drop_labels else {}
     empty = _one_text_empty(rows)
     return dropped | ({"one_text_empty": empty} if empty else {})
 
 
 def _cut(name: str, params: Params, source: Source) -> Splits:
-    """One cut of test, which is the data set's own test split where it has one."""
+    """The single cut of a task without folds. Its test rows are the data set's own test split, if it has one."""
     shares, most, rows = params.splits, params.task(name).max_rows, source.rows.rows
     if source.test is not None:
         return _cut_rest(name, params, source, rows, source.test.rows)
@@ -102,19 +102,19 @@ def _cut(name: str, params: Params, source: Source) -> Splits:
 
 
 def _cut_fold(name: str, params: Params, source: Source, seed: int) -> Splits:
-    """The cut of a seed, whose test rows are its fold."""
+    """The cut of one seed of a task with folds: the test rows are the seed's fold."""
     rows, folds, names = source.rows.rows, params.folds_of(name), source.rows.label_names
     number, fold = fold_of(seed, folds)
     tested = fold_numbers(rows, folds, np.random.default_rng([params.splits.seed, ROUND, number])) == fold
     if absent := sorted({*range(len(names))} - {*rows["label"][tested]}):
         problem = f"fold {fold} of the {folds} of task '{name}' has no row of label '{names[absent[0]]}'"
-        allowed = "fewer folds; each needs a text or document of its own of every label"
+        allowed = "set fewer folds: each needs its own text or document of every label"
         raise UserError("params.yaml: splits.folds", problem, allowed)
     return _cut_rest(name, params, source, rows[~tested], rows[tested])
 
 
 def _cut_rest(name: str, params: Params, source: Source, rest: pd.DataFrame, test: pd.DataFrame) -> Splits:
-    """All splits of a cut, and the transfer rows, from its test rows and the others."""
+    """All splits and transfer rows of a cut, from its test rows and the `rest` of the rows."""
     settings, shares = params.task(name), params.splits
     most = settings.max_rows
     train, selection = split_off(rest, shares.selection, most.selection, shares.seed + 1, "selection")
@@ -134,18 +134,18 @@ def _cut_rest(name: str, params: Params, source: Source, rest: pd.DataFrame, tes
 
 
 def _overlap(splits: dict[str, pd.DataFrame], tested: pd.DataFrame) -> dict[str, int]:
-    """How many rows that are trained or chosen on have a text of those that are tested on."""
+    """The number of train and of selection rows that have the same text as a tested row."""
     return {split: int(share_texts(splits[split], tested).sum()) for split in ("train", "selection")}
 
 
 def _one_text_empty(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
-    """How many pairs of each split have one empty text; of splits that have any."""
+    """The number of pairs with one empty text, for each split that has such pairs."""
     counts = {split: int(is_empty(rows[_text_columns(rows)]).any(axis=1).sum()) for split, rows in splits.items()}
     return {split: count for split, count in counts.items() if count}
 
 
 def _transfer_rows(candidates: pd.DataFrame, splits: list[pd.DataFrame], count: int, seed: int) -> pd.DataFrame:
-    """Up to `count` rows, drawn at random, none of whose texts occurs in a split."""
+    """Up to `count` rows, drawn at random from those whose texts occur in no split."""
     repeated = comparable_texts(candidates).duplicated().to_numpy()
     fresh = candidates[~share_texts(candidates, pd.concat(splits)) & ~repeated]
     return fresh.iloc[np.random.default_rng([seed, TRANSFER]).permutation(len(fresh))[:count]]
@@ -172,7 +172,7 @@ def _human_columns(rows: pd.DataFrame) -> list[str]:
 
 
 def _write_splits(folder: Path, place: str, splits: Splits, also_test: LabelledText | None) -> None:
-    """Write a cut; `place` is its folder below those of splits and labels."""
+    """Write a cut. `place` is its folder below the folders of splits and labels; empty without folds."""
     texts, seen = _text_columns(splits["train"]), folder / SPLITS_FOLDER / place
     write_parquet(seen / "train.parquet", splits["train"][["row_id", *texts, "label"]])
     selection = splits["selection"]

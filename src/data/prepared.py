@@ -5,14 +5,14 @@
                        selection.parquet  the same[, human_<label> per class]
                        test.parquet       row_id, text_a[, text_b]
                        transfer.parquet   row_id, text_a[, text_b]: rows for distillation, without labels; may be empty
-                       also_test.parquet  the same, where the task has a second test set
+                       also_test.parquet  the same, if the task has a second test set
     data/<task>/test_labels/test.parquet  row_id, label[, human_<label> per class]; also_test.parquet likewise
 
-Of a task with folds each seed has a cut of its own, in a folder of its own: splits/<seed>/train.parquet and so on, and
-test_labels/<seed>/test.parquet. A run reads that of its seed.
+In a task with folds each seed has its own cut in its own folder: splits/<seed>/train.parquet and so on, and
+test_labels/<seed>/test.parquet. A run reads the cut of its seed.
 
-Training depends on splits/ alone; only `collect` reads test_labels/, so no choice can lean on them. Both are outputs of
-their own to DVC, because it can compare a whole output with its hash in dvc.lock where the files are not there.
+Training depends on splits/ alone. Only `collect` reads test_labels/, so no choice can depend on test labels. The two
+folders are separate outputs of DVC, because it compares whole outputs with dvc.lock if their files are missing.
 """
 
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ from src.data.sources.labelled_text import HUMAN_PREFIX, SEED
 from src.system.errors import UserError
 from src.system.files import is_file, read_json, read_parquet
 
-if TYPE_CHECKING:  # `src.system.files` says why
+if TYPE_CHECKING:  # `src.system.files` gives the reason
     import numpy as np
     import pandas as pd
 
 DATA_FOLDER = Path("data")
 SPLITS_FOLDER, LABELS_FOLDER = "splits", "test_labels"
-FOLDS = "folds"  # a key of task.json, where a task has any
+FOLDS = "folds"  # a key in the task.json of a task with folds
 SPLITS = ("train", "selection", "test")
 DAMAGED = "delete it and run `dvc repro`"
 
@@ -47,16 +47,16 @@ class Split:
 
 @dataclass(frozen=True)
 class LabelledSplit(Split):
-    """A split whose labels (N,) training may see."""
+    """A split whose labels (N,) training can read."""
 
     labels: "np.ndarray"
 
 
 @dataclass(frozen=True)
 class PreparedTask:
-    """What training may know of a task: only `train` and `selection` have labels.
+    """The part of a task that training can read: only `train` and `selection` have labels.
 
-    `unlabelled` are the other splits by name: test, transfer and, where the task has a second test set, also_test.
+    `unlabelled` has the other splits by name: test, transfer and, if the task has a second test set, also_test.
     """
 
     name: str
@@ -73,7 +73,7 @@ class PreparedTask:
 
     @property
     def test(self) -> Split:
-        """What the model is judged on at the end."""
+        """The rows on which the model is tested."""
         return self.unlabelled["test"]
 
     @property
@@ -83,20 +83,20 @@ class PreparedTask:
 
 
 def load_task(name: str, root: Path = DATA_FOLDER, seed: int | None = None) -> PreparedTask:
-    """Read what training may know of a prepared task.
+    """Read a prepared task without test labels.
 
     Args:
-        seed: of the run. It chooses the cut of a task with folds.
+        seed: the run's seed, which chooses the cut of a task with folds.
 
     Raises:
-        UserError: it has not been prepared, or a file of it is damaged.
+        UserError: the task has not been prepared, or one of its files is damaged.
     """
     folder = root / name / SPLITS_FOLDER
     if not is_file(folder / "task.json"):
         raise UserError(root / name, "has not been prepared", "run `dvc repro`")
     description = read_json(folder / "task.json")
     if not isinstance(description, dict) or not {"label_names", "metrics"} <= description.keys():
-        raise UserError(folder / "task.json", "names no labels or no metrics", DAMAGED)
+        raise UserError(folder / "task.json", "lacks label_names or metrics", DAMAGED)
     if FOLDS in description:
         folder = _of_seed(folder, seed)
     train, selection = (_read_labelled_split(folder / f"{split}.parquet") for split in ("train", "selection"))
@@ -111,21 +111,21 @@ def load_description(name: str, root: Path = DATA_FOLDER) -> dict:
 
 
 def load_test_labels(name: str, root: Path = DATA_FOLDER, split: str = "test") -> "pd.DataFrame":
-    """Read the labels of test or also_test, and the raters' shares where there are any. For the evaluation alone.
+    """Read the labels of test or also_test, with the raters' shares if there are any. Only the evaluation may call it.
 
-    Of a task with folds: those of all its seeds below each other, with a column `seed`.
+    For a task with folds the result has the labels of all seeds, and a column `seed`.
     """
     return _read_labels(root / name, f"{LABELS_FOLDER}/{{seed}}{split}.parquet")
 
 
 def load_selection_labels(name: str, root: Path = DATA_FOLDER) -> "pd.DataFrame":
-    """Read the selection labels, and the raters' shares where there are any; of a task with folds as those of test."""
+    """Read the selection labels, with the raters' shares if there are any; with folds, as `load_test_labels` does."""
     rows = _read_labels(root / name, f"{SPLITS_FOLDER}/{{seed}}selection.parquet")
     return rows[["row_id", "label", *rows.filter(regex=f"^({HUMAN_PREFIX}.*|{SEED})$").columns]]
 
 
 def _of_seed(folder: Path, seed: int | None) -> Path:
-    """The folder of the cut of a seed."""
+    """The folder of a seed's cut."""
     own = folder / str(seed)
     if not own.is_dir():
         raise UserError(own, f"its fold has not been prepared for seed {seed}", "run `dvc repro`")
@@ -133,7 +133,7 @@ def _of_seed(folder: Path, seed: int | None) -> Path:
 
 
 def _read_labels(task: Path, name: str) -> "pd.DataFrame":
-    """A file of the folder of a task; `{seed}` in its name stands for the folder of a cut, where there are several."""
+    """The rows of a file of a task; `{seed}` in `name` stands for the folder of a cut, if the task has folds."""
     import pandas as pd
 
     description = read_json(task / SPLITS_FOLDER / "task.json")

@@ -1,4 +1,4 @@
-"""The rows of a task as its source has them, less those that params.yaml leaves out: what splits are cut from."""
+"""The rows from which a task's splits are cut: the source's rows without those that params.yaml leaves out."""
 
 from dataclasses import dataclass, replace
 
@@ -15,9 +15,9 @@ from src.system.errors import UserError
 
 @dataclass(frozen=True)
 class Source:
-    """The labelled rows to cut splits from, and the task's own test split and second test set where it has them.
+    """The labelled rows to cut splits from, and the task's own test split and second test set, if it has them.
 
-    `overlap_left_out` counts the rows that test_overlap left out, because one of the two has their text.
+    `overlap_left_out` counts the rows that test_overlap left out, because a test set has their text.
     """
 
     rows: LabelledText
@@ -27,7 +27,7 @@ class Source:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """How many rows of the source's splits drop_labels left out."""
+        """The number of rows that drop_labels left out of each split of the source."""
         return {"train": self.rows.dropped} | ({"test": self.test.dropped} if self.test else {})
 
 
@@ -35,7 +35,7 @@ def read_source(name: str, params: Params) -> Source:
     """Read the splits of a task.
 
     Raises:
-        UserError: a split cannot be read, or has no row of some label.
+        UserError: a split cannot be read, or lacks rows of a label.
     """
     settings = params.task(name)
     if settings.source == "vader":
@@ -46,7 +46,7 @@ def read_source(name: str, params: Params) -> Source:
     rows = _read_whole(name, params, "train_split", "")
     test = None
     if settings.test_split is not None:
-        test = _read_whole(name, params, "test_split", ", or null, which cuts test from train")
+        test = _read_whole(name, params, "test_split", ", or set it to null to cut test from train")
     _check_votes(f"task_settings.{name}.human", settings.human, test or rows)
     source = Source(rows, test, _read_also_test(name, params))
     return source if settings.test_overlap == "keep" else _without_overlap(name, source)
@@ -57,7 +57,7 @@ def _read_whole(name: str, params: Params, key: str, other_way: str) -> Labelled
     split = getattr(settings, key)
     data = read_split(name, location_of_task(settings, params.glue), columns_of_task(settings), split)
     where = f"params.yaml: task_settings.{name}.{key}"
-    _check_labels(where, f"split '{split}'", data, f"a split with rows of every label{other_way}")
+    _check_labels(where, f"split '{split}'", data, f"name a split with rows of every label{other_way}")
     return data
 
 
@@ -67,15 +67,16 @@ def _read_also_test(name: str, params: Params) -> LabelledText | None:
         return None
     data = read_split(name, location_of(also), columns_of_also_test(also, settings), also.split)
     where = f"task_settings.{name}.also_test"
-    _check_labels(f"params.yaml: {where}", f"split '{also.split}'", data, "a split with rows of every label")
+    _check_labels(f"params.yaml: {where}", f"split '{also.split}'", data, "name a split with rows of every label")
     _check_votes(f"{where}.human", also.human, data)
     return data
 
 
 def _check_votes(key: str, human: list[str] | None, data: LabelledText) -> None:
-    """What is tested on must have the votes that params name."""
+    """Check that a test set has the columns of votes that params.yaml names."""
     if human is not None and not data.human_columns:
-        raise UserError(f"params.yaml: {key}", f"test has no columns {', '.join(human)}", "columns of votes, or null")
+        problem = f"test has no columns {', '.join(human)}"
+        raise UserError(f"params.yaml: {key}", problem, "name columns of votes, or set it to null")
 
 
 def _without_overlap(name: str, source: Source) -> Source:
@@ -84,12 +85,13 @@ def _without_overlap(name: str, source: Source) -> Source:
         shared |= share_texts(source.rows.rows, tested.rows)
     rest = replace(source.rows, rows=source.rows.rows[~shared].reset_index(drop=True))
     where = f"params.yaml: task_settings.{name}.test_overlap"
-    _check_labels(where, f"train, less the {shared.sum()} rows with a text of test,", rest, "keep them: keep")
+    what = f"train, without the {shared.sum()} rows that share a text with test,"
+    _check_labels(where, what, rest, "set test_overlap to keep")
     return replace(source, rows=rest, overlap_left_out=int(shared.sum()))
 
 
 def _check_labels(where: str, what: str, data: LabelledText, allowed: str) -> None:
-    """All that is learnt and measured is defined over all labels."""
+    """Check that every label has rows: training and metrics need them."""
     present = set(data.rows["label"])
     absent = [label for number, label in enumerate(data.label_names) if number not in present]
     if absent:
@@ -97,7 +99,7 @@ def _check_labels(where: str, what: str, data: LabelledText, allowed: str) -> No
 
 
 def _check_metrics(name: str, metrics: list[Metric], label_names: list[str]) -> None:
-    """For label names that only the source knows; those in params.yaml were checked with it."""
+    """Check the metrics against labels that only the source names; params.yaml checks its own labels."""
     try:
         check_metrics(metrics, label_names)
     except ValueError as error:

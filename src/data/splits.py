@@ -1,7 +1,7 @@
 """Cutting rows into splits or folds: seeded, stratified by label, and never through a group.
 
-`selection` is cut from train, `test` is the data set's own labelled split where it has one (docs/protocol.md). Rows
-with equal texts, in whatever Unicode form, and the sentences of one document, always stay together.
+`selection` is cut from train. `test` is the data set's own labelled split, if it has one (docs/protocol.md). Rows with
+equal texts, in any Unicode form, and the sentences of one document always stay together.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from src.system.unicode import canonical
 
 
 def linked_groups(rows: pd.DataFrame) -> np.ndarray:
-    """A group number per row: rows are linked by an equal `group` or by equal texts, and links are followed.
+    """A group number per row. Rows with an equal `group` or equal texts are linked, and linked rows form a group.
 
     Returns:
         (N,) integers.
@@ -25,9 +25,9 @@ def linked_groups(rows: pd.DataFrame) -> np.ndarray:
 
 
 def text_clusters(rows: pd.DataFrame) -> np.ndarray:
-    """A cluster number per row: rows are linked by an equal `group` or by one text in common, and links are followed.
+    """A cluster number per row. Rows with an equal `group` or a common text are linked, and linked rows form a cluster.
 
-    Unlike `linked_groups` it looks at each text of a pair by itself. An empty text links nothing.
+    Unlike `linked_groups`, it compares each text of a pair by itself. An empty text links no rows.
 
     Returns:
         (N,) integers, in the order in which clusters first occur.
@@ -41,10 +41,10 @@ def _groups(rows: pd.DataFrame) -> pd.Series:
 
 
 def _linked(*keys: pd.Series) -> np.ndarray:
-    """Numbers (N,) that are equal for rows with a key in common, in any of the columns (N,) of keys; NaN is no key."""
+    """Numbers (N,) that are equal for rows with a common key in any of the columns (N,) of keys. NaN is not a key."""
     count = len(keys[0])
     edges = pd.concat([column.set_axis(range(count)) for column in keys]).dropna()
-    # Rows and keys are the nodes of a graph; linked rows lie in one component.
+    # Rows and keys are the nodes of a graph, so linked rows are one component.
     numbers, names = pd.factorize(edges)
     nodes = count + len(names)
     graph = coo_array((np.ones(len(edges)), (edges.index, count + numbers)), shape=(nodes, nodes))
@@ -52,7 +52,7 @@ def _linked(*keys: pd.Series) -> np.ndarray:
 
 
 def share_texts(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
-    """Whether each row's text, or pair of texts, is that of one of the others.
+    """Whether one of the `others` has the same text, or pair of texts, as each row.
 
     Returns:
         (N,) booleans.
@@ -61,7 +61,7 @@ def share_texts(rows: pd.DataFrame, others: pd.DataFrame) -> np.ndarray:
 
 
 def comparable_texts(rows: pd.DataFrame) -> pd.Series:
-    """Each row's text, or pair of texts as one, in one Unicode form; models get the texts as they are."""
+    """Each row's text, or its pair joined into one, in one Unicode form. Models read the original texts."""
     joined = rows["text_a"] if "text_b" not in rows else rows["text_a"] + "\x1f" + rows["text_b"]
     return joined.map(canonical)
 
@@ -70,8 +70,8 @@ def stratified_sample(rows: pd.DataFrame, count: int, generator: np.random.Gener
     """Draw about `count` rows in whole groups, with the label shares of all rows.
 
     Args:
-        rows: columns label and those that `linked_groups` reads.
-        count: the rows wanted; where whole groups do not fit, somewhat fewer are drawn.
+        rows: the column label, and the columns that `linked_groups` reads.
+        count: the number of rows to draw. If whole groups do not fit, the function draws a few less.
 
     Returns:
         (N,) booleans, true for the drawn rows.
@@ -84,18 +84,18 @@ def stratified_sample(rows: pd.DataFrame, count: int, generator: np.random.Gener
 
 
 def fold_of(seed: int, folds: int) -> tuple[int, int]:
-    """The round of a seed in cross-validation, and the fold that it tests."""
+    """The round of a seed in cross-validation, and the fold on which the seed is tested."""
     return divmod(seed, folds)
 
 
 def fold_numbers(rows: pd.DataFrame, folds: int, generator: np.random.Generator) -> np.ndarray:
     """Cut rows into folds of about equal size in whole groups, with the label shares of all rows in each.
 
-    The groups of a label, large ones first, go one by one to the fold that has the fewest of its rows, or else the
-    fewest rows.
+    The groups of a label, large ones first, go one by one to the fold with the fewest rows of that label. On a tie, the
+    fold with the fewest rows gets the group.
 
     Args:
-        rows: columns label and those that `linked_groups` reads.
+        rows: the column label, and the columns that `linked_groups` reads.
 
     Returns:
         (N,) integers from 0 to `folds` - 1.
@@ -113,7 +113,7 @@ def fold_numbers(rows: pd.DataFrame, folds: int, generator: np.random.Generator)
 
 
 def _shuffled_groups(rows: pd.DataFrame, generator: np.random.Generator) -> tuple[np.ndarray, pd.DataFrame]:
-    """The group of each row (N,), and a shuffled table of groups: each one's size and most frequent label."""
+    """The group of each row (N,), and a shuffled table with the size and most frequent label of each group."""
     numbers = linked_groups(rows)
     frame = pd.DataFrame({"group": numbers, "label": rows["label"].to_numpy()})
     counts = frame.value_counts(["group", "label"]).reset_index().sort_values(["group", "count"])
@@ -122,7 +122,7 @@ def _shuffled_groups(rows: pd.DataFrame, generator: np.random.Generator) -> tupl
 
 
 def _fill(sizes: pd.Series, room: int) -> list[int]:
-    """Take groups in the order given, passing over those that no longer fit."""
+    """Take groups in their order, and skip those that no longer fit."""
     taken: list[int] = []
     for group, size in zip(sizes.index.tolist(), sizes.tolist(), strict=True):
         if size <= room:
@@ -134,10 +134,10 @@ def _fill(sizes: pd.Series, room: int) -> list[int]:
 def split_off(
     rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split rows into (the rest, a share of them, though not more than `most`).
+    """Split rows into (the rest, a `share` of them). The share has at most `most` rows.
 
     Raises:
-        UserError: one side would be left without rows of some label.
+        UserError: one side would lack rows of a label.
     """
     count = round(len(rows) * share) if most is None else min(round(len(rows) * share), most)
     drawn = stratified_sample(rows, count, np.random.default_rng(seed))
@@ -150,15 +150,15 @@ def split_off(
 
 
 def _way_to_cut(rows: pd.DataFrame) -> str:
-    """What would let every label be on both sides of a cut."""
+    """Advice with which every label would be on both sides of a cut."""
     groups = pd.Series(linked_groups(rows)).groupby(rows["label"].to_numpy()).nunique()
     if groups.min() > 1:
         return "give each split more rows"
-    return f"data with more than one text or document of label {groups.idxmin()}, counted from 0"
+    return f"use data with more than one text or document of label {groups.idxmin()} (counted from 0)"
 
 
 def subsample(splits: dict[str, pd.DataFrame], max_rows: MaxRows, seed: int) -> dict[str, pd.DataFrame]:
-    """Shuffle each split, and thin it to its largest allowed size with the label shares kept."""
+    """Shuffle each split, and reduce it to the size in `max_rows` with the label shares kept."""
     capped = {}
     for number, (name, rows) in enumerate(splits.items()):
         generator = np.random.default_rng([seed, number])

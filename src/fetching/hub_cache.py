@@ -1,8 +1,8 @@
-"""Files of the Hugging Face hub in its own cache: whether they are what the hub has.
+"""Checks of files in the cache of the Hugging Face hub against the hub's hashes.
 
-The hub's libraries take what they downloaded for what they asked for. Their cache keeps the hub's listing of a commit,
-with the hash of each file: SHA-256 of a large file, git's SHA-1 of a small one. Where there is no listing, the name of
-a file in the cache is the ETag that came with it, on the hub the same hash. Some mirrors send another ETag.
+The hub's libraries do not check a download. Their cache keeps the hub's listing of a commit, with the hash of each
+file: SHA-256 of a large file, git's SHA-1 of a small one. Without a listing, the name of a file in the cache is its
+ETag, which on the hub is the same hash. Some mirrors send another ETag.
 """
 
 import hashlib
@@ -15,18 +15,20 @@ from functools import cache
 from pathlib import Path
 
 from src.system.errors import UserError
-from src.system.files import sha256_of
+from src.system.files import MAKE_READABLE, sha256_of
 
 
 def check_files(kind: str, name: str, revision: str, also: str = "") -> None:
-    """Compare each file that the cache has of a commit with its hash; a line on stderr names what has none.
+    """Compare each file of a commit in the cache with its hash. A line on stderr names a file without a hash.
 
     Args:
         kind: models or datasets.
-        also: what was made of the files, and must be deleted with a damaged one.
+        name: the repository on the hub.
+        revision: the commit.
+        also: words on what was made from the files, and must be deleted with a damaged one.
 
     Raises:
-        UserError: one is damaged.
+        UserError: a file is damaged or cannot be read.
     """
     snapshot, unknown = snapshot_of(kind, name, revision), []
     hashes = _listed_hashes(kind, name, revision)
@@ -36,17 +38,17 @@ def check_files(kind: str, name: str, revision: str, also: str = "") -> None:
         try:
             intact = _has_hash(path, listed or path.name)
         except OSError as error:
-            raise UserError(file, f"cannot be read ({error.strerror})", "a cache that you may read") from None
+            raise UserError(file, f"cannot be read ({error.strerror})", MAKE_READABLE) from None
         if intact is None:
             unknown.append(file.name)
         elif not intact:
-            raise UserError(path, f"is not the {file.name} of {name}", f"delete it{also} and run again")
+            raise UserError(path, f"differs from {file.name} of {name}", f"delete it{also} and run again")
     if unknown:
-        _say_once(f"warning: {snapshot}: {len(unknown)} files, such as {unknown[0]}, have no hash to compare them with")
+        _say_once(f"warning: {snapshot}: {len(unknown)} files, such as {unknown[0]}, cannot be checked without a hash")
 
 
 def snapshot_of(kind: str, name: str, revision: str) -> Path:
-    """Where the cache has the files of a commit."""
+    """The folder of a commit's files in the cache."""
     return cache_of(kind, name) / "snapshots" / revision
 
 
@@ -56,19 +58,19 @@ def keep_listing(kind: str, name: str, revision: str) -> None:
     from huggingface_hub.utils import disable_progress_bars, enable_progress_bars
 
     show_progress(enable_progress_bars, disable_progress_bars)
-    with suppress(Exception):  # of many libraries; `check_files` tells what it has no hash for
+    with suppress(Exception):  # many libraries can fail here; `check_files` then names the files without a hash
         snapshot_download(name, repo_type=kind.removesuffix("s"), revision=revision, allow_patterns="README.md")
 
 
 def cache_of(kind: str, name: str) -> Path:
-    """Where the cache keeps a repository; `kind` is models or datasets."""
+    """The folder of a repository in the cache; `kind` is models or datasets."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     return Path(HF_HUB_CACHE, "--".join([kind, *name.split("/")]))
 
 
 def refused_token(error: BaseException | None) -> str | None:
-    """What to do where the hub refused the user's token, of which public repositories need none; else None."""
+    """Advice if the hub refused the user's token, which public repositories do not need; otherwise None."""
     from huggingface_hub import get_token
 
     if get_token() is None:
@@ -78,18 +80,18 @@ def refused_token(error: BaseException | None) -> str | None:
         if response is not None and response.status_code == 401 and "X-Error-Code" not in response.headers:
             variables = [name for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") if os.environ.get(name)]
             named = f"unset {variables[0]} or renew it" if variables else "log in again with `hf auth login`"
-            return f"{named}; what is public needs no token"
+            return f"{named}; public repositories need no token"
         error = error.__cause__ or error.__context__
     return None
 
 
 def show_progress(enable: Callable[..., object], disable: Callable[..., object]) -> None:
-    """Have a library draw its progress bars where there is a terminal, and there alone."""
+    """Have a library draw its progress bars only on a terminal."""
     (enable if sys.stderr.isatty() else disable)()
 
 
 def _listed_hashes(kind: str, name: str, revision: str) -> dict[str, str]:
-    """The hash of each file, by path, as the hub listed them; {} where the cache has no listing, or this is no name."""
+    """The hash of each file by path, from the hub's listing; empty without a listing, or if `name` is not a name."""
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, HFValidationError
 
@@ -102,12 +104,12 @@ def _listed_hashes(kind: str, name: str, revision: str) -> dict[str, str]:
 
 @cache
 def _has_hash(path: Path, expected: str) -> bool | None:
-    """Whether a file has a hash; None where this is no hash that we know."""
+    """Whether a file has the expected hash; None if `expected` is no hash of a known kind."""
     if re.fullmatch("[0-9a-f]{64}", expected):
         return sha256_of(path) == expected
     if re.fullmatch("[0-9a-f]{40}", expected):
         content = path.read_bytes()
-        # git's, or of the content alone, which is the ETag of some mirrors
+        # git's hash, or the hash of the content alone, which some mirrors send as ETag
         return expected in {_sha1(b"blob %d\0" % len(content) + content), _sha1(content)}
     return None
 

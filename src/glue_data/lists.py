@@ -1,6 +1,6 @@
 """Make the digests and lists of `hashes/` from the files of the studies.
 
-`python -m src.glue_data.lists --read FOLDER` made them from the files of the committed studies. They hold no text.
+`python -m src.glue_data.lists --read FOLDER` makes them from the files of the committed studies. They hold no text.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from src.system.errors import stage
 # The studies read some rows of these splits, and all rows of the others.
 SAMPLES = ("qqp/train", "qqp/validation", "mnli/train", "mnli/validation_matched", "qnli/train")
 ORDER = ("cola", "sst2", "mrpc", "rte", "wnli", "qqp", "mnli", "qnli", "chaosnli")
-NAME_FROM = 10  # of gzip's header; its fourth byte says whether there is a name
+NAME_FROM = 10  # the byte of gzip's header where the name begins; the fourth byte says whether there is one
 HAS_NAME = 0x08
 
 
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def write_lists(read: Path, lists: Path, samples: tuple[str, ...] = SAMPLES) -> None:
-    """Write files.json, and the list of each file that is a sample."""
+    """Write files.json, and a list of row hashes for each sample."""
     facts = {}
     for task in ORDER:
         for path in sorted(read.glob(f"{task}/*.jsonl.gz")):

@@ -1,4 +1,4 @@
-"""Make the file that studies read from an official split."""
+"""Make the files of the studies from official splits."""
 
 import gzip
 from pathlib import Path
@@ -14,11 +14,11 @@ from src.system.files import is_file, new_file
 
 NAMED = 5  # rows that an error names
 OFFICIAL_COPY = "use an official copy of GLUE with the columns of nyu-mll/glue"
-COMPRESSION = "same rows as in the studies; only the gzip bytes differ, as with another version of zlib"
+COMPRESSION = "same rows as in the studies; only the gzip bytes differ, which depend on the version of zlib"
 
 
 def is_made(file: StudyFile, folder: Path) -> bool:
-    """Whether the file exists and has the lines that studies read, in any compression."""
+    """Whether the file exists and has the lines that the studies read, in any compression."""
     path = folder / file.name
     try:
         return is_file(path) and sha256(gzip.decompress(path.read_bytes())) == file.sha256
@@ -27,16 +27,19 @@ def is_made(file: StudyFile, folder: Path) -> bool:
 
 
 def make_file(file: StudyFile, official: OfficialSplit, folder: Path, near: bool = False) -> str:
-    """Write a file of studies from its official split.
+    """Write a file of the studies from its official split.
 
     Args:
-        near: also write it where its rows differ from those of studies only in blanks, quotes or `idx`.
+        file: the file to make.
+        official: the official split.
+        folder: the folder to write to.
+        near: whether to write a file whose rows differ from the studies' rows in blanks, quotes or `idx` only.
 
     Returns:
-        How it differs from the file of studies; empty if it is the same.
+        The difference from the studies' file in words; empty if there is none.
 
     Raises:
-        UserError: official rows are missing, or differ from those that studies read.
+        UserError: official rows are missing, or differ from the rows that the studies read.
     """
     rows = official.rows if file.sample is None else _sampled(file, official)
     content = json_lines(rows)
@@ -51,7 +54,7 @@ def make_file(file: StudyFile, official: OfficialSplit, folder: Path, near: bool
 
 
 def write_lines(file: StudyFile, content: bytes, folder: Path) -> str:
-    """Write the lines of a file, and return a remark where gzip's bytes are not those of studies."""
+    """Write the lines of a file, and return a remark if gzip's bytes differ from the studies' file."""
     packed = compressed(content, file.gzip_name)
     with new_file(folder / file.name) as draft:
         draft.write_bytes(packed)
@@ -61,8 +64,8 @@ def write_lines(file: StudyFile, content: bytes, folder: Path) -> str:
 def _sampled(file: StudyFile, official: OfficialSplit) -> pd.DataFrame:
     """The listed rows of an official split, in the order of the list.
 
-    Where several official rows have the same normal form, the one with the listed exact hash is taken, or else the
-    first. The official split may repeat a row, and so may the list.
+    If several official rows have the same normal form, the function takes the one with the listed exact hash, or else
+    the first. The official split and the list may both repeat a row.
 
     Raises:
         UserError: some rows are missing.
@@ -82,10 +85,10 @@ def _sampled(file: StudyFile, official: OfficialSplit) -> pd.DataFrame:
 
 
 def _difference(file: StudyFile, where: str, rows: pd.DataFrame) -> str:
-    """How rows with the normal forms of the studies' rows differ from these.
+    """The difference, in words, between rows and the studies' rows with the same normal forms.
 
     Raises:
-        UserError: they have other normal forms.
+        UserError: the rows have other normal forms.
     """
     if len(rows) != file.rows:
         raise UserError(where, f"has {len(rows)} rows, but the studies read {file.rows}", OFFICIAL_COPY)

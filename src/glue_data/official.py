@@ -1,4 +1,4 @@
-"""Official splits of GLUE, from the hub or from a folder of the user."""
+"""Official splits of GLUE, read from the hub or from a folder of the user."""
 
 from dataclasses import dataclass
 
@@ -25,14 +25,16 @@ class OfficialSplit:
 
 
 def read_official(task: str, split: str, params: Params, folder: str | None) -> OfficialSplit:
-    """A split of one of GLUE's tasks, as `glue-<task>` in params.yaml names its columns and labels.
+    """Read a split of a GLUE task, with the columns and labels of `glue-<task>` in params.yaml.
 
     Args:
-        folder: a folder that has one for each task, with the columns of the hub's data set. None means the hub, at the
-            revision of params.yaml.
+        task: the task, such as cola.
+        split: the split.
+        params: has the columns, the labels, and the hub's revision.
+        folder: a folder with a subfolder for each task, with the columns of the hub's data set. None means the hub.
 
     Raises:
-        UserError: it cannot be found or read, lacks a column, or a label is out of range.
+        UserError: the split cannot be found or read, lacks a column, or has a label out of range.
     """
     columns = columns_of_task(params.task(f"glue-{task}"))
     if folder is None:
@@ -43,7 +45,7 @@ def read_official(task: str, split: str, params: Params, folder: str | None) -> 
 
 
 def _official(raw: RawSplit, columns: Columns) -> OfficialSplit:
-    """The columns that files of studies have. If `idx` is missing, rows are counted."""
+    """The columns of the studies' files. Without a column `idx`, the rows are numbered."""
     check_names(raw, columns.labels)
     for column in (*columns.text, columns.label):
         if column not in raw.table:

@@ -1,7 +1,7 @@
 """Rows as hashes, for the lists in git, and as the bytes of a file.
 
-Copies of GLUE differ in blanks, in quotes and in the Unicode form of accents. So a row has two hashes: of its exact
-texts, and of their normal form. The normal form keeps case and all other signs: C# and C++ are two questions. Quotes
+Copies of GLUE differ in blanks, in quotes and in the Unicode form of accents. So a row has two hashes: one of its exact
+texts, and one of their normal form. The normal form keeps case and all other characters, so C# and C++ differ. Quotes
 around a word inside a text count too.
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 from src.system.unicode import canonical
 
 QUOTES, BLANKS = re.compile('"+'), re.compile(r"\s+")
-NORMAL, EXACT = 16, 8  # hexadecimal digits. In half a million rows, two agree by chance with a probability of 1e-8
+NORMAL, EXACT = 16, 8  # hexadecimal digits. Two of half a million rows agree by chance with a probability of 1e-8
 
 
 class RowHash(NamedTuple):
@@ -31,7 +31,7 @@ class RowHash(NamedTuple):
 def normal_form(text: str) -> str:
     """A text in NFC, with one blank or quote in place of several, and no blank or quote at its ends.
 
-    A field in quotes, whose own quotes are doubled, then equals the text that a CSV reader makes of it.
+    A field in quotes with doubled quotes inside then equals the text that a CSV reader returns.
     """
     return BLANKS.sub(" ", QUOTES.sub('"', canonical(text))).strip(' "')
 
@@ -52,7 +52,7 @@ def _digest(values: Iterable[str]) -> str:
 
 
 def sha256(content: bytes) -> str:
-    """The hexadecimal digest."""
+    """The hexadecimal SHA-256 digest."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -62,13 +62,13 @@ def normal_digest(hashes: list[RowHash]) -> str:
 
 
 def json_lines(rows: pd.DataFrame) -> bytes:
-    """One JSON object a row, with its columns in their order."""
+    """One JSON object per row, with the columns in their order."""
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows.to_dict("records")]
     return "".join(lines).encode("utf-8", "surrogatepass")
 
 
 def compressed(content: bytes, name: str) -> bytes:
-    """The content as gzip, without a time; `name` goes into the header, and may be empty."""
+    """The content as gzip, without a time. `name` goes into the header, and may be empty."""
     file = io.BytesIO()
     with gzip.GzipFile(name, "wb", compresslevel=9, fileobj=file, mtime=0) as stream:
         stream.write(content)

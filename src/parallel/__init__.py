@@ -1,6 +1,6 @@
-"""The runs of a study side by side: units of what hangs together, each in a copy of the repository with DVC in it.
+"""The runs of a study side by side: one unit per task and seed, each in its own copy of the repository.
 
-`dvc repro` runs one stage after the other, holds a lock, and writes dvc.lock anew after each stage, at a cost that
-grows with their number. A unit is a task and a seed: its teachers, then their students. Its copy has a pipeline of
-these stages alone, and DVC's cache in common with the repository. What units leave is joined in one write.
+`dvc repro` runs one stage after the other, holds a lock, and rewrites dvc.lock after each stage, which takes longer the
+more stages there are. A unit has the stages of one task and one seed: the teachers, then their students. DVC runs these
+stages alone in the unit's copy, which shares the repository's cache. One write joins the results of all units.
 """

@@ -1,6 +1,6 @@
-"""DVC in a folder, as a process group of its own: on this machine, and on a node of a Ray cluster.
+"""DVC in a folder, as a process group of its own, on this machine or on a node of a Ray cluster.
 
-Ray sends these functions to a node as they are, with the constants that they name: they may call no other code of ours.
+Ray sends these functions to a node with the constants that they name, so they may call no other code of the project.
 """
 
 import os
@@ -12,11 +12,11 @@ from typing import IO
 
 from src.system.interrupts import LAUNCHER
 
-POLL = 0.2  # seconds, between two looks at a process
+POLL = 0.2  # seconds between two checks of a process
 
 
 def start_dvc(arguments: list[str], folder: Path, log: IO[bytes], variables: Mapping[str, str]) -> subprocess.Popen:
-    """Start it with more environment variables; stages that it runs save and end when this process does."""
+    """Start DVC with additional environment variables. Its stages save and end when this process ends."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, LAUNCHER: str(os.getpid()), **variables}
     return subprocess.Popen(
@@ -31,9 +31,9 @@ def start_dvc(arguments: list[str], folder: Path, log: IO[bytes], variables: Map
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Send a signal to a process group (0: none, just ask); whether there is such a group of this user's."""
+    """Send a signal to a process group and return whether this user has such a group. 0 sends no signal."""
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # PermissionError: it has ended, and another user has its number
+    except (ProcessLookupError, PermissionError):  # PermissionError: the group ended, and another user's has its id
         return False
     return True

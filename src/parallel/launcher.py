@@ -1,4 +1,4 @@
-"""Units side by side: as many at a time as there are slots, one log each, wherever it is that they run."""
+"""Units side by side: one unit per slot at a time, each with its own log, on this machine or a cluster."""
 
 import queue
 import sys
@@ -22,20 +22,20 @@ from src.system.write_faults import faults_named
 
 
 class Engine(Protocol):
-    """What carries units out; its methods are called from several threads."""
+    """An object that runs units. Several threads call its methods."""
 
     slots: list[Slot]
 
     def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
-        """Bring a unit up to date, with its entries and results in `folder`: DVC's exit status."""
+        """Bring a unit up to date, leave its entries and results in `folder`, and return DVC's exit status."""
 
     def stop(self, number: int) -> None:
-        """Pass a signal on to all that run, and to all that would begin."""
+        """Pass a signal on to all units that run, and let no other unit start."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a unit ended: the copy in which it ran, and the last line of its log where it failed."""
+    """The end of a unit: the copy in which it ran, and the last line of its log if it failed."""
 
     unit: Unit
     folder: Path | None
@@ -44,9 +44,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Launcher:
-    """Has an engine run units, as many at a time as there are slots.
+    """Runs units with an engine, one per slot at a time.
 
-    `prepare` makes the folder of a unit; logs go to `logs`, a file a unit.
+    `prepare` makes the folder of a unit. The folder `logs` gets one file per unit.
     """
 
     engine: Engine
@@ -54,10 +54,10 @@ class Launcher:
     logs: Path
 
     def run(self, units: list[Unit]) -> Iterator[Outcome]:
-        """The outcomes, as they come; a failed unit stops no other.
+        """Yield each outcome as its unit ends. A failed unit stops no other unit.
 
         Raises:
-            Stopped: a signal came, and all that ran has ended.
+            Stopped: a signal came, and all units have ended.
         """
         free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in self.engine.slots:
@@ -86,7 +86,7 @@ class Launcher:
             free.put(slot)
 
     def _stop(self, futures: list[Future], stopped: Stopped) -> None:
-        """Pass the signal on, and every further one, until all has ended."""
+        """Pass this signal and all later ones on until all units have ended."""
         for future in futures:
             future.cancel()
         pending = [future for future in futures if not future.cancelled()]
@@ -102,15 +102,15 @@ class Launcher:
 
 @contextmanager
 def only_launcher() -> Generator[None]:
-    """One launcher a repository; what one that was killed has left running ends first.
+    """Allow one launcher per repository, and wait for stages that a killed launcher left running.
 
     Raises:
-        UserError: another one is at work here, or DVC cannot work here.
+        UserError: another launcher runs here, or DVC cannot work here.
     """
     check_dvc_can_work(Path())
     lock = lock_if_free(UNITS_FOLDER / "lock")
     if lock is None:
-        raise UserError(UNITS_FOLDER, "its units are being run already", "wait for that launcher, or stop it")
+        raise UserError(UNITS_FOLDER, "another launcher already runs its units", "wait for that launcher, or stop it")
     try:
         _wait_for_leftovers()
         yield
@@ -119,15 +119,15 @@ def only_launcher() -> Generator[None]:
 
 
 def _wait_for_leftovers() -> None:
-    """Stages notice that their launcher is gone, save, and end; the same run must not begin beside them."""
+    """Wait until stages of a killed launcher have saved and ended: the same runs must not start beside them."""
     folder = UNITS_FOLDER.resolve()
     seen = psutil.process_iter(["cwd", "cmdline", "name"])
     left = [process for process in seen if _is_below(process.info["cwd"], folder)]
     for process in left:
         command = " ".join(process.info["cmdline"] or [process.info["name"]])
         print(
-            f"waiting for process {process.pid} ({command:.60}) in {process.info['cwd']}: a stage that a killed "
-            "launcher left there saves and ends; end any other process, or have it leave that folder",
+            f"waiting for process {process.pid} ({command:.60}) in {process.info['cwd']}: a stage of a killed launcher "
+            "saves and ends by itself; end any other process, or let it change to another folder",
             file=sys.stderr,
         )
     psutil.wait_procs(left)
@@ -138,7 +138,7 @@ def _is_below(place: str | None, folder: Path) -> bool:
 
 
 def _last_line(log: Path) -> str:
-    """What a unit said last of what went wrong: its stage's own line rather than DVC's."""
+    """The last error in a unit's log. The stage's own line comes before DVC's."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if line.startswith(("error: ", "ERROR: "))]
-    return next(iter(errors or lines[-1:]), "it ended without a word")
+    return next(iter(errors or lines[-1:]), "it ended without a message")

@@ -1,7 +1,7 @@
-"""What a node of a Ray cluster does for a unit. Ray sends these functions as they are, and those of `dvc_process`.
+"""The work of a node of a Ray cluster on a unit. Ray sends these functions and those of `dvc_process` to the node.
 
-A node needs the project's packages, and to see DVC's cache where the launcher sees it; there it works, so that another
-node finds the checkpoints of one that is lost. The code of a unit comes with it.
+A node needs the project's packages, and DVC's cache at the path that the launcher has for it. It works beside the
+cache, so that another node finds the checkpoints of a lost one. The launcher sends the code with the unit.
 """
 
 import io
@@ -17,7 +17,7 @@ from typing import IO
 
 from src.parallel.dvc_process import POLL, signal_group, start_dvc
 
-PLACE = "units/.dvc/tmp"  # below the cache; `.dvc` as in all copies, whose checkpoints lie beside it
+PLACE = "units/.dvc/tmp"  # below the cache. Like all copies it lies in a `.dvc`, and checkpoints lie beside `.dvc`
 
 
 def reproduce_on_node(
@@ -26,15 +26,15 @@ def reproduce_on_node(
     """Bring a unit up to date.
 
     Args:
-        name: the unit's.
+        name: the unit's name.
         sent: its folder, as a tar file.
         cache: the folder of DVC's cache.
-        linked: outputs that are in the cache, to be put in the folder first.
+        linked: outputs in the cache, which DVC first checks out into the folder.
         groups: the stages to run.
-        keep: what to send back of the folder: files, or folders.
+        keep: the files and folders to send back.
 
     Returns:
-        DVC's exit status, its log, and what to keep as a tar file. Outputs are in the cache.
+        DVC's exit status, its log, and the files to keep as a tar file. Outputs stay in the cache.
     """
     if not Path(cache).is_dir():
         here = f"{platform.node()} does not see {cache}"
@@ -53,22 +53,22 @@ def reproduce_on_node(
 
 
 def _run_dvc(arguments: list[str], folder: Path, log: IO[bytes], notes: str) -> int:
-    """Run DVC in a process group of its own; its exit status, when all of it has ended.
+    """Run DVC in its own process group, wait until the whole group has ended, and return DVC's exit status.
 
-    `notes` is a folder for its data bases, which must not be on a network's disk.
+    `notes` is a folder for DVC's databases, which must not be on a network disk.
     """
     process = start_dvc(arguments, folder, log, {"DVC_SITE_CACHE_DIR": notes})
     while True:
         try:
             while process.poll() is None or signal_group(process.pid, 0):
-                time.sleep(POLL)  # Ray interrupts Python, and not a system call that waits
+                time.sleep(POLL)  # Ray can interrupt Python, but not a system call that waits
             return process.returncode
         except KeyboardInterrupt:
             signal_group(process.pid, signal.SIGTERM)
 
 
 def packed(folder: Path, parts: Sequence[str]) -> bytes:
-    """Parts of a folder, as far as they are there, as a tar file."""
+    """The parts of a folder that exist, as a tar file."""
     target = io.BytesIO()
     with tarfile.open(fileobj=target, mode="w:gz") as file:
         for part in parts:

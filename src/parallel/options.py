@@ -9,10 +9,13 @@ from src.parallel.units import WHOLE, Part
 
 @dataclass(frozen=True)
 class Options:
-    """How many units run at a time, which, and where.
+    """The number of units that run at a time, which units run, and where.
 
-    `jobs` None is as many as there are GPUs, or cores; `per_gpu` share one of these; `part` (i, n) is every n-th unit,
-    beginning with the i-th; `ray` is the address of a cluster, None this machine.
+    Attributes:
+        jobs: units at a time. None means all GPUs, or all cores.
+        per_gpu: units that share a GPU.
+        part: (i, n) is every n-th unit, beginning with the i-th.
+        ray: the address of a cluster. None means this machine.
     """
 
     jobs: int | None = None
@@ -22,7 +25,7 @@ class Options:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Have a command know these options."""
+    """Add these options to a command."""
     parser.add_argument("--jobs", type=count, help="units at a time; default: all GPUs, or all cores")
     parser.add_argument("--per-gpu", type=count, default=1, help="how many share a GPU (default: 1)")
     parser.add_argument("--part", type=_part, default=WHOLE, help="i/n: every n-th unit, beginning with the i-th")
@@ -30,25 +33,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options_in(arguments: argparse.Namespace) -> Options:
-    """What a command was given of these options."""
+    """The values of these options in a command's arguments."""
     return Options(arguments.jobs, arguments.per_gpu, arguments.part, arguments.ray)
 
 
 def count(text: str) -> int:
-    """A number from 1 on, as an option's type."""
+    """A whole number of at least 1, as an option's type."""
     if not re.fullmatch("[1-9][0-9]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def _address(text: str) -> str:
     if not re.fullmatch(r"[^\s:/]+:[0-9]+", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no address such as 10.0.0.1:6379")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an address such as 10.0.0.1:6379")
     return text
 
 
 def _part(text: str) -> Part:
     match = re.fullmatch("([1-9][0-9]*)/([1-9][0-9]*)", text)
     if match is None or int(match[1]) > int(match[2]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no part such as 1/3 or 3/3")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part such as 1/3 or 3/3")
     return int(match[1]), int(match[2])

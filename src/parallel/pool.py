@@ -1,8 +1,8 @@
-"""Jobs in worker processes that import once: for machines without DVC, and for runs that are shorter than an import.
+"""Jobs in worker processes that import once, for machines without DVC and for runs shorter than an import.
 
-A job starts when those that it needs are done, in the order of the list; those that need one that failed are left out.
-A job that fails by anything but a `UserError` takes its process with it: what broke it (on a GPU, say) may break the
-next.
+Jobs start in the order of the list, each once the jobs that it needs are done. A job that needs a failed one does not
+run. If a job fails with an error other than a `UserError`, its process ends: the fault, on a GPU for example, could
+break the next job.
 """
 
 import gc
@@ -26,7 +26,7 @@ from src.system.printing import accept_any_text
 
 @dataclass(frozen=True)
 class Job:
-    """What to do: `work(*arguments)` makes `name`, once all that it `needs` is made."""
+    """A piece of work: `work(*arguments)` makes `name`, once all jobs in `needs` are done."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -41,16 +41,17 @@ def run_jobs(
     ended: Callable[[str, str | None], None],
     seconds: float | None = None,
 ) -> None:
-    """Do the jobs, as many at a time as there are workers.
+    """Do the jobs, one per worker at a time.
 
     Args:
-        work: a function of a module, which the workers import.
-        logs: a folder, for what each worker prints.
-        ended: called with each job that has ended, and why it failed or None.
-        seconds: after so long no job is started; those under way go on to their end.
+        work: a function of a module that the workers can import.
+        workers: the number of processes.
+        logs: a folder with a log per worker.
+        ended: called with the name of each job that ends, and the reason why it failed or None.
+        seconds: the time after which no job starts. Jobs that run then go on to their end.
 
     Raises:
-        Stopped: a signal came; the workers got it too, and have ended.
+        Stopped: a signal came, and the workers have ended.
     """
     logs.mkdir(parents=True, exist_ok=True)
     board = _Board(jobs, ended, seconds)
@@ -71,7 +72,7 @@ def run_jobs(
 
 
 class _Board:
-    """The jobs that are left, shared by threads."""
+    """The jobs that are left, which threads share."""
 
     def __init__(self, jobs: Iterable[Job], ended: Callable[[str, str | None], None], seconds: float | None) -> None:
         self.waiting, self.ended = list(jobs), ended
@@ -83,7 +84,7 @@ class _Board:
         self.changed = threading.Condition()
 
     def take(self) -> Job | None:
-        """The first job that can start, when there is one; None when there will be none."""
+        """Wait for a job that can start, and return it; None if there will be none."""
         with self.changed:
             while self.waiting and not (self.stopped or self._is_late()):
                 for job in self.waiting:
@@ -97,7 +98,7 @@ class _Board:
             return None
 
     def end(self, job: Job, failure: str | None) -> None:
-        """Note how a job ended."""
+        """Record the end of a job."""
         with self.changed:
             self.running -= 1
             if failure is None:
@@ -107,14 +108,14 @@ class _Board:
             self.changed.notify_all()
 
     def employ(self, process: BaseProcess) -> None:
-        """Start a worker, unless all has been stopped."""
+        """Start a worker, unless the board has been stopped."""
         with self.changed:
             if not self.stopped:
                 process.start()
                 self.processes.add(process)
 
     def stop(self) -> None:
-        """Have no more jobs done, and ask the workers to save and end."""
+        """Hand out no more jobs, and ask the workers to save and end."""
         with self.changed:
             self.stopped = True
             for process in self.processes:
@@ -126,7 +127,7 @@ class _Board:
 
 
 def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
-    """Have processes, one after the other, do jobs of the board until none is left."""
+    """Start one process after the other to do jobs of the board, until none is left."""
     job = board.take()
     while job is not None:
         context = multiprocessing.get_context("spawn")
@@ -140,7 +141,7 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
                 ours.send(job.arguments)
                 failure, usable = ours.recv()
             except (EOFError, OSError):
-                failure, usable = "its process ended without a word", False
+                failure, usable = "its process ended without a message", False
             board.end(job, failure)
             job = board.take()
         ours.close()
@@ -149,9 +150,9 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
 
 
 def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
-    """Work on request until the other end is closed, or something fails."""
-    gc.freeze()  # what was imported stays
-    os.environ[LAUNCHER] = str(os.getppid())  # when that is gone, training saves and ends
+    """Do the work that the pipe asks for, until its other end is closed or a job fails."""
+    gc.freeze()  # imported modules stay, so the collector need not look at them
+    os.environ[LAUNCHER] = str(os.getppid())  # training saves and ends when this process has ended
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -1,4 +1,4 @@
-"""Units as processes of this machine: a `dvc repro` each, in a process group of its own."""
+"""Units as processes of this machine: one `dvc repro` per unit, each in its own process group."""
 
 import signal
 import time
@@ -12,27 +12,27 @@ from src.parallel.units import Unit
 
 @dataclass
 class LocalProcesses:
-    """The engine of one machine: each slot is the environment variables of a GPU, or none."""
+    """The engine of one machine. A slot has the environment variables of a GPU, or none."""
 
     slots: list[Slot]
     running: set[int] = field(default_factory=set)  # process groups
     stopping: bool = False
 
     def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
-        """Run DVC in a unit's folder; its exit status, when all of it has ended."""
+        """Run DVC in a unit's folder, wait until its whole process group has ended, and return its exit status."""
         with log.open("wb") as file:
             process = start_dvc(["repro", "--single-item", *unit.groups], folder, file, slot)
             self.running.add(process.pid)
             if self.stopping:
                 signal_group(process.pid, signal.SIGTERM)
             status = process.wait()
-            while signal_group(process.pid, 0):  # a stage whose DVC is gone saves a checkpoint first
+            while signal_group(process.pid, 0):  # a stage whose DVC has ended first saves a checkpoint
                 time.sleep(POLL)
             self.running.discard(process.pid)
         return status
 
     def stop(self, number: int) -> None:
-        """Pass a signal on to all units, which save and end."""
+        """Pass a signal on to all units, which then save and end."""
         self.stopping = True
         for group in list(self.running):
             signal_group(group, number)

@@ -1,4 +1,4 @@
-"""How far a study is: a bar on a terminal, elsewhere a line for every unit that has ended; at the end, what failed."""
+"""The progress of a study: a bar on a terminal, elsewhere a line for each unit that ends. Failures come last."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 
 class Progress:
-    """Counts what is to be done: units of a study, or single runs."""
+    """Counts units of a study, or single runs, as they end."""
 
     def __init__(self, count: int, at_once: int, unit: str = "unit") -> None:
         self.count, self.at_once, self.unit = count, at_once, unit
@@ -27,7 +27,7 @@ class Progress:
             print(f"{name} {'failed' if failure else 'done'}; {self}", file=sys.stderr, flush=True)
 
     def tell_failures(self) -> None:
-        """Print why each unit failed that did."""
+        """Print the reason of each failure."""
         for name, failure in self.failures.items():
             print(f"{name}: {failure}", file=sys.stderr)
 
@@ -43,5 +43,5 @@ class Progress:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: 1 unit, 2 units."""
+    """A number and its noun: 1 unit, 2 units."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

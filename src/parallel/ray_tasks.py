@@ -1,7 +1,7 @@
-"""Units as tasks of a Ray cluster: Ray places them, shares its GPUs out, and repeats what a lost node had.
+"""Units as tasks of a Ray cluster: Ray places them, assigns GPUs, and repeats the units of a lost node.
 
-What travels is small: to a node the code, settings and entries of a unit; back its entries and log. Data and results
-pass through DVC's cache, which all nodes see.
+A node receives the code, settings and entries of a unit, and sends its entries and log back. Data and results pass
+through DVC's cache, which all nodes can read and write.
 """
 
 import io
@@ -30,8 +30,8 @@ from src.system.errors import UserError, first_line
 from src.system.interrupts import kept_handlers
 from src.system.write_faults import faults_named
 
-SECONDS = 10.0  # to connect in
-RETRIES = 3  # on other nodes, where a node is lost
+SECONDS = 10.0  # the longest time to connect
+RETRIES = 3  # the number of times that Ray repeats a unit whose node is lost
 SENT = (*CODE, str(PARAMS_FILE), str(LOCK_FILE))
 KEPT = (str(LOCK_FILE), str(TIMING_FOLDER))
 
@@ -42,14 +42,14 @@ class RayTasks:
 
     ray: ModuleType
     slots: list[Slot]
-    needs: dict[str, float]  # of a task: num_cpus, num_gpus
-    cache: Path  # DVC's
+    needs: dict[str, float]  # num_cpus and num_gpus of a task
+    cache: Path  # of DVC
     running: set[Any] = field(init=False, default_factory=set)
     changing: threading.Lock = field(init=False, default_factory=threading.Lock)
     stopping: bool = field(init=False, default=False)
 
     def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
-        """Have a node bring a unit up to date, and fetch what it made from DVC's cache; the status."""
+        """Have a node bring a unit up to date, check its outputs out of DVC's cache, and return DVC's exit status."""
         linked = [str(path) for path in outputs_of(load_yaml(folder / LOCK_FILE)["stages"])]
         sent = node.packed(folder, SENT)
         status, told, kept = self._result(unit.name, sent, str(self.cache), linked, unit.groups, KEPT)
@@ -61,7 +61,7 @@ class RayTasks:
         return status
 
     def stop(self, number: int) -> None:
-        """Interrupt all units, which save and end, whatever the signal."""
+        """Interrupt all units, which then save and end. The signal's number makes no difference."""
         with self.changing:
             self.stopping = True
             for task in self.running:
@@ -85,16 +85,17 @@ class RayTasks:
 
 @contextmanager
 def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, cache: Path) -> Generator[RayTasks]:
-    """Connect to a cluster, for as long as the block takes.
+    """Connect to a cluster, and disconnect when the block ends.
 
     Args:
         address: host and port.
-        jobs: the most units at a time; None is as many as the cluster has room for now.
-        per_gpu: how many share a GPU.
-        runtime: says how many CPU threads a run takes.
+        jobs: the most units at a time. None means as many as the cluster has room for now.
+        per_gpu: units that share a GPU.
+        runtime: has the number of CPU threads of a run.
+        cache: the folder of DVC's cache.
 
     Raises:
-        UserError: Ray is not installed, there is no such cluster, or it has no room for a run.
+        UserError: Ray is not installed, the cluster does not exist, or it has no room for a run.
     """
     with _connected(address) as ray:
         for module in (node, dvc_process):
@@ -107,17 +108,17 @@ def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, ca
 @contextmanager
 def _connected(address: str) -> Generator[ModuleType]:
     try:
-        import ray  # an extra, and a second
+        import ray  # an optional package that takes a second to import
     except ImportError:
-        raise UserError("--ray", "Ray is not installed", "make ray") from None
+        raise UserError("--ray", "Ray is not installed", "run `make ray`") from None
     host, _, port = address.partition(":")
     try:
-        socket.create_connection((host, int(port)), SECONDS).close()  # Ray would try for minutes
-        with kept_handlers():  # Ray sets its own
+        socket.create_connection((host, int(port)), SECONDS).close()  # Ray itself would try for minutes
+        with kept_handlers():  # Ray replaces the handlers of signals
             ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
-        advice = "`ray start --head` here, `ray start --address=...` on the other machines"
-        told = str(error) or first_line(error)  # all lines: of versions that differ each has its own
+        advice = "run `ray start --head` here, and `ray start --address=...` on the other machines"
+        told = str(error) or first_line(error)  # all lines, because versions that differ have one line each
         raise UserError(f"--ray {address}", told, advice) from None
     try:
         yield ray
@@ -126,9 +127,9 @@ def _connected(address: str) -> Generator[ModuleType]:
 
 
 def show_curves(cache: Path) -> None:
-    """Have TensorBoard find in this repository what nodes write beside the cache, where that is another place."""
+    """Link the curves that nodes write beside a cache outside the repository, so that TensorBoard finds them here."""
     link = CURVES_FOLDER / ON_NODES
-    if ".dvc" not in cache.parts:  # there nodes write to the folder above it, as all copies of the repository do
+    if ".dvc" not in cache.parts:  # in a cache below .dvc, nodes write above .dvc like all copies of the repository
         with faults_named(link):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.unlink(missing_ok=True)
@@ -136,18 +137,18 @@ def show_curves(cache: Path) -> None:
 
 
 def _share(resources: dict[str, float], per_gpu: int, threads: int | None) -> tuple[dict[str, float], int]:
-    """What a run takes of a cluster, and how many runs it has room for."""
+    """The resources that a run takes, and the number of runs for which the cluster has room."""
     if gpus := int(resources.get("GPU", 0)):
         return {"num_gpus": 1 / per_gpu, "num_cpus": 0}, gpus * per_gpu
     cores = int(resources.get("CPU", 0))
     if threads is None or threads > cores:
-        problem = f"{'null' if threads is None else threads}, and the cluster has no GPU and {cores} cores"
-        raise UserError("params.yaml: runtime.threads", problem, "a number of cores that a node has")
+        problem = f"is {'null' if threads is None else threads}, and the cluster has no GPU and {cores} cores"
+        raise UserError("params.yaml: runtime.threads", problem, "set it to a number of cores that a node has")
     return {"num_cpus": threads}, cores // threads
 
 
 def _checked_out(unit: Unit, folder: Path, log: Path) -> int:
-    """Put what a unit made in its folder here, from DVC's cache; DVC's status."""
+    """Check a unit's outputs out of DVC's cache into its folder here, and return DVC's exit status."""
     outputs = outputs_of(entries_of(unit, folder))
     if not outputs:
         return 0

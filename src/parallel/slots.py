@@ -1,19 +1,20 @@
-"""The slots in which units run: one or several on each GPU; on a machine without one, as many as you ask for."""
+"""The slots in which units run: one or several per GPU, or on a machine without a GPU as many as you ask for."""
 
 import os
 
 from src.params import Runtime
 from src.system.errors import UserError
 
-Slot = dict[str, str]  # the environment variables of a slot, in which one unit runs at a time
+Slot = dict[str, str]  # the environment variables of a slot, which runs one unit at a time
 
 
 def slots(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[Slot]:
     """The environment of each slot.
 
     Args:
-        jobs: the most slots; None is all GPUs, or as many runs as the cores have threads for.
+        jobs: the most slots. None means all GPUs, or the number of cores divided by the threads of a run.
         per_gpu: slots on each GPU.
+        runtime: has the number of CPU threads of a run.
 
     Raises:
         UserError: several runs would each take all cores.
@@ -23,19 +24,19 @@ def slots(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[Slot]:
     cores = _cores()
     count = jobs or max(1, cores // (runtime.threads or cores))
     if count > 1 and runtime.threads is None:
-        problem = f"null gives each of {count} runs all cores"
-        raise UserError("params.yaml: runtime.threads", problem, "a number; results repeat at equal numbers only")
+        problem = f"is null, which gives each of {count} runs all cores"
+        raise UserError("params.yaml: runtime.threads", problem, "set a number; only equal numbers repeat a result")
     return [{} for _ in range(count)]
 
 
 def _cores() -> int:
-    """Those that this process may use: on a node of a cluster often not all."""
+    """The number of cores that this process can use, which on a cluster's node is often not all of them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
-    """The GPUs that may be used, as CUDA_VISIBLE_DEVICES calls them."""
-    import torch  # takes seconds, and a study that is up to date needs none of it
+    """The GPUs that this process can use, by their names in CUDA_VISIBLE_DEVICES."""
+    import torch  # takes seconds, and a study that is up to date does not need it
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     count = torch.cuda.device_count()

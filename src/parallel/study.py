@@ -1,4 +1,4 @@
-"""`dvc repro` with its training stages side by side: what comes before them, the units, and what comes after."""
+"""`dvc repro` with its training stages side by side: first `settings` and `prepare`, then the units."""
 
 import os
 import shutil
@@ -26,20 +26,20 @@ from src.system.errors import UserError
 from src.system.interrupts import Stopped
 
 LOGS_FOLDER = Path("logs")
-FIRST = ("--single-item", "settings", "prepare")  # without that option DVC takes tasks in an order of chance
+FIRST = ("--single-item", "settings", "prepare")  # without --single-item DVC takes tasks in a random order
 
 
 def run_units(options: Options) -> bool:
-    """Bring the training stages of params.yaml up to date, several at a time; dvc.lock then says so.
+    """Bring the training stages of params.yaml up to date, several at a time, and write dvc.lock.
 
-    Called below `only_launcher`.
+    Call it inside `only_launcher`.
 
     Returns:
-        Whether anything in the pipeline was not up to date.
+        Whether a stage of the pipeline was stale.
 
     Raises:
         UserError: a unit failed.
-        Stopped: a signal came; what is not finished has its checkpoints.
+        Stopped: a signal came. Unfinished runs have their checkpoints.
     """
     pipeline = _pipeline()
     check_dvc_can_work(pipeline.cache)
@@ -61,12 +61,12 @@ def units_of_part(part: Part) -> list[Unit]:
 
 
 def run_dvc(*arguments: str) -> None:
-    """Run DVC, as `run_to_its_end` does."""
+    """Run DVC with `run_to_its_end`."""
     run_to_its_end(sys.executable, "-m", "dvc", *arguments)
 
 
 def run_to_its_end(*command: str) -> None:
-    """Run a command that finds this interpreter's tools; ends this process with its exit status where it fails.
+    """Run a command with this interpreter's tools on its path. If it fails, exit with its status.
 
     Raises:
         Stopped: a signal came, and the command has ended.
@@ -74,7 +74,7 @@ def run_to_its_end(*command: str) -> None:
     process = subprocess.Popen(command, env=own_tools())
     try:
         status = process.wait()
-    except Stopped as stopped:  # which a terminal has sent to the command too, and `kill` has not
+    except Stopped as stopped:  # a terminal sends its signal to the command too, but `kill` does not
         process.send_signal(stopped.number)
         process.wait()
         raise
@@ -83,28 +83,30 @@ def run_to_its_end(*command: str) -> None:
 
 
 def check_identity() -> None:
-    """DVC keeps an experiment as a commit; to find out at the end of a study that it cannot would be late.
+    """Check before a study that DVC can commit its experiment at the end.
 
     Raises:
-        UserError: there is no git, or it does not know the user.
+        UserError: git is not installed, or does not know the user.
     """
     if shutil.which("git") is None:
-        raise UserError("git", "is not on the path, and DVC needs it for an experiment", "install it, or `make repro`")
+        problem = "is not on the path, and DVC needs it for an experiment"
+        raise UserError("git", problem, "install it, or run `make repro` instead")
     for key in ("user.name", "user.email"):
         if subprocess.run(["git", "config", key], capture_output=True, check=False).returncode != 0:
-            raise UserError(f"git {key}", "is not set, and DVC needs it for an experiment", f"git config {key} ...")
+            problem = "is not set, and DVC needs it for an experiment"
+            raise UserError(f"git {key}", problem, f"run `git config {key} ...`")
 
 
 def own_tools() -> dict[str, str]:
-    """The environment with this interpreter's folder first on the path: stages begin with `python`."""
+    """The environment with this interpreter's folder first on the path, because stages run `python`."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 @dataclass(frozen=True)
 class _Pipeline:
-    """What DVC knows: each stage's command in the order of dvc.yaml, the stages that changed, and its cache.
+    """DVC's view of the pipeline: each stage's command in the order of dvc.yaml, the stale stages, and its cache.
 
-    Of `settings`, which runs every time, DVC says no more than that.
+    `changed` leaves out `settings`, which runs every time, so DVC cannot tell whether it is stale.
     """
 
     commands: dict[str, str]
@@ -151,4 +153,4 @@ def _run(units: list[Unit], params: Params, pipeline: _Pipeline, engine: Engine)
     progress.tell_failures()
     if progress.failures:
         problem = f"{len(progress.failures)} of {counted(len(units), 'unit')} failed"
-        raise UserError(launcher.logs, problem, "mend these and run again")
+        raise UserError(launcher.logs, problem, "correct the errors and run again")

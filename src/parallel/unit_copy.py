@@ -1,8 +1,8 @@
-"""The copy of the repository in which a unit runs, and what is taken out of it.
+"""The copy of the repository in which a unit runs, and the return of its results.
 
-The copy lies in .dvc/tmp, as those of DVC's own experiments do, so that its runs find the repository's checkpoints.
-Its params.yaml asks for one task and one seed: DVC's work for a stage grows with the number of stages it knows. Data
-and runs that are there already are hard links, which DVC and this project replace but never write into.
+The copy lies in .dvc/tmp, like the copies of DVC's own experiments, so that its runs find the repository's checkpoints.
+Its params.yaml asks for one task and one seed, because DVC's work per stage grows with the number of stages. Finished
+data and runs are hard links, which DVC and this project replace but never write into.
 """
 
 import errno
@@ -27,19 +27,20 @@ from src.system.write_faults import faults_named
 UNITS_FOLDER = Path(".dvc/tmp/units")
 LOCK_FILE = Path("dvc.lock")
 CODE = ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/config.local", "src", "stages", str(SETTINGS_FOLDER))
-Entries = dict[str, dict[str, Any]]  # of dvc.lock, by the name of the stage
+Entries = dict[str, dict[str, Any]]  # the entries of dvc.lock, by stage
 
 
 def make_unit_copy(unit: Unit, content: dict[str, Any], entries: Entries, cache: Path) -> Path:
-    """Make the copy of a unit anew.
+    """Replace the copy of a unit by a new one, and return its folder.
 
     Args:
-        content: of params.yaml.
-        entries: of the repository's dvc.lock.
+        unit: the unit.
+        content: the content of params.yaml.
+        entries: the entries of the repository's dvc.lock.
         cache: the folder of DVC's cache.
 
     Raises:
-        CannotWrite: no room, or no right to.
+        CannotWrite: the disk is full, or permission is missing.
     """
     folder = UNITS_FOLDER / unit.name
     own = {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
@@ -54,10 +55,10 @@ def make_unit_copy(unit: Unit, content: dict[str, Any], entries: Entries, cache:
 
 
 def copy_repository(folder: Path, content: dict[str, Any], cache: Path) -> None:
-    """Make a folder anew that has the pipeline's code, params of that content, and no results.
+    """Replace a folder by a copy of the pipeline's code, with `content` as its params.yaml and without results.
 
     Raises:
-        CannotWrite: no room, or no right to.
+        CannotWrite: the disk is full, or permission is missing.
     """
     with faults_named(folder):
         shutil.rmtree(folder, ignore_errors=True)
@@ -68,12 +69,12 @@ def copy_repository(folder: Path, content: dict[str, Any], cache: Path) -> None:
 
 
 def take_results(unit: Unit, folder: Path) -> Entries:
-    """Move the runs of a unit to their places in the repository; their entries for its dvc.lock.
+    """Move the runs of a unit to their places in the repository, and return their entries for its dvc.lock.
 
-    What a stage that failed had made before is gone from the unit, and stays in the repository.
+    Old results of a failed stage stay in the repository: the unit no longer has them.
 
     Raises:
-        CannotWrite: no right to.
+        CannotWrite: permission is missing.
     """
     found = {stage: entry for stage, entry in entries_of(unit, folder).items() if _is_there(entry, folder)}
     timings = [run.relative_to(folder) for run in _runs(unit, folder / TIMING_FOLDER, ".json")]
@@ -84,13 +85,13 @@ def take_results(unit: Unit, folder: Path) -> Entries:
 
 
 def entries_of(unit: Unit, folder: Path) -> Entries:
-    """The entries of a unit's stages in the lock of its copy, by their names in the repository."""
+    """The entries of a unit's stages in the dvc.lock of its copy, by their names in the repository."""
     made = load_yaml(folder / LOCK_FILE)["stages"]
     return {stage: made[in_copy(stage)] for stage in unit.stages if in_copy(stage) in made}
 
 
 def outputs_of(entries: Entries) -> list[Path]:
-    """All outputs of some entries."""
+    """The paths of all outputs in some entries."""
     return [Path(output["path"]) for entry in entries.values() for output in entry["outs"]]
 
 
@@ -104,7 +105,7 @@ def read_entries() -> Entries:
 
 
 def join_entries(new: Entries, order: list[str]) -> None:
-    """Write entries into the repository's dvc.lock; those that it lacks where `order`, that of dvc.yaml, has them."""
+    """Write entries into the repository's dvc.lock. New ones take their places in `order`, the order of dvc.yaml."""
     if not new:
         return
     places = {stage: place for place, stage in enumerate(order)}
@@ -124,7 +125,7 @@ def _runs(unit: Unit, root: Path, ending: str = "") -> list[Path]:
 
 
 def _copied(source: Path, target: Path, copy: Callable[[Path, Path], object]) -> None:
-    """Copy a file, or all files of a folder; `shutil.copytree` would not say which fault it met."""
+    """Copy a file, or all files of a folder. `shutil.copytree` would hide the error number of a fault."""
     files = [path for path in source.rglob("*") if path.is_file()] if source.is_dir() else [source]
     for path in (path for path in files if "__pycache__" not in path.parts):
         place = target / path.relative_to(source)
@@ -133,7 +134,7 @@ def _copied(source: Path, target: Path, copy: Callable[[Path, Path], object]) ->
 
 
 def _linked(source: Path, target: Path) -> None:
-    """A hard link, or a copy where the file lies on another disk, or may not be linked."""
+    """Make a hard link, or a copy if the file is on another disk or cannot be linked."""
     try:
         os.link(source, target)
     except OSError as error:
@@ -143,7 +144,7 @@ def _linked(source: Path, target: Path) -> None:
 
 
 def _moved(source: Path, target: Path) -> None:
-    """Move a file, or all that is in a folder, into the place of another."""
+    """Replace `target` by a file, or by a folder of the same files."""
     if source.is_dir():
         with new_folder(target) as draft:
             for part in source.iterdir():
@@ -154,7 +155,7 @@ def _moved(source: Path, target: Path) -> None:
 
 
 def _configure(folder: Path, cache: Path) -> None:
-    """No git there, the repository's cache, and DVC's own notes in the copy."""
+    """Configure DVC in a copy: without git, with the repository's cache, and with its databases in the copy."""
     local = ConfigObj(str(folder / "config.local"))
     local.merge({
         "core": {"no_scm": "true", "site_cache_dir": str((folder / "tmp/site").resolve())},

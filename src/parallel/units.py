@@ -1,4 +1,4 @@
-"""What can run side by side: the stages of one task and one seed, of which students need their teachers."""
+"""Units, which can run side by side: the stages of one task and one seed. Students need their teachers."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 COMMAND = re.compile(r"python -m stages\.(?:finetune|student|distill) .*--task (?P<task>\S+).* --seed (?P<seed>\d+)")
 Part = tuple[int, int]
 WHOLE: Part = (1, 1)
-MORE = "_more@"  # in the names of stages of `more_seeds`, which do the same as those without it
+MORE = "_more@"  # in the names of stages of `more_seeds`, which otherwise equal the stages without it
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Unit:
 
     @property
     def groups(self) -> list[str]:
-        """The stages of dvc.yaml that its own are of, in a pipeline of no other seed."""
+        """The names of its stages in dvc.yaml without their items, in a pipeline with this seed alone."""
         return list(dict.fromkeys(in_copy(stage).partition("@")[0] for stage in self.stages))
 
 
 def units_of(commands: dict[str, str]) -> list[Unit]:
-    """The units of a pipeline, a task's seeds one after the other.
+    """The units of a pipeline, in the order in which their first stages occur.
 
     Args:
-        commands: that of each stage.
+        commands: each stage's command, in the order of dvc.yaml.
     """
     found: dict[tuple[str, int], list[str]] = {}
     for stage, command in commands.items():
@@ -43,17 +43,17 @@ def units_of(commands: dict[str, str]) -> list[Unit]:
 
 
 def part_of(units: list[Unit], part: Part) -> list[Unit]:
-    """For (i, n) every n-th unit, beginning with the i-th."""
+    """The units of a part: for (i, n) every n-th unit, beginning with the i-th."""
     number, count = part
     return units[number - 1 :: count]
 
 
 def stale(units: Iterable[Unit], changed: Iterable[str]) -> list[Unit]:
-    """The units that have a changed stage."""
+    """The units with a changed stage."""
     names = set(changed)
     return [unit for unit in units if names.intersection(unit.stages)]
 
 
 def in_copy(stage: str) -> str:
-    """The name of a stage in a unit's own pipeline, where its seed is the only one."""
+    """The name of a stage in a unit's own pipeline, whose only seed is the unit's."""
     return stage.replace(MORE, "@", 1)

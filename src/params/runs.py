@@ -198,7 +198,7 @@ class Teaching(Section):
     temperature: Temperature
     """Softens both models; with ttm and wttm only the teacher. Up to 1e5."""
     kd_loss: KdLoss = "kl"
-    """Distance between student and teacher: docs/method.md."""
+    """Distance between student and teacher: docs/distillation.md."""
     transfer: bool = False
     """true: also learn from the task's unlabelled transfer rows."""
 

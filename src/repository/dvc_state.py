@@ -1,8 +1,8 @@
-"""What a DVC that was killed can leave broken, and how the next one gets past it.
+"""Repair of the files that a killed DVC leaves broken.
 
-DVC writes two of its files in place: `dvc.lock`, and `.dvc/tmp/rwlock`, which says who reads and writes what. Killed at
-the wrong moment it leaves half a file, and every later command ends in an error (treeverse/dvc#6097). An rwlock can
-also name a process that is long gone and whose number another one has taken.
+DVC writes two of its files in place: `dvc.lock`, and `.dvc/tmp/rwlock`, which lists the processes that read and write
+outputs. A DVC that is killed while it writes leaves half a file, and every later command ends in an error
+(treeverse/dvc#6097). An rwlock can also name a process that has ended and whose id another process now has.
 """
 
 import json
@@ -32,19 +32,19 @@ CONFLICT = "<<<<<<< "
 
 
 def mend(root: Path = Path()) -> None:
-    """Put in order what a killed DVC left in the repository at `root`, and say so on stderr.
+    """Repair the files that a killed DVC left broken in the repository at `root`, and say so on stderr.
 
-    While another DVC works there nothing is touched. DVC and this function know of those on this machine only.
+    If another DVC works there, nothing changes. DVC and this function see only processes of this machine.
 
     Raises:
-        UserError: dvc.lock cannot be read and another DVC is at work, or it holds a merge conflict; or DVC's files
-            cannot be written or locked; or DVC cannot work here at all.
+        UserError: dvc.lock cannot be read while another DVC works, or has a merge conflict. Or DVC's files cannot be
+            written or locked, or DVC cannot work here at all.
     """
     check_dvc_can_work(root)
     state = root / ".dvc" / "tmp"
     if not state.is_dir():
         return  # DVC has never run here
-    # Under its lock no DVC that starts meanwhile can have written to rwlock unseen.
+    # While this process holds its lock, no DVC that starts now can write to rwlock.
     with faults_named(state / RWLOCK_FILE), _locked(state):
         others = list(_dvc_processes(root.resolve()))
         if not _is_whole(root / LOCK_FILE):
@@ -54,19 +54,19 @@ def mend(root: Path = Path()) -> None:
 
 
 def check_no_dvc_works(root: Path = Path()) -> None:
-    """Refuse to change files under a DVC that runs: its stages would read some of the old ones and some of the new.
+    """Refuse to change files while DVC runs: its stages would read a mixture of old and new files.
 
     Raises:
-        UserError: names its process. One of another machine is not seen.
+        UserError: DVC runs here; the error names its process. A DVC on another machine is not seen.
     """
     if others := list(_dvc_processes(root.resolve())):
-        problem = f"DVC is at work here (process {others[0].pid})"
+        problem = f"DVC runs here (process {others[0].pid})"
         raise UserError(root.resolve(), problem, "wait for that process or stop it, and run again")
 
 
 @contextmanager
 def _locked(state: Path) -> Generator[None]:
-    """Hold the lock of rwlock as DVC does by its settings, and with hard links its main lock too."""
+    """Hold the lock of rwlock as DVC's settings say; with locks of hard links, hold DVC's main lock too."""
     with dvc_faults_named():
         by_links = Config(str(state.parent))["core"].get("hardlink_lock", False)
     with ExitStack() as stack:
@@ -75,30 +75,32 @@ def _locked(state: Path) -> Generator[None]:
             try:
                 stack.enter_context(make_lock(str(path), tmp_dir=str(state), hardlink_lock=by_links))
             except LockError:
-                unless = ", or left by one that was killed: where none runs, on other machines either, delete it"
-                problem = f"is held by another DVC{unless if by_links else ''}"
-                raise UserError(path, problem, "wait for it, or stop it, and run again") from None
+                problem, allowed = "is held by another DVC", "wait for it or stop it, and run again"
+                if by_links:
+                    problem += ", or was left by a killed one"
+                    allowed += "; if no DVC runs on any machine, delete the file"
+                raise UserError(path, problem, allowed) from None
         yield
 
 
 def _remove_flock_file(path: Path) -> None:
-    """A lock of hard links has two; DVC would take a file that `flock` has locked once for one that is held."""
+    """Delete a lock file that `flock` left: it has one link, and DVC with hard links would think that it is held."""
     if path.exists() and path.stat().st_nlink == 1:
         path.unlink()
 
 
 def _check_flock(path: Path) -> None:
-    """DVC would say of a disk without `flock` that another DVC is at work."""
+    """Refuse a disk without `flock`, where DVC would report that another DVC is running."""
     path.touch()
     if fault := flock_fault(path):
         problem = f"cannot be locked on the disk mounted at {mount_of(path)} ({fault})"
-        raise UserError(path, problem, "`dvc config --local core.hardlink_lock true`, or a mount with flock")
+        raise UserError(path, problem, "run `dvc config --local core.hardlink_lock true`, or mount it with flock")
 
 
 def _dvc_processes(root: Path) -> Iterator[psutil.Process]:
-    """The living processes that run DVC in this repository, or where one may not see where; no parents of this one.
+    """The living processes that run DVC in this repository, or in a folder that is hidden from you; no own parents.
 
-    What runs in a copy below .dvc/tmp, such as a part of a study, has files and locks of its own.
+    A DVC in a copy below .dvc/tmp, such as a unit's, has its own files and locks, and does not count.
     """
     own = {process.pid for process in psutil.Process().parents()}
     for process in psutil.process_iter(["cmdline", "cwd"]):
@@ -113,7 +115,7 @@ def _is_workspace(folder: Path, root: Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a dvc.lock is one that DVC has written to its end; DVC can do without one."""
+    """Whether DVC wrote the whole of a dvc.lock. A missing one counts as whole, because DVC needs none."""
     if not path.exists():
         return True
     try:
@@ -126,40 +128,40 @@ def _is_whole(path: Path) -> bool:
 
 
 def _is_complete(entry: dict[str, Any]) -> bool:
-    """DVC reads an entry that was cut after its hash, and would keep it so for ever."""
+    """Whether an entry has its size. DVC accepts an entry that is cut after its hash, and would never complete it."""
     return "size" in entry and ("nfiles" in entry or not str(entry.get("md5")).endswith(".dir"))
 
 
 def _restore_lock_file(root: Path, others: list[psutil.Process]) -> None:
-    """Put the committed dvc.lock in the place of a broken one, which is kept aside."""
+    """Replace a broken dvc.lock by the committed one, and keep the broken one aside."""
     path, aside = root / LOCK_FILE, root / ".dvc" / "tmp" / f"{LOCK_FILE}.damaged"
     if CONFLICT in path.read_text(encoding="utf-8", errors="replace"):
-        allowed = "`git checkout --ours dvc.lock` or `--theirs`, then `dvc repro`"
-        raise UserError(path, "holds a merge conflict", allowed)
+        allowed = "run `git checkout --ours dvc.lock` (or `--theirs`), then `dvc repro`"
+        raise UserError(path, "has a merge conflict", allowed)
     if others:
-        problem = f"cannot be read while DVC is at work here (process {others[0].pid})"
+        problem = f"cannot be read while DVC runs here (process {others[0].pid})"
         raise UserError(path, problem, "wait for that process or stop it, and run again")
     last = committed(path)
     path.replace(aside)
     if last is not None:
         path.write_bytes(last)
-    instead = "none is committed" if last is None else "the committed one serves"
+    instead = "none is committed" if last is None else "the committed one replaces it"
     print(
-        f"warning: {path} was damaged, as by a DVC killed while it wrote it: {instead}, and finished stages come from "
-        f"DVC's run cache; what was left of it is in {aside}",
+        f"warning: {path} was damaged, as if DVC had been killed while writing: {instead}, finished stages come from "
+        f"DVC's run cache, and the damaged file is in {aside}",
         file=sys.stderr,
     )
 
 
 def _remove_rwlock(path: Path) -> None:
-    """Without a DVC at work whatever it says is left over."""
+    """Delete an rwlock that names processes. Call it only while no DVC runs, so that none of them is alive."""
     if path.exists() and not _is_free(path):
         path.unlink()
-        print(f"warning: {path}, left by a DVC that was killed, is removed", file=sys.stderr)
+        print(f"warning: removed {path}, which a killed DVC had left", file=sys.stderr)
 
 
 def _is_free(path: Path) -> bool:
-    """Whether an rwlock is one that DVC reads, and names no process."""
+    """Whether DVC can read an rwlock, and it names no process."""
     try:
         return not any(SCHEMA(json.loads(path.read_bytes())).values())
     except (ValueError, Invalid):

@@ -1,16 +1,16 @@
-"""What params.yaml comes to, in files for DVC to compare: a run is made anew when its own file changes.
+"""The resolved settings of params.yaml, in files that DVC compares: a run is repeated if its own file changes.
 
-    settings/<task>/data.json                the task's data, and how they are cut
+    settings/<task>/data.json                the task's data and its splits
                     teacher/<arm>.json       a run's model, objective, training and runtime
                     student/<arm>.json
                     recipe/<recipe>.json
-                    mapped/<name>.json       a teacher that is mapped after training; none where distill.mapped is empty
+                    mapped/<name>.json       a teacher that is mapped after training, if distill.mapped has any
 
-DVC cannot depend on a key of params.yaml that may be missing, as the overrides of a task may. Defaults of the schema
-are left out, so that a new key there makes no finished run stale. Stages read params.yaml itself.
+DVC cannot depend on a key of params.yaml that may be missing, such as an override of a task. The files leave out
+defaults of the schema, so a new key there makes no finished run stale. Stages read params.yaml itself.
 
-Nor can DVC depend on a folder that params.yaml names. Where data or a model lie in one, the file has a fingerprint of
-what is read from it, under `files`.
+DVC cannot depend on a folder that params.yaml names either. If data or a model lie in such a folder, the settings file
+has a fingerprint of the files that are read, under `files`.
 """
 
 import json
@@ -32,7 +32,7 @@ Content = dict[str, Any]
 def settings_files(params: Params, folder: Path = SETTINGS_FOLDER) -> dict[Path, Content]:
     """The content of each file below `folder`, by its path.
 
-    Files that are not on this machine keep the fingerprint that `folder` has of them, or the last commit.
+    Data and models that are not on this machine keep the fingerprint in `folder`, or in the last commit.
 
     Raises:
         UserError: a file that params.yaml names cannot be read.
@@ -45,18 +45,18 @@ def settings_files(params: Params, folder: Path = SETTINGS_FOLDER) -> dict[Path,
 
 
 def settings_are_written(params: Params, folder: Path = SETTINGS_FOLDER) -> bool:
-    """Whether `folder` has all of these files, with this content, and no others."""
+    """Whether `folder` has exactly the settings files of `params`, with their content."""
     written = {path: _known(path) for path in folder.rglob("*.json")}
     return written == settings_files(params, folder)
 
 
 def settings_of_task(params: Params, task: str) -> dict[str, Content]:
-    """What params.yaml says of a task's data and runs, by the paths of its files, without fingerprints."""
+    """The settings of a task's data and runs, by the paths of its files, without fingerprints."""
     return {path: content for path, content, _ in _contents(params.model_copy(update={"tasks": [task]}))}
 
 
 def _contents(params: Params) -> Iterator[tuple[str, Content, Watched]]:
-    """The path of each file, what params.yaml says there, and the files that this names."""
+    """The path of each settings file, its content, and the data or model files that it names."""
     for task in params.tasks:
         yield f"{task}/data.json", _data(params, task), watched_data(params.task(task), params.glue)
         for arm in params.finetune.arms:
@@ -74,7 +74,7 @@ def _data(params: Params, task: str) -> Content:
     content = {"task": settings.model_dump(exclude_defaults=True, exclude={"training", "arms"})}
     content["splits"] = params.splits.model_dump(exclude_defaults=True)
     if params.folds_of(task) > 1:
-        content["seeds"] = params.seeds_of(task)  # each has a cut of its own
+        content["seeds"] = params.seeds_of(task)  # each seed has its own cut
     return content | ({"glue": params.glue.model_dump(exclude_defaults=True)} if settings.source == "glue" else {})
 
 
@@ -85,21 +85,21 @@ def _run(settings: RunSettings) -> tuple[Content, Watched]:
 
 
 def _fingerprints(path: Path, content: Content, watched: Watched, hashes: FileHashes) -> Content:
-    """The key `files` of a settings file; none where params.yaml names no files, or nothing is known of them."""
+    """The key `files` of a settings file; empty if params.yaml names no files, or their fingerprint is unknown."""
     found = {}
     for key, (place, files) in watched.items():
         if files:
             found[key] = hashes.fingerprint(files)
         elif (before := _fingerprint_before(path, content, key)) is not None:
-            print(f"warning: {place} is not here; {path} keeps the fingerprint of its files", file=sys.stderr)
+            print(f"warning: {place} does not exist here; {path} keeps the fingerprint of its files", file=sys.stderr)
             found[key] = before
     return {"files": found} if found else {}
 
 
 def _fingerprint_before(path: Path, content: Content, key: str) -> str | None:
-    """What a settings file says of files that are not here, if all else in it is as now.
+    """The old fingerprint of files that are not on this machine, if all other settings in the file are the same.
 
-    After the settings of another study, only the last commit may know.
+    If the file has the settings of another study now, only the last commit may have the fingerprint.
     """
     for read in (_known, _committed):
         before = read(path)
@@ -110,14 +110,14 @@ def _fingerprint_before(path: Path, content: Content, key: str) -> str | None:
 
 
 def _known(path: Path) -> Content:
-    """What a settings file says; nothing where it is missing or damaged."""
+    """The content of a settings file; empty if the file is missing or damaged."""
     with suppress(OSError):
         return _content_in(path.read_bytes())
     return {}
 
 
 def _committed(path: Path) -> Content:
-    """What the last commit has of a settings file; nothing where it has none, or a damaged one."""
+    """The content of a settings file in the last commit; empty if the file is missing or damaged there."""
     return _content_in(committed(path) or b"")
 
 

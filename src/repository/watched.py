@@ -1,6 +1,6 @@
-"""Which files a task's data and a model are read from, where they lie in a folder of the user's.
+"""The files from which a task's data and a model are read, if they lie in a folder of the user.
 
-What comes from the hub or from a pinned archive is fixed by its revision or hash, and is compared with it when used.
+Files from the hub or a pinned archive are fixed by a revision or a hash, and are compared with it at every use.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from src.system.errors import UserError
 from src.system.files import user_path
 
 WEIGHT_FILES = ("*.safetensors", "*.gguf")
-# Also the vocabularies that only some tokenizers of transformers have, such as bpe.codes and source.spm.
+# These include vocabularies that only some tokenizers of transformers have, such as bpe.codes and source.spm.
 TOKENIZER_FILES = ("*.txt", "*.model", "*.vocab", "*.codes", "*.spm", "*.tokenizer", "vocab.*", "tokenizer.*")
 MODEL_FILES = ("*.json", *WEIGHT_FILES, *TOKENIZER_FILES)
-Watched = dict[str, tuple[Path, list[Path]]]  # by the key of params.yaml: its folder or file, and the files that count
+Watched = dict[str, tuple[Path, list[Path]]]  # by key of params.yaml: its folder or file, and the files that are read
 
 
 def watched_data(settings: TaskSettings, glue: Glue) -> Watched:
@@ -35,7 +35,7 @@ def watched_data(settings: TaskSettings, glue: Glue) -> Watched:
 
 
 def watched_model(model: ModelSource) -> Watched:
-    """The files of a model in a folder that transformers reads."""
+    """The files that transformers reads of a model in a folder."""
     if model.source != "folder":
         return {}
     folder = user_path(model.name)
@@ -43,23 +43,24 @@ def watched_model(model: ModelSource) -> Watched:
 
 
 def _splits(folder: Path, splits: Iterable[str]) -> tuple[Path, list[Path]]:
-    """All files that may hold one of the splits: a second one for a split changes what is read, or whether it is."""
+    """All files that may hold one of the splits. A second file for a split changes the data, or makes it ambiguous."""
     found: list[Path] = []
-    with suppress(OSError, UserError):  # a folder that may not be read is as one that is not here
+    with suppress(OSError, UserError):  # an unreadable folder counts as missing
         paths = [path for split in splits for files in forms_of(folder, split) for path in files]
         found = [file for path in paths for file in (_saved_in(path) if path.is_dir() else [path])]
     return folder, found
 
 
 def _saved_in(folder: Path) -> list[Path]:
-    """What `save_to_disk` wrote, less what a file manager may have left."""
+    """The files that `save_to_disk` wrote, without hidden files of a file manager."""
     return _files(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def _matching(folder: Path, patterns: Iterable[str]) -> list[Path]:
     found: list[Path] = []
-    with suppress(OSError, ValueError):  # a name too long, or none of a folder
-        found = sorted({path for pattern in patterns for path in folder.glob(pattern)})  # tokenizer.json fits two
+    with suppress(OSError, ValueError):  # the name is too long, or is no folder's
+        # A set, because tokenizer.json matches two patterns.
+        found = sorted({path for pattern in patterns for path in folder.glob(pattern)})
     return _files(found)
 
 

@@ -1,1 +1,1 @@
-"""Files, errors, signals and locks: every command needs them. This room imports nothing of the project."""
+"""Files, errors, signals and locks, which every command needs. This room imports nothing from the other rooms."""

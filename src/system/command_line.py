@@ -4,7 +4,7 @@ import argparse
 
 
 def run_arguments(description: str, *choices: str) -> argparse.Namespace:
-    """The command line of a training stage: --task, --seed, and the options named in `choices`."""
+    """Parse the command line of a training stage: --task, --seed, and the options named in `choices`."""
     parser = argparse.ArgumentParser(description=description)
     for option in ("task", *choices):
         parser.add_argument(f"--{option}", required=True)

@@ -1,4 +1,4 @@
-"""Errors that a user can act on: one line, an exit status of its own, no traceback."""
+"""Errors that a user can act on: one line and exit status 1, without a traceback."""
 
 import functools
 import gc
@@ -10,29 +10,29 @@ from src.system.printing import printing
 
 
 class UserError(Exception):
-    """Something the user can mend.
+    """A fault that the user can mend. It prints as `where: problem; allowed`.
 
     Args:
-        where: the params key or the file at fault.
-        problem: what is wrong with it, in a few words.
-        allowed: what would be accepted instead, or what to do.
+        where: the key of params.yaml or the file at fault.
+        problem: the fault, in a few words.
+        allowed: an instruction that begins with its verb, or "allowed: " and the accepted values.
     """
 
     def __init__(self, where: object, problem: str, allowed: str) -> None:
         self.where, self.problem, self.allowed = str(where), problem, allowed
         line = " ".join(f"{where}: {problem}; {allowed}".split())
-        # What comes from a file may hold characters that would move the terminal's cursor.
+        # Text from a file may hold characters that would move the terminal's cursor.
         super().__init__("".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line))
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, cut to its first line; its type where it says nothing."""
+    """The first line of an exception's message, or the name of its type if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def stage(main: Callable[[], None]) -> Callable[[], None]:
-    """Let a stage's `main` end in one readable line when a `UserError` (status 1) or a signal (128 + its number) comes.
+    """Have a stage's `main` print one line and exit on a `UserError` (status 1) or a signal (128 + its number).
 
     Any other exception is a fault of this project, and keeps its traceback.
     """
@@ -40,7 +40,7 @@ def stage(main: Callable[[], None]) -> Callable[[], None]:
     @functools.wraps(main)
     @printing()
     def run() -> None:
-        gc.freeze()  # what was imported stays
+        gc.freeze()  # imported modules stay, so the collector need not look at them
         gc.enable()
         try:
             _check_docstrings()
@@ -57,7 +57,7 @@ def stage(main: Callable[[], None]) -> Callable[[], None]:
 
 
 def _check_docstrings() -> None:
-    """transformers reads the docstrings of its models, which Python drops if it is told to."""
+    """Refuse a Python that drops docstrings: transformers reads those of its models."""
     if sys.flags.optimize > 1:
-        problem = "Python runs with it at 2 (or with -OO), which drops the docstrings that transformers reads"
+        problem = "is 2 (or Python runs with -OO), which drops the docstrings that transformers reads"
         raise UserError("PYTHONOPTIMIZE", problem, "unset it, or set it to 1")

@@ -1,8 +1,8 @@
-"""Reading and writing files: a reader sees all of a file or nothing, and damage is one line that names the file.
+"""Reading and writing files: a reader sees a whole file or none, and an error names a damaged file in one line.
 
-A draft is written beside its target, because a rename is atomic only within one file system. A process that is
-killed leaves its draft behind; the next writer of the same target removes it. What a group shares stays so: folders and
-files get the rights that the umask and a setgid bit give them.
+A draft is written beside its target, because a rename is atomic only within one file system. A killed process leaves
+its draft behind; the next writer of the same target removes it. Files and folders get the permissions that the umask
+and a setgid bit give them, so a group can go on sharing them.
 """
 
 import errno
@@ -20,20 +20,22 @@ from safetensors import SafetensorError
 from src.system.errors import UserError, first_line
 from src.system.write_faults import CannotWrite, faults_named
 
-# What reads tables imports pandas itself: `settings` runs at every `dvc repro`, and would start in twice the time.
+# Functions that read tables import pandas themselves. The stage `settings` runs at every `dvc repro` and needs no
+# table; an import of pandas here would double the time that it takes to start.
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-BEFORE = "-before"  # at the end of the name of what was there, while its successor takes its place
+MAKE_READABLE = "make it readable for your user"
+BEFORE = "-before"  # the ending of the old folder's name while the new one takes its place
 
 
 @contextmanager
 def new_folder(target: Path) -> Generator[Path]:
-    """Yield an empty folder that takes the place of `target` when the block ends without an error.
+    """Yield an empty folder that replaces `target` when the block ends without an error.
 
     Raises:
-        CannotWrite: no room, no right to, or something else in the way.
+        CannotWrite: the disk is full, permission is missing, or something else stands in the way.
     """
     put_back(target)
     with faults_named(target):
@@ -50,10 +52,10 @@ def new_folder(target: Path) -> Generator[Path]:
 
 @contextmanager
 def new_file(target: Path) -> Generator[Path]:
-    """Yield a path whose file takes the place of `target` when the block ends without an error.
+    """Yield a path whose file replaces `target` when the block ends without an error.
 
     Raises:
-        CannotWrite: no room, no right to, or something else in the way.
+        CannotWrite: the disk is full, permission is missing, or something else stands in the way.
     """
     with faults_named(target):
         draft = _draft_of(target)
@@ -66,13 +68,13 @@ def new_file(target: Path) -> Generator[Path]:
 
 
 def write_json(target: Path, content: Any) -> None:
-    """Write JSON with stable bytes; NaN and infinity are refused, because DVC cannot read them."""
+    """Write JSON with stable bytes. Refuse NaN and infinity, which DVC cannot read."""
     with new_file(target) as draft:
         draft.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_csv(target: Path, table: "pd.DataFrame") -> None:
-    """Write a table without its index; floats keep every digit, so that equal files mean equal results."""
+    """Write a table without its index. Floats keep every digit, so equal files mean equal results."""
     with new_file(target) as draft:
         table.to_csv(draft, index=False, lineterminator="\n")
 
@@ -80,7 +82,7 @@ def write_csv(target: Path, table: "pd.DataFrame") -> None:
 def write_parquet(target: Path, table: "pd.DataFrame") -> None:
     """Write a table as Parquet without its index, with checksums that `read_parquet` verifies.
 
-    Floats are split into streams of their bytes: logits take a third less than as dictionaries.
+    Floats are split into streams of their bytes, in which logits take a third less room than in dictionaries.
     """
     floats = list(table.select_dtypes("floating"))
     others = [name for name in table if name not in floats]
@@ -93,7 +95,7 @@ def read_json(source: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        UserError: it is missing or damaged, as for the other readers.
+        UserError: it is missing or damaged. The other readers raise the same.
     """
     with _damage_named(source):
         return json.loads(source.read_text(encoding="utf-8"))
@@ -103,7 +105,7 @@ def read_csv(source: Path, text: Iterable[str] = ()) -> "pd.DataFrame":
     """Read a CSV file that `write_csv` wrote.
 
     Args:
-        text: the columns of text, kept as written, since a name can be `null` or `007`; the others hold numbers.
+        text: the columns that stay text as written, since a name can be `null` or `007`. The others hold numbers.
     """
     import pandas as pd
 
@@ -112,7 +114,7 @@ def read_csv(source: Path, text: Iterable[str] = ()) -> "pd.DataFrame":
 
 
 def read_csv_texts(source: Path) -> "pd.DataFrame":
-    """Read a CSV file with all its values as they are written: numbers would not show the digits that stand there."""
+    """Read a CSV file with all values as text, so that numbers keep the digits in the file."""
     import pandas as pd
 
     with _damage_named(source):
@@ -122,7 +124,7 @@ def read_csv_texts(source: Path) -> "pd.DataFrame":
 def read_parquet(source: Path) -> "pd.DataFrame":
     """Read a Parquet file that `write_parquet` wrote, and verify it.
 
-    Checksums cover its pages; the names of its columns and the number of its rows are stored twice.
+    Checksums cover its pages. The names of its columns and its number of rows are stored twice, and compared.
     """
     import pyarrow.parquet as pq
 
@@ -141,16 +143,16 @@ def read_tensors(source: Path) -> "dict[str, np.ndarray]":
     from safetensors.numpy import load
 
     with _damage_named(source):
-        return load(source.read_bytes())  # by name, safetensors takes a file that it may not read for none
+        return load(source.read_bytes())  # given a path, safetensors reports an unreadable file as missing
 
 
-def user_path(path: str, allowed: str = "the path in full, or HOME set to a folder") -> Path:
-    """A path as people write it, with ~ for a home folder; without a beginning it is meant from the repository.
+def user_path(path: str, allowed: str = "write the path in full, or set HOME to a folder") -> Path:
+    """Resolve a path that a user wrote: ~ is a home folder, and a relative path begins at the repository's root.
 
-    Copies of the repository below .dvc, in which units and queued experiments run, mean what the repository means.
+    In a copy of the repository below .dvc, where units and queued experiments run, it begins at the original's root.
 
     Raises:
-        UserError: there is no such home.
+        UserError: the home folder does not exist.
     """
     try:
         return repository_root() / Path(path).expanduser()
@@ -159,37 +161,37 @@ def user_path(path: str, allowed: str = "the path in full, or HOME set to a fold
 
 
 def repository_root() -> Path:
-    """The working folder; in copies of the repository below .dvc, the repository."""
+    """The root of the repository: the working folder, or in a copy below .dvc the folder that it was copied from."""
     copied_from = [folder.parent for folder in Path.cwd().parents if folder.name == ".dvc"]
     return copied_from[-1] if copied_from else Path()
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of that name; False also for what can be no name, such as one too long.
+    """Whether the file exists; False also for a name that no file can have, such as one too long.
 
     Raises:
-        UserError: its folder may not be looked into.
+        UserError: its folder cannot be read.
     """
     try:
         return path.is_file()
     except PermissionError:
-        raise UserError(path, "not readable (Permission denied)", "a folder that you may read") from None
+        raise UserError(path, "not readable (Permission denied)", MAKE_READABLE) from None
     except OSError:
         return False
 
 
 def check_readable(path: Path) -> None:
-    """For libraries that say of a file which may not be read that there is none, as safetensors does.
+    """Check that a file can be read, before a library reports it as missing, as safetensors does.
 
     Raises:
-        UserError: it may not be read.
+        UserError: you have no permission to read it.
     """
     try:
         path.open("rb").close()
     except PermissionError:
-        raise UserError(path, "not readable (Permission denied)", "a file that you may read") from None
+        raise UserError(path, "not readable (Permission denied)", MAKE_READABLE) from None
     except OSError:
-        return  # what else is wrong the library says
+        return  # the library reports every other fault
 
 
 def sha256_of(path: Path) -> str:
@@ -199,10 +201,10 @@ def sha256_of(path: Path) -> str:
 
 
 def put_back(target: Path) -> None:
-    """Give a folder its name back where a process was killed between the two renames of `new_folder`.
+    """Give a folder its name back if a process was killed between the two renames of `new_folder`.
 
     Raises:
-        CannotWrite: no right to.
+        CannotWrite: permission is missing.
     """
     with faults_named(target):
         before = next(target.parent.glob(f".{target.name}.draft-*{BEFORE}"), None)
@@ -211,7 +213,7 @@ def put_back(target: Path) -> None:
 
 
 def _draft_of(target: Path) -> Path:
-    """The name of a draft. Those that a killed process left are removed: DVC would take them for results."""
+    """The path of a draft. Drafts of killed processes are removed, because DVC would take them for results."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for draft in target.parent.glob(f".{target.name}.draft-*"):
         if draft.is_dir():
@@ -222,16 +224,16 @@ def _draft_of(target: Path) -> Path:
 
 
 def _check_replaceable(target: Path) -> None:
-    """Before any work: a folder of another user may let go of some of its files and not of others."""
+    """Refuse before any work: in a folder of another user, only some of the files may be removable."""
     if target.is_symlink() or target.is_file():
-        raise CannotWrite(target, "is no folder", "delete it; a link may stand in the place of a folder above it")
+        raise CannotWrite(target, "is not a folder", "delete it; to use another disk, link a folder above it")
     for folder in filter(Path.is_dir, (target, *target.rglob("*"))):
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _share_files(folder: Path) -> None:
-    """Give the rights that the umask leaves to what a library made for its owner alone, as safetensors does."""
+    """Give the umask's permissions to files that a library made for their owner alone, as safetensors does."""
     rights = folder.stat().st_mode & 0o666
     for path in folder.rglob("*"):
         if path.is_file() and not path.stat().st_mode & 0o077:
@@ -239,7 +241,7 @@ def _share_files(folder: Path) -> None:
 
 
 def _put_in_place(draft: Path, target: Path) -> None:
-    """What was there goes when its successor has its place, and keeps it where that fails."""
+    """Replace the old folder by the draft; if the rename fails, put the old folder back."""
     before = draft.with_name(f"{draft.name}{BEFORE}")
     if target.exists():
         target.replace(before)
@@ -254,13 +256,13 @@ def _put_in_place(draft: Path, target: Path) -> None:
 
 @contextmanager
 def _damage_named(source: Path) -> Generator[None]:
-    """A damaged file can break its reader anywhere, hence the many kinds of error."""
+    """Raise a `UserError` that names the file. A damaged file can break its reader in many ways."""
     try:
         yield
     except FileNotFoundError:
         raise UserError(source, "not found", "run `dvc repro`") from None
     except PermissionError:
-        raise UserError(source, "not readable (Permission denied)", "a file that you may read") from None
+        raise UserError(source, "not readable (Permission denied)", MAKE_READABLE) from None
     except (OSError, ValueError, KeyError, TypeError, EOFError, SafetensorError) as error:
         allowed = "delete it and run `dvc repro`"
         raise UserError(source, f"damaged or of another format ({first_line(error)})", allowed) from None

@@ -1,7 +1,7 @@
-"""Being asked to stop: SIGTERM (a scheduler, `kill`), SIGINT (Ctrl-C) and SIGHUP (the terminal is gone).
+"""Signals that ask to stop: SIGTERM (a scheduler, `kill`), SIGINT (Ctrl-C) and SIGHUP (the terminal was closed).
 
-A stage stops at once and says so. The training loop takes its time: it finishes the step and saves a checkpoint
-first (see `StopRequest`).
+A stage stops at once and prints a line. The training loop first finishes its step and saves a checkpoint (see
+`StopRequest`).
 """
 
 import os
@@ -16,33 +16,33 @@ Handler = Callable[[int, FrameType | None], Any] | int | None  # as `signal.gets
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PARENT = os.getppid()  # DVC, for a stage that it started
-LAUNCHER = "CMI_GLUE_LAUNCHER"  # holds the number of the process that runs units side by side, where one does
+LAUNCHER = "CMI_GLUE_LAUNCHER"  # the id of the process that runs units side by side, if there is one
 
 
 class Stopped(KeyboardInterrupt):
     """A signal asked the stage to stop.
 
     Args:
-        number: the signal's.
-        saved: what is left of the work, and how to go on.
+        number: the signal's number.
+        saved: the work that is kept, and how to go on.
     """
 
-    def __init__(self, number: int, saved: str = "nothing half-done is left; run it again") -> None:
+    def __init__(self, number: int, saved: str = "no half-written files are left; run it again") -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}: {saved}")
         self.number, self.exit_status = number, 128 + number
 
 
 class StopRequest:
-    """Signals that came while a block ran: the first is kept for when it suits, a second one stops at once.
+    """A context manager that holds the first signal until the block asks for it; a second signal stops at once.
 
-    Used as a context manager; only the main thread may.
+    Only the main thread may use it.
     """
 
     def __init__(self) -> None:
         self.signal: int | None = None
 
     def pending(self) -> int | None:
-        """The signal that came. The end of DVC, or of the launcher, counts as SIGHUP: see `_orphaned`."""
+        """The signal that came, or None. The end of DVC or of the launcher counts as SIGHUP (see `_orphaned`)."""
         if self.signal is None and _orphaned():
             self.signal = signal.SIGHUP
         return self.signal
@@ -54,31 +54,34 @@ class StopRequest:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         _restore(self._before)
         if self.signal is not None and kind is None:
-            raise Stopped(self.signal)  # it came when there was no step left to act on it
+            raise Stopped(self.signal)  # it came after the last step
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self.signal is not None:
             raise Stopped(number)
         self.signal = number
-        line = f"{signal.Signals(number).name}: finishing this step, then saving; once more to stop at once\n"
-        os.write(sys.stderr.fileno(), line.encode())  # print is not safe here: it may be what was interrupted
+        line = f"{signal.Signals(number).name}: finishing this step, then saving; send it again to stop at once\n"
+        os.write(sys.stderr.fileno(), line.encode())  # print is not safe here: the signal may have interrupted a print
 
 
 def _orphaned() -> bool:
-    """Whether a stage has outlived DVC, or the launcher of its unit: it would be run again beside itself."""
+    """Whether DVC, or the launcher of the unit, has ended before this stage.
+
+    The next `dvc repro` would start the same stage beside it.
+    """
     if "DVC_STAGE" in os.environ and os.getppid() != PARENT:
         return True
     launcher = os.environ.get(LAUNCHER)
     if launcher is None:
         return False
-    import psutil  # which most stages need not import
+    import psutil  # only stages of units need it
 
     return not psutil.pid_exists(int(launcher))
 
 
 @contextmanager
 def raise_on_signals() -> Generator[None]:
-    """Have a signal raise `Stopped` wherever the block is, so that drafts of files are cleaned up."""
+    """Have a signal raise `Stopped` inside the block, so that drafts of files are removed."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
@@ -91,7 +94,7 @@ def raise_on_signals() -> Generator[None]:
 
 
 def exit_on_signals() -> None:
-    """Have a signal end the process in one line: for the seconds in which a stage imports its libraries."""
+    """Have a signal print one line and end the process. Use it while a stage imports its libraries."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         stopped = Stopped(number)
@@ -103,7 +106,7 @@ def exit_on_signals() -> None:
 
 @contextmanager
 def kept_handlers() -> Generator[None]:
-    """Undo what a library does to the signals' handlers in the block."""
+    """Restore the signal handlers that a library replaces in the block."""
     before: dict[int, Handler] = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -112,7 +115,7 @@ def kept_handlers() -> Generator[None]:
 
 
 def _install(handler: Callable[[int, FrameType | None], None]) -> dict[int, Handler]:
-    """What the handlers were. Signals that are ignored, as under nohup, are left ignored."""
+    """Set the handler and return the old ones. Signals that are ignored, as under nohup, stay ignored."""
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     return {number: signal.signal(number, handler) for number in heeded}
 

@@ -1,6 +1,6 @@
-"""Locks that processes hold while they live, on disks with `flock` and on those without it.
+"""Locks that processes hold while they live, on disks with and without `flock`.
 
-Network file systems can be mounted so that they have none. DVC then wants its setting `core.hardlink_lock`.
+Network file systems can be mounted without `flock`. DVC then needs its setting `core.hardlink_lock`.
 """
 
 import errno
@@ -15,13 +15,13 @@ MISSING = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 def lock_if_free(path: Path) -> BaseFileLock | None:
-    """Lock a file and make its folder; None where a living process holds it.
+    """Make the folder of a file and lock the file; None if a living process holds it.
 
-    Without `flock` a second file, which names the process, is the lock for as long as it is there. Where that process
-    is gone from this machine, the next one takes it over.
+    Without `flock`, the lock is a second file that names the process. If that process has ended on this machine, the
+    next one takes the lock over.
 
     Raises:
-        CannotWrite: no room, or no right to.
+        CannotWrite: the disk is full, or permission is missing.
     """
     with faults_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def _acquired(lock: BaseFileLock) -> BaseFileLock | None:
 
 
 def flock_fault(path: Path) -> str | None:
-    """Why a file that is there cannot be locked, in the system's words; None on a disk with `flock`."""
+    """The system's reason why an existing file cannot be locked; None on a disk with `flock`."""
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -54,5 +54,5 @@ def flock_fault(path: Path) -> str | None:
 
 
 def mount_of(path: Path) -> Path:
-    """Where the disk of a file is mounted."""
+    """The folder at which the disk of a file is mounted."""
     return next(folder for folder in path.resolve().parents if folder.is_mount())

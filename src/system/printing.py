@@ -1,4 +1,4 @@
-"""What a command prints, wherever it goes, breaks none of its work."""
+"""Printing that cannot break a command's work, whatever its output goes to."""
 
 import io
 import os
@@ -11,9 +11,10 @@ from contextlib import contextmanager, suppress
 
 @contextmanager
 def printing() -> Generator[None]:
-    """Print any text in the block; end the process where its output can go nowhere.
+    """Print any text in the block; end the process if its output cannot be written.
 
-    Without a word where what reads it is gone, as after `| head`; else, as on a full disk, in one line.
+    It ends silently if the reader of a pipe has closed it, as `| head` does. On any other fault, such as a full disk,
+    it prints one line.
     """
     accept_any_text()
     try:
@@ -27,19 +28,20 @@ def printing() -> Generator[None]:
                 raise
             status = 128 + signal.SIGPIPE
         elif error.filename is not None or (fault := _fault_of_stdout()) is None:
-            raise  # it is of a file
+            raise  # the error concerns a file, not stdout
         else:
             status = 1
             with suppress(OSError):
-                print(f"error: stdout: {fault}; free some room, or send it elsewhere, and run again", file=sys.stderr)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer goes there
+                advice = "free some room, or send the output elsewhere, and run again"
+                print(f"error: stdout: {fault}; {advice}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest of the buffer goes to /dev/null
         sys.exit(status)
 
 
 def accept_any_text() -> None:
-    """Write what the terminal's encoding lacks as `\\u4e2d`, and what goes to a closed stream nowhere."""
+    """Write characters that the terminal's encoding lacks as `\\u4e2d`, and drop text that goes to a closed stream."""
     for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:  # else the next file to be opened would get what is written to its number
+        if getattr(sys, name) is None:  # or the next opened file would take its number, and get the printed text
             number = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False))
     for stream in (sys.stdout, sys.stderr):
@@ -54,7 +56,7 @@ def _reader_is_gone() -> bool:
 
 
 def _fault_of_stdout() -> str | None:
-    """Why nothing can be written there, in the system's words."""
+    """The system's reason why stdout cannot be written; None if it can."""
     try:
         os.write(sys.stdout.fileno(), b"\n")
     except OSError as error:

@@ -1,6 +1,6 @@
-"""On which systems and Pythons the project runs. Everything that imports `src` asks this first.
+"""The systems and Python versions that the project supports. Every import of `src` checks them first.
 
-It must be read by any Python: nothing newer than 3.0 stands here.
+Any Python must be able to read this module, so it uses no syntax newer than 3.0.
 """
 
 import os
@@ -10,9 +10,9 @@ OLDEST = (3, 11)
 
 
 def check_system():
-    """End in one line where the imports that follow would end in a traceback."""
+    """Exit with one line on a system or Python that is not supported, before imports fail with a traceback."""
     if sys.version_info < OLDEST:
         found, oldest = (".".join(map(str, version[:2])) for version in (sys.version_info, OLDEST))
         sys.exit("error: Python " + found + ": is too old; use Python " + oldest + " or newer")
     if os.name != "posix":
-        sys.exit("error: this system: has no POSIX signals and file locks; use Linux, macOS, or WSL on Windows")
+        sys.exit("error: this system: lacks POSIX signals and file locks; use Linux, macOS, or WSL on Windows")

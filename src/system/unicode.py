@@ -4,5 +4,5 @@ import unicodedata
 
 
 def canonical(text: str) -> str:
-    """The form NFC of a text: an é may be one character, or an e and an accent."""
+    """The text in form NFC, in which an é is one character and not an e with an accent behind it."""
     return unicodedata.normalize("NFC", text)

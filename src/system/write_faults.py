@@ -1,4 +1,4 @@
-"""What stands in the way of writing, in one line that names what the user knows of."""
+"""Errors of writing, in one line that names the file or folder that the user knows."""
 
 import errno
 import os
@@ -13,24 +13,26 @@ NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class CannotWrite(UserError):
-    """`target` cannot be written: see the message."""
+    """`target` cannot be written, for the reason in the message."""
 
 
 class DiskFull(CannotWrite):
     """There is no room to write `target`."""
 
     def __init__(self, target: Path) -> None:
-        super().__init__(target, "no space left on its disk", "free some and run again")
+        super().__init__(target, "no space left on its disk", "free some space and run again")
 
 
 @contextmanager
 def faults_named(
-    target: Path, problem: str = "cannot be written", allowed: str = "a place that you may write to"
+    target: Path,
+    problem: str = "cannot be written",
+    allowed: str = "make it writable for your user, or use another place",
 ) -> Generator[None]:
-    """Also where the fault is with a folder above or a file of a draft, `target` is what the user knows of.
+    """Report every failure under `target`, the path that the user knows, even if a draft or a folder above failed.
 
     Raises:
-        CannotWrite: no room, no right to, or something else in the way.
+        CannotWrite: the disk is full, permission is missing, or something else stands in the way.
     """
     try:
         yield
@@ -46,7 +48,7 @@ def faults_named(
 
 
 def _other_owner(error: OSError) -> str:
-    """Words on whose the file is that an error names, or the folder that it would be in, where that is another user."""
+    """Words that name the owner of the file in an error, or of its folder; empty if that is you."""
     named = [Path(name) for name in (error.filename, error.filename2) if name is not None]
     there = next(path for path in (*named, *named[0].parents) if os.access(path, os.F_OK))
     if error.errno not in (errno.EACCES, errno.EPERM) or there.stat().st_uid == os.geteuid():
@@ -58,12 +60,15 @@ def _other_owner(error: OSError) -> str:
 
 
 def _lies_by(named: Path, target: Path) -> bool:
-    """Whether a file that an error names is at or below the target's folder, or one of the folders above it."""
+    """Whether a file in an error is at or below the target's folder, or is a folder above the target."""
     return named.is_relative_to(target.parent) or target.is_relative_to(named)
 
 
 def _found_no_space(error: BaseException | None) -> bool:
-    """torch raises an error of its own over the one that says it; safetensors, in Rust, says it in words only."""
+    """Whether an error, or one that led to it, says that the disk is full.
+
+    torch raises its own error over the system's. safetensors, written in Rust, has the number only in its message.
+    """
     if error is None:
         return False
     said = getattr(error, "errno", None) in NO_SPACE or f"os error {errno.ENOSPC}" in str(error)

@@ -122,23 +122,27 @@ BROKEN = {
     "twice": (
         "train.jsonl beside train.jsonl.gz",
         corrected,
-        "there twice, as train.jsonl and train.jsonl.gz; keep one",
+        "has split 'train' twice, as train.jsonl and train.jsonl.gz; keep one",
     ),
-    "twice as csv": ("train.csv beside train.jsonl", csv_beside, "there twice, as train.csv and train.jsonl"),
+    "twice as csv": ("train.csv beside train.jsonl", csv_beside, "twice, as train.csv and train.jsonl"),
     "twice as shards": ("shards beside train.jsonl", shards_beside, "train.jsonl and train-00000-of-00001.parquet"),
     "one shard": (
         "one of two shards",
         one_shard,
-        "of which train-00000-of-00002.parquet is one of 2; all files of one set",
+        "but train-00000-of-00002.parquet is one of 2; keep all files of one set",
     ),
     "swapped": ("labels of Parquet in another order", lambda: swapped("parquet"), SWAPPED),
     "swapped on disk": ("labels of save_to_disk in another order", lambda: swapped("disk"), SWAPPED),
     "pointer": (
         "a pointer of Git LFS",
         lambda: with_content("train.parquet", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
-        "train.parquet: is a pointer of Git LFS, not the file itself; fetch that with `git lfs pull`",
+        "train.parquet: is a pointer of Git LFS, not the file itself; run `git lfs pull`",
     ),
-    "unknown ending": ("train.xlsx", lambda: with_content("train.xlsx", ""), "no such file, only train.xlsx; allowed"),
+    "unknown ending": (
+        "train.xlsx",
+        lambda: with_content("train.xlsx", ""),
+        "no such file, but there is train.xlsx",
+    ),
     "blank in header": (
         "a blank in a CSV header",
         lambda: with_content("train.csv", "sentence, label\na,0\n"),
@@ -168,9 +172,7 @@ def test_a_loading_script_is_named(workplace, refused, monkeypatch, tmp_path_fac
     emptied()
     Path("source/source.py").write_text("open('ran', 'w')\n")
     write_params(("task_settings.tiny", TINY | {"source": "hub", "path": "./source", "revision": "0" * 40}))
-    expected = (
-        "found source.py); scripts are not run: fetch its Parquet files (branch refs/convert/parquet), and use source"
-    )
+    expected = "found source.py); fetch its Parquet files (branch refs/convert/parquet), and use source"
     refused(KIND, Case("a data set with a loading script", None, expected), stages.prepare.main, *PREPARE)
 
 

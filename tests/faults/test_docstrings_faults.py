@@ -22,6 +22,6 @@ def test_python_without_docstrings_is_refused_before_any_work(record_fault, leve
     else:
         assert (ended.returncode, ended.stdout) == (1, "")
         [told] = ended.stderr.splitlines()
-        assert told.startswith("error: PYTHONOPTIMIZE: Python runs with it at 2 (or with -OO), which drops")
+        assert told.startswith("error: PYTHONOPTIMIZE: is 2 (or Python runs with -OO), which drops")
         assert told.endswith("unset it, or set it to 1")
     record_fault("the environment", f"PYTHONOPTIMIZE={level}", told if level == "1" else f"`` {told} ``")

@@ -11,7 +11,7 @@ from src.system.errors import UserError
 
 KIND = "what DVC needs"
 NOBODY = 54321  # a user without an entry in passwd
-FILLED = "which DVC takes for a place to fill in; a path without {, } and %("
+FILLED = "which DVC reads as a template; use a path without {, } and %("
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,9 @@ def test_a_path_in_which_dvc_would_fill_something_in(tmp_path, monkeypatch, caps
     monkeypatch.setattr("sys.argv", ["repro"])
     with pytest.raises(SystemExit):
         stages.repro.main()
-    assert capsys.readouterr().err == f"error: {folder}: holds {part}, {FILLED}\n"
+    assert capsys.readouterr().err == f"error: {folder}: contains {part}, {FILLED}\n"
     assert not list(folder.iterdir())
-    record_fault(KIND, f"a repository below a folder `{name}`", f"`` error: /{name}: holds {part}, {FILLED} ``")
+    record_fault(KIND, f"a repository below a folder `{name}`", f"`` error: /{name}: contains {part}, {FILLED} ``")
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def nobody(monkeypatch):
 
 
 WITHOUT = {
-    "USER": f"is not set, and user {NOBODY} has no name here: DVC names its own folders by it; set USER to a name",
-    "HOME": "is not set, and this user has no home folder: DVC looks for its settings there; set HOME, "
+    "USER": f"is not set, and user {NOBODY} has no name here, which DVC needs for its folders; set USER to a name",
+    "HOME": "is not set, and this user has no home folder, in which DVC looks for its settings; set HOME, "
     "XDG_CONFIG_HOME or DVC_GLOBAL_CONFIG_DIR to a folder",
 }
 

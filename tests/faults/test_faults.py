@@ -299,7 +299,7 @@ def test_a_disk_that_fills_up(finished, reference, record_fault, place):
         assert not digests(finished, place)
     error = told.splitlines()[-1]
     assert error.startswith(f"error: {place}/")
-    assert error.endswith("no space left on its disk; free some and run again")
+    assert error.endswith("no space left on its disk; free some space and run again")
     run(finished, *command)
     made = digests(finished, place) if place != "checkpoints" else digests(finished, TEACHER_RUN)
     assert made
@@ -358,7 +358,7 @@ def interrupted(folder: Path, process: subprocess.Popen, moment: str, record_fau
     """A stage that got a SIGINT outside of training: what it must say and leave."""
     told, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGINT
-    assert told == "stopped by SIGINT: nothing half-done is left; run it again\n"
+    assert told == "stopped by SIGINT: no half-written files are left; run it again\n"
     assert not leftovers(folder)
     record_fault("signals", f"Ctrl-C in `evaluate`, {moment}", code(told.strip()))
 
@@ -389,7 +389,7 @@ def test_a_damaged_archive(finished, reference, record_fault, monkeypatch, archi
     command = ("python", "-m", "stages.prepare", "--task", TASK) if archive is VADER else TEACHER
     shutil.rmtree(finished / TEACHER_RUN)
     told = run(finished, *command, ok=False).splitlines()[-1]
-    assert told.endswith("its sha256 is not the pinned one; delete the file and run again to fetch it anew")
+    assert told.endswith("its SHA-256 differs from the pinned one; delete it and run again to fetch it")
     path.write_bytes(content)
     run(finished, *command)
     shutil.copytree(reference / TEACHER_RUN, finished / TEACHER_RUN, dirs_exist_ok=True)

@@ -80,7 +80,7 @@ def test_more_folds_than_rows_of_a_label(workplace, refused):
     rows = [row | {"label": int(number < 3)} for number, row in enumerate(labelled_texts(40, 0))]
     write_lines("train.jsonl", rows)
     write_params(("task_settings.tiny", OWN), ("seeds", [0, 1, 2, 3, 4]))
-    expected = "params.yaml: splits.folds: fold 0 of the 5 of task 'tiny' has no row of label 'positive'; fewer folds"
+    expected = "params.yaml: splits.folds: fold 0 of the 5 of task 'tiny' has no row of label 'positive'; set fewer"
     refused(KIND, Case("five folds with three rows of a label", None, expected), stages.prepare.main, *PREPARE)
 
 

@@ -71,7 +71,11 @@ FAILING: dict[str, tuple[Fault, str, str]] = {
         "a private model (401)",
         "(the hub has no such model, or hides it from you); check its name, or log in with `hf auth login`",
     ),
-    "zeros": (ZEROS, "weights of the right size and of other bytes", "is not the model.safetensors of org/zeros; del"),
+    "zeros": (
+        ZEROS,
+        "weights of the right size and of other bytes",
+        "differs from model.safetensors of org/zeros; del",
+    ),
     "short": (SHORT, "weights of another size than the hub says", "Consistency check failed: file should be of size"),
 }
 RECOVERING: dict[str, tuple[Fault, str]] = {
@@ -125,7 +129,7 @@ DATA_FAULTS: dict[str, tuple[Fault, str, str]] = {
     "changed": (
         CHANGED,
         "a data set's file with a changed bit",
-        "is not the test-00000-of-00001.parquet of org/changed; delete it and run again",
+        "differs from test-00000-of-00001.parquet of org/changed; delete it and run again",
     ),
 }
 
@@ -223,7 +227,7 @@ def test_a_damaged_file_of_the_cache_is_named_and_fetched_again_once_it_is_delet
     ended = world.stages(*FINETUNE, folder=world.prepared(name="org/other"))
     assert (ended.status, last_line(ended.errors)) == (
         1,
-        f"error: {link.resolve()}: is not the {file} of org/other; delete it and run again",
+        f"error: {link.resolve()}: differs from {file} of org/other; delete it and run again",
     )
     record_fault(KIND, f"a bit flipped in {file} of the cache", as_told(world, ended.errors))
     link.resolve().unlink()

@@ -70,7 +70,7 @@ def test_a_damaged_model_in_a_cache_without_links(world, record_fault, file):
     path = without_links(world, "models--org--tiny") / file
     path.write_bytes(flipped(path.read_bytes(), 20))
     ended = world.stages(*FINETUNE, folder=world.prepared(name="org/tiny"))
-    told = check_refused(world, ended, f"error: {path}: is not the {file} of org/tiny; delete it and run again")
+    told = check_refused(world, ended, f"error: {path}: differs from {file} of org/tiny; delete it and run again")
     record_fault(KIND, f"a bit flipped in {file} of a cache without links (`cp -rL`)", told)
     path.unlink()
     assert world.stages(*FINETUNE, folder=world.prepared(name="org/tiny")).status == 0
@@ -82,7 +82,7 @@ def test_a_damaged_data_set_in_a_cache_without_links(world, record_fault):
     path.write_bytes(flipped(sound, 100))
     ended = world.stages(*RTE, folder=world.folder())
     path.write_bytes(sound)
-    told = check_refused(world, ended, f"error: {path}: is not the {path.name} of nyu-mll/glue; delete it and ")
+    told = check_refused(world, ended, f"error: {path}: differs from {path.name} of nyu-mll/glue; delete it and ")
     record_fault(KIND, "a bit flipped in a data set of a cache without links", told)
 
 
@@ -104,7 +104,7 @@ def test_a_data_set_of_such_a_mirror_without_a_listing_is_not_compared_which_a_l
     [line] = ended.errors.splitlines()
     [snapshot] = (folder / "snapshots").iterdir()
     assert ended.status == 0
-    assert line == f"warning: {snapshot}: 4 files, such as README.md, have no hash to compare them with"
+    assert line == f"warning: {snapshot}: 4 files, such as README.md, cannot be checked without a hash"
     record_fault(KIND, "the same without a listing of hashes in the cache", as_told(world, ended.errors))
 
 
@@ -120,5 +120,5 @@ def test_an_expired_token_is_named(world, record_fault, what):
         ended = world.stages(*FINETUNE, folder=world.prepared(name="org/public"))
     else:
         ended = world.stages(*RTE, folder=world.folder("org/public"))
-    expected = "(the hub refuses your token (401)); unset HF_TOKEN or renew it; what is public needs no token"
+    expected = "(the hub refuses your token (401)); unset HF_TOKEN or renew it; public repositories need no token"
     record_fault(KIND, f"an expired HF_TOKEN, a public {what}", check_refused(world, ended, expected))

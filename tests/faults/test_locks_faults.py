@@ -76,8 +76,8 @@ def test_a_lock_of_hard_links_that_a_killed_dvc_left(repository, record_fault):
     assert killed.returncode == -signal.SIGKILL
     _, told = start(MEND).communicate()
     assert told == (
-        "error: .dvc/tmp/lock: is held by another DVC, or left by one that was killed: where none runs, on other "
-        "machines either, delete it; wait for it, or stop it, and run again\n"
+        "error: .dvc/tmp/lock: is held by another DVC, or was left by a killed one; wait for it "
+        "or stop it, and run again; if no DVC runs on any machine, delete the file\n"
     )
     Path(".dvc/tmp/lock").unlink()
     mend()
@@ -92,7 +92,7 @@ def test_a_disk_without_flock(repository, record_fault, number):
     disk = next(folder for folder in repository.parents if folder.is_mount())
     assert told == (
         f"error: .dvc/tmp/rwlock.lock: cannot be locked on the disk mounted at {disk} ({os.strerror(number)}); "
-        "`dvc config --local core.hardlink_lock true`, or a mount with flock\n"
+        "run `dvc config --local core.hardlink_lock true`, or mount it with flock\n"
     )
     Path(".dvc/config.local").write_text(SETTING)
     process = start(MEND, number=number)

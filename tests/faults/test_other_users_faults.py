@@ -101,7 +101,9 @@ def test_what_may_not_be_replaced_stays_whole(shared, record_fault, case):
     outcome = prepared_by(SECOND)
     Path(case.folder).chmod(0o2775)
     assert outcome.returncode == 1
-    line = f"error: data/tiny: cannot be written ({case.reason}); a place that you may write to\n"
+    line = (
+        f"error: data/tiny: cannot be written ({case.reason}); make it writable for your user, or use another place\n"
+    )
     assert outcome.stderr == line
     assert digests(shared, "data") == before
     assert [path.name for path in Path("data").iterdir()] == ["tiny"]
@@ -173,7 +175,7 @@ def test_safetensors_files_that_may_not_be_read(shared, record_fault, what):
             read(path)
     finally:
         os.seteuid(0)
-    assert str(caught.value) == f"{path}: not readable (Permission denied); a file that you may read"
+    assert str(caught.value) == f"{path}: not readable (Permission denied); make it readable for your user"
     record_fault(KIND, f"{what} that only their owner may read", f"`` error: {caught.value} ``")
 
 

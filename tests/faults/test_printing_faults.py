@@ -61,6 +61,6 @@ def test_streams_that_are_closed(task, record_fault):
 def test_output_to_a_full_disk(task, record_fault, buffered):
     outcome = prepare("> /dev/full", PYTHONUNBUFFERED=buffered)
     assert outcome.returncode == 1
-    line = "error: stdout: No space left on device; free some room, or send it elsewhere, and run again"
+    line = "error: stdout: No space left on device; free some room, or send the output elsewhere, and run again"
     assert outcome.stderr.decode() == f"{line}\n"
     record_fault(KIND, f"stdout on a full disk{', unbuffered' if buffered else ''}", f"`` {line} ``")

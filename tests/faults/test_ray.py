@@ -96,5 +96,5 @@ def test_a_launcher_that_is_stopped(fresh, studies, record_fault, name, status):
 def test_no_cluster(fresh, record_fault):
     line = run(fresh, *REPRO, "127.0.0.1:9", ok=False).splitlines()[-1]
     assert line.startswith("error: --ray 127.0.0.1:9: ")
-    assert line.endswith("; `ray start --head` here, `ray start --address=...` on the other machines")
+    assert line.endswith("; run `ray start --head` here, and `ray start --address=...` on the other machines")
     record_fault(KIND, "no cluster at the address", f"`` {line} ``")

@@ -35,7 +35,7 @@ def test_an_rwlock_that_dvc_cannot_read(tmp_path, capsys, record_fault, what):
         reads(state)
     path.write_bytes(CONTENTS[what])
     mend(tmp_path)
-    line = f"warning: {path}, left by a DVC that was killed, is removed\n"
+    line = f"warning: removed {path}, which a killed DVC had left\n"
     assert capsys.readouterr().err == line
     reads(state)
     mend(tmp_path)

@@ -89,7 +89,7 @@ def test_a_process_of_a_unit_that_is_killed(fresh, studies, record_fault, word):
     stage_of(fresh, word).kill()
     told, _ = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert told.splitlines()[-1] == "error: logs/tiny: 1 of 2 units failed; mend these and run again"
+    assert told.splitlines()[-1] == "error: logs/tiny: 1 of 2 units failed; correct the errors and run again"
     assert "tiny-0: " in told
     assert "2 of 2 units, 0 running, 1 failed" in told
     assert not at_work(fresh)
@@ -103,7 +103,7 @@ def test_a_second_launcher(fresh, studies, record_fault):
     line = run(fresh, *JOBS, ok=False).splitlines()[-1]
     process.communicate(timeout=300)
     assert process.returncode == 0
-    assert line == "error: .dvc/tmp/units: its units are being run already; wait for that launcher, or stop it"
+    assert line == "error: .dvc/tmp/units: another launcher already runs its units; wait for that launcher, or stop it"
     assert same_results(fresh, studies[1])
     record_fault(KIND, "two launchers of one study at once", f"`` {line} ``")
 
@@ -129,8 +129,10 @@ def test_a_disk_that_fills_up_while(fresh, studies, record_fault, size, moment):
     with small_disk(fresh / ".dvc/tmp/units", size):
         told = run(fresh, *JOBS, ok=False)
         # DVC's own data bases may be the first that find no room.
-        assert re.search("no space left on its disk; free some and run again|database or disk is full", told)
+        assert re.search("no space left on its disk; free some space and run again|database or disk is full", told)
         # What one that has failed leaves free may be enough for the other.
-        assert re.fullmatch("error: logs/tiny: [12] of 2 units failed; mend these and run again", told.splitlines()[-1])
+        assert re.fullmatch(
+            "error: logs/tiny: [12] of 2 units failed; correct the errors and run again", told.splitlines()[-1]
+        )
     ends_as_the_others(fresh, studies[1])
     record_fault(KIND, f"no room in `.dvc/tmp/units` while {moment}", f"its units fail and are named{SAME}")

@@ -379,7 +379,7 @@ def test_another_study_while_one_runs(pipeline, study_stage, record_fault):
     before = Path("params.yaml").read_bytes()
     with only_launcher():
         _, told = study_stage("--name", "human")
-    assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
+    assert told.startswith("error: .dvc/tmp/units: another launcher already runs its units; wait for that launcher")
     assert Path("params.yaml").read_bytes() == before
     record_fault(KIND, "`make study` while another study runs in the workspace", f"`` {told} ``")
 
@@ -407,7 +407,7 @@ def test_params_stay_as_they_are_under_a_plain_dvc(dvc_at_work, monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["stage", *options])
     with pytest.raises(SystemExit, match="1"):
         importlib.import_module(f"stages.{stage}").main()
-    problem = f"DVC is at work here (process {dvc_at_work}); wait for that process or stop it, and run again"
+    problem = f"DVC runs here (process {dvc_at_work}); wait for that process or stop it, and run again"
     assert capsys.readouterr().err.splitlines() == [f"error: {Path.cwd()}: {problem}"]
     assert Path("params.yaml").read_bytes() == before
     line = f"error: REPOSITORY: {problem.replace(str(dvc_at_work), '1234')}"
@@ -428,5 +428,5 @@ def test_restore_while_make_repro_runs_what_is_not_a_unit(pipeline, record_fault
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
-    assert told.startswith("error: .dvc/tmp/units: its units are being run already; wait for that launcher")
+    assert told.startswith("error: .dvc/tmp/units: another launcher already runs its units; wait for that launcher")
     record_fault(KIND, "`make restore` while `make repro` runs its last stages", f"`` {told.strip()} ``")

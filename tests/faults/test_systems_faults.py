@@ -34,7 +34,7 @@ def ends(setting: str, command: str) -> tuple[int, str, str]:
 
 
 def test_every_command_ends_in_one_line_on_windows(record_fault):
-    line = "error: this system: has no POSIX signals and file locks; use Linux, macOS, or WSL on Windows\n"
+    line = "error: this system: lacks POSIX signals and file locks; use Linux, macOS, or WSL on Windows\n"
     assert {"stages.check", "stages.repro", "benchmarks.__main__", "src.params.reference"} <= set(COMMANDS)
     for command in COMMANDS:
         assert ends(WINDOWS, command) == (1, "", line), command

@@ -20,8 +20,8 @@ def test_a_terminal_in_the_folder_of_a_unit(tmp_path, monkeypatch, capsys, recor
     with subprocess.Popen(["sleep", "0.3"], cwd=unit) as process, only_launcher():
         pass
     line = (
-        f"waiting for process {process.pid} (sleep 0.3) in {unit}: a stage that a killed launcher left there saves and "
-        "ends; end any other process, or have it leave that folder"
+        f"waiting for process {process.pid} (sleep 0.3) in {unit}: a stage of a killed launcher saves and "
+        "ends by itself; end any other process, or let it change to another folder"
     )
     assert capsys.readouterr().err == f"{line}\n"
     shown = line.replace(str(process.pid), "4711").replace(f"{tmp_path}/", "").replace("sleep 0.3", "bash")

@@ -217,7 +217,7 @@ def test_a_folder_that_is_not_on_this_machine(model, written, capsys, record_fau
     capsys.readouterr()
     assert written() == before
     told = capsys.readouterr().err
-    line = "warning: source is not here; settings/tiny/data.json keeps the fingerprint of its files"
+    line = "warning: source does not exist here; settings/tiny/data.json keeps the fingerprint of its files"
     assert line in told.splitlines()
     record_fault(KIND, "the folders are on another machine only", f"nothing is made anew; `` {line} ``")
 

@@ -188,7 +188,9 @@ def test_an_archive_in_pieces_is_put_together_and_the_pieces_go(cache, joined):
 
 def test_pieces_that_make_another_file_are_refused(cache, joined, monkeypatch):
     monkeypatch.setitem(MODEL_ARCHIVES, "big", (replace(joined, sha256="0" * 64), "big"))
-    with pytest.raises(UserError, match=r"whole\.zip: its sha256 is not the pinned one; delete the file and run again"):
+    with pytest.raises(
+        UserError, match=r"whole\.zip: its SHA-256 differs from the pinned one; delete it and run again"
+    ):
         model_folder("big")
 
 

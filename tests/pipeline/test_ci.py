@@ -27,7 +27,7 @@ def test_results_in_git_are_compared_with_the_code(tmp_path):
         (
             "src/core/metrics.py",
             "\n",
-            "error: dvc.lock: is not of today's code and params; stale: finetune@vader-movie-ce-0",
+            "error: dvc.lock: does not match the code and params.yaml (stale: finetune@vader-movie-ce-0",
         ),
         ("params.yaml", "\nmisspelt: 1\n", "error: params.yaml: misspelt: unknown key"),
     ):
@@ -38,6 +38,4 @@ def test_results_in_git_are_compared_with_the_code(tmp_path):
         assert expected in told
     lr = (folder / "params.yaml").read_text().replace("lr: 1.5e-4", "lr: 1.6e-4")
     (folder / "params.yaml").write_text(lr)
-    assert run(folder, *command, ok=False).startswith(
-        "error: settings: is not what params.yaml comes to; run `make repro`"
-    )
+    assert run(folder, *command, ok=False).startswith("error: settings: does not match params.yaml; run `make repro`")

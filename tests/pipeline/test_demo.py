@@ -11,7 +11,7 @@ def test_the_demo_leaves_its_report_and_changes_nothing_else(tmp_path, tiny_enco
     clone_with(folder, tiny_study(tiny_encoder, tmp_path / "source"))
     told = run(folder, "python", "-m", "stages.demo")
     report, curves, own_data = told.splitlines()[-3:]
-    assert report == "demo/plots/demo/report.html    the report: open it in a browser"
+    assert report == "demo/plots/demo/report.html    the report, to open in a browser"
     assert curves.startswith("tensorboard --logdir demo/logs/tensorboard ")
     assert list((folder / "demo/logs/tensorboard/demo/vader-movie/teacher/ce/0").glob("events.out.tfevents.*"))
     assert own_data.startswith("docs/your-data.md ")

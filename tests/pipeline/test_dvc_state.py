@@ -57,7 +57,7 @@ def test_an_rwlock_that_is_left_over(repository, capsys, rwlock, words):
     path.write_text(rwlock(repository))
     assert words in run(repository, "dvc", "repro", "quick", ok=False)
     mend(repository)
-    assert capsys.readouterr().err == f"warning: {path}, left by a DVC that was killed, is removed\n"
+    assert capsys.readouterr().err == f"warning: removed {path}, which a killed DVC had left\n"
     assert "up to date" in run(repository, "dvc", "repro", "quick")
     mend(repository)
     assert capsys.readouterr().err == ""
@@ -87,7 +87,7 @@ def test_a_lock_file_cut_anywhere(repository, capsys):
     path.write_bytes(half)
     assert "dvc.lock" in run(repository, "dvc", "repro", "quick", ok=False)
     mend(repository)
-    assert "dvc.lock was damaged, as by a DVC killed while it wrote it: the committed one serves" in (
+    assert "dvc.lock was damaged, as if DVC had been killed while writing: the committed one replaces it" in (
         capsys.readouterr().err
     )
     assert (repository / ".dvc/tmp/dvc.lock.damaged").read_bytes() == half
@@ -108,7 +108,7 @@ def test_a_merge_conflict_is_left_to_the_user(repository):
     path = repository / "dvc.lock"
     conflict = f"<<<<<<< HEAD\n{path.read_text()}=======\n>>>>>>> other\n"
     path.write_text(conflict)
-    with pytest.raises(UserError, match=r"holds a merge conflict; `git checkout --ours dvc.lock` or"):
+    with pytest.raises(UserError, match=r"has a merge conflict; run `git checkout --ours dvc.lock` \(or"):
         mend(repository)
     assert path.read_text() == conflict
 
@@ -127,12 +127,12 @@ def test_nothing_is_touched_while_another_dvc_is_at_work(repository, capsys):
         mend(repository)
         assert (repository / ".dvc/tmp/rwlock").read_text() == in_use
         (repository / "dvc.lock").write_text("")
-        with pytest.raises(UserError, match=rf"cannot be read while DVC is at work here \(process {process.pid}\)"):
+        with pytest.raises(UserError, match=rf"cannot be read while DVC runs here \(process {process.pid}\)"):
             mend(repository)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     mend(repository)
-    assert "the committed one serves" in capsys.readouterr().err
+    assert "the committed one replaces it" in capsys.readouterr().err
     assert "up to date" in run(repository, "dvc", "repro", "quick")
 
 
@@ -145,11 +145,11 @@ def test_a_dvc_in_a_copy_below_its_state_is_none_of_this_repository(repository, 
         begun(copy, process)
         check_no_dvc_works(repository)
         mend(repository)
-        with pytest.raises(UserError, match=rf"DVC is at work here \(process {process.pid}\); wait for that process"):
+        with pytest.raises(UserError, match=rf"DVC runs here \(process {process.pid}\); wait for that process"):
             check_no_dvc_works(copy)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-    assert "rwlock, left by a DVC that was killed, is removed" in capsys.readouterr().err
+    assert "rwlock, which a killed DVC had left" in capsys.readouterr().err
 
 
 def test_a_dvc_whose_folder_may_not_be_seen_may_be_at_work_here(repository, capsys, monkeypatch):

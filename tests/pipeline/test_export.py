@@ -219,6 +219,6 @@ def test_a_folder_that_holds_something_else(place, monkeypatch, capsys, record_f
     (place / "mine").mkdir()
     (place / "mine/notes").touch()
     told = refused(place, monkeypatch, capsys, *RUN, "--out", "mine")
-    assert told == "error: --out mine: is there already; delete it, or name a new folder\n"
+    assert told == "error: --out mine: exists already; delete it, or name a new folder\n"
     assert (place / "mine/notes").exists()
     record_fault(KIND, "`--out` with files in it", f"`` {told.strip()} ``")

@@ -26,4 +26,4 @@ def test_every_part_runs_to_its_end_and_finds_what_it_must(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_without_a_gpu_it_says_so():
-    assert "error: no GPU here" in run(REPOSITORY, sys.executable, "-m", "benchmarks.gpu", ok=False)
+    assert "error: this machine has no GPU" in run(REPOSITORY, sys.executable, "-m", "benchmarks.gpu", ok=False)

@@ -48,7 +48,7 @@ def test_a_job_waits_for_what_it_needs_and_others_pass_it(tmp_path):
     [
         ("refuses", "error: here: is wrong; mend it", 1),
         ("breaks", "RuntimeError: broken", 2),
-        ("dies", "its process ended without a word", 2),
+        ("dies", "its process ended without a message", 2),
     ],
 )
 def test_a_failed_job_takes_along_what_needs_it_and_no_other(name, said, processes, tmp_path):
@@ -110,4 +110,4 @@ def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, c
     assert stopped.value.code == 1
     said = capsys.readouterr().err
     assert "tiny/teacher/ce/0: error: data/tiny: has not been prepared; run `dvc repro`" in said
-    assert "error: logs/pool: 7 of 7 runs are missing, 4 of them failed; mend what failed, and run it again" in said
+    assert "error: logs/pool: 7 of 7 runs are missing, 4 of them failed; correct the errors and run again" in said

@@ -63,13 +63,19 @@ def test_entries_take_their_places_in_the_lock(tmp_path, monkeypatch):
 def test_several_runs_that_would_take_all_cores_are_refused():
     assert slots(3, 1, Runtime(threads=1)) == [{}, {}, {}]
     assert len(slots(None, 1, Runtime(threads=os.cpu_count()))) == 1
-    with pytest.raises(UserError, match=r"runtime\.threads: null gives each of 2 runs all cores; a number"):
+    with pytest.raises(
+        UserError, match=r"runtime\.threads: is null, which gives each of 2 runs all cores; set a number"
+    ):
         slots(2, 1, Runtime(threads=None))
 
 
 @pytest.mark.parametrize(
     ("option", "told"),
-    [("--jobs=0", "'0' is no number from 1"), ("--part=3/2", "'3/2' is no"), ("--ray=auto", "'auto' is no address")],
+    [
+        ("--jobs=0", "'0' is not a whole number"),
+        ("--part=3/2", "'3/2' is not a part"),
+        ("--ray=auto", "'auto' is not an address"),
+    ],
 )
 def test_options_that_mean_nothing_are_refused(option, told):
     done = subprocess.run([sys.executable, "-m", "stages.repro", option], capture_output=True, text=True, check=False)

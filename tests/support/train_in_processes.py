@@ -1,11 +1,11 @@
-r"""Run by `tests/pipeline/test_processes.py` in several processes: train a model and save what came out.
+r"""Train a model in several processes and save the result. `tests/pipeline/test_processes.py` runs it.
 
 python -m torch.distributed.run --nproc_per_node N -m tests.support.train_in_processes \
     MODEL OUTPUT CENTROID SPACE PRECISION [KILL_AT]
 
-SPACE may be a feature map too: unit_softmax is feature space by that map, with R-Drop and centre loss on h / |h|. ncmi
-is the loss of NCMI without labels or a teacher, and a phase of the head alone in the place of the plain epoch.
-With KILL_AT, a checkpoint is saved whenever the processes can agree to, and all are killed when that step is saved.
+SPACE may also be a feature map. unit_softmax is feature space with that map, R-Drop, and centre loss on h / |h|. ncmi
+is the loss of NCMI without labels or a teacher, with a phase of the head alone in place of the plain epoch.
+With KILL_AT, the processes save a checkpoint whenever they can agree to, and are killed when that step is saved.
 """
 
 import json
@@ -31,7 +31,7 @@ from tests.support.training import ALWAYS, LABELS, SETTINGS, data_for
 
 
 class KilledAfter(Checkpoints):
-    """Saves as often as it is asked to, and then kills its process."""
+    """Saves whenever it is called, and kills its process after a given step."""
 
     def __init__(self, folder: Path, step: int) -> None:
         super().__init__(folder, ALWAYS)

@@ -1,4 +1,4 @@
-"""The `python` of `tests/support/warm_python.py`: `-m MODULE` runs in a fork of the server, all else in an interpreter.
+"""The `python` of `tests/support/warm_python.py`: runs `-m MODULE` in a fork of the server, all else in an interpreter.
 
 python -IS tests/support/warm_command.py FOLDER [-m MODULE] ARGUMENTS
 """

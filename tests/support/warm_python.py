@@ -1,10 +1,10 @@
-"""`python -m MODULE` in forks of one process that has imported the libraries: a stage without the seconds of imports.
+"""`python -m MODULE` in forks of one process that has imported the libraries, to save a stage the time of imports.
 
-A `python` to put first on the path sends its arguments, folder, environment and streams to that process, and exits
-with the fork's status. The fork imports the modules of the project anew, from its own folder.
+A `python` that is first on the path sends its arguments, folder, environment and streams to this process, and exits
+with the fork's status. The fork imports the project's modules from its own folder.
 
-A signal ends the command, and kills its fork. Variables that libraries read at import have no effect, OMP_NUM_THREADS
-among them. Tests of signals or of such variables take the interpreter itself.
+A signal ends the command and kills its fork. Variables that libraries read at import, such as OMP_NUM_THREADS, have no
+effect. Tests of signals or of such variables use the interpreter itself.
 """
 
 import atexit
@@ -44,17 +44,17 @@ LIBRARIES = (
     "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert",
 )
-TOOLS = [Path(sys.executable).parent]  # first on the path of the commands of `tests/support/repository.py`
+TOOLS = [Path(sys.executable).parent]  # the first folders on the path of commands in `tests/support/repository.py`
 COMMAND = Path(__file__).with_name("warm_command.py")
 
 
 @contextmanager
 def warm_python(environment: dict[str, str] | None = None, own: Sequence[str] = ()) -> Generator[Path]:
-    """A folder with such a `python`, which serves until the end of the context.
+    """Yield a folder with such a `python`, which works until the block ends.
 
     Args:
-        environment: in which libraries are imported, by default that of the tests.
-        own: modules of the project that are imported too, for tests whose folders have no code.
+        environment: the environment of the imports, by default the tests' own.
+        own: modules of the project to import too, for tests whose folders have no code.
     """
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:
         command = Path(folder, "python")
@@ -70,10 +70,10 @@ def warm_python(environment: dict[str, str] | None = None, own: Sequence[str] = 
 
 
 def serve(folder: str, *own: str) -> None:
-    """Fork for each command until stdin ends."""
+    """Fork once per command, until stdin ends."""
     for module in (*LIBRARIES, *own):
         importlib.import_module(module)
-    gc.freeze()  # the forks share what is there
+    gc.freeze()  # the forks share these objects
     sys.executable = f"{folder}/python"  # what a fork starts is warm too
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/server")
@@ -92,7 +92,7 @@ def serve(folder: str, *own: str) -> None:
 
 
 def answer(connection: socket.socket) -> None:
-    """Run a module in a fork of this process, and tell how it ended; a command that is gone takes it along."""
+    """Run a module in a fork of this process, and send its exit status. If the command ends first, kill the fork."""
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     asked = json.loads(connection.makefile("rb").readline())
     child = os.fork()
@@ -111,14 +111,14 @@ def answer(connection: socket.socket) -> None:
 
 
 def kill_with(connection: socket.socket, child: int, ended: Event) -> None:
-    """Kill a process that has not ended when the other side of a connection is gone."""
+    """Kill a process that is still running when the other side closes the connection."""
     connection.recv(1)
     if not ended.is_set():
         os.kill(child, signal.SIGKILL)
 
 
 def run_module(arguments: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
-    """Do what `python -m` does, without the half second that an interpreter needs to shut down."""
+    """Run a module like `python -m`, without the half second that an interpreter needs to shut down."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

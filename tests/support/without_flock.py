@@ -1,6 +1,6 @@
-"""Run a command for which `flock` fails, as on a disk of a network that has none: `without_flock.py ERRNO COMMAND ...`.
+"""Run a command for which `flock` fails, as on a network disk without it: `without_flock.py ERRNO COMMAND ...`.
 
-The kernel itself refuses the call, by a filter for this process and its children (seccomp).
+A filter for this process and its children (seccomp) has the kernel refuse the call.
 """
 
 import ctypes
@@ -32,7 +32,7 @@ def refuse_flock(number: int) -> None:
     if system.prctl(NO_NEW_PRIVILEGES, 1, 0, 0, 0) or system.prctl(
         SECCOMP, FILTER, ctypes.byref(Program(len(instructions), code)), 0, 0
     ):
-        raise OSError(ctypes.get_errno(), "no filters for system calls here")
+        raise OSError(ctypes.get_errno(), "this system has no filters for system calls")
 
 
 if __name__ == "__main__":

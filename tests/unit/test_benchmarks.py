@@ -143,7 +143,7 @@ def test_rows_that_cannot_be_known_are_a_fault(monkeypatch, tmp_path):
         "metrics": ["accuracy"],
     }
     params = planned(task_settings={"mine": task}, tasks=["mine"])
-    with pytest.raises(UserError, match=r"task_settings\.mine: its rows are not at hand.*make its data first"):
+    with pytest.raises(UserError, match=r"task_settings\.mine: its data are not on this machine.*make its data first"):
         rows_of_task(params, "mine", tmp_path)
 
 

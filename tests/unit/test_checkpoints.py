@@ -259,7 +259,7 @@ def signalled(*numbers: int) -> None:
 
 
 def test_a_second_signal_does_not_wait():
-    with pytest.raises(Stopped, match="stopped by SIGINT: nothing half-done"):
+    with pytest.raises(Stopped, match="stopped by SIGINT: no half-written files"):
         signalled(signal.SIGTERM, signal.SIGINT)
 
 
@@ -279,5 +279,7 @@ def test_a_full_disk_is_named(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints_module.torch, "save", full)
-    with pytest.raises(UserError, match=r"step-000000001\.pt: no space left on its disk; free some and run again"):
+    with pytest.raises(
+        UserError, match=r"step-000000001\.pt: no space left on its disk; free some space and run again"
+    ):
         Checkpoints(tmp_path, ALWAYS).save(1, {})

@@ -458,7 +458,7 @@ def test_without_the_hub_only_the_pinned_revision_is_read(tmp_path, monkeypatch,
     if revision == "0" * 40:
         assert len(read_task("tiny", params.task("tiny"), params.glue, "train").rows) == 40
     else:
-        with pytest.raises(UserError, match=f"is revision {revision}.*; check the network, or use source: folder"):
+        with pytest.raises(UserError, match=f"the cache is {revision}.*; check the network, or use source: folder"):
             read_task("tiny", params.task("tiny"), params.glue, "train")
 
 

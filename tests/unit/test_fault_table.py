@@ -22,7 +22,7 @@ def test_the_table_has_the_rows_of_the_fault_tests(request):
 
 
 def write(table: Path, tests: dict[str, str], files: set[str]) -> None:
-    """One session whose files of tests have these fault tests, each with what came of it; "" where it has no row."""
+    """Run a session whose test files have these fault tests, each with its outcome; "" means no row."""
     plugin, stash = FaultTable(table), pytest.Stash()
     stash[FAULT_TESTS], stash[FILES] = set(tests), files
     for name, outcome in tests.items():
@@ -41,7 +41,7 @@ def test_a_run_of_some_tests_replaces_their_rows_and_leaves_the_others(tmp_path)
     write(table, first, {"a.py", "b.py", "c.py"})
     write(table, {"a.py::one": "new"}, {"a.py"})  # three is no more, nor is the file of five
     rows = [line for line in table.read_text().splitlines() if line.startswith("| ")]
-    assert rows == ["| fault | what came of it |", "| one | new |", "| two | 2 |"]
+    assert rows == ["| fault | outcome |", "| one | new |", "| two | 2 |"]
     assert "2 faults survived, 0 not, 0 not tried" in table.read_text()
     assert list(json.loads(table.with_suffix(".json").read_text())) == ["a.py::one", "b.py::two", "b.py::four"]
 

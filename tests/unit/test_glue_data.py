@@ -208,7 +208,7 @@ NOT_THERE = {
     "other votes": (
         "a file that is not ChaosNLI's",
         [*WHOLE, "--chaosnli", "params.yaml"],
-        "is not that of the releas",
+        "differs from the releas",
     ),
 }
 
@@ -221,9 +221,7 @@ def test_what_is_not_there(case: Case, studied, refused):  # noqa: F811
 
 
 def test_official_data_are_not_replaced_by_what_is_made_of_them(studied, refused):  # noqa: F811
-    case = Case(
-        "official data lie in the folder to fill", None, "--from: is the folder to fill, and its files would be"
-    )
+    case = Case("official data lie in the folder to fill", None, "--from: is the folder to fill, so its files would be")
     before = digests(Path(), "official")
     refused(KIND, case, stages.glue_data.main, *SAMPLE, "--to", "lists/../official")
     assert digests(Path(), "official") == before
@@ -327,7 +325,7 @@ def test_from_the_hub(studied, tmp_path):
         ended = run_from_hub(hub.address, tmp_path, "--lists", "lists")
     assert ended.returncode == 0, ended.stderr
     assert f"fetching nyu-mll/glue qqp train from {hub.address}" in ended.stderr
-    assert "not made; the study human needs it: --chaosnli FILE" in ended.stdout
+    assert "not made; the study human needs it; to make it, add --chaosnli FILE" in ended.stdout
     assert same(studied, "rte/train.jsonl.gz", "rte/validation.jsonl.gz", "qqp/train.jsonl.gz")
 
 

@@ -14,7 +14,7 @@ from src.system.errors import UserError
 def test_ray_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     connected = ray_tasks("127.0.0.1:9", None, 1, Runtime(threads=1), Path("cache"))
-    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; make ray$"), connected:
+    with pytest.raises(UserError, match=r"^--ray: Ray is not installed; run `make ray`$"), connected:
         pass
 
 
@@ -22,7 +22,9 @@ def test_what_a_run_takes_of_a_cluster():
     assert _share({"CPU": 64.0, "GPU": 8.0}, 4, None) == ({"num_gpus": 0.25, "num_cpus": 0}, 32)
     assert _share({"CPU": 7.0}, 1, 2) == ({"num_cpus": 2}, 3)
     for threads, told in ((None, "null"), (4, "4")):
-        with pytest.raises(UserError, match=rf"threads: {told}, and the cluster has no GPU and 2 cores; a number of"):
+        with pytest.raises(
+            UserError, match=rf"threads: is {told}, and the cluster has no GPU and 2 cores; set it to a number of"
+        ):
             _share({"CPU": 2.0}, 1, threads)
 
 

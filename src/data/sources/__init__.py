@@ -1,1 +1,1 @@
-"""Readers of raw data: the hub, local files, archives. Splits are cut in `src.data`, and not here."""
+"""Readers of raw data from the hub, local files and archives. `src.data` cuts the splits."""

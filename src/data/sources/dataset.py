@@ -1,4 +1,4 @@
-"""Which published data set a task is made of: where it lies, and which of its columns hold what."""
+"""The published data set of a task: its location, and the meaning of its columns."""
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -7,17 +7,17 @@ from src.params import AlsoTest, Glue, TaskSettings
 from src.system.files import user_path
 from src.system.unicode import canonical
 
-if TYPE_CHECKING:
-    import pandas as pd  # `settings`, which runs at every `dvc repro`, would start in twice the time
+if TYPE_CHECKING:  # `src.system.files` gives the reason
+    import pandas as pd
 
 Label = str | int | None
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a data set lies: `name` is a local folder or an id on the hub, where `part` is its configuration.
+    """The location of a data set. `name` is a local folder, or an id on the hub with `part` as its configuration.
 
-    `local_copy` says what to set in params.yaml to read a local copy of a data set on the hub.
+    `local_copy` tells the user how to read a local copy of a data set on the hub.
     """
 
     kind: Literal["folder", "hub"]
@@ -29,10 +29,10 @@ class Location:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold texts, label and raters' votes (`human`; empty without), and how labels are read.
+    """The columns of texts, label and raters' votes (`human`, which may be empty), and how to read labels.
 
-    `labels` are the names of the data's labels in order, `learnt_labels` those of the task among them. `drop_labels`
-    and `quoting` are as in params.yaml.
+    `labels` names the data's labels in order. `learnt_labels` has the labels of the task. `drop_labels` and `quoting`
+    mean the same as in params.yaml.
     """
 
     text: list[str]
@@ -48,8 +48,8 @@ class Columns:
 class RawSplit:
     """A split as its source has it.
 
-    `where` it is from and the index of `table`, which says where each row stands in it ("line 6", or "row 5" from 0),
-    are for errors. `label_names` are those that the source itself gives the numbers of its labels, in order.
+    Errors use `where`, the source, and the index of `table`, the place of each row ("line 6", or "row 5" from 0).
+    `label_names` are the names that the source gives to the numbers of its labels, in order.
     """
 
     where: str
@@ -58,7 +58,7 @@ class RawSplit:
 
 
 def with_canonical_columns(table: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with the names of its columns in one Unicode form; a `ValueError` where two are one."""
+    """The table with its column names in one Unicode form; a `ValueError` if two names become equal."""
     table = table.set_axis([canonical(str(name)) for name in table], axis="columns")
     if not table.columns.is_unique:
         raise ValueError(f"it names a column twice: {', '.join(table):.100}")
@@ -66,7 +66,7 @@ def with_canonical_columns(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def location_of_task(settings: TaskSettings, glue: Glue) -> Location:
-    """Where the data of a task lies whose source is glue, hub or folder."""
+    """The location of a task's data. Its source is glue, hub or folder."""
     if settings.source != "glue":
         return location_of(settings)
     assert settings.part is not None  # as TaskSettings checks
@@ -76,7 +76,7 @@ def location_of_task(settings: TaskSettings, glue: Glue) -> Location:
 
 
 def columns_of_task(settings: TaskSettings) -> Columns:
-    """The columns of a task whose source is glue, hub or folder."""
+    """The columns of a task. Its source is glue, hub or folder."""
     assert settings.text is not None  # as TaskSettings checks
     assert settings.labels is not None
     return Columns(
@@ -91,7 +91,7 @@ def columns_of_task(settings: TaskSettings) -> Columns:
 
 
 def columns_of_also_test(also: AlsoTest, settings: TaskSettings) -> Columns:
-    """The columns of a task's second test set, whose labels are those of the task."""
+    """The columns of a task's second test set, which has the task's labels."""
     own = columns_of_task(settings)
     return replace(
         own,
@@ -104,7 +104,7 @@ def columns_of_also_test(also: AlsoTest, settings: TaskSettings) -> Columns:
 
 
 def location_of(settings: TaskSettings | AlsoTest) -> Location:
-    """Where data lie whose source is hub or folder."""
+    """The location of data. Their source is hub or folder."""
     assert settings.path is not None  # as TaskSettings checks; AlsoTest always has one
     if settings.source == "hub":
         return Location("hub", settings.path, settings.part, settings.revision)

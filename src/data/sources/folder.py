@@ -15,13 +15,13 @@ from src.system.unicode import canonical
 
 
 def read_folder(location: Location, columns: Columns, split: str, needed: list[str]) -> RawSplit:
-    """A split of a local folder.
+    """Read a split from a local folder.
 
     Args:
-        needed: the columns that it must have; a test split whose labels are not public has texts alone.
+        needed: the columns that it must have. A test split without public labels has only texts.
 
     Raises:
-        UserError: it is not there, is there twice or in part, or cannot be read.
+        UserError: the split is missing, incomplete or there twice, or it cannot be read.
     """
     folder = Path(location.name)
     files = _find(folder, split)
@@ -42,25 +42,25 @@ def _find(folder: Path, split: str) -> list[Path]:
         raise _not_found(folder, split)
     if len(found) > 1:
         names = " and ".join(str(files[0].relative_to(folder)) for files in found[:2])
-        raise UserError(folder, f"split '{split}' is there twice, as {names}", "keep one, and move the other away")
+        raise UserError(folder, f"has split '{split}' twice, as {names}", "keep one, and move the other away")
     _check_whole(folder, split, found[0])
     return found[0]
 
 
 def _check_whole(folder: Path, split: str, files: list[Path]) -> None:
-    """What was fetched in part has fewer shards than their names say; two sets have more."""
+    """Check that there are as many shards as their names say: not a part of a set, and not two sets."""
     counts = [int(shard["count"]) for shard in map(SHARD.fullmatch, (path.name for path in files)) if shard]
     if counts and set(counts) != {len(files)}:
-        problem = f"has {len(files)} files of split '{split}', of which {files[0].name} is one of {counts[0]}"
-        raise UserError(folder, problem, "all files of one set, and no others")
+        problem = f"has {len(files)} files of split '{split}', but {files[0].name} is one of {counts[0]}"
+        raise UserError(folder, problem, "keep all files of one set, and no others")
 
 
 def _not_found(folder: Path, split: str) -> UserError:
     if is_file(folder / SAVED):
-        allowed = f"set the task's path to the folder above, and its split to {folder.absolute().name}"
+        allowed = f"set the task's path to the folder above it, and the task's split to {folder.absolute().name}"
         return UserError(folder, "is itself a split that save_to_disk wrote", allowed)
     near = [path.name for name, path in entries(folder) if name.startswith(canonical(split))]
-    found = f", only {near[0]}" if near else ""
+    found = f", but there is {near[0]}" if near else ""
     return UserError(folder / split, f"no such file{found}", f"{ENDINGS}; docs/data.md shows other layouts")
 
 
@@ -72,7 +72,7 @@ def _read_file(path: Path, columns: Columns, needed: list[str]) -> pd.DataFrame:
 
 
 def _label_names(files: list[Path], label: str) -> list[str]:
-    """What Parquet files written by `datasets` call their labels; empty for other files."""
+    """The names of labels in Parquet files that `datasets` wrote; empty for other files."""
     names: list[str] = []
     for path in files:
         if path.suffix == ".parquet" and b"huggingface" in ((schema := pq.read_schema(path)).metadata or {}):
@@ -90,5 +90,5 @@ def _read_saved(folder: Path, label: str) -> RawSplit:
         assert isinstance(rows, Dataset)  # as its state.json says
         table = with_canonical_columns(pd.DataFrame(rows.to_pandas()))
     except DAMAGE as error:
-        raise UserError(folder, f"not readable ({first_line(error)})", "write it anew with save_to_disk") from None
+        raise UserError(folder, f"not readable ({first_line(error)})", "write it again with save_to_disk") from None
     return RawSplit(str(folder), table.rename(index="row {}".format), names_in(rows.features, label))

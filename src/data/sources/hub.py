@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, through `datasets` and its cache."""
+"""Data sets of the Hugging Face hub, read with `datasets` and its cache."""
 
 import os
 import re
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def read_hub(task: str, location: Location, columns: Columns, split: str) -> RawSplit:
-    """A split of a data set on the hub; `task` is for errors.
+    """Read a split of a data set on the hub; errors name `task`.
 
     Raises:
         UserError: it cannot be loaded.
     """
-    from datasets.exceptions import DatasetsError  # slow to import, and needed for the hub only
+    from datasets.exceptions import DatasetsError  # slow to import, and only the hub needs it
 
     where = f"{location.name}/{location.part or ''} {split}"
     try:
@@ -38,9 +38,8 @@ def read_hub(task: str, location: Location, columns: Columns, split: str) -> Raw
         hint = f"{location.local_copy} for a local copy"
         allowed = f"check the network, or {hint}"
         if "Dataset scripts" in str(error):
-            allowed = (
-                f"scripts are not run: fetch its Parquet files (branch refs/convert/parquet), and {location.local_copy}"
-            )
+            way = f"fetch its Parquet files (branch refs/convert/parquet), and {location.local_copy}"
+            allowed = f"{way}, because scripts are not run"
         if getattr(error, "errno", None) in NOT_ALLOWED:
             allowed = f"set HF_HOME to a folder that you may write to, or {hint}"
         problem = first_line(error)
@@ -72,7 +71,7 @@ def _load(location: Location, split: str) -> tuple[pd.DataFrame, dict[str, Any]]
 
 
 def _cached(location: Location, split: str, cache: str | None) -> "Dataset | None":
-    """The split, if the cache has it at this revision. By itself `datasets` would ask the hub first, and then wait."""
+    """The split, if the cache has it at this revision. Otherwise `datasets` would first ask the hub, and wait."""
     from datasets import config
     from datasets.exceptions import DatasetsError
 
@@ -86,7 +85,7 @@ def _cached(location: Location, split: str, cache: str | None) -> "Dataset | Non
 
 
 def _fetched(location: Location, split: str, cache: str | None) -> "Dataset":
-    """The split, after a line that says so."""
+    """Print a line, and fetch the split from the hub."""
     from datasets import config
 
     print(
@@ -101,29 +100,29 @@ def _loaded(location: Location, split: str, cache: str | None) -> "Dataset":
     from datasets import Dataset, disable_progress_bars, enable_progress_bars, load_dataset, logging
 
     show_progress(enable_progress_bars, disable_progress_bars)
-    logging.set_verbosity_error()  # else it tells of the cache what `_check_revision` tells where it matters
+    logging.set_verbosity_error()  # `_check_revision` reports faults of the cache, so its warnings are not needed
     rows = load_dataset(location.name, location.part, split=split, revision=location.revision, cache_dir=cache)
-    assert isinstance(rows, Dataset)  # a split's name gives one split
+    assert isinstance(rows, Dataset)  # one name of a split gives one data set
     _check_revision(rows.cache_files, location.revision)
     return rows
 
 
 def _check_revision(files: list[dict[str, str]], revision: str | None) -> None:
-    """Without the hub `datasets` takes the newest of its cache, whatever its revision, which names the folder."""
+    """Check the revision in the cache's folder name. Without the hub, `datasets` takes the newest in its cache."""
     for found in {Path(file["filename"]).parent.name for file in files}:
         if re.fullmatch("[0-9a-f]{40}", found) and found != revision:
-            raise ValueError(f"the hub cannot be reached, and the newest in the cache is revision {found}")
+            raise ValueError(f"the hub cannot be reached, and the newest revision in the cache is {found}")
 
 
 def _check_files(files: list[dict[str, str]], location: Location) -> None:
-    """What was downloaded, of which `datasets` has made the files at hand, must be what the hub has."""
+    """Check that the downloaded files, from which `datasets` made `files`, are the hub's files."""
     made = {Path(file["filename"]).parent for file in files}
     check_files("datasets", location.name, str(location.revision), "".join(f" and {folder}" for folder in made))
 
 
 @contextmanager
 def _cache_of_links(cache: Path) -> Generator[str]:
-    """The cache of `datasets` as links in a folder of our own, for the while: it locks files even to read them."""
+    """Yield a temporary folder of links to the cache of `datasets`, which locks files even to read them."""
     with tempfile.TemporaryDirectory() as copy:
         for folder, _, names in os.walk(cache):
             below = Path(copy, Path(folder).relative_to(cache))

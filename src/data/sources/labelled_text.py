@@ -1,14 +1,14 @@
-"""What every data source gives: labelled rows of one or two texts, and the names of the labels."""
+"""The result of every data source: labelled rows of one or two texts, and the names of the labels."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # `src.system.files` says why
+if TYPE_CHECKING:  # `src.system.files` gives the reason
     import pandas as pd
 
 HUMAN_PREFIX = "human_"
-CLUSTER = "cluster"  # the column of test labels that numbers the clusters of rows with a text in common
-SEED = "seed"  # of labels, where each seed has a cut of its own
+CLUSTER = "cluster"  # the column of test labels that numbers the clusters of rows with a common text
+SEED = "seed"  # the column of labels that says whose cut a row is in, if each seed has its own cut
 TEXT_NAMES = ("text_a", "text_b")
 
 
@@ -16,8 +16,8 @@ TEXT_NAMES = ("text_a", "text_b")
 class LabelledText:
     """Rows with the columns row_id, text_a, optionally text_b, label (0 to C - 1) and group.
 
-    Rows of one group always go to the same split. Where several people rated a row, a column
-    `human_<label name>` per class holds their shares. `dropped` counts the rows that `drop_labels` left out.
+    Rows of one group always go to the same split. If several people rated the rows, a column `human_<label name>` per
+    class has their shares. `dropped` counts the rows that `drop_labels` left out.
     """
 
     rows: "pd.DataFrame"

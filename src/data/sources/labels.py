@@ -1,7 +1,7 @@
 """The labels of a data set's rows as numbers, 0 to C - 1, and the rows that drop_labels leaves out.
 
-A row gives its label as a name of the task's `labels`, or as the name's place among them, a whole number from 0.
-Where the names are numbers themselves, such as stars from "1" to "5", a number in the data is a name, never a place.
+A row's label is a name from the task's `labels`, or the place of that name among them, a whole number from 0. If the
+names themselves are numbers, such as stars from "1" to "5", a number in the data is always a name.
 """
 
 import math
@@ -19,18 +19,18 @@ from src.system.unicode import canonical
 
 LEFT_OUT = -1
 
-# As programs write numbers; what begins with a zero is a code.
+# Numbers as programs write them. A text such as 007 is a code, not a number.
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?")
 
 
 def learnt_numbers(raw: RawSplit, columns: Columns) -> np.ndarray:
-    """The number of each row's label among the learnt ones, or LEFT_OUT where `drop_labels` holds it.
+    """The number of each row's label among the learnt labels, or LEFT_OUT if `drop_labels` has the label.
 
     Returns:
         (N,) integers.
 
     Raises:
-        UserError: as `label_numbers`.
+        UserError: for the same reasons as `label_numbers`.
     """
     labels, names = raw.table[columns.label], columns.labels
     unnamed = [label for label in columns.drop_labels if label is None or str(label) not in names]
@@ -47,17 +47,17 @@ def label_numbers(place: str, labels: pd.Series, names: list[str], named_by_sour
     """The number of each row's label.
 
     Args:
-        place: where the rows are from, for errors.
-        labels: (N,) names or numbers, indexed by where their row is.
+        place: the source of the rows, for errors.
+        labels: (N,) names or numbers, indexed by the place of their row.
         names: the names of the labels, in order.
-        named_by_source: the data set itself says that these are its names, in this order: its numbers are places.
+        named_by_source: whether the data set itself gives these names in this order, so that its numbers are places.
 
     Returns:
         (N,) integers.
 
     Raises:
-        UserError: a label is neither a name nor a number that stands for one, some are names and others numbers, or
-            numbers may be meant as names and as places alike.
+        UserError: a label is neither a name nor the number of one, some labels are names and others numbers, or a
+            number may be a name or a place.
     """
     by_name = not named_by_source and any(map(_is_number, names))
     known = {name: number for number, name in enumerate(names)}
@@ -66,7 +66,7 @@ def label_numbers(place: str, labels: pd.Series, names: list[str], named_by_sour
         number = known.get(canonical(label)) if isinstance(label, str) else _number(label, known, by_name)
         if number is None:
             places = "" if by_name else f"0 to {len(names) - 1} as a number, or "
-            allowed = f"allowed: {places}a name of {', '.join(names)}; drop_labels leaves out rows of other labels"
+            allowed = f"allowed: {places}a name of {', '.join(names)}; list other labels in drop_labels"
             raise UserError(f"{place}, {row}", f"label {label!r:.60} is out of range", allowed)
         found[position] = number
     _check_one_kind(place, labels)
@@ -76,32 +76,32 @@ def label_numbers(place: str, labels: pd.Series, names: list[str], named_by_sour
 
 
 def names_in(features: Mapping[str, Any], label: str) -> list[str]:
-    """The names that features of `datasets` give the numbers of a column of labels, in order; empty without."""
+    """The label names in the features of `datasets` for a column of numbers, in order; empty if there are none."""
     column = {canonical(name): feature for name, feature in features.items()}.get(label)
     return getattr(column, "names", None) or []
 
 
 def check_names(raw: RawSplit, labels: list[str]) -> None:
-    """Where a source names its labels, params must name them alike and in the same order (case aside).
+    """Check that params.yaml has the label names of the source, if it has any, in the same order and in any case.
 
     Raises:
-        UserError: they do not.
+        UserError: the names differ.
     """
     names = raw.label_names
     if names and [canonical(name).casefold() for name in names] != [label.casefold() for label in labels]:
-        left_out = "; drop_labels names those not to learn" if len(labels) < len(names) else ""
+        left_out = ", and list those not to learn in drop_labels" if len(labels) < len(names) else ""
         allowed = f"set the task's labels to [{', '.join(names)}]{left_out}"
         raise UserError(raw.where, f"its labels are not {', '.join(labels)} in this order", allowed)
 
 
 def typed(texts: pd.Series, names: list[str]) -> pd.Series:
-    """What the texts of a column without types stand for: names where they are names, or else numbers."""
+    """The labels in a column without types: a text that is a name stays, and one that is a number becomes a number."""
     meanings = {text: text if canonical(text) in names else _as_number(text) for text in texts.unique()}
     return pd.Series([meanings[text] for text in texts], index=texts.index, dtype=object)
 
 
 def is_one_of(labels: pd.Series, wanted: list[Label]) -> np.ndarray:
-    """Whether each row's label is one of these, written as a number or as text; None is that of a row without one.
+    """Whether each row's label is a wanted one, written as a number or as text. None means a row without a label.
 
     Returns:
         (N,) booleans.
@@ -111,7 +111,7 @@ def is_one_of(labels: pd.Series, wanted: list[Label]) -> np.ndarray:
 
 
 def _number(label: object, known: dict[str, int], by_name: bool) -> int | None:
-    """The number of a label that is no text; None for anything that stands for no label."""
+    """The number of a label that is not a text; None if it is not a label."""
     if by_name:
         return known.get(str(label), known.get(_text(label))) if _text(label) else None
     if not _is_real(label):
@@ -120,7 +120,7 @@ def _number(label: object, known: dict[str, int], by_name: bool) -> int | None:
 
 
 def _text(label: object) -> str | None:
-    """A label as people write it, 1.0 as 1; empty without one, and None for what is neither number nor text."""
+    """A label as people write it, 1.0 as 1. Empty for a missing label, None for other types than numbers and texts."""
     if isinstance(label, str):
         return canonical(label)
     if label is None or label is pd.NA or (isinstance(label, float) and math.isnan(label)):
@@ -131,19 +131,19 @@ def _text(label: object) -> str | None:
 
 
 def _is_real(label: object) -> TypeGuard[Real]:
-    """Whether a label is a number; true and false are none."""
+    """Whether a label is a number; true and false are not."""
     return isinstance(label, Real) and not isinstance(label, (bool, np.bool_))
 
 
 def _as_number(text: str) -> str | int | float:
-    """The number that a text is, or the text itself."""
+    """The number that a text spells, or the text itself."""
     if not NUMBER.fullmatch(text):
         return text
     return float(text) if "." in text else int(text)
 
 
 def _is_number(name: str) -> bool:
-    """Whether a name may be read as a number in any way."""
+    """Whether Python reads a name as a number."""
     try:
         return math.isfinite(float(name))
     except ValueError:
@@ -151,21 +151,21 @@ def _is_number(name: str) -> bool:
 
 
 def _check_one_kind(place: str, labels: pd.Series) -> None:
-    """Names among numbers are a mistake somewhere."""
+    """Refuse a mixture of names and numbers, which is always a mistake."""
     kinds = np.array([isinstance(label, str) for label in labels], dtype=bool)
     if kinds.any() and not kinds.all():
         position = int(np.argmax(kinds != kinds[0]))
         problem = f"label {labels.iloc[position]!r:.60} is a {'name' if kinds[position] else 'number'}, others are not"
-        raise UserError(f"{place}, {labels.index[position]}", problem, "either names or numbers in all rows")
+        raise UserError(f"{place}, {labels.index[position]}", problem, "use either names or numbers in all rows")
 
 
 def _check_order(place: str, labels: pd.Series, names: list[str]) -> None:
-    """Of names such as 1, 0 no row could show whether its number is a name or a place."""
+    """Refuse numbers as labels if the names are 1, 0 or the like: each number may be a name or a place."""
     order = [str(number) for number in range(len(names))]
     if set(names) != set(order) or names == order:
         return
     for row, label in labels.items():
         if not isinstance(label, str):
             problem = f"label {label} may be the name '{_text(label)}' or a place among {', '.join(names)}"
-            allowed = f"names as texts, or labels in the order {', '.join(order)}"
+            allowed = f"write names as texts, or set labels in the order {', '.join(order)}"
             raise UserError(f"{place}, {row}", problem, allowed)

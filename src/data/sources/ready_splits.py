@@ -1,4 +1,4 @@
-"""Data sets with splits of their own: GLUE and any other, from the Hugging Face hub or a local folder.
+"""Data sets with their own splits, such as GLUE, from the Hugging Face hub or a local folder.
 
 A local folder (`src.data.sources.folder`) has the column names of the hub's data set. Its labels are integers or names.
 """
@@ -18,13 +18,13 @@ from src.data.sources.votes import raters_shares
 from src.system.errors import UserError
 from src.system.files import is_file
 
-# Models read some hundred words of a text. A longer one than this is a fault of the file, such as a missing quote.
-LONGEST_TEXT = 1_000_000
-TEXT_ALLOWED = f"a text that is not empty, of at most {LONGEST_TEXT} characters of Unicode"
+# Models read a few hundred words of a text. A longer text means a fault of the file, such as a missing quote.
+LONGEST_TEXT = 1_000_000  # characters
+TEXT_ALLOWED = f"allowed: a text that is not empty, of at most {LONGEST_TEXT} characters of Unicode"
 
 
 def read_split(task: str, location: Location, columns: Columns, split: str) -> LabelledText:
-    """Read one split of a data set; `task` is for errors.
+    """Read one split of a data set; errors name `task`.
 
     Raises:
         UserError: the split cannot be found or read, a column is missing, or a label is out of range.
@@ -33,7 +33,7 @@ def read_split(task: str, location: Location, columns: Columns, split: str) -> L
 
 
 def read_unlabelled(task: str, location: Location, columns: Columns, split: str) -> pd.DataFrame:
-    """The texts of a split whose labels are not public, in its order; `task` is for errors.
+    """Read the texts of a split without public labels, in its order; errors name `task`.
 
     Raises:
         UserError: the split cannot be found or read, or a column of texts is missing.
@@ -42,11 +42,11 @@ def read_unlabelled(task: str, location: Location, columns: Columns, split: str)
 
 
 def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted: list[str]) -> pd.DataFrame:
-    """Texts without labels from one file in a local format, as rows with the wanted columns (those unknown empty).
+    """Read texts without labels from one local file, as rows with the wanted columns. Unknown columns are empty.
 
     Args:
-        text_columns: those of the file that hold text.
-        quoting: as `read_table` takes it.
+        text_columns: the columns of the file that hold text.
+        quoting: as in `read_table`.
         wanted: the columns of the result.
 
     Raises:
@@ -62,7 +62,7 @@ def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted
 
 
 def _read(task: str, location: Location, columns: Columns, split: str, *others: str) -> RawSplit:
-    """A split whose columns of texts have texts, and which has the other columns."""
+    """A split that has been checked for texts, for the names of its labels, and for the other columns."""
     folder = location.kind == "folder"
     needed = [*columns.text, *others]
     raw = read_folder(location, columns, split, needed) if folder else read_hub(task, location, columns, split)
@@ -73,7 +73,7 @@ def _read(task: str, location: Location, columns: Columns, split: str, *others: 
 
 def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str) -> None:
     if raw.empty:
-        raise UserError(place, "holds no rows", "at least one is needed")
+        raise UserError(place, "holds no rows", "add at least one")
     for column in [*texts, *others]:
         if column not in raw.columns:
             raise UserError(place, f"no column '{column}'", f"allowed: {', '.join(map(repr, raw.columns))}")
@@ -88,12 +88,12 @@ def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str
 
 
 def is_empty(texts: pd.DataFrame) -> pd.DataFrame:
-    """Whether each text holds nothing but blanks."""
+    """Whether each text is empty or all blanks."""
     return texts.apply(lambda column: column.str.strip()) == ""
 
 
 def _fault_of(text: object) -> str | None:
-    """What is wrong with a text, if anything."""
+    """The fault of a text, or None."""
     if not isinstance(text, str):
         return "no text"
     if len(text) > LONGEST_TEXT:
@@ -103,12 +103,12 @@ def _fault_of(text: object) -> str | None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        return "half of a surrogate pair, which is no character"
+        return "half of a surrogate pair, which is not a character"
     return None
 
 
 def _labelled(raw: RawSplit, columns: Columns, split: str) -> LabelledText:
-    """The project's own columns, of the rows that are not dropped; rows with equal texts share a group."""
+    """The rows that are not dropped, in the project's own columns. Each row is a group of its own."""
     rows, numbers = _texts(raw.table, columns.text), learnt_numbers(raw, columns)
     rows.insert(0, "row_id", [f"{split}_{row}" for row in range(len(rows))])
     rows["label"] = numbers

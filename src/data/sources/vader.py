@@ -1,8 +1,8 @@
-"""The four sets of text snippets with individual human ratings that come with VADER.
+"""The four sets of text snippets with individual human ratings that come with VADER (Hutto & Gilbert, 2014).
 
-Hutto & Gilbert (2014). Each snippet carries 15 to 99 ratings from -4 (negative) to 4 (positive). `movie`
-has two classes, the majority of the non-zero ratings; the others have three, the plurality of negative, zero and
-positive ratings. Ties have no label and are dropped.
+Each snippet has 15 to 99 ratings from -4 (negative) to 4 (positive). `movie` has two classes: the majority of the
+non-zero ratings. The others have three: the plurality of negative, zero and positive ratings. Ties have no label and
+are dropped.
 """
 
 import ast
@@ -27,9 +27,9 @@ STEMS = {
     "nyt": "nytEditorialSnippets",
     "amazon": "amazonReviewSnippets",
 }
-# The ids of these parts are document_sentence: the sentences of one document stay together.
+# Ids in these parts have the form document_sentence. The sentences of one document stay together.
 PARTS_WITH_DOCUMENTS = {"nyt", "amazon"}
-# What tarfile raises, depending on where the damage is: KeyError is of a member that is not there.
+# The errors that tarfile raises for damage in different places. KeyError means a missing member.
 TAR_DAMAGE = (tarfile.TarError, OSError, EOFError, zlib.error, KeyError, ValueError)
 RATINGS = range(-4, 5)
 
@@ -38,14 +38,14 @@ def read_vader(part: str) -> LabelledText:
     """Read one part of the archive.
 
     Raises:
-        UserError: unknown part, or the archive cannot be had or read.
+        UserError: the part is unknown, or the archive cannot be fetched or read.
     """
     if part not in STEMS:
         raise UserError("params.yaml: task_settings", f"no vader part '{part}'", f"allowed: {', '.join(STEMS)}")
     texts = {row[0]: row[2] for row in _rows(f"{STEMS[part]}_GroundTruth.txt", 3)}
     ratings = {row[0]: _ratings(row) for row in _rows(f"{STEMS[part]}_anonDataRatings.txt", 4)}
     if texts.keys() != ratings.keys():
-        raise UserError(VADER.filename, f"texts and ratings of {part} have other ids", "fetch it anew")
+        raise UserError(VADER.filename, f"texts and ratings of {part} have different ids", "use the pinned archive")
     names = ["negative", "positive"] if part == "movie" else ["negative", "neutral", "positive"]
     shares = np.array([_shares(ratings[key], neutral=len(names) == 3) for key in texts])
     rows = pd.DataFrame({"row_id": list(texts), "text_a": list(texts.values()), "label": shares.argmax(axis=1)})
@@ -56,34 +56,34 @@ def read_vader(part: str) -> LabelledText:
 
 
 def _rows(filename: str, number: int) -> Iterator[list[str]]:
-    """The tab-separated fields of the lines of one file, so many each; the first is an id, which may not repeat."""
+    """The tab-separated fields of each line of a file. A line has `number` fields, and the first is a unique id."""
     seen = set()
     for line in io.StringIO(_member(filename), newline="\n"):
         if line.strip():
             fields = line.rstrip("\r\n").split("\t")
             if len(fields) != number or fields[0] in seen:
-                _refuse(filename, f"line {line!r:.60} has not {number} fields, or an id that came before")
+                _refuse(filename, f"line {line!r:.60} does not have {number} fields, or repeats an id")
             seen.add(fields[0])
             yield fields
 
 
 def _member(filename: str) -> str:
-    """One file of the archive inside the archive; nothing is unpacked to disk."""
+    """The text of one file of the archive inside the archive, without unpacking to disk."""
     path = archives.fetch(VADER)
     try:
         with tarfile.open(path) as outer, tarfile.open(fileobj=_plain_file(outer, INNER_ARCHIVE)) as inner:
             return _plain_file(inner, f"hutto_ICWSM_2014/{filename}").read().decode("utf-8-sig")
     except TAR_DAMAGE as error:
-        raise UserError(path, f"cannot be read ({first_line(error)})", "the archive that is pinned") from None
+        raise UserError(path, f"cannot be read ({first_line(error)})", "use the pinned archive") from None
 
 
 def _plain_file(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    """A member of an archive that holds neither links, which tarfile would follow, nor paths out of it."""
+    """A member of an archive. Refuse an archive with links, which tarfile would follow, or with paths out of it."""
     for member in archive.getmembers():
         archives.check_member(VADER.filename, member.name, is_link=member.issym() or member.islnk())
     file = archive.extractfile(name)
     if file is None:
-        raise ValueError(f"{name} is no file")
+        raise ValueError(f"{name} is not a file")
     return file
 
 
@@ -94,16 +94,16 @@ def _ratings(fields: list[str]) -> list[int]:
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         ratings = None
     if not isinstance(ratings, list) or not ratings or not all(type(one) is int and one in RATINGS for one in ratings):
-        _refuse(f"ratings of text {fields[0]!r:.60}", f"{fields[-1]!r:.60} is no list of ratings")
+        _refuse(f"ratings of text {fields[0]!r:.60}", f"{fields[-1]!r:.60} is not a list of ratings")
     return ratings
 
 
 def _refuse(where: str, problem: str) -> NoReturn:
-    raise UserError(f"{VADER.filename}: {where}", problem, "ratings from -4 to 4, as in the archive pinned")
+    raise UserError(f"{VADER.filename}: {where}", problem, "allowed: ratings from -4 to 4, as in the pinned archive")
 
 
 def _shares(ratings: list[int], neutral: bool) -> list[float]:
-    """The raters' shares of each class; without a neutral class the zero ratings do not count."""
+    """The raters' shares of each class. Without a neutral class, zero ratings do not count."""
     signs = np.sign(ratings)
     counts = [(signs < 0).sum(), (signs == 0).sum(), (signs > 0).sum()]
     if not neutral:

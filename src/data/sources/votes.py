@@ -1,4 +1,4 @@
-"""The raters' shares of each label, from columns of votes or shares, one column a label."""
+"""The raters' shares of each label, read from one column of votes or shares per label."""
 
 import numpy as np
 import pandas as pd
@@ -6,19 +6,19 @@ import pandas as pd
 from src.data.sources.labelled_text import HUMAN_PREFIX
 from src.system.errors import UserError
 
-ALLOWED = "allowed: votes or shares, numbers from 0 on, not all of them 0 in a row"
+ALLOWED = "allowed: votes or shares, each at least 0 and not all 0 in one row"
 
 
 def raters_shares(place: str, raw: pd.DataFrame, columns: list[str], label_names: list[str]) -> pd.DataFrame:
-    """Columns `human_<label>` with each row's shares, which add up to 1; none where no column of votes is there.
+    """Columns `human_<label>` with each row's shares, which add up to 1. None if all columns of votes are missing.
 
     Args:
-        place: where the rows are from, for errors.
-        raw: indexed by where each row is.
-        columns: of the votes, one per label in their order.
+        place: the source of the rows, for errors.
+        raw: the rows, indexed by their places.
+        columns: the columns of votes, one per label in the order of `label_names`.
 
     Raises:
-        UserError: only some of the columns are there, or a row's votes are no votes.
+        UserError: some of the columns are missing, or a row's votes are not numbers of at least 0, or all 0.
     """
     missing = [column for column in columns if column not in raw]
     if len(missing) == len(columns):

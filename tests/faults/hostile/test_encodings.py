@@ -23,20 +23,20 @@ ENCODINGS = {
     "no UTF-8": (
         "bytes that are no UTF-8",
         ("train.jsonl", b'{"sentence": "\xff\xfe", "label": 0}\n'),
-        "train.jsonl: not readable ('utf-8' codec can't decode byte 0xff in position 14: invalid start byte); text",
+        "train.jsonl: not readable ('utf-8' codec can't decode byte 0xff in position 14: invalid start byte); encode",
     ),
-    "Latin-1": ("Latin-1", ("train.csv", "sentence,label\ncafé,0\n".encode("latin-1")), "text encoded as UTF-8"),
+    "Latin-1": ("Latin-1", ("train.csv", "sentence,label\ncafé,0\n".encode("latin-1")), "encode it as UTF-8"),
     "UTF-16": (
         "UTF-16 with its mark",
         ("train.csv", "sentence,label\na,0\n".encode("utf-16")),
-        "text encoded as UTF-8",
+        "encode it as UTF-8",
     ),
     "UTF-16 without mark": (
         "UTF-16 without a mark",
         ("train.tsv", "sentence\tlabel\na\t0\n".encode("utf-16-le")),
-        "train.tsv: not readable (it holds NUL characters, as binary files and other encodings than UTF-8 do)",
+        "train.tsv: not readable (it has NUL characters, so it is a binary file or has another encoding than UTF-8)",
     ),
-    "UTF-32": ("UTF-32", ("train.jsonl", jsonl().decode().encode("utf-32-le")), "it holds NUL characters"),
+    "UTF-32": ("UTF-32", ("train.jsonl", jsonl().decode().encode("utf-32-le")), "it has NUL characters"),
     "surrogate": (
         "half of a surrogate pair in JSON",
         ("train.jsonl", r'{"sentence": "a \ud800", "label": 0}'),
@@ -47,7 +47,7 @@ ENCODINGS = {
         ("train.jsonl", r'{"sentence": "a\u0000b", "label": 0}'),
         "line 1: column 'sentence' holds a NUL character",
     ),
-    "raw NUL": ("a NUL byte in a CSV file", ("train.csv", b"sentence,label\na\0b,0\n"), "it holds NUL characters"),
+    "raw NUL": ("a NUL byte in a CSV file", ("train.csv", b"sentence,label\na\0b,0\n"), "it has NUL characters"),
     "NUL in Parquet": (
         "a NUL character in Parquet",
         ("train.parquet", pd.DataFrame({"sentence": ["a\0b"], "label": [0]})),

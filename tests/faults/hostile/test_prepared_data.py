@@ -13,8 +13,8 @@ PREPARED = {
         shutil.rmtree,
         "data/tiny: has not been prepared; run `dvc repro`",
     ),
-    "list": ("a list for task.json", written("task.json", "[]"), "task.json: names no labels or no metrics"),
-    "no labels": ("a task.json without labels", written("task.json", "{}"), "task.json: names no labels or no metrics"),
+    "list": ("a list for task.json", written("task.json", "[]"), "task.json: lacks label_names or metrics"),
+    "no labels": ("a task.json without labels", written("task.json", "{}"), "task.json: lacks label_names or metrics"),
     "flipped": ("a bit flipped in train.parquet", bit_flipped("train.parquet", 300), "train.parquet: damaged"),
     "cut": ("a train.parquet cut short", shortened("train.parquet", 900), "train.parquet: damaged"),
     "other columns": (

@@ -31,7 +31,7 @@ def test_a_folder_that_may_only_be_read(model, refused, place):
     outcome = in_a_process(*without_privileges(), sys.executable, "-m", *READ_ONLY[place])
     assert outcome.returncode == 1
     case = Case(
-        f"{place}/: a folder that may only be read", None, "cannot be written (Permission denied); a place that"
+        f"{place}/: a folder that may only be read", None, "cannot be written (Permission denied); make it writable"
     )
     refused.line("rights", case, outcome.stderr)
     assert outcome.stderr.startswith(f"error: {place}/tiny")
@@ -48,7 +48,7 @@ def test_what_may_not_be_read(model, refused, path):
     outcome = in_a_process(*without_privileges(), sys.executable, "-m", *command)
     Path(path).chmod(0o755)
     assert outcome.returncode == 1
-    case = Case(f"{path}: no right to read it", None, "not readable (Permission denied); a f")
+    case = Case(f"{path}: no right to read it", None, "not readable (Permission denied); make it readable")
     refused.line("rights", case, outcome.stderr)
     assert outcome.stderr.startswith(f"error: {UNREADABLE[path]}")
 
@@ -67,5 +67,5 @@ def test_a_folder_on_a_disk_that_may_only_be_read(workplace, refused):
 
 def test_a_file_in_the_place_of_the_data_folder(workplace, refused):
     Path("data").touch()
-    case = Case("a file in the place of data/", None, "data/tiny: cannot be written (File exists); a place that")
+    case = Case("a file in the place of data/", None, "data/tiny: cannot be written (File exists); make it writable")
     refused("rights", case, stages.prepare.main, *PREPARE)

@@ -24,7 +24,7 @@ def column_twice() -> bytes:
 
 # Rows: (what is broken, (file, its content), expected)
 ROWS = {
-    "empty file": ("an empty file", ("train.jsonl", "\n"), "train.jsonl: holds no rows; at least one is needed"),
+    "empty file": ("an empty file", ("train.jsonl", "\n"), "train.jsonl: holds no rows; add at least one"),
     "no JSON": (
         "a line that is no JSON",
         ("train.jsonl", "sentence"),
@@ -35,13 +35,13 @@ ROWS = {
         ("train.jsonl", '{"sentence": "a", "label"'),
         "not readable (line 1: Expecting",
     ),
-    "array": ("a JSON array for a row", ("train.jsonl", '["a", 0]'), "line 1: ['a', 0] is no JSON object"),
+    "array": ("a JSON array for a row", ("train.jsonl", '["a", 0]'), "line 1: ['a', 0] is not a JSON object"),
     "number": (
         "a number for a row",
         ("train.jsonl", '{"sentence": "a", "label": 0}\n7'),
-        "line 2: 7 is no JSON object",
+        "line 2: 7 is not a JSON object",
     ),
-    "null": ("null for a row", ("train.jsonl", "null"), "line 1: None is no JSON object"),
+    "null": ("null for a row", ("train.jsonl", "null"), "line 1: None is not a JSON object"),
     "two on a line": (
         "two objects on one line",
         ("train.jsonl", '{"sentence": "a", "label": 0}, {"sentence": "b", "label": 1}'),
@@ -72,12 +72,12 @@ ROWS = {
     "label below 0": (
         "a label below 0, as GLUE's test splits have",
         ("train.jsonl", '{"sentence": "a", "label": -1}'),
-        "line 1: label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; drop_labels",
+        "label -1 is out of range; allowed: 0 to 1 as a number, or a name of negative, positive; list other labels",
     ),
     "name among numbers": (
         "a name among numbers",
         ("train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "b", "label": "positive"}'),
-        "line 2: label 'positive' is a name, others are not; either names or numbers in all rows",
+        "line 2: label 'positive' is a name, others are not; use either names or numbers in all rows",
     ),
     "number among names": (
         "a number among the names of a CSV file",
@@ -113,7 +113,7 @@ ROWS = {
     "NaN label": (
         "NaN, which is no JSON",
         ("train.jsonl", '{"sentence": "a", "label": NaN}'),
-        "line 1: NaN is no JSON",
+        "line 1: NaN is not JSON",
     ),
     "digit in quotes": (
         "a number in quotes for a label",
@@ -143,7 +143,7 @@ ROWS = {
     "blank text": (
         "a text of blanks",
         ("train.jsonl", '{"sentence": " ", "label": 0}'),
-        "line 1: column 'sentence' holds no text; a text that is not empty",
+        "line 1: column 'sentence' holds no text; allowed: a text that is not empty",
     ),
     "text missing": ("null for a text", ("train.jsonl", '{"sentence": null, "label": 0}'), "line 1: column 'sentence'"),
     "number for a text": ("a number for a text", ("train.jsonl", '{"sentence": 7, "label": 0}'), "holds no text"),
@@ -152,7 +152,7 @@ ROWS = {
     "oversized text": (
         "a text of over a million characters",
         ("train.jsonl", json.dumps({"sentence": "a" * (LONGEST_TEXT + 1), "label": 0})),
-        "train.jsonl, line 1: column 'sentence' holds a text of 1000001 characters; a text that is not empty",
+        "train.jsonl, line 1: column 'sentence' holds a text of 1000001 characters; allowed: a text that is not empty",
     ),
     "oversized field": (
         "a quote left open: a field of over a million characters",
@@ -167,12 +167,12 @@ ROWS = {
     "field too many": (
         "a CSV row with a field too many",
         ("train.csv", "sentence,label\na,0\nb,c,1\n"),
-        "train.csv: not readable (line 3 has 3 fields, the header 2)",
+        "train.csv: not readable (line 3 has 3 fields, but the header has 2)",
     ),
     "fields too many": (
         "every CSV row with a field more than the header",
         ("train.csv", "sentence,label\na,b,0\nc,d,1\n"),
-        "train.csv: not readable (line 2 has 3 fields, the header 2)",
+        "train.csv: not readable (line 2 has 3 fields, but the header has 2)",
     ),
     "field too few": ("a CSV row without its label", ("train.csv", "sentence,label\na,0\nb\n"), "line 3: label ''"),
     "text too few": (
@@ -190,7 +190,7 @@ ROWS = {
         ("train.tsv", "a\t0\nb\t1\n"),
         "no column 'sentence'; allowed: 'a', '0'",
     ),
-    "no CSV": ("a CSV file of nothing", ("train.csv", ""), "train.csv: not readable (it holds no header)"),
+    "no CSV": ("a CSV file of nothing", ("train.csv", ""), "train.csv: not readable (it has no header)"),
     "bytes in Parquet": (
         "bytes for a text in Parquet",
         ("train.parquet", pd.DataFrame({"sentence": [b"a"], "label": [0]})),
@@ -244,17 +244,17 @@ ROWS = {
     "quotes of two kinds": (
         "a TSV file whose quotes may enclose its field, or be the text's own",
         ("train.tsv", 'sentence\tlabel\n"He said ""no"" to it"\t0\n'),
-        "train.tsv: its quotes may enclose fields, as pandas writes them, or be the texts' own, as in GLUE's files",
+        "train.tsv: its quotes may enclose fields, as pandas writes them, or belong to the texts, as in GLUE's files",
     ),
     "text after a quote": (
         "a CSV field that goes on after its closing quote",
         ("train.csv", 'sentence,label\n"a" and "b",1\n'),
-        "train.csv: not readable (line 2: a quote closes before its field ends; quotes within a field in quotes are",
+        "train.csv: not readable (line 2: a quote closes before its field ends; double the quotes within a field",
     ),
     "backslashes before quotes": (
         "a CSV field whose quotes have backslashes",
         ("train.csv", 'sentence,label\n"He said \\"no\\", twice",1\n'),
-        "line 2: a quote closes before its field ends; quotes within a field in quotes are doubled",
+        "line 2: a quote closes before its field ends; double the quotes within a field",
     ),
 }
 
@@ -266,12 +266,12 @@ ROWS_AND_SETTINGS = {
     "place or name": (
         "numbers for labels whose names are other numbers in the same range",
         ({"labels": ["1", "0"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
-        "train.jsonl, line 1: label 1 may be the name '1' or a place among 1, 0; names as texts",
+        "train.jsonl, line 1: label 1 may be the name '1' or a place among 1, 0; write names as texts",
     ),
     "places of numbers": (
         "places for labels whose names are numbers",
         ({"labels": ["1", "2"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
-        "train.jsonl, line 2: label 0 is out of range; allowed: a name of 1, 2; drop_labels",
+        "train.jsonl, line 2: label 0 is out of range; allowed: a name of 1, 2; list other labels",
     ),
     "stray quotes": (
         "quoting asked for where quotes are the texts' own",
@@ -286,12 +286,12 @@ ROWS_AND_SETTINGS = {
     "test without a label": (
         "a test split without rows of one label",
         ({}, "validation.jsonl", '{"sentence": "a", "label": 1}'),
-        "tiny.test_split: split 'validation' has no row of label 'negative'; a split with rows of every label",
+        "tiny.test_split: split 'validation' has no row of label 'negative'; name a split with rows of every label",
     ),
     "all in test": (
         "no train row of one label that is not in test too",
         ({"test_overlap": "drop"}, "train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "good", "label": 1}'),
-        "tiny.test_overlap: train, less the 1 rows with a text of test, has no row of label 'positive'",
+        "tiny.test_overlap: train, without the 1 rows that share a text with test, has no row of label 'positive'",
     ),
     "half of the votes": (
         "votes for one label of two",
@@ -301,7 +301,7 @@ ROWS_AND_SETTINGS = {
     "less than no votes": (
         "votes below 0",
         (VOTED, "train.jsonl", '{"sentence": "a", "label": 1, "no": -1, "yes": 3}\n'),
-        "train.jsonl, line 1: column 'no' holds -1; allowed: votes or shares, numbers from 0 on, not all of them 0",
+        "train.jsonl, line 1: column 'no' holds -1; allowed: votes or shares, each at least 0 and not all 0",
     ),
     "word for votes": (
         "a word where votes belong",
@@ -321,12 +321,12 @@ ROWS_AND_SETTINGS = {
     "test without votes": (
         "a test split without the votes that are named",
         (VOTED, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}\n'),
-        "task_settings.tiny.human: test has no columns no, yes; columns of votes, or null",
+        "task_settings.tiny.human: test has no columns no, yes; name columns of votes, or set it to null",
     ),
     "second test set without a label": (
         "a second test set without rows of one label",
         ({"also_test": SECOND}, "votes.jsonl", '{"sentence": "a", "label": 1}\n'),
-        "tiny.also_test: split 'votes' has no row of label 'negative'; a split with rows of every label",
+        "tiny.also_test: split 'votes' has no row of label 'negative'; name a split with rows of every label",
     ),
     "second test set without votes": (
         "a second test set without the votes that are named",
@@ -335,7 +335,7 @@ ROWS_AND_SETTINGS = {
             "votes.jsonl",
             '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}\n',
         ),
-        "tiny.also_test.human: test has no columns no, yes; columns of votes, or null",
+        "tiny.also_test.human: test has no columns no, yes; name columns of votes, or set it to null",
     ),
     "one text of a label": (
         "a label of one text, which no cut can put on both sides",
@@ -344,7 +344,7 @@ ROWS_AND_SETTINGS = {
             "train.jsonl",
             '{"sentence": "a", "label": 0}\n' * 2 + '{"sentence": "b", "label": 1}\n{"sentence": "c", "label": 1}',
         ),
-        "leave a split without some label; data with more than one text or document of label 0, counted from 0",
+        "leave a split without some label; use data with more than one text or document of label 0",
     ),
 }
 
@@ -373,7 +373,9 @@ def test_a_folder_in_the_place_of_a_file(workplace, refused):
     Path("source/train.jsonl").unlink()
     Path("source/train.jsonl").mkdir()
     case = Case(
-        "a folder in the place of the rows", None, "source/train: no such file, only train.jsonl; allowed endings: "
+        "a folder in the place of the rows",
+        None,
+        "source/train: no such file, but there is train.jsonl; allowed",
     )
     refused("data rows", case, stages.prepare.main, *PREPARE)
 

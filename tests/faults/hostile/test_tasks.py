@@ -190,12 +190,12 @@ SOURCES = {
     "label of no row": (
         "a label that no row has",
         {"labels": ["negative", "positive", "mixed"]},
-        "tiny.train_split: split 'train' has no row of label 'mixed'; a split with rows of every label",
+        "tiny.train_split: split 'train' has no row of label 'mixed'; name a split with rows of every label",
     ),
     "unknown home": (
         "a home folder that does not exist",
         {"path": "~nobody-of-this-name/data"},
-        "~nobody-of-this-name/data: there is no such home folder; the path in full",
+        "~nobody-of-this-name/data: there is no such home folder; write the path in full",
     ),
 }
 

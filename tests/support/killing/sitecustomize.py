@@ -1,8 +1,8 @@
-"""Put on PYTHONPATH by `tests/faults/test_faults.py`: kills the process group at a named place of the code that runs.
+"""Kills the process group at a named place of the running code. `tests/faults/test_faults.py` puts it on PYTHONPATH.
 
-KILL_AT is `COMMAND | FILE:FUNCTION:EVENT:COUNT`: at the COUNT-th call or return of FUNCTION in a file whose name ends
-in FILE, in a process whose command line holds COMMAND. KILL_WITH names another signal than SIGKILL. No code of the
-project knows of it.
+KILL_AT is `COMMAND | FILE:FUNCTION:EVENT:COUNT`. It means the COUNT-th call or return of FUNCTION in a file whose name
+ends in FILE, in a process whose command line contains COMMAND. KILL_WITH names another signal than SIGKILL. No code of
+the project uses this module.
 """
 
 import os
