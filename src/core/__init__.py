@@ -1,6 +1,7 @@
 """One training run, in rooms.
 
-`metrics` stands beside them, since training and the study share it, and `deferred`, which imports a library late.
+Beside them stand `metrics`, which training and the study share, `training_code`, the hash of the code that trains, and
+`deferred`, which imports a library late.
 
 | room | contents | imports |
 |---|---|---|

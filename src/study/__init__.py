@@ -6,5 +6,8 @@ The rooms stand in this order, and none imports from a later one: statistics, re
 """
 
 import os
+from pathlib import Path
 
 os.environ.pop("MPLBACKEND", None)  # figures are files, and a backend that matplotlib does not know ends its import
+
+METRICS_FOLDER = Path("metrics")  # metrics/<study> has the records, tables and verdicts of a study

@@ -8,23 +8,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from src.glue_data.official import OFFICIAL_ROWS
 from src.params import ModelSource, Role
 from src.study.drawing.study_results import StudyResults
 
 DISTILBERT_README = "README of DistilBERT in transformers' examples"
 MINILM_README = "README of MiniLM in microsoft/unilm"
 TORCHDISTILL_README = "README of yoshitomo-matsubara/torchdistill"
-# Of the train split, and of the validation split, of MNLI's the matched one.
-OFFICIAL_ROWS = {
-    "cola": (8551, 1043),
-    "sst2": (67349, 872),
-    "mrpc": (3668, 408),
-    "qqp": (363846, 40430),
-    "mnli": (392702, 9815),
-    "qnli": (104743, 5463),
-    "rte": (2490, 277),
-    "wnli": (635, 71),
-}
 MOST = 0.95  # of the train rows: what selection takes leaves fewer, and a run on fewer is another
 
 
