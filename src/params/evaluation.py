@@ -41,12 +41,12 @@ class Pair(Section):
 
     role: Role
     """Whether arms of teachers or of students."""
-    arm: str
-    """An arm or a family."""
+    family: str
+    """A family, or an arm."""
     against: str
-    """What it is compared with."""
+    """What the family is compared with."""
 
-    _are_two = two_of("arm", "against", "two arms")
+    _are_two = two_of("family", "against", "two")
 
 
 class Families(Section):

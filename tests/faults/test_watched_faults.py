@@ -384,7 +384,7 @@ REFUSED = {
     "misspelt section": ("+evaluat.ece_bins=5", "params.yaml: evaluat: unknown key; allowed: evaluate, "),
     "no dependency": ("checkpoints.seconds=-5", "params.yaml: checkpoints.seconds: not acceptable (got -5); "),
     "seed": ("seeds=[5.0]", "params.yaml: seeds.0: not acceptable (got 5.0); it should be a valid integer"),
-    "arm to compare": ("evaluate.pairs=[{role: teacher, arm: no, against: ce}]", "params.yaml: evaluate.pairs: "),
+    "arm to compare": ("evaluate.pairs=[{role: teacher, family: no, against: ce}]", "params.yaml: evaluate.pairs: "),
 }
 
 
