@@ -12,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray onnx intervals notebook page lint fresh format pins clean
+.PHONY: help params setup demo repro statistics study glue-data audit restore test test-fast test-slow faults models bench gpu ray onnx intervals notebook headline page lint fresh format pins clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -45,7 +45,7 @@ $(EXTRAS:%=$(VENV)/with-%): $(VENV)/with-%: $(VENV)/ready requirements-%.lock
 
 ray: $(VENV)/with-ray ## add Ray to .venv, for studies on several machines (docs/scale.md)
 
-onnx: $(VENV)/with-export ## add ONNX to .venv, for models to take away (docs/results.md)
+onnx: $(VENV)/with-export ## add ONNX to .venv, for models to take away (docs/take-away.md)
 
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
 	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))
@@ -57,7 +57,7 @@ statistics: setup ## redo tables and figures from the predictions in git, withou
 	@$(RUN) $(if $(NAME),exec python -m stages.statistics --name '$(NAME)',\
 		python -m stages.check && exec dvc repro --single-item --force evaluate plot)
 
-study: setup ## run a named study: make study NAME=glue (a file of overrides in studies/; RAY=host:port: on a cluster)
+study: setup ## run a named study: make study NAME=glue (studies/NAME/study.yaml; RAY=host:port: on a cluster)
 	@$(RUN) python -m stages.study --name '$(NAME)' $(if $(JOBS),--jobs $(JOBS)) $(if $(RAY),--ray $(RAY))
 
 glue-data: setup ## make the GLUE files that the named studies read (TASKS=...; FROM=folder, or the hub; CHAOSNLI=file, for human)
@@ -93,12 +93,15 @@ bench: setup ## time training against its peers and the machine; writes benchmar
 gpu: setup ## on a GPU: correctness, equal bytes, speed, many small runs; writes benchmarks/gpu/results.json
 	@$(RUN) python -m benchmarks.gpu $(GPU)
 
-intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/statistics.md and protocol.md
+intervals: setup ## simulate studies: how often the intervals hold the truth; prints the tables of docs/coverage.md and protocol.md
 	@$(RUN) python -m src.study.simulations.simulation $(INTERVALS) && python -m src.study.simulations.many_claims $(INTERVALS) && \
 		python -m src.study.simulations.departures $(INTERVALS) && python -m src.study.simulations.simulated_folds $(INTERVALS)
 
 notebook: setup ## execute docs/results.ipynb in place, after `make repro`
 	@$(RUN) python -m stages.notebook
+
+headline: setup ## draw docs/claims.png, the picture of the README, from the verdicts in git
+	@$(RUN) python -m stages.headline
 
 page: setup ## write src/study/report/dvc_page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.report.dvc_page

@@ -67,7 +67,7 @@ class OnlineTeacher(Trainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Tensor | Any], return_outputs: bool = False, *_: Any, **__: Any
     ) -> Any:
-        """The loss of distillation (docs/method.md)."""
+        """The loss of distillation (docs/distillation.md)."""
         labels, alpha = inputs.pop("labels"), self.recipe.alpha
         with torch.no_grad(), self.accelerator.autocast():  # which Trainer itself puts around the student
             said = self.teacher(**inputs).logits.float()

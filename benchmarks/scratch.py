@@ -15,7 +15,7 @@ import yaml
 from benchmarks.variants import FEWER_STEPS, MINILM, MODELS, PRECISIONS, STUDIES, Model, Variant
 from src.data.prepared import LabelledSplit, PreparedTask, load_task
 from src.params import PARAMS_FILE, Params, Precision, RunSettings, check_params, read_yaml
-from src.study.named.overrides import STUDIES_FOLDER, merged_content
+from src.study.named.overrides import STUDIES_FOLDER, merged_content, study_file
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = ("metrics/", "plots/", "dvc.lock")
@@ -43,7 +43,7 @@ class Setting:
     def params_of(self, variant: Variant) -> Params:
         """params.yaml of the copy with the variant's models and precision."""
         content, study = read_yaml(self.root / PARAMS_FILE), STUDIES[variant.model]
-        models = {} if study is None else read_yaml(self.root / STUDIES_FOLDER / f"{study}.yaml")["models"]
+        models = {} if study is None else read_yaml(study_file(study, self.root / STUDIES_FOLDER))["models"]
         own = {"models": models, "runtime": {"precision": variant.precision}}
         return check_params(self.root / PARAMS_FILE, merged_content(content, own))
 

@@ -1,7 +1,7 @@
 """Redo one unit of a finished study with the code at hand, and compare it with the records in git.
 
 A unit is a task and a seed. It trains in a copy of the repository, which uses no earlier results. If code, device,
-instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/results.md, "Audits",
+instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/take-away.md, Audits,
 has the rule for other cases. The exit status is 1 if something is surprising. After a kill, a second call starts anew.
 """
 
@@ -59,7 +59,7 @@ def _unit(params: Params, arguments: argparse.Namespace, workers: int) -> Audite
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml, or the study of params.yaml")
+    parser.add_argument("--name", required=True, help="a folder in studies/, or the study of params.yaml")
     parser.add_argument("--task", help="a task of the study (default: at random)")
     parser.add_argument("--seed", type=int, help="a seed of the study (default: at random)")
     add_arms_option(parser)

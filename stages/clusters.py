@@ -13,7 +13,7 @@ from src.system.errors import stage
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml, or the study of params.yaml")
+    parser.add_argument("--name", required=True, help="a folder in studies/, or the study of params.yaml")
     params = recorded_study(parser.parse_args().name)
 
     tasks, claims = effect_of_clusters(params)

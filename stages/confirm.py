@@ -11,8 +11,8 @@ from src.system.errors import stage
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--study", required=True, help="the choosing study: a file in studies/, or params.yaml's own")
-    parser.add_argument("--name", required=True, help="the confirming study: studies/<name>.yaml is written")
+    parser.add_argument("--study", required=True, help="the choosing study: in studies/, or that of params.yaml")
+    parser.add_argument("--name", required=True, help="the confirming study; writes studies/<name>/study.yaml")
     parser.add_argument("--seeds", required=True, type=int, nargs="+", help="its seeds, all of them fresh")
     parser.add_argument("--more-tasks", nargs="+", default=[], help="tasks that run more seeds")
     parser.add_argument("--more-seeds", type=int, nargs="+", default=[], help="these")

@@ -1,8 +1,8 @@
 """Make the files that the named studies read from glue-data/, byte for byte, from official copies of GLUE.
 
 The official splits come from the hub, at the revision of params.yaml, or from a folder with a folder for each task.
-Hashes in git name the rows that the studies read. If other rows are found, the file is not written. docs/data.md has
-the details.
+Hashes in git name the rows that the studies read. If other rows are found, the file is not written.
+docs/study-data.md has the details.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main() -> None:
     if released is not None:
         _tell(votes, folder, make_file(votes, released, folder))
     elif not arguments.tasks and not is_made(votes, folder):
-        print(f"{folder / votes.name}: not made; the study human needs it: --chaosnli FILE (docs/data.md)")
+        print(f"{folder / votes.name}: not made; the study human needs it: --chaosnli FILE (docs/study-data.md)")
 
 
 def _tell(file: StudyFile, folder: Path, remark: str) -> None:

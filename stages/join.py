@@ -10,7 +10,7 @@ from src.system.errors import stage
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
+    parser.add_argument("--name", required=True, help="a folder in studies/")
     params = study_params(parser.parse_args().name)
 
     for task in params.tasks:

@@ -1,11 +1,11 @@
-"""Print scores that others published on GLUE beside those of a named study in git, as a table in Markdown."""
+"""Print, for a named study in git, its scores that can be compared with published ones, as a table in Markdown."""
 
 import argparse
 
 from src.study.drawing.study_results import load_results
 from src.study.named.recorded import recorded_study
-from src.study.report.published_scores import as_markdown, beside_published
-from src.system.errors import UserError, stage
+from src.study.report.published_scores import as_markdown, comparable_scores
+from src.system.errors import stage
 
 
 @stage
@@ -14,11 +14,12 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
     name = parser.parse_args().name
 
-    table = beside_published(load_results(recorded_study(name)))
+    table = comparable_scores(load_results(recorded_study(name)))
 
     if table.empty:
-        raise UserError(f"studies/{name}.yaml", "has no task of GLUE", "a study with tasks of source glue")
-    print(as_markdown(table))
+        print(f"{name} has no score that can be compared with a published one (docs/published.md says why)")
+    else:
+        print(as_markdown(table))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from stages.plot import plot
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
+    parser.add_argument("--name", required=True, help="a folder in studies/")
     params = recorded_study(parser.parse_args().name)
 
     evaluate(params)

@@ -19,7 +19,7 @@ CLEAR = "\x1b[H\x1b[2J"
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", help="a file in studies/, without .yaml (default: the study of params.yaml)")
+    parser.add_argument("--name", help="a folder in studies/ (default: the study of params.yaml)")
     parser.add_argument("--all", action="store_true", help="list all runs, the finished and waiting ones too")
     parser.add_argument("--watch", action="store_true", help="look again every few seconds, until Ctrl-C")
     arguments = parser.parse_args()

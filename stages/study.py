@@ -1,4 +1,4 @@
-"""Run a named study: studies/<name>.yaml over the committed params.yaml, as a DVC experiment of that name.
+"""Run a named study: studies/<name>/study.yaml over the committed params.yaml, as a DVC experiment of that name.
 
 Its training stages run side by side first, and `dvc exp run` finds them done.
 """
@@ -23,7 +23,7 @@ from src.system.errors import stage
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
+    parser.add_argument("--name", required=True, help="a folder in studies/")
     parser.add_argument("--dry", action="store_true", help="print the command and stop")
     parser.add_argument(
         "--keep", action="store_true", help="with --part: write the records of its units to metrics/<name>/units/"

@@ -54,7 +54,7 @@ def parsed_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("name", nargs="?", default="glue", help="a file in studies/, without .yaml (glue)")
+    parser.add_argument("name", nargs="?", default="glue", help="a folder in studies/ (glue)")
     for role in ROLES:
         parser.add_argument(f"--{role}-rate", type=above_zero, help="training rows a second of one run")
     parser.add_argument("--saved", action="store_true", help="take the figures of benchmarks/results.json")

@@ -69,7 +69,7 @@ def known_rows(params: Params, name: str) -> TaskRows:
     """The rows of one of GLUE's tasks, but for a few where whole groups do not fit; a second test set is left out."""
     task, share = params.task(name), params.splits.selection
     if task.source != "glue" or task.part not in OFFICIAL_ROWS:
-        where, allowed = f"params.yaml: task_settings.{name}", "make its data first (docs/data.md)"
+        where, allowed = f"params.yaml: task_settings.{name}", "make its data first (docs/study-data.md)"
         raise UserError(where, "its rows are not at hand, and it is none of GLUE's tasks", allowed)
     most, (labelled, test) = task.max_rows, OFFICIAL_ROWS[task.part]
     selection = at_most(most.selection, round(labelled * share))

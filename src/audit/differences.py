@@ -1,6 +1,6 @@
 """The differences between redone runs and their records, compared with the spread over seeds.
 
-The rule for a surprise is that of docs/results.md, "Audits".
+The rule for a surprise is in docs/take-away.md, Audits.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The table of all audits in git, for docs/results.md: `python -m src.audit.table` prints it."""
+"""The table of all audits in git, for docs/take-away.md: `python -m src.audit.table` prints it."""
 
 from pathlib import Path
 from typing import Any

@@ -111,5 +111,5 @@ def _named_fault(model: Classifier) -> Generator[None]:
     except Exception as error:
         raise_if_memory(error)
         problem = f"torch cannot export a {model.model.config.model_type} model"
-        allowed = "another kind of model; docs/results.md names kinds that were tried"
+        allowed = "another kind of model; docs/take-away.md names kinds that were tried"
         raise UserError("--format onnx", f"{problem} ({first_line(error.__cause__ or error)})", allowed) from None

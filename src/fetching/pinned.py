@@ -1,4 +1,4 @@
-"""The files on PyPI that data and models come from, by their SHA-256 (docs/data.md says what they are)."""
+"""The files on PyPI that data and models come from, by their SHA-256 (docs/study-data.md says what they are)."""
 
 from dataclasses import dataclass
 

@@ -8,7 +8,7 @@ from src.system.files import is_file, sha256_of, user_path
 
 RELEASED = "chaosNLI_mnli_m.jsonl"
 RELEASED_SHA256 = "8eb49b589488e7b1a9ec95fb8a864bd50f0509b4f808eed0aed3f8167617664d"
-WHERE_FROM = f"name {RELEASED} of ChaosNLI v1.0 (docs/data.md says where it is)"
+WHERE_FROM = f"name {RELEASED} of ChaosNLI v1.0 (docs/study-data.md says where it is)"
 LABELS = {"e": "entailment", "n": "neutral", "c": "contradiction"}
 
 

@@ -117,8 +117,8 @@ class Claim(Section):
 class Curve(Section):
     """A figure of how arms fare as one of their settings changes.
 
-    An arm's own settings say where it stands on the x axis; a family stands for its chosen trial. docs/results.md tells
-    what is drawn.
+    An arm's x is its own setting; a family's x is that of its chosen trial. docs/choosing.md, Curves, says what is
+    drawn.
     """
 
     over: CurveSetting

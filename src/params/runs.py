@@ -69,7 +69,7 @@ class ObjectiveDefaults(Section):
     norm_penalty: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
     """Weight of the squared length of h."""
     contrastive_weight: AnyShare = Field(0.0, exclude_if=lambda weight: weight == 0)
-    """Share of supervised contrastive loss in the loss on labels: docs/method.md, Rivals of CMI. Above 0 it needs one
+    """Share of supervised contrastive loss in the loss on labels: docs/controls.md, Rivals of CMI. Above 0 it needs one
     process and accumulate 1; 1 needs training.head_epochs or a teacher.
     """
     contrastive_tau: Temperature = Field(0.3, exclude_if=lambda tau: tau == 0.3)
@@ -107,7 +107,7 @@ class Objective(ObjectiveDefaults):
     temperature: Temperature = 1.0
     """Softens both models in distillation; with ttm and wttm the teacher alone. Up to 1e5."""
     kd_loss: KdLoss = "kl"
-    """Distance between student and teacher: docs/method.md."""
+    """Distance between student and teacher: docs/distillation.md."""
     transfer: bool = False
     """true: learn from the task's unlabelled transfer rows too."""
 
@@ -199,7 +199,7 @@ class Teaching(Section):
     temperature: Temperature
     """Softens both models; with ttm and wttm the teacher alone. Up to 1e5."""
     kd_loss: KdLoss = "kl"
-    """Distance between student and teacher: docs/method.md."""
+    """Distance between student and teacher: docs/distillation.md."""
     transfer: bool = False
     """true: learn from the task's unlabelled transfer rows too."""
 
@@ -260,7 +260,7 @@ class DistillSection(Section):
     """
     mapped: list[Mapped] = Field(default_factory=list, exclude_if=lambda maps: not maps)  # as `accumulate` above
     """Teacher arms that also teach through an affine map of their logits, such as {name: ce_up, teacher: ce,
-    cmi_weight: -0.3}: docs/method.md, Teachers changed after training. The student by recipe kd is kd-ce_up.
+    cmi_weight: -0.3}: docs/distillation.md, Teachers changed after training. The student by recipe kd is kd-ce_up.
     """
 
     def changed(self) -> list[Changed]:

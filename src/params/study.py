@@ -82,7 +82,7 @@ class Params(Section):
     """Where the tasks of source glue come from."""
     submit: list[Submission] = Field(default_factory=list, exclude_if=lambda arms: not arms)  # as it was before the key
     """Arms such as {role: teacher, arm: cmi_min} whose predictions of GLUE's official test splits are wanted
-    (docs/results.md). They need runtime.keep_weights.
+    (docs/take-away.md). They need runtime.keep_weights.
     """
     task_settings: dict[TaskName, TaskSettings]
     """By name: the tasks."""

@@ -1,4 +1,4 @@
-"""What a run keeps says in a fresh process what the run said: adapters with new weights, and pairs of texts."""
+"""A kept model gives the run's logits in a fresh process: adapters with new weights, and pairs of texts."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What can go wrong on a Ray cluster: a node is lost, the launcher is stopped, or there is no cluster. Real ones."""
+"""A real Ray cluster that loses a node, whose launcher is stopped, or that does not exist."""
 
 import os
 import shutil

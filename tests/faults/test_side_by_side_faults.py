@@ -1,4 +1,4 @@
-"""Units of a study side by side: whatever is killed or full, the results stay the same."""
+"""Units of a study side by side: kills and full disks leave the results the same."""
 
 import os
 import re

@@ -45,7 +45,7 @@ def repository(tmp_path) -> Path:
     """A committed study in a git repository whose stages do nothing, and whose cache is on a common disk."""
     folder = tmp_path / "submitted"
     shared = "[cache]\n    dir = ../../cache\n"
-    files = {"studies/again.yaml": "seeds: [0]\n", ".dvc/config": "", ".dvc/config.local": shared, "notes": ""}
+    files = {"studies/again/study.yaml": "seeds: [0]\n", ".dvc/config": "", ".dvc/config.local": shared, "notes": ""}
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -67,12 +67,12 @@ def repository(tmp_path) -> Path:
 NOT_COMMITTED = ": not committed, and a part would run without it: "
 REFUSED = {
     "a study that is changed": (
-        "studies/again.yaml",
+        "studies/again/study.yaml",
         "changed",
         "STUDY=again",
-        f"{NOT_COMMITTED} M studies/again.yaml;",
+        f"{NOT_COMMITTED} M studies/again/study.yaml;",
     ),
-    "a study that is new": ("studies/new.yaml", "new", "STUDY=new", f"{NOT_COMMITTED}?? studies/new.yaml;"),
+    "a study that is new": ("studies/new/study.yaml", "new", "STUDY=new", f"{NOT_COMMITTED}?? studies/new/;"),
     "a cache of its own": (".dvc/config.local", None, "STUDY=again", ": DVC's cache is its own; put it where every"),
     "a setting of its own, and no cache": (
         ".dvc/config.local",
@@ -100,6 +100,7 @@ def test_a_job_that_would_run_something_else_is_refused(repository, submit, reco
     path, text, export, expected = REFUSED[name]
     (repository / path).unlink(missing_ok=True)
     if text is not None:
+        (repository / path).parent.mkdir(exist_ok=True)
         (repository / path).write_text(text)
     process = submit(repository, export)
     told, _ = process.communicate(timeout=60)
@@ -132,7 +133,8 @@ def test_a_job_that_is_requeued_goes_on_from_its_checkpoint(tmp_path, tiny_encod
     content = tiny_study(tiny_encoder, source) | {"checkpoints": {"seconds": 0, "largest_share": 1.0}}
     content["finetune"]["training"]["epochs"] = 12
     clone_with(folder, content)
-    (folder / "studies/again.yaml").write_text("seeds: [0]\n")
+    (folder / "studies/again").mkdir(parents=True)
+    (folder / "studies/again/study.yaml").write_text("seeds: [0]\n")
     run(folder, "git", "add", "--all")
     run(folder, "git", "commit", "--quiet", "--message", "a study")
     (folder / ".venv").symlink_to(sys.prefix)

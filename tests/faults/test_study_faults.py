@@ -24,14 +24,14 @@ import stages.statistics
 import stages.study
 from src.params import read_yaml
 from src.study.named.overrides import study_content
-from src.study.named.workspace import params_in_place
+from src.study.named.workspace import params_in_place, tell_uncommitted
 from tests.conftest import REPOSITORY
 from tests.support.choosing_study import CLAIMS, FAMILIES, TEACHERS
 from tests.support.repository import digests, run, start
 from tests.support.synthetic_study import make_study
 
 KIND = "named studies"
-STUDIES = sorted(path.stem for path in (REPOSITORY / "studies").glob("*.yaml"))
+STUDIES = sorted(path.parent.name for path in (REPOSITORY / "studies").glob("*/study.yaml"))
 
 
 def commit(folder: Path, *ignored: str) -> None:
@@ -126,7 +126,7 @@ def test_params_changed_on_purpose(workspace, study_stage, record_fault, before,
     ("name", "expected"),
     [
         ("", "error: NAME: no study is named; allowed: demo, glue, "),
-        ("nosuch", "error: studies/nosuch.yaml: no such study; allowed: demo, glue, "),
+        ("nosuch", "error: studies/nosuch/study.yaml: no such study; allowed: demo, glue, "),
     ],
 )
 def test_no_such_study(workspace, study_stage, record_fault, name, expected):
@@ -160,8 +160,14 @@ def made(made_once, tmp_path, monkeypatch) -> Path:
 
 
 def write_study(name: str, overrides: dict) -> None:
-    Path("studies").mkdir(exist_ok=True)
-    Path(f"studies/{name}.yaml").write_text(yaml.safe_dump(overrides))
+    write_overrides(f"{name}/study", overrides)
+
+
+def write_overrides(name: str, content: object) -> None:
+    """Write a YAML file in studies/."""
+    file = Path(f"studies/{name}.yaml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(content))
 
 
 @pytest.mark.parametrize("left", ["study other", "no YAML"])
@@ -205,7 +211,7 @@ def test_a_study_is_confirmed_alike_in_a_clone_and_after_another_study(made, stu
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", ["stage", "--study", "made", "--name", "sure", "--seeds", "5", "6"])
         stages.confirm.main()
-        return Path("studies/sure.yaml").read_text()
+        return Path("studies/sure/study.yaml").read_text()
 
     run(made, "git", "clone", "--quiet", str(made), "clone")
     in_clone = confirmed(made / "clone")
@@ -225,7 +231,7 @@ def pipeline(workspace) -> Path:
     Path("dvc.yaml").write_text(yaml.safe_dump({"stages": {"see": see}}))
     Path(".dvc/tmp").mkdir(parents=True)
     Path(".dvc/config").touch()
-    commit(workspace, "seen.yaml", "fail", "studies/new.yaml")
+    commit(workspace, "seen.yaml", "fail", "studies/new")
     return workspace
 
 
@@ -238,13 +244,13 @@ def study_process(name: str, path: str = "/usr/bin:/bin") -> tuple[int, str]:
 
 
 def test_a_study_that_fails_half_way(pipeline, record_fault):
-    shutil.copy(pipeline / "studies/human.yaml", "studies/new.yaml")
+    shutil.copytree("studies/human", "studies/new")
     Path("fail").touch()
     before = Path("params.yaml").read_bytes()
     status, told = study_process("new")
     assert status != 0
     assert "failed to run" in told
-    assert "warning: studies/new.yaml: is not committed as it stands; commit it" in told
+    assert "warning: studies/new/study.yaml: is not committed as it stands; commit it" in told
     assert read_yaml(Path("seen.yaml"))["study"] == "new"
     assert Path("params.yaml").read_bytes() == before
     record_fault(KIND, "a stage fails within `make study`", "DVC's line; params.yaml is put back")
@@ -268,11 +274,44 @@ def test_an_edit_of_params_while_a_study_fails(workspace, capsys, record_fault):
 def test_a_study_file_that_names_another_study(workspace, study_stage, record_fault, key):
     write_study("mine", {"study": key, "seeds": [1]})
     _, told = study_stage("--name", "mine", "--dry")
-    problem = "and a study has the name of its file; delete this key, or rename the file"
-    assert told == f"error: studies/mine.yaml: study: is {key!r}, {problem}"
+    problem = "and a study has the name of its folder; delete this key, or rename the folder"
+    assert told == f"error: studies/mine/study.yaml: study: is {key!r}, {problem}"
     write_study("mine", {"study": "mine", "seeds": [1]})
     assert "--name mine" in study_stage("--name", "mine", "--dry")[0]
-    record_fault(KIND, f"studies/mine.yaml with `study: {key}`", f"`` {told} ``")
+    record_fault(KIND, f"studies/mine/study.yaml with `study: {key}`", f"`` {told} ``")
+
+
+PARTS = {"looping": {"include": ["other"]}, "other": {"include": ["looping"]}, "list": [1]}
+INCLUDES = {
+    "no list": ("glue-tasks", ": is 'glue-tasks'; write a list of parts; allowed: {parts}"),
+    "no name": ([["glue-tasks"]], ": no such part ['glue-tasks']; allowed: {parts}"),
+    "an unknown part": (["glue"], ": no such part 'glue'; allowed: {parts}"),
+    "no file of studies/parts": (["../mpnet/study"], ": no such part '../mpnet/study'; allowed: {parts}"),
+    "a part that includes itself": (["looping"], ": 'looping' includes itself; delete 'looping' from this list"),
+    "a part without overrides": (["list"], ": holds no overrides; write keys of params.yaml with their values"),
+}
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("case", INCLUDES)
+def test_a_part_that_cannot_be_included(workspace, study_stage, record_fault, case):
+    for name, content in PARTS.items():
+        write_overrides(f"parts/{name}", content)
+    value, told = INCLUDES[case]
+    write_study("mine", {"include": value, "seeds": [1]})
+    _, line = study_stage("--name", "mine", "--dry")
+    parts = ", ".join(sorted(path.stem for path in Path("studies/parts").glob("*.yaml")))
+    files = {"a part that includes itself": "parts/other.yaml: include", "a part without overrides": "parts/list.yaml"}
+    assert line == f"error: studies/{files.get(case, 'mine/study.yaml: include')}{told.format(parts=parts)}"
+    record_fault(KIND, f"`include` in studies/mine/study.yaml names {case}", f"`` {line} ``")
+
+
+def test_a_part_that_is_not_committed_is_named(workspace, capsys):
+    write_overrides("parts/mine", {"seeds": [1]})
+    write_study("new", {"include": ["glue-tasks", "mine"]})
+    tell_uncommitted("new")
+    told = [line.split(": ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert told == ["studies/parts/mine.yaml", "studies/new/study.yaml"]
 
 
 def test_restore_without_git(workspace, monkeypatch, capsys, record_fault):
@@ -320,8 +359,8 @@ def test_a_study_changed_after_it_ran_at_this_commit(pipeline, study_stage, reco
     run(pipeline, "git", "update-ref", f"refs/exps/{head[:2]}/{head[2:]}/human", "HEAD")
     run(pipeline, "git", "reset", "--quiet", "--soft", head)
     if what == "seeds":
-        text = Path("studies/human.yaml").read_text()
-        Path("studies/human.yaml").write_text(text.replace("[10, 11, 12, 13, 14]", "[10, 11]"))
+        text = Path("studies/human/study.yaml").read_text()
+        Path("studies/human/study.yaml").write_text(text.replace("[10, 11, 12, 13, 14]", "[10, 11]"))
     elif what == "the code":
         Path("stages/some.py").write_text("# other code\n")
     else:

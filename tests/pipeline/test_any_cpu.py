@@ -20,7 +20,9 @@ from tests.conftest import REPOSITORY
 
 MORE_THAN_BASELINE = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
 NAMED = sorted(
-    path.stem for path in REPOSITORY.glob("studies/*.yaml") if (REPOSITORY / "metrics" / path.stem / "records").is_dir()
+    path.parent.name
+    for path in REPOSITORY.glob("studies/*/study.yaml")
+    if (REPOSITORY / "metrics" / path.parent.name / "records").is_dir()
 )
 SMALL = "mechanism-pilot"
 needs_more = pytest.mark.skipif(not MORE_THAN_BASELINE, reason="this CPU has no instructions beyond numpy's baseline")

@@ -94,7 +94,8 @@ def audited(tmp_path_factory, tiny_encoder) -> Audited:
             shutil.copytree(run_of_0, run_of_0.with_name("1"))
         collect_task("tiny", runs_of_task(params, "tiny"), RECORDS, params.evaluate.ece_bins, 0)
         evaluate(params)
-        Path("studies/later.yaml").write_text("seeds: [9]\n")
+        Path("studies/later").mkdir()
+        Path("studies/later/study.yaml").write_text("seeds: [9]\n")
         run(folder, "git", "add", "--all")
         run(folder, "git", "commit", "--quiet", "--message", "finished")
         for left in ("timing", "checkpoints"):
@@ -307,7 +308,7 @@ def test_the_copy_names_the_data_and_models_of_the_repository_in_full(audited):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("--name", "nosuch"), "studies/nosuch.yaml: no such study; allowed: demo, glue, "),
+        (("--name", "nosuch"), "studies/nosuch/study.yaml: no such study; allowed: demo, glue, "),
         (("--name", "later"), "is not there: study later has not run; `make study NAME=later`"),
         (("--task", "x"), "--task: study tiny has no task 'x'; allowed: tiny"),
         (("--seed", "7"), "--seed: study tiny has no seed 7; allowed: 0, 1"),

@@ -145,7 +145,7 @@ def test_a_folder_holds_what_it_needs_and_nothing_of_this_machine(exported):
 @pytest.mark.slow
 def test_the_code_of_the_page_is_that_of_the_card(exported):
     """So the tests run both; a card names the inputs of its own model, and a row of its own task."""
-    page = code_of((REPOSITORY / "docs/results.md").read_text())
+    page = code_of((REPOSITORY / "docs/take-away.md").read_text())
     code = code_of((exported[0] / FOLDER / "README.md").read_text()).replace(PAIRS, '["a text", "another text"]')
     own = set(code.replace(HERE, "exports/vader-movie/student/kd-cmi_max/0").splitlines())
     assert own <= set(page.splitlines())

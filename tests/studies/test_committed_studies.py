@@ -12,7 +12,7 @@ import pytest
 from src.arms import arms_of
 from src.audit.table import table
 from src.params import MoreSeeds
-from src.study.claims.claims import judged
+from src.study.claims.claims import hangs_on, judged
 from src.study.claims.tables import compared_task, comparisons_table
 from src.study.drawing.claims_figure import draw_claims
 from src.study.named.confirming_file import write_confirming_study
@@ -24,16 +24,9 @@ from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
 from tests.support.repository import run
-from tests.support.study_numbers import CHOSEN, RATES, WHERE, claims, left_after_holm
+from tests.support.study_numbers import CHOSEN, RATES, WHERE, claims, left_after_holm, page_of, rows, said
 
-SECTIONS = {  # the page of each study, and where its verdicts stand there
-    "glue-minilm-fixed": ("glue-minilm.md", "## What came of the fixed form"),
-    "glue-minilm": ("glue-minilm.md", "## What came of the form that chooses"),
-    "glue-minilm-rates": ("glue-minilm.md", "## What came of equal learning rates"),
-    "glue-minilm-class": ("glue-minilm.md", "## What came of class space"),
-    "lowdata": ("lowdata.md", "## What came of it"),
-    "human": ("human.md", "## What came of it"),
-}
+STUDIES = ("glue-minilm-fixed", "glue-minilm", "glue-minilm-rates", "glue-minilm-class", "lowdata", "human")
 
 
 def in_points(claim: dict[str, Any]) -> dict[str, float]:
@@ -46,18 +39,16 @@ def in_a_table(claim: dict[str, Any]) -> str:
     return "| {difference:+.1f} points | {low:+.1f} to {high:+.1f} |".format(**in_points(claim))
 
 
-@pytest.fixture(params=SECTIONS)
+@pytest.fixture(params=STUDIES)
 def study(request) -> str:
     return request.param
 
 
 @pytest.fixture
 def records_alone(tmp_path, monkeypatch, study) -> Path:
-    """A folder with nothing but the records of the study, and its file, from which the report knows its command."""
-    (tmp_path / "studies").mkdir()
-    shutil.copy(REPOSITORY / f"studies/{study}.yaml", tmp_path / "studies")
+    """A folder with the records of the study and its folder in studies/, which the report names."""
+    shutil.copytree(REPOSITORY / "studies" / study, tmp_path / "studies" / study)
     shutil.copytree(REPOSITORY / "metrics" / study / "records", tmp_path / "metrics" / study / "records")
-    shutil.copytree(REPOSITORY / "docs", tmp_path / "docs")  # which has the study's page
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -100,22 +91,26 @@ def test_of_a_named_study_git_keeps_the_report_and_the_figures_over_all_tasks():
     named = [path for path in tracked if not path.startswith("plots/default/")]
     of_all_tasks = re.compile(r"plots/[\w-]+/(report\.html|(claims|length|curve_\w+)\.png)")
     assert [path for path in named if not of_all_tasks.fullmatch(path)] == []
-    assert {Path(path).parent.name for path in named} == {*SECTIONS}
+    assert {Path(path).parent.name for path in named} == {*STUDIES}
 
 
 def test_the_page_has_the_verdicts_of_the_study(study):
-    page, heading = SECTIONS[study]
-    section = (REPOSITORY / "docs" / page).read_text().split(heading)[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| `")]
-    assert len(rows) == len(claims(study))
+    section = (REPOSITORY / page_of(study)).read_text().split("\n## Results\n")[1].split("\n## ")[0]
     for name, claim in claims(study).items():
-        [row] = [row for row in rows if row.startswith(f"| `{name}`")]
+        [row] = [row for row in section.splitlines() if row.startswith(f"| `{name}`: ")]
         assert in_a_table(claim) in row
         assert claim["verdict"].removesuffix(" at this size") in row
 
 
+@pytest.mark.parametrize("page", sorted(REPOSITORY.glob("studies/*/README.md")), ids=lambda page: page.parent.name)
+def test_the_page_has_its_sections(page):
+    lines = page.read_text().splitlines()
+    assert [line for line in lines if line.startswith("## ")] == ["## Protocol", "## Results", "## Deviations"]
+    assert len(lines) <= 200
+
+
 def of_both_studies(task: str) -> TaskRecords:
-    """The teachers of a task: those of the confirming study, and plain ones of the fixed form as `fixed`."""
+    """The teachers of a task: those of the confirming study, and plain ones of `glue-minilm-fixed` as `fixed`."""
     chosen, fixed = (load_records(study, task) for study in ("glue-minilm", "glue-minilm-fixed"))
     assert chosen.labels["test"].equals(fixed.labels["test"])
 
@@ -128,7 +123,7 @@ def of_both_studies(task: str) -> TaskRecords:
 
 
 def test_the_page_says_what_is_left_of_the_first_claim(monkeypatch):
-    """Against plain fine-tuning at the rate of the fixed form, with the same seeds."""
+    """Against plain fine-tuning at the rate of `glue-minilm-fixed`, with the same seeds."""
     monkeypatch.chdir(REPOSITORY)
     params = study_params("glue-minilm", *WHERE)
     tasks = [measured_task(of_both_studies(task), params.evaluate.ece_bins) for task in params.tasks]
@@ -137,9 +132,8 @@ def test_the_page_says_what_is_left_of_the_first_claim(monkeypatch):
     claim = params.evaluate.claims["alone"].model_copy(update={"against": "fixed"})
     found = judged("alone", claim, comparisons, compared, 0.95)
     [rest] = [rest for rest in found["without"] if rest["task"] == "wnli"]
-    page = " ".join((REPOSITORY / "docs/glue-minilm.md").read_text().split())
-    assert "gains {difference:+.1f} points ({low:+.1f} to {high:+.1f})".format(**in_points(found)) in page
-    assert "without WNLI {difference:+.1f} points ({low:+.1f} to {high:+.1f})".format(**in_points(rest)) in page
+    label = "CMI-min teacher against plain fine-tuning of `glue-minilm-fixed`"
+    assert rows(page_of("glue-minilm"), label) == [[*said(found)], [*said(rest)]]
 
 
 def test_the_picture_of_claims_has_stable_bytes(tmp_path, study):
@@ -151,10 +145,10 @@ def test_the_picture_of_claims_has_stable_bytes(tmp_path, study):
 
 
 def test_the_study_that_confirms_follows_from_the_records_of_the_one_that_chooses(tmp_path, monkeypatch):
-    """But for one claim, which was added by hand, and for features, which were not brought back."""
+    """One claim was added by hand, and the features were lost."""
     monkeypatch.chdir(REPOSITORY)
     shutil.copytree("studies", tmp_path / "studies")
-    (tmp_path / "studies/glue-minilm.yaml").unlink()
+    (tmp_path / "studies/glue-minilm/study.yaml").unlink()
     more = MoreSeeds(tasks=["mrpc", "rte", "wnli"], seeds=[15, 16, 17, 18, 19])
     names = ("glue-minilm-choice", "glue-minilm")
     write_confirming_study(*names, [10, 11, 12, 13, 14], more, folder=tmp_path / "studies")
@@ -175,24 +169,23 @@ def test_the_study_that_confirms_has_its_control_and_its_seeds():
 
 
 def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
-    """A line for each such claim: without which tasks it would hold, and after "could not be told" the others."""
-    page = " ".join((REPOSITORY / "docs/human.md").read_text().split())
-    lines = dict(re.findall(r"- `(\w+)` would hold without (.*?)(?= - `| With five)", page))
-    found = {}
+    """A row for each: the task, the claim, and its difference and verdict without the task."""
+    text = (REPOSITORY / page_of("human")).read_text()
+    told = re.findall(r"^\| `(\S+)` \| `(\w+)` \| (\S+) (\S+) \| (\S+) to \S+ \| (.+) \|$", text, re.MULTILINE)
+    found = set()
     for name, claim in claims("human").items():
-        for rest in claim["without"]:
-            if rest["verdict"] != claim["verdict"]:
-                found.setdefault(name, {}).setdefault(rest["verdict"], []).append(rest["task"])
-    assert set(lines) == set(found)
-    for name, line in lines.items():
-        held, _, untold = line.partition("could not be told")
-        assert re.findall("`(.*?)`", held) == found[name]["holds"]
-        assert re.findall("`(.*?)`", untold) == found[name].get("cannot be told at this size", [])
+        digits, scale, unit = (1, 100, "points") if name == "alone" else (3, 1, "nats")
+        for rest in hangs_on(claim):
+            mean, ends = said(rest, digits, scale)
+            verdict = rest["verdict"].removesuffix(" at this size")
+            found.add((rest["task"], name, mean, unit, ends.split()[0], verdict))
+    assert set(told) == found
+    assert len(told) == len(found)
 
 
 def test_the_protocol_says_which_claims_are_left_of_all():
     """Holm's correction over the claims of all studies that have a page of their own."""
-    count, left = left_after_holm(SECTIONS)
+    count, left = left_after_holm(STUDIES)
     page = " ".join((REPOSITORY / "docs/protocol.md").read_text().split())
     assert f"over all {count} claims of the six committed studies" in page
     first, second, alone = (RATES, "rate_1"), (RATES, "rate_2"), (CHOSEN, "alone")
@@ -203,24 +196,23 @@ def test_the_protocol_says_which_claims_are_left_of_all():
 
 
 def test_the_protocol_says_which_verdicts_a_reference_changes():
-    section = (REPOSITORY / "docs/protocol.md").read_text().split("### Assay sensitivity")[1].split("\n### ")[0]
+    section = (REPOSITORY / "docs/protocol.md").read_text().split("\n## Deviations\n")[1]
     told = set()
     for line in [line for line in section.splitlines() if line.startswith("| `")]:
         study, names, *words = (cell.strip() for cell in line.strip("|").split("|"))
         told |= {(study.strip("`"), name, *words) for name in re.findall("`(.*?)`", names)}
     found = {
         (study, name, claim["by_itself"], claim["verdict"])
-        for study in SECTIONS
+        for study in STUDIES
         for name, claim in claims(study).items()
         if "by_itself" in claim
     }
     assert told == found
     assert (
-        f"changes the words of {len(found)} of their {sum(len(claims(study)) for study in SECTIONS)} verdicts"
-        in section
+        f"changes the words of {len(found)} of their {sum(len(claims(study)) for study in STUDIES)} verdicts" in section
     )
 
 
-def test_the_page_of_results_has_the_table_of_audits():
-    section = (REPOSITORY / "docs/results.md").read_text().split("\n## Audits\n")[1].split("\n## ")[0]
+def test_the_page_of_audits_has_their_table():
+    section = (REPOSITORY / "docs/take-away.md").read_text().split("\n## Audits\n")[1].split("\n## ")[0]
     assert [line for line in section.splitlines() if line.startswith("|")] == table(REPOSITORY / "metrics")

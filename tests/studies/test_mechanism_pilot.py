@@ -1,13 +1,15 @@
-"""The two weights of the study mechanism follow from the pilot's records by the rule of docs/mechanism.md."""
+"""The two weights of the study mechanism follow from the pilot's records by the rule of its page."""
 
 import numpy as np
 import pandas as pd
 
 from src.study.named.overrides import study_params
 from tests.conftest import REPOSITORY
+from tests.support.study_numbers import cells, page_of
 
 TASKS = ("sst2", "mnli-sample")
 LAST = 8
+PAGE = page_of("mechanism")
 PENALTIES = {"norm_5": 0.0003, "norm_4": 0.0008, "norm_1": 0.002, "norm_2": 0.005, "norm_3": 0.0125}
 
 
@@ -40,15 +42,13 @@ def test_the_unit_gives_both_terms_the_same_share_of_the_loss():
     ratios = [means[task]["ce"] / means[task]["ce_plain"] for task in TASKS]
     unit = float(np.exp(np.mean(np.log(ratios))))
     assert study_params("mechanism").finetune.arms["unit"].cmi_unit == two_digits(unit) == 6.1
-    page = (REPOSITORY / "docs/mechanism.md").read_text()
-    assert "a ratio of {:.1f} on `sst2` and {:.1f} on `mnli-sample`".format(*ratios) in page
+    assert cells(PAGE, "CMI term of the unit map over that of softmax") == [f"{ratio:.1f}" for ratio in ratios]
 
 
 def test_the_page_has_the_lengths_of_the_pilot():
-    page = (REPOSITORY / "docs/mechanism.md").read_text()
-    rows = {"cmi_min": "`cmi_min`"}
+    rows = {"cmi_min": "`cmi_min`, weight 5"}
     rows |= {arm: f"`norm`, weight {weight:g}" for arm, weight in PENALTIES.items() if weight < 0.005}
     for arm, name in rows.items():
         lengths = [length(task, arm) for task in TASKS]
-        cells = [*lengths, float(np.exp(np.mean(np.log(lengths))))]
-        assert f"| {name} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |" in page
+        lengths.append(float(np.exp(np.mean(np.log(lengths)))))
+        assert cells(PAGE, name) == [f"{value:.3f}" for value in lengths]

@@ -93,13 +93,17 @@ def test_the_colours_of_verdicts_have_contrast(kind):
     assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) >= 4.5
 
 
-@pytest.mark.parametrize("study", ["default", "glue-minilm", "human"])
+@pytest.mark.parametrize("study", ["default", "glue-minilm", "mechanism-pilot"])
 def test_a_report_says_where_its_study_comes_from(monkeypatch, study):
     monkeypatch.chdir(REPOSITORY)
     origin = origin_of(load_params() if study == "default" else recorded_study(study))
-    pages = {"default": None, "glue-minilm": "docs/glue-minilm.md", "human": "docs/human.md"}
+    pages = {
+        "default": None,
+        "glue-minilm": "studies/glue-minilm/README.md",
+        "mechanism-pilot": "studies/mechanism/README.md",
+    }
     assert origin.page == pages[study]
-    assert (REPOSITORY / "plots" / study / origin.root / "docs/protocol.md").is_file()
+    assert (REPOSITORY / "plots" / study / origin.root).resolve() == REPOSITORY
     assert origin.command == ("make repro" if study == "default" else f"make study NAME={study}")
 
 

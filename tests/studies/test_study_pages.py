@@ -1,4 +1,4 @@
-"""The README, docs/lowdata.md, human.md and method.md say what the committed tables and records say."""
+"""docs/method.md and the pages of lowdata and human have the numbers of committed tables and records."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ import pytest
 from src.study.claims.claims import hangs_on
 from src.study.named.overrides import study_content
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
+from tests.conftest import REPOSITORY
 from tests.support.study_numbers import (
     CHOSEN,
     CLASS,
@@ -16,19 +17,21 @@ from tests.support.study_numbers import (
     RATES,
     WHERE,
     Arm,
+    after,
+    cells,
     claims,
     committed,
     compared_on,
     comparison,
-    left_after_holm,
-    points,
+    page_of,
+    rows,
     said,
     text,
     values,
     without,
 )
 
-README = "README.md"
+LOWDATA, HUMAN = page_of("lowdata"), page_of("human")
 STUDIES = (FIXED, CHOSEN, RATES, CLASS, "lowdata", "human")  # those that have claims with intervals
 SHARES = (5, 10, 25, 50, 100)
 
@@ -46,29 +49,31 @@ def pooled(first: str, second: str) -> Estimate:
     return mean_over_tasks(found)
 
 
-def test_the_page_of_few_rows_and_the_readme_say_the_gain_over_all_shares():
-    page, readme = text("docs/lowdata.md"), text(README)
+def test_the_page_of_few_rows_says_the_gain_over_all_shares():
     gain, taught, plain = (
         pooled("kd_{}-cmi_max", "kd_{}-ce"),
         pooled("kd_{}-cmi_max", "plain_{}"),
         pooled("kd_{}-ce", "plain_{}"),
     )
-    assert f"{points(gain, 2)}. Against no teacher" in page
-    ends = said(plain, 2)[1].replace("-0.00", "0.00")
-    form = "gains {} points ({}) and the plain teacher {} ({})".format(*said(taught, 2), said(plain, 2)[0], ends)
-    assert form.replace("gains +", "gains ").replace("teacher +", "teacher ") in page
-    assert "gains {} points over a plain one ({}). Over no teacher it gains {:.2f} ({}), the plain one {:.2f}.".format(
-        *said(gain, 2), 100 * taught.mean, said(taught, 2)[1], 100 * plain.mean
-    ) in readme  # fmt: skip
+    told = {
+        "CMI-max teacher against plain": gain,
+        "CMI-max teacher against no": taught,
+        "plain teacher against no": plain,
+    }
+    for label, found in told.items():
+        assert cells(LOWDATA, f"{label} teacher, mean of five shares") == [*said(found, 2)]
 
 
 def test_the_page_of_few_rows_names_every_verdict_that_hangs_on_a_task():
     found = {name: [rest["task"] for rest in hangs_on(claim)] for name, claim in claims("lowdata").items()}
     hanging = {name: tasks for name, tasks in found.items() if tasks}
     assert hanging == {"max_5": ["vader-movie"], "max_50": ["sst2"], "kd_5": ["vader-movie"], "kd_100": ["sst2"]}
-    page = text("docs/lowdata.md")
-    assert "(`kd_5`, which holds; without `vader-movie` it cannot be told)" in page
-    assert "`kd_100` does not hold, and without `sst2` it cannot be told" in page
+    for name in ("kd_5", "kd_100"):
+        [task] = hanging[name]
+        assert without(claims("lowdata")[name], task)["verdict"].startswith("cannot be told")
+    for name, tasks in hanging.items():
+        [row] = [line for line in (REPOSITORY / LOWDATA).read_text().splitlines() if line.startswith(f"| `{name}`: ")]
+        assert f"hangs on `{tasks[0]}`" in row
 
 
 def test_the_page_of_human_has_the_measures_of_its_arms():
@@ -76,58 +81,16 @@ def test_the_page_of_human_has_the_measures_of_its_arms():
     tasks = {task: (task, "") for task in ("vader-movie", "vader-tweets", "vader-nyt", "vader-amazon")}
     for line, (task, prefix) in (tasks | {"ChaosNLI": ("mnli-sample", "chaosnli_")}).items():
         measures = [f"{prefix}kl_to_human", f"{prefix}kl_to_human_tempered"]
-        cells = [", ".join(f"{arms[task, arm, measure]:.3f}" for measure in measures)
+        told = [", ".join(f"{arms[task, arm, measure]:.3f}" for measure in measures)
                  for arm in ("ce", "cmi_min", "cmi_max", "smooth", "mse")]  # fmt: skip
-        assert f"| {line} | {' | '.join(cells)} |" in text("docs/human.md")
+        assert told in [row[:5] for row in rows(HUMAN, line)]
 
 
 def test_the_page_of_human_says_where_cmi_is_nearer_to_people():
     row = comparison("vader-nyt", Arm("human", "teacher", "cmi_min"), "ce", "kl_to_human_tempered")
-    told = "{} nats ({}; p with Holm's correction over the tasks {:.3f})"
-    assert told.format(*said(row, 3, 1), row["p_holm"]) in text("docs/human.md")
-    assert (claims("human")["shape"]["wins"], claims("human")["shape_min"]["wins"]) == (4, 2)
-    assert "four tasks of five lean that way. CMI-min leans the other way on three of five" in text("docs/human.md")
-
-
-def test_the_readme_has_the_verdicts_on_the_papers_claims():
-    readme, found = text(README), claims(CHOSEN)
-    (kd, ends), over_all = said(without(found["kd"], "wnli")), "{}, {}".format(*said(found["kd"]))
-    assert (
-        f"gains {kd} points over a student without a teacher (95 % interval {ends}; eight tasks: {over_all})" in readme
-    )
-    assert without(found["kd"], "wnli")["verdict"].startswith("cannot be told")
-    (kd_max, ends), over_all = said(without(found["kd_max"], "wnli")), "{}, {}".format(*said(found["kd_max"]))
-    assert f"a plain teacher it gains {kd_max} points ({ends}; eight tasks: {over_all})" in readme
-    (alone, ends), over_all = said(without(found["alone"], "wnli")), "{}, {}".format(*said(found["alone"]))
-    assert f"Minimising CMI gains {alone[1:]} points ({ends}; eight tasks: {over_all})" in readme
-
-
-def test_the_readme_says_what_equal_rates_six_epochs_and_class_space_show():
-    readme, rates, output = text(README), claims(RATES), claims(CLASS)
-    gains = [100 * claim["difference"] for claim in rates.values()]
-    [rest] = {said(without(claim, "wnli"))[0] for claim in rates.values()}
-    middle = said(without(rates["rate_2"], "wnli"))[1]
-    form = "it gains {} (at the middle one {}; eight tasks: {:.1f} to {:.1f})"
-    assert form.format(rest[1:], middle, min(gains), max(gains)) in readme
-    assert "hangs on WNLI; {} points ({}) are left".format(*said(without(claims(FIXED)["alone"], "wnli"))) in readme
-    first, second = (without(output[name], "wnli") for name in ("alone_1", "alone_2"))
-    assert "does not hold ({} points, {}, and less with a larger weight)".format(*said(first)) in readme
-    assert second["difference"] < first["difference"]
-
-
-def test_the_readme_says_what_few_rows_and_people_show():
-    readme, found = text(README), claims("human")
-    assert "it is {} over the plain one ({}; on images".format(*said(claims("lowdata")["max_5"])) in readme
-    assert "{} nats from plain fine-tuning ({};".format(*said(found["raters"], 3, 1)) in readme
-    assert "worthwhile 0.01: {} ({})".format(*said(found["shape"], 3, 1)) in readme
-    assert hangs_on(found["shape"])
-
-
-def test_the_readme_says_which_claims_are_left_after_holms_correction_over_all():
-    count, left = left_after_holm(STUDIES)
-    assert {*left} == {(RATES, "rate_1"), (RATES, "rate_2"), (CHOSEN, "alone")}
-    told = f"Of the {count} claims of six studies, three hold after Holm's correction over all"
-    assert f"{told}: two of the equal rates, and the chosen CMI-min (p {left[CHOSEN, 'alone']:.3f})" in text(README)
+    assert [*said(row, 3, 1), f"{row['p_holm']:.3f}"] in rows(HUMAN, "vader-nyt")
+    wins = [claims("human")[name]["wins"] for name in ("shape", "shape_min")]
+    assert wins == [after(HUMAN, words) for words in ("it is nearer on", "of 5 tasks, and CMI-min on")]
 
 
 @pytest.mark.parametrize("study", [*STUDIES, "glue-minilm-choice"])
@@ -153,18 +116,17 @@ def settings_in(content: Any) -> Iterator[tuple[str, Any]]:
 
 
 def test_the_page_of_few_rows_says_how_far_teachers_and_students_are_from_the_raters():
-    page, arm = text("docs/lowdata.md"), Arm("lowdata", "teacher", "cmi_max")
+    arm = Arm("lowdata", "teacher", "cmi_max")
     as_it_is, tempered = (comparison("vader-movie", arm, "ce", f"kl_to_human{end}") for end in ("", "_tempered"))
-    told = "its KL is {} nats ({}) above the plain teacher's, and {} ({}) at each model's best temperature"
-    assert told.format(*said(as_it_is, 3, 1), *said(tempered, 3, 1)).replace("+", "") in page
-    nearer = [compared_on("vader-movie", Arm("lowdata", "student", f"kd_{share}-ce"), f"plain_{share}", "kl_to_human")
-              for share in (5, 10)]  # fmt: skip
-    gains = [said(-found, 1, 1) for found in nearer]
-    assert "by {} nats at 5 % ({}) and {} at 10 % ({})".format(*sum(gains, ())).replace("+", "") in page
+    label = "CMI-max teacher against plain teacher"
+    assert cells(LOWDATA, label) == [*said(as_it_is, 3, 1)]
+    assert cells(LOWDATA, f"{label}, at each model's best temperature") == [*said(tempered, 3, 1)]
+    label = "plain teacher against no teacher"
+    for share in (5, 10):
+        student = Arm("lowdata", "student", f"kd_{share}-ce")
+        nearer = compared_on("vader-movie", student, f"plain_{share}", "kl_to_human")
+        assert cells(LOWDATA, f"student of the {label}, {share} % of the rows") == [*said(nearer, 1, 1)]
     taught = mean_over_tasks(
         [compared_on(task, Arm("lowdata", "student", "kd_5-ce"), "plain_5") for task in ("sst2", "vader-movie")]
     )
-    assert (
-        "students are {} points ({}) above those without a teacher".format(*said(taught)).replace("are +", "are ")
-        in page
-    )
+    assert cells(LOWDATA, f"{label}, 5 % of the rows") == [*said(taught)]

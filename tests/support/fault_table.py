@@ -1,7 +1,7 @@
 """A pytest plugin: writes what the fault tests saw to a Markdown table (`pytest -m fault --fault-table=FILE tests`).
 
-The rows are kept by the ids of their tests in a JSON file beside the table. A run of some tests replaces their rows,
-takes out those of tests that its files no longer have, and leaves all others.
+A JSON file beside the table keeps the rows by test id. A run of some tests replaces the rows of these tests. It removes
+rows whose test is gone from its files, and leaves all other rows.
 """
 
 import json
@@ -20,7 +20,7 @@ Row = dict[str, str] | None  # kind, fault, outcome; None: a test of the tests
 
 
 def keep_names(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep which fault tests there are, before some are deselected."""
+    """Keep the ids of all fault tests, before pytest deselects some."""
     whole = not any("::" in argument for argument in config.args)
     config.stash[FILES] = {_file(item.nodeid) for item in items} if whole else set()
     config.stash[FAULT_TESTS] = {item.nodeid for item in items if item.get_closest_marker("fault")}
@@ -30,7 +30,7 @@ def read_rows(table: Path) -> dict[str, Row]:
     """The rows of a table by the ids of their tests.
 
     Raises:
-        pytest.UsageError: the table is there, and the file of its rows is not.
+        pytest.UsageError: the table exists and the file of its rows does not.
     """
     rows = table.with_suffix(".json")
     if table.exists() and not rows.exists():
@@ -39,26 +39,26 @@ def read_rows(table: Path) -> dict[str, Row]:
 
 
 def gone(rows: dict[str, Row], config: pytest.Config, root: Path) -> set[str]:
-    """The rows whose tests are in this session's files, or in a file that is not there, and are no more."""
+    """The rows whose test no longer exists, in the files of this session or in files that are gone."""
     files, tests = config.stash[FILES], config.stash[FAULT_TESTS]
     return {name for name in rows if name not in tests and (_file(name) in files or not (root / _file(name)).exists())}
 
 
 class FaultTable:
-    """Gathers the rows that tests put down with `record_property`: kind, fault and outcome."""
+    """Gathers the rows that tests record with `record_property`: kind, fault and outcome."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows = read_rows(path)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take one phase of one test in: its call, or whatever ended it before."""
+        """Keep the row of a test: from its call, or from the phase that ended it earlier."""
         if report.when != "call" and report.passed:
             return
         self.rows[report.nodeid] = _row(report)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the rows, and the table: one section a kind in the order of their first rows."""
+        """Write the rows and the table. Each kind has a section, in the order of the first rows."""
         for name in gone(self.rows, session.config, session.config.rootpath):
             del self.rows[name]
         text = json.dumps(self.rows, indent=1, ensure_ascii=False)

@@ -1,6 +1,6 @@
-"""Stages called in forks of a `tests/support/warm_python.py` of their own: each costs its own work and no imports.
+"""Stages that run in forks of their own `tests/support/warm_python.py`, so that no call imports libraries again.
 
-What the environment says to libraries as they are imported (HF_ENDPOINT, HF_HOME) is the same for all calls.
+All calls share the variables that libraries read at import (HF_ENDPOINT, HF_HOME).
 """
 
 import os
@@ -25,7 +25,7 @@ class Ended(NamedTuple):
 
 
 class ForkedStages(NamedTuple):
-    """Calls of stages, in one folder or another."""
+    """Calls stages in any folder."""
 
     python: Path
     folder: Path
@@ -41,7 +41,7 @@ class ForkedStages(NamedTuple):
 
 @contextmanager
 def forked_stages(folder: Path, **environment: str) -> Generator[ForkedStages]:
-    """Stages under some variables, which the libraries read too."""
+    """Stages that run with these variables, which libraries read at import too."""
     own = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"} | environment
     with warm_python(own, MODULES) as tools:
         yield ForkedStages(tools / "python", folder, own)

@@ -1,4 +1,4 @@
-"""What the hub of these tests serves: GLUE in the hub's form, a tiny BERT and DistilBERT, and models of other kinds."""
+"""Repositories for the hub of the tests: GLUE in the hub's form, a tiny BERT and DistilBERT, and other models."""
 
 import io
 import random
@@ -93,13 +93,13 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def changed(repository: Repository, files: dict[str, bytes | None]) -> Repository:
-    """The repository with other content in some files, and without those for which there is none."""
+    """The repository with some files changed. A file whose new content is None is removed."""
     kept = {path: content for path, content in (repository.files | files).items() if content is not None}
     return Repository(repository.revision, kept)
 
 
 def bert(folder: Path, **saving: object) -> Repository:
-    """A tiny BERT as it comes from pre-training, saved to a folder first."""
+    """A tiny BERT with the head of pre-training, saved to a folder first."""
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
     BertForPreTraining(BertConfig(vocab_size=64, **shape)).save_pretrained(folder, **saving)
@@ -108,7 +108,7 @@ def bert(folder: Path, **saving: object) -> Repository:
 
 
 def distilbert(folder: Path) -> Repository:
-    """A tiny DistilBERT likewise."""
+    """A tiny DistilBERT with the head of pre-training."""
     torch.manual_seed(0)
     DistilBertForMaskedLM(
         DistilBertConfig(vocab_size=64, dim=32, n_layers=2, n_heads=2, hidden_dim=64)

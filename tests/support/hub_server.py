@@ -1,6 +1,6 @@
-"""A Hugging Face hub on the loopback interface: as much of its HTTP API as the pinned libraries ask for.
+"""A Hugging Face hub on the loopback interface, with the part of its HTTP API that the pinned libraries use.
 
-Repositories lie in memory. Files of 1 kB and more are "large": as on the hub, `resolve` answers with a redirect to
+Repositories are kept in memory. Files of 1 kB and more are "large": as on the hub, `resolve` answers with a redirect to
 another address, and names their SHA-256 as ETag.
 """
 
@@ -35,7 +35,7 @@ class Repository:
 
 @dataclass
 class Answer:
-    """What a request gets: status, headers, content; `cut` ends the connection after so many bytes of it."""
+    """The answer to a request: status, headers, content. `cut` is the byte after which the connection ends."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Answer:
 
 
 class Request(NamedTuple):
-    """A request, and which one of its repository it is, from 1; names of headers are in lower case."""
+    """A request and its number among those for its repository, from 1. Names of headers are in lower case."""
 
     number: int
     method: str
@@ -74,7 +74,7 @@ class Hub(ThreadingHTTPServer):
         self.counts: Counter[str] = Counter()
 
     def handle_error(self, *_: object) -> None:
-        """Nothing: clients that were cut off or did not wait are gone."""
+        """Do nothing: clients that were cut off or did not wait are gone."""
 
     @property
     def address(self) -> str:
@@ -140,7 +140,7 @@ class Hub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Sends what `Hub.answer` says, or the range of it that was asked for."""
+    """Sends the answer of `Hub.answer`, or the requested range of it."""
 
     protocol_version = "HTTP/1.1"
     server: Hub
@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Nothing: `Hub.asked` has it."""
+        """Do nothing: `Hub.asked` keeps the requests."""
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _name(match: re.Match) -> str:
 
 
 def _tree(files: dict[str, bytes], below: str, recursive: bool) -> Iterator[dict]:
-    """What lies below a folder, or directly in it."""
+    """The files below a folder, or directly in it."""
     beginning, folders = f"{below}/" if below else "", set()
     for path, content in files.items():
         folder = path[len(beginning) :].partition("/")[0] if "/" in path[len(beginning) :] else ""
@@ -226,7 +226,7 @@ def _json(content: object, status: int = 200, **headers: str) -> Answer:
 
 
 def missing(code: str, said: str, status: int = 404) -> Answer:
-    """What the hub says of what it has not, or not for this user."""
+    """The hub's answer for a repository that does not exist or that this user may not read."""
     answer = _json({"error": said}, status)
     answer.headers |= {"X-Error-Code": code, "X-Error-Message": said}
     return answer

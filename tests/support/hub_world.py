@@ -1,4 +1,4 @@
-"""A hub on the loopback interface, and stages that know it."""
+"""A hub on the loopback interface, and stages that use it."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ RTE = ("prepare", "--task", "glue-rte")
 
 
 def study() -> dict[str, Any]:
-    """studies/glue.yaml in small: one seed, teacher and epoch; data set and models are called as they are there."""
+    """The study glue in small: one seed, one teacher and one epoch, with the names of its data set and models."""
     content = study_content("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies")
     content["seeds"], content["finetune"]["arms"] = [0], {"ce": {"cmi_weight": 0.0}}
     content["runtime"]["threads"] = 1
@@ -31,7 +31,7 @@ def study() -> dict[str, Any]:
 
 @dataclass
 class World:
-    """A hub, a folder whose `hf` is HF_HOME, and stages that know both."""
+    """A hub, a folder whose `hf` is HF_HOME, and stages that use both."""
 
     hub: Hub
     root: Path
@@ -39,7 +39,7 @@ class World:
     folders: int = 0
 
     def folder(self, repository: str = "nyu-mll/glue", **teacher: str) -> Path:
-        """A new folder with params, in which the teacher may have another name or revision, and GLUE another name."""
+        """A new folder with params. The teacher may have another name or revision, and GLUE another name."""
         self.folders += 1
         folder, content = self.root / f"work-{self.folders}", study()
         content["models"]["teacher"] |= teacher
@@ -49,7 +49,7 @@ class World:
         return folder
 
     def prepared(self, **teacher: str) -> Path:
-        """The same, with RTE prepared."""
+        """A new folder in which RTE is prepared."""
         folder = self.folder(**teacher)
         (folder / "data").symlink_to(self.root / "work-1/data")
         return folder
@@ -63,25 +63,25 @@ class World:
         errors: int = subprocess.PIPE,
         **environment: str,
     ) -> subprocess.Popen:
-        """A stage in a process of its own, for what the environment says as libraries are imported."""
+        """Start a stage in a process of its own, for variables that libraries read at import."""
         own = {"HF_ENDPOINT": self.hub.address, "HF_HOME": str(self.root / "hf"), "PYTHONPATH": str(REPOSITORY)}
         command = [*under, sys.executable, "-m", f"stages.{stage}", *arguments]
         return subprocess.Popen(command, cwd=folder, env=os.environ | own | environment, stderr=errors, text=True)
 
 
 def last_line(errors: str) -> str:
-    """What a stage says at its end, after the library's lines of retries."""
+    """The last line of a stage, after the library's lines about retries."""
     assert "Traceback" not in errors
     return errors.strip().splitlines()[-1]
 
 
 def as_told(world: World, errors: str) -> str:
-    """The same for the table of faults."""
+    """The last line as the table of faults shows it, without the folders and ports of this run."""
     return f"`` {last_line(errors).replace(str(world.root), '...').replace(world.hub.address, 'the hub')} ``"
 
 
 def check_refused(world: World, ended: Ended, expected: str) -> str:
-    """It ended with status 1 and with such a line, which is as the table of faults has it."""
+    """Check that a stage ended with status 1 and the expected line; return the line for the table of faults."""
     assert ended.status == 1
     assert expected in last_line(ended.errors)
     return as_told(world, ended.errors)

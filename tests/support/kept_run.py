@@ -20,7 +20,7 @@ LONGEST = 16  # tokens; some pairs have more
 
 
 def without_new_weights(source: ModelSource, folder: Path) -> ModelSource:
-    """A checkpoint as sentence encoders are: of the backbone alone, without pooler and head."""
+    """A checkpoint of the backbone alone, without pooler and head, as sentence encoders have it."""
     shutil.copytree(source.name, folder)
     weights = load_file(folder / "model.safetensors")
     kept = {name: values for name, values in weights.items() if "pooler" not in name and "classifier" not in name}
@@ -29,7 +29,7 @@ def without_new_weights(source: ModelSource, folder: Path) -> ModelSource:
 
 
 def kept_run(folder: Path, model: ModelSource, **settings: Any) -> Path:
-    """The folder of a run on pairs, some of which are cut, whose model is kept; `settings` are more of the task."""
+    """The folder of a run on pairs, some of them too long. It keeps its model; `settings` are keys of the task."""
     (folder / "source").mkdir(parents=True)
     for split, rows, seed in (("train", 160, 0), ("validation", 60, 1)):
         seconds = [row["sentence"] for row in labelled_texts(rows, seed + 2)]

@@ -1,4 +1,4 @@
-"""A pytest plugin: writes which kinds of models serve (`pytest --model-table=FILE tests/unit/test_all_models.py`)."""
+"""A pytest plugin: writes which kinds of models work (`pytest --model-table=FILE tests/unit/test_all_models.py`)."""
 
 from pathlib import Path
 
@@ -7,14 +7,21 @@ import transformers
 
 HEAD = """# Kinds of models
 
-Written by `make models` from its test run, not by hand. Of the {all} kinds that `AutoModelForSequenceClassification` of
-transformers {version} knows, {served} serve and {refused} are refused: with the default settings of their configs (one
-can ask for another pooling, and so for another h), and on a CPU.
+`make models` tests every kind of model that `AutoModelForSequenceClassification` of transformers {version} knows, and
+writes this page. {served} of {all} kinds work and {refused} are refused. The test uses a small model with random
+weights and the default settings of its config, on a CPU. Other settings can give another pooling, and so another h.
 
-To serve means, for a small model with random weights: h is all that enters the head, padding changes nothing, a step
-against CMI in feature space moves h, a saved folder loads again as the same model, and a new head can be drawn. Layers
-can be left out where it says yes: the student is the whole model with the other layers passed by, and what it saves
-loads again as the same student. No other model is trained; it is refused in one line when it is loaded.
+A kind works if all of these hold:
+
+- h is all that enters the head.
+- Padding changes nothing.
+- A step against CMI in feature space moves h.
+- A saved folder loads again as the same model.
+- A new head can be drawn.
+
+The last column of the first table says whether a student can be made from some of the layers. If so, it is the whole
+model that skips the other layers, and a saved student loads again as the same one. Any other model is refused in one
+line when it is loaded.
 """
 VECTORS = {
     "whole": "the pooler's output",
@@ -25,14 +32,14 @@ VECTORS = {
 
 
 class ModelTable:
-    """Gathers what the tests of all kinds put down with `record_property`."""
+    """Gathers what the tests of all kinds record with `record_property`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.kinds: dict[str, dict[str, str]] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take one passed test in."""
+        """Take in one passed test."""
         found = dict(report.user_properties)
         if report.when == "call" and report.passed and "model" in found:
             self.kinds[found["model"]] = found
@@ -43,10 +50,10 @@ class ModelTable:
         refused = {kind: found for kind, found in self.kinds.items() if "refused" in found}
         counts = {"all": len(self.kinds), "served": len(served), "refused": len(refused)}
         parts = [HEAD.format(**counts, version=transformers.__version__)]
-        parts.append("\n## They serve\n\n| kind | h | layers can be left out |\n|---|---|---|\n")
+        parts.append("\n## Kinds that work\n\n| kind | h | student from some layers |\n|---|---|---|\n")
         for kind, found in served.items():
             cut = f"no: {found['uncut']}" if "uncut" in found else "yes"
             parts.append(f"| `{kind}` | {VECTORS[found['h']]} | {cut} |\n")
-        parts.append("\n## They are refused\n\n| kind | why |\n|---|---|\n")
+        parts.append("\n## Kinds that are refused\n\n| kind | why |\n|---|---|\n")
         parts += [f"| `{kind}` | {found['refused']} |\n" for kind, found in refused.items()]
         self.path.write_text("".join(parts), encoding="utf-8")

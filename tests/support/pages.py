@@ -15,8 +15,8 @@ WRITTEN = [
     *(page for page in sorted((REPOSITORY / "docs").glob("*.md")) if page.name not in GENERATED),
     *sorted((REPOSITORY / "studies").rglob("*.md")),
 ]
-# A small letter begins a sentence only where it stands alone, as h does.
-BETWEEN_SENTENCES = re.compile(r"(?<=[.!?:])[)*\"]*\s+(?=[^a-z]|[a-z]\b)")
+# A small letter begins a sentence in a symbol alone, such as h or fp16.
+BETWEEN_SENTENCES = re.compile(r"(?<=[.!?:])[)*\"]*\s+(?=[^a-z]|[a-z]\b|\w*\d)")
 SHOWN = {"code_inline": "X", "softbreak": " ", "hardbreak": " "}
 
 

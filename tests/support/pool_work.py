@@ -1,4 +1,4 @@
-"""What workers do in tests of the pool: a module of its own, which imports in no time."""
+"""The work of workers in tests of the pool. A module of its own imports fast."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from src.system.errors import UserError
 
 
 def note(folder: str, name: str) -> None:
-    """What a worker does: leave a file that holds its process and the time, or fail as its name says."""
+    """Write a file with the process and the time, or fail as the name of the job says."""
     if name == "refuses":
         raise UserError("here", "is wrong", "mend it")
     if name == "breaks":

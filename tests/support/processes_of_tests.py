@@ -1,8 +1,8 @@
 """Marks the tests that start processes; `make test-fast` skips them.
 
 A test is marked if it, a fixture or a helper in tests/ names a starter of processes. If only the code under test starts
-one, the test needs the marker by hand, and fails without it. git does not count. Nor does fetching an archive: the
-first test on a machine that reads the archive does it.
+one, the test needs the marker by hand, and fails without it. git does not count. Fetching an archive
+does not count either: only the first test on a machine fetches it.
 """
 
 import inspect

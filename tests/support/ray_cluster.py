@@ -14,7 +14,7 @@ from tests.support.repository import run
 
 @contextmanager
 def two_nodes(first: Path, second: Path) -> Generator[str]:
-    """Start them; the address of the cluster. `make ray` installs what it needs."""
+    """Start both nodes; yield the address of the cluster. `make ray` installs Ray."""
     address = f"127.0.0.1:{_free_port()}"
     try:
         head = ("--head", f"--port={address.partition(':')[2]}", "--include-dashboard=false")
@@ -27,7 +27,7 @@ def two_nodes(first: Path, second: Path) -> Generator[str]:
 
 
 def kill_node(folder: Path) -> None:
-    """Kill all that Ray runs in a folder, as the loss of its machine does."""
+    """Kill all processes of Ray in a folder, as the loss of a machine would."""
     for process in psutil.process_iter(["cwd", "cmdline"]):
         if process.info["cwd"] == str(folder) and any("ray" in part for part in process.info["cmdline"] or []):
             os.kill(process.pid, signal.SIGKILL)

@@ -48,12 +48,12 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
 
 
 def stages_run(told: str) -> list[str]:
-    """The stages that DVC says it runs: `settings` always, and nothing else where all is up to date."""
+    """The stages that DVC runs by its own output. `settings` always runs, and nothing else if all is up to date."""
     return [line.split("'")[1] for line in told.splitlines() if line.startswith("Running stage")]
 
 
 def without_privileges() -> list[str]:
-    """The start of a command line in which permissions hold, as they do for all but root; skips where none can."""
+    """The start of a command line without root's privileges, so that permissions hold. Skips if that is impossible."""
     if os.geteuid() != 0:
         return []
     command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
@@ -76,13 +76,13 @@ def small_disk(folder: Path, size: str) -> Generator[None]:
 
 
 def may_only_be_read(folder: Path) -> None:
-    """No file of it can be written, made or deleted without privileges."""
+    """Make a folder read-only for users without privileges, with all files in it."""
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
 
 
 def clone(folder: Path) -> None:
-    """A git repository with the files of this working tree, committed or not, but for its results."""
+    """A git repository with the files of this working tree, committed or not, without its results."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=REPOSITORY,

@@ -1,6 +1,7 @@
-"""Numbers that the pages of studies say in their text, from the committed tables and records."""
+"""Numbers that the pages of studies quote, from the committed tables and records."""
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import chdir
 from functools import cache
@@ -38,6 +39,29 @@ def text(page: str) -> str:
     return " ".join((REPOSITORY / page).read_text().split())
 
 
+def page_of(study: str) -> str:
+    """The page of a study."""
+    return f"studies/{study}/README.md"
+
+
+def rows(page: str, label: str) -> list[list[str]]:
+    """The rows of a page's tables whose first cell is `label`, each as the cells after it."""
+    lines = (REPOSITORY / page).read_text().splitlines()
+    found = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [row[1:] for row in found if row[0] == label]
+
+
+def cells(page: str, label: str) -> list[str]:
+    """The cells of the one such row."""
+    [row] = rows(page, label)
+    return row
+
+
+def after(page: str, words: str) -> float:
+    """The first number of a page behind some words."""
+    return float(re.search(r"[+-]?[\d.]*\d(e-\d+)?", text(page).split(words)[1])[0])
+
+
 @cache
 def claims(study: str) -> dict[str, dict[str, Any]]:
     """The claims of a study by name."""
@@ -66,12 +90,12 @@ def records(study: str, task: str) -> TaskRecords:
 
 
 def of_runs(study: str, tasks: Sequence[str] = WITHOUT_WNLI) -> pd.DataFrame:
-    """A line a run, as `collect` wrote them."""
+    """A line for each run, as `collect` wrote them."""
     return pd.concat([records(study, task).runs.assign(task=task) for task in tasks])
 
 
 def compared(first: Arm, second: str, metric: str | None = None, tasks: Sequence[str] = WITHOUT_WNLI) -> Estimate:
-    """`first` minus `second` of the same study by its table of comparisons, on the mean over tasks."""
+    """`first` minus `second` of one study on the mean over tasks, from its table of comparisons."""
     return mean_over_tasks([compared_on(task, first, second, metric) for task in tasks])
 
 
@@ -166,6 +190,6 @@ def said(found: Estimate | dict[str, Any], digits: int = 1, scale: float = 100) 
 
 
 def without(claim: dict[str, Any], task: str) -> dict[str, Any]:
-    """What a claim comes to without a task."""
+    """A claim judged without a task."""
     [rest] = [rest for rest in claim["without"] if rest["task"] == task]
     return rest

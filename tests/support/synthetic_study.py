@@ -74,7 +74,7 @@ def make_runs(
 
 
 def predict_one_label(task: str, arms: str, seeds: str = "*") -> None:
-    """Make the runs of some arms and seeds, both patterns, predict label 0 for every row."""
+    """Make some runs predict label 0 for every row. `arms` and `seeds` are glob patterns."""
     for folder in Path(RUNS_FOLDER, task).glob(f"*/{arms}/{seeds}"):
         run = load_run(folder)
         run.logits.loc[:, run.logits.columns.str.startswith("logit_")] = [1.0, *[0.0] * (_classes(run.logits) - 1)]

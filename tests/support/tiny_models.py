@@ -33,12 +33,12 @@ SIZES = {
 
 
 def tiny_config(kind: str, **settings: Any) -> PretrainedConfig:
-    """A config of some kind with sizes as small as it takes; what else it says is its default, but for `settings`."""
+    """A config of a kind of model with the smallest sizes that it accepts. `settings` replace defaults."""
     return _shrunk(CONFIG_MAPPING[kind], EXCEPTIONS.get(kind, {}) | settings)
 
 
 def save_tiny_model(kind: str, tokenizer: Any, folder: Path, **settings: Any) -> ModelSource:
-    """A folder of a model with random weights; of one that is refused by its config, with others."""
+    """A folder of a model with random weights. A kind that its config alone refuses gets one unused weight."""
     torch.manual_seed(0)
     config = tiny_config(kind, **settings)
     if config.is_encoder_decoder or kind in NOT_INSTALLED:

@@ -30,11 +30,11 @@ ALWAYS, NEVER = CheckpointSettings(seconds=0, largest_share=1), CheckpointSettin
 
 
 class Killed(BaseException):
-    """In place of a signal that cannot be caught."""
+    """Stands for a signal that cannot be caught."""
 
 
 class KilledAt(Checkpoints):
-    """Saves at every step, and ends the process's work at the one named."""
+    """Saves after every step, and ends the training after step `step`."""
 
     def __init__(self, folder: Path, step: int) -> None:
         super().__init__(folder, ALWAYS)

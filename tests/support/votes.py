@@ -29,7 +29,7 @@ def write_rows(split: str, rows: int, seed: int, voted: bool) -> None:
 
 
 def prepare(call, voted_train: bool, **settings) -> None:
-    """Prepare a task of which train may have votes, and test and a second test set have them."""
+    """Prepare a task whose test rows and second test set have votes; its train rows may have them."""
     Path("source").mkdir()
     write_rows("train", 160, 0, voted_train)
     write_rows("validation", 60, 1, voted=True)

@@ -169,7 +169,7 @@ def test_a_plan_of_a_study_that_is_not_there_says_what_stages_study_says(monkeyp
     monkeypatch.setattr(sys, "argv", ["benchmarks.plan", "nosuch"])
     with pytest.raises(SystemExit, match="1"):
         plan()
-    assert capsys.readouterr().err.startswith("error: studies/nosuch.yaml: no such study; allowed: demo, glue,")
+    assert capsys.readouterr().err.startswith("error: studies/nosuch/study.yaml: no such study; allowed: demo, glue,")
 
 
 def test_a_plan_prints_rows_speeds_and_hours(monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Centroids of classes, by each rule: what they are, what CMI and centre loss make of them, and several processes."""
+"""Class centroids by each rule: closed forms, their use in CMI and centre loss, and several processes."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Families and claims: which trial stands, the verdicts by their rule, and how often the rule errs."""
+"""Families and claims: the trial that stands for a family, and the verdicts by their rule."""
 
 import json
 from collections.abc import Collection

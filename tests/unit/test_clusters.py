@@ -1,4 +1,4 @@
-"""Test rows that share texts: which rows are a cluster, what intervals make of clusters, and how often these hold."""
+"""Test rows that share texts: which rows form a cluster, and intervals over clusters."""
 
 import numpy as np
 import pandas as pd

@@ -76,7 +76,7 @@ def test_the_chosen_trials_are_the_arms_of_the_confirming_study(choice, monkeypa
     assert (claims["kd"].family, claims["kd"].against) == ("kd-cmi_max", "kd-plain")
     assert claims["kd"].reference.model_dump() == {"family": "kd-plain", "against": "plain"}
     assert experiment_of("sure").command[:5] == ["dvc", "exp", "run", "--name", "sure"]
-    text = Path("studies/sure.yaml").read_text()
+    text = Path("studies/sure/study.yaml").read_text()
     assert text.startswith("# Made by: python -m stages.confirm --study made --name sure --seeds 5 6 7\n")
     score = selection_scores(load_records("made", "tiny", ["selection"]))["teacher", best("ce", "ce_slow")]
     assert f"#   tiny: teacher plain is {best('ce', 'ce_slow')} ({score:.4f})\n" in text
@@ -174,7 +174,7 @@ def test_what_compares_trials_of_one_family_is_left_out_and_named(choice, monkey
     monkeypatch.setattr(sys, "argv", ["stage", "--study", "made", "--name", "sure", "--seeds", "5"])
     stages.confirm.main()
     assert capsys.readouterr().err == (
-        "warning: studies/sure.yaml leaves out comparisons between trials of one family: "
+        "warning: studies/sure/study.yaml leaves out comparisons between trials of one family: "
         "evaluate.pairs (min_5 and min_1 are both cmi_min); "
         "evaluate.claims.kd (kd-max_1 and kd-max_2 are both kd-cmi_max)\n"
     )
@@ -185,7 +185,7 @@ def test_what_compares_trials_of_one_family_is_left_out_and_named(choice, monkey
 
 def test_a_study_file_is_never_written_over(choice):
     write_confirming_study("made", "sure", [5])
-    with pytest.raises(UserError, match=r"studies/sure\.yaml: is there already"):
+    with pytest.raises(UserError, match=r"studies/sure/study\.yaml: is there already"):
         write_confirming_study("made", "sure", [6])
 
 

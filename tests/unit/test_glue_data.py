@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 import stages.glue_data
 from src.data.preparation import prepare_task
@@ -21,7 +20,7 @@ from src.glue_data.chaosnli import rows_of_release
 from src.glue_data.files import LISTS, study_files
 from src.glue_data.lists import write_lists
 from src.glue_data.rows import compressed, json_lines, normal_form, sha256
-from src.study.named.overrides import study_params
+from src.study.named.overrides import study_content, study_params
 from src.system.files import read_json, read_parquet
 from tests.conftest import REPOSITORY
 from tests.faults.conftest import refused  # noqa: F401  fixtures
@@ -296,8 +295,8 @@ def test_the_committed_hashes_are_of_the_files_that_studies_name():
     assert all(len(file.wanted()) == file.rows for own in files.values() for file in own if file.sample)
     assert len(list(LISTS.glob("*.txt"))) == sum(file.sample is not None for own in files.values() for file in own)
     known = {f"{task}/{file.split}" for task, own in files.items() for file in own}
-    for path in (REPOSITORY / "studies").glob("*.yaml"):
-        study = yaml.safe_load(path.read_text())
+    for path in (REPOSITORY / "studies").glob("*/study.yaml"):
+        study = study_content(path.parent.name, REPOSITORY / "params.yaml", REPOSITORY / "studies")
         if study.get("glue", {}).get("folder") == "glue-data":
             assert set(read_by(study)) <= known, path
 
@@ -305,7 +304,7 @@ def test_the_committed_hashes_are_of_the_files_that_studies_name():
 def read_by(study: dict) -> list[str]:
     """<task>/<split> of every file that a study reads from glue-data."""
     found = []
-    for settings in study["task_settings"].values():
+    for settings in map(study["task_settings"].get, study["tasks"]):
         if settings.get("source") == "glue":
             splits = ("train", settings.get("test_split", "validation"))
             found += [f"{settings['part']}/{split}" for split in splits]

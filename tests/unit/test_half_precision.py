@@ -59,8 +59,8 @@ class Roundings(TorchDispatchMode):
 
 def with_instructions(monkeypatch, name: str | None) -> None:
     """A CPU that multiplies in bf16 by these, or by none."""
-    for module in ("device", "environment", "run"):
-        monkeypatch.setattr(f"src.core.training.{module}.bf16_instructions", lambda: name)
+    for module in ("machine.device", "machine.environment", "training.run"):
+        monkeypatch.setattr(f"src.core.{module}.bf16_instructions", lambda: name)
 
 
 def in_fp16(source, scaled: bool) -> Optimisation:

@@ -1,4 +1,4 @@
-"""Intervals over seeds and rows: closed forms, and how often they hold the truth."""
+"""Intervals over seeds and rows: closed forms, and simulated arms."""
 
 import numpy as np
 import pytest

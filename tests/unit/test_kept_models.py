@@ -1,4 +1,4 @@
-"""Models that a run keeps: new weights beside LoRA, and tokenizers that read texts as training did."""
+"""Models that a run keeps: new weights beside LoRA, and tokenizers that read texts as in training."""
 
 import json
 import shutil

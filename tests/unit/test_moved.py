@@ -180,7 +180,7 @@ def test_a_claim_about_no_task_has_no_lines_and_no_words():
     [("cmi_min", 0.47, 0.72, (0.92, 0.81, 1.04)), ("cmi_max", 1.46, 1.21, (1.00, 0.96, 1.04))],
 )
 def test_cmi_fell_with_the_length_of_h(monkeypatch, arm, cmi, length, per_length):
-    """The fixed form without WNLI; `per_length` has the interval that takes the seven tasks as a sample."""
+    """`glue-minilm-fixed` without WNLI; `per_length` has the interval that takes the seven tasks as a sample."""
     monkeypatch.chdir(REPOSITORY)
     params = study_params("glue-minilm-fixed")
     compared, measures = {}, {}

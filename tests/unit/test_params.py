@@ -1,4 +1,4 @@
-"""params.yaml is checked once; tests/faults/hostile/ shows what is refused."""
+"""params.yaml is checked once, before any work. Refusals: tests/faults/hostile/."""
 
 import copy
 import difflib
@@ -165,7 +165,8 @@ def test_a_recipe_gives_alpha_and_temperature(params: Params):
 
 def arguments_of(folder: Path, overrides: dict) -> list[str]:
     """The -S settings of a study of those overrides over the committed params.yaml."""
-    dump_yaml(folder / "some.yaml", overrides)
+    (folder / "some").mkdir(exist_ok=True)
+    dump_yaml(folder / "some/study.yaml", overrides)
     command = experiment_of("some", REPOSITORY / "params.yaml", folder).command
     assert command[:5] == ["dvc", "exp", "run", "--name", command[4]]
     return command[6::2]
@@ -195,6 +196,28 @@ def test_a_study_may_leave_arms_and_claims_out(tmp_path):
     assert "~finetune.arms.cmi_max" in settings
     found = study_params("some", REPOSITORY / "params.yaml", tmp_path)
     assert (list(found.finetune.arms), list(found.evaluate.claims)) == (["ce", "cmi_min"], ["alone"])
+
+
+def test_parts_apply_in_order_and_a_studys_own_overrides_last(tmp_path):
+    """A part may include another; null leaves out an entry of params.yaml or of a part."""
+    (tmp_path / "parts").mkdir()
+    inner = {
+        "seeds": [1],
+        "finetune": {"arms": {"one": {}, "two": {"tau": 2.0}}},
+        "evaluate": {"claims": {"raters": None}},
+    }
+    outer = {"include": ["inner"], "seeds": [2], "finetune": {"arms": {"two": {"cmi_weight": 3.0}}}}
+    later = {"seeds": [3], "finetune": {"arms": {"three": {}}}}
+    for name, part in {"inner": inner, "outer": outer, "later": later}.items():
+        dump_yaml(tmp_path / f"parts/{name}.yaml", part)
+    own = {"include": ["outer", "later"], "finetune": {"arms": {"one": None, "two": {"tau": 4.0}}}}
+    settings = arguments_of(tmp_path, own)
+    assert "~evaluate.claims.raters" in settings
+    assert not any("include" in setting for setting in settings)
+    found = study_params("some", REPOSITORY / "params.yaml", tmp_path)
+    assert (found.seeds, list(found.finetune.arms)) == ([3], ["ce", "cmi_min", "cmi_max", "two", "three"])
+    two = found.teacher("vader-movie", "two").objective
+    assert (two.tau, two.cmi_weight) == (4.0, 3.0)
 
 
 def test_a_name_that_begins_with_a_number_is_set_in_its_mapping(tmp_path):
@@ -250,8 +273,8 @@ def test_dvc_runs_what_a_study_says(tmp_path):
     """`dvc exp run` itself, with one stage that keeps the params that it sees."""
     study = "student: {arms: {plain: null, plain_b: {}}}\nevaluate: {claims: {kd: null, kd_max: {reference: null}}}\n"
     study += 'glue: {folder: "/data/it\'s here (copy), final"}\n'
-    (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "hard.yaml").write_text(study)
+    (tmp_path / "studies/hard").mkdir(parents=True)
+    (tmp_path / "studies/hard/study.yaml").write_text(study)
     (tmp_path / "dvc.yaml").write_text(
         "stages: {see: {cmd: cp params.yaml seen.yaml, params: [glue], outs: [seen.yaml]}}"
     )
@@ -277,7 +300,8 @@ def test_dvc_runs_what_a_study_says(tmp_path):
     [("nosuch", None, "no such study; allowed: wrong"), ("wrong", "finetune: {trainings: 1}", "unknown key")],
 )
 def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, expected):
-    (tmp_path / "wrong.yaml").write_text(text or "seeds: [0]")
+    (tmp_path / "wrong").mkdir()
+    (tmp_path / "wrong/study.yaml").write_text(text or "seeds: [0]")
     with pytest.raises(UserError, match=expected):
         experiment_of(name, REPOSITORY / "params.yaml", tmp_path)
 

@@ -1,4 +1,4 @@
-"""What a run takes of a Ray cluster, and what it refuses, without a cluster."""
+"""The share of a Ray cluster that a run takes, and refusals; no test needs a cluster."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What says which version this is agrees, and what cites the paper names its authors."""
+"""All files that state the version agree, and all that cite the paper name its authors."""
 
 import re
 import tomllib

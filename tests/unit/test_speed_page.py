@@ -1,4 +1,4 @@
-"""The figures of docs/speed.md are those of benchmarks/results.json."""
+"""The figures of docs/speed-measurements.md are those of benchmarks/results.json."""
 
 import json
 
@@ -23,8 +23,8 @@ LINES = {
     "stage start": ("{:.1f} s", ["stage start to first step"]),
     "memory of 67,000 rows": ("{:.0f} MB", ["scaling: memory of 67000 rows over 1000"]),
     "one checkpoint": ("{:.1f} %", ["checkpoint / interval of 300 s"]),
-    "their time / that of our step": ("{:.0f}", [PRODUCTS + of for of in STEPS]),
-    "their rate / that of a large": (
+    "their time, as % of our step": ("{:.0f}", [PRODUCTS + of for of in STEPS]),
+    "their rate, as % of a large": (
         "{:.0f}",
         [f"rate of our step's products / a large product's{of}" for of in STEPS],
     ),
@@ -56,7 +56,7 @@ def figures() -> dict[str, float]:
 
 @pytest.fixture(scope="module")
 def page() -> str:
-    return (REPOSITORY / "docs/speed.md").read_text()
+    return (REPOSITORY / "docs/speed-measurements.md").read_text()
 
 
 @pytest.mark.parametrize("start", LINES)

@@ -14,10 +14,11 @@ from sklearn import metrics as sklearn_metrics
 from src.core.method.cmi import measure
 from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ROW_SCORES, class_counts, reliability, task_scores
 from src.params import Params
-from src.params.types import Metric
+from src.params.types import ClaimMetric, Metric
 from src.study.claims.pairs import pairs_to_compare
 from src.study.claims.tables import over_tasks_table
 from src.study.drawing.figures import NAMES
+from src.study.drawing.scales import LOWER_IS_BETTER, NEITHER_IS_BETTER
 from src.study.statistics.row_values import PredictedRows, best_temperature, holm, sign_flip_p, statistics_of
 from src.system.errors import UserError
 
@@ -34,6 +35,14 @@ def test_every_metric_has_its_score_and_its_name_in_figures():
     assert set(get_args(Metric)) == {*CLASS_SCORES, *ROW_SCORES}
     assert set(ROW_SCORES) == set(CONSTANT_SCORES)
     assert set(get_args(Metric)) < set(NAMES)
+
+
+def test_every_metric_of_claims_has_its_statistic_and_its_scale():
+    """`scale_of` takes any other metric for a score in points, of which higher values are better."""
+    of_claims = set(get_args(ClaimMetric))
+    of_features = {"feature_cmi"}  # runs measure it
+    assert of_claims - of_features <= set(statistics_of([*get_args(Metric)], has_humans=True, ece_bins=15))
+    assert of_claims - set(get_args(Metric)) == {*LOWER_IS_BETTER, *NEITHER_IS_BETTER}
 
 
 def rows(seed: int = 0, count: int = 80, classes: int = 3) -> PredictedRows:

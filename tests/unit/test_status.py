@@ -147,7 +147,11 @@ def test_without_curves_the_table_says_so(study):
     ("fault", "options", "expected"),
     [
         ("--watch into a pipe", ["--watch"], "error: --watch: the output goes to no terminal; leave --watch out"),
-        ("a study that is not there", ["--name", "nosuch"], "error: studies/nosuch.yaml: no such study; allowed: demo"),
+        (
+            "a study that is not there",
+            ["--name", "nosuch"],
+            "error: studies/nosuch/study.yaml: no such study; allowed: demo",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(fault, options, expected, monkeypatch, capsys, record_fault):

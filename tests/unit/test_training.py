@@ -1,6 +1,7 @@
 """The training loop on a small real model: it learns, repeats bit for bit, pairs its arms, and stops on NaN."""
 
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from src.core.training.loop import Setup
 from src.core.training.optimisation import rate_after
 from src.core.training.phases import train
 from src.params import Objective
+from src.params.types import KeptEpoch
 from tests.support.objectives import BASE
 from tests.support.training import SETTINGS, data_for, trained
 
@@ -116,31 +118,24 @@ def test_a_student_follows_its_teacher_not_the_labels(tiny_encoder):
     assert result.history[-1]["selection_accuracy"] < 0.1
 
 
-def test_the_best_epoch_on_selection_is_kept(tiny_encoder):
-    model, result = trained(tiny_encoder, SETTINGS.model_copy(update={"epochs": 6, "lr": 1e-2}))
-    keys = [(row["selection_accuracy"], -row["selection_nll"]) for row in result.history]
-    assert result.best_epoch == 1 + keys.index(max(keys))
+KEPT = {"best": lambda scores: scores.index(max(scores)), "last": lambda scores: len(scores) - 1}
+
+
+@pytest.mark.parametrize("rule", get_args(KeptEpoch))
+def test_the_epoch_that_the_rule_names_is_kept(tiny_encoder, rule):
+    """The best one is not the last one here. The epochs themselves are the same by every rule."""
     from src.core.training.inference import predict
 
-    selection = data_for(tiny_encoder).selection
-    logits = predict(model, selection.tokens, Accelerator(cpu=True)).logits
-    assert (logits.argmax(1) == selection.labels).double().mean().item() == pytest.approx(max(keys)[0])
-
-
-def test_the_last_epoch_is_kept_though_an_earlier_one_was_better(tiny_encoder):
-    """The epochs are those of a run that keeps the best one."""
-    best_kept = SETTINGS.model_copy(update={"epochs": 6, "lr": 1e-2})
-    _, best = trained(tiny_encoder, best_kept, noise=0.2)
-    model, last = trained(tiny_encoder, best_kept.model_copy(update={"keep_epoch": "last"}), noise=0.2)
-    assert (last.history, last.best_epoch) == (best.history, 6)
-    assert best.best_epoch < 6
-    assert best.history[best.best_epoch - 1]["selection_accuracy"] > last.history[-1]["selection_accuracy"]
-    from src.core.training.inference import predict
-
+    six = SETTINGS.model_copy(update={"epochs": 6, "lr": 1e-2})
+    history = trained(tiny_encoder, six, noise=0.2)[1].history
+    model, result = trained(tiny_encoder, six.model_copy(update={"keep_epoch": rule}), noise=0.2)
+    scores = [(row["selection_accuracy"], -row["selection_nll"]) for row in history]
+    assert scores[-1] < max(scores)
+    assert (result.history, result.best_epoch) == (history, 1 + KEPT[rule](scores))
     selection = data_for(tiny_encoder, noise=0.2).selection
     logits = predict(model, selection.tokens, Accelerator(cpu=True)).logits
     loss = torch.nn.functional.cross_entropy(logits.double(), selection.labels)
-    assert loss.item() == pytest.approx(last.history[-1]["selection_nll"])
+    assert loss.item() == pytest.approx(-scores[result.best_epoch - 1][1])
 
 
 def test_own_epochs_go_on_from_the_last_plain_one(tiny_encoder):

@@ -17,8 +17,10 @@ from tests.conftest import REPOSITORY
 def studies(tmp_path):
     """A folder of studies with the page's file."""
     page = (REPOSITORY / "docs/your-data.md").read_text(encoding="utf-8")
-    (tmp_path / "studies").mkdir()
-    (tmp_path / "studies/mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0], encoding="utf-8")
+    (tmp_path / "studies/mine").mkdir(parents=True)
+    (tmp_path / "studies/mine/study.yaml").write_text(
+        re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0], encoding="utf-8"
+    )
     return tmp_path / "studies"
 
 

@@ -1,7 +1,7 @@
 """The affine map of a teacher's logits with the least NLL + weight * CMI.
 
-After arXiv 2602.03396, which learns a linear map to lower the CMI of a language model's logits (docs/method.md,
-Teachers changed after training).
+After arXiv 2602.03396, which learns a linear map to lower the CMI of a language model's logits
+(docs/distillation.md, Teachers changed after training).
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """A teacher's logits, changed by a map after its training: what each kind of `src.params.changed` does.
 
-docs/method.md, Teachers changed after training.
+docs/distillation.md, Teachers changed after training.
 """
 
 from dataclasses import dataclass

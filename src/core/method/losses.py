@@ -47,7 +47,7 @@ def centre_distances(vectors: Tensor, labels: Tensor, centres: Tensor) -> Tensor
     """Half the squared distance of each row's vector to its label's centre, no unit (centre loss; Wen et al. 2016).
 
     For h close together, KL(softmax(h) || q_y) is 1 / d of it, up to the mean of h over its d entries
-    (docs/method.md, Controls of CMI in feature space).
+    (docs/controls.md, Controls of CMI in feature space).
 
     Args:
         vectors, labels: (n, d), h as `CENTRE_MAPS` maps it, and (n,).
@@ -141,7 +141,8 @@ def kd_ttm(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     """KL(softmax(teacher/T) || softmax(student)) of each row, in nats: the temperature is the teacher's alone.
 
     Transformed teacher matching (arXiv 2402.11148). T times it is `kd_kl` less an entropy of the student
-    (docs/method.md, A temperature of the teacher alone). Its gradient does not fall with T, so there is no factor T^2.
+    (docs/distillation.md, A temperature of the teacher alone). Its gradient does not fall with T, so it has no factor
+    T^2.
     """
     return _kl(log_probabilities(teacher, temperature), log_probabilities(student, 1.0))
 

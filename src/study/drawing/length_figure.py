@@ -1,6 +1,6 @@
 """The picture of what a loss does to h: how long h is, how far its CMI moved, and what the arm gains.
 
-Scaling h by k multiplies a small CMI by k squared (docs/method.md, Controls of CMI in feature space). An arm on that
+Scaling h by k multiplies a small CMI by k squared (docs/controls.md, Controls of CMI in feature space). An arm on that
 line has changed the length of h and nothing else. Lengths and CMI are ratios to the baseline, on selection rows.
 """
 

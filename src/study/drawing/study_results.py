@@ -51,7 +51,7 @@ class StudyResults:
 
 def run_command(study: str) -> str:
     """What runs a study: that of params.yaml has no file, and the folder of the demo has no studies."""
-    if Path("studies", f"{study}.yaml").is_file():
+    if Path("studies", study, "study.yaml").is_file():
         return f"make study NAME={study}"
     return "make demo" if study == "demo" else "make repro"
 

@@ -1,17 +1,26 @@
 """The file of a confirming study, made from a finished choosing study (see `src.study.named.confirming`)."""
 
 import io
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
 
 from src.params import PARAMS_FILE, MoreSeeds, check_params
+from src.params.reading import parse_yaml
 from src.study.claims.families import Chosen, Scores
 from src.study.named.confirming import NONE, Content, chosen_on_tasks, confirming_content
-from src.study.named.dvc_experiment import experiment_of
-from src.study.named.overrides import STUDIES_FOLDER, base_content, difference, study_content
+from src.study.named.dvc_experiment import experiment_for
+from src.study.named.overrides import (
+    INCLUDE,
+    STUDIES_FOLDER,
+    base_content,
+    difference,
+    study_content,
+    study_file,
+    study_overrides,
+    with_overrides,
+)
 from src.study.named.workspace import check_unchanged
 from src.system.errors import UserError
 from src.system.files import new_file
@@ -25,7 +34,7 @@ def write_confirming_study(
     params_file: Path = PARAMS_FILE,
     folder: Path = STUDIES_FOLDER,
 ) -> tuple[Path, list[str]]:
-    """Write studies/<name>.yaml from the records of a finished study; their test labels are not read.
+    """Write studies/<name>/study.yaml from the records of a finished study, without reading their test labels.
 
     Returns:
         The file, and what it leaves out of the choosing study: comparisons within one family.
@@ -33,7 +42,7 @@ def write_confirming_study(
     Raises:
         UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
     """
-    path = folder / f"{name}.yaml"
+    path = study_file(name, folder)
     if path.exists():
         raise UserError(path, "is there already", "another name, or delete it")
     check_unchanged(params_file, folder)
@@ -46,11 +55,21 @@ def write_confirming_study(
     # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
     families = base.get("evaluate", {}).get("families", {})
     made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
-    overrides = difference(base, made)
-    del overrides["study"]  # the file's name
+    parts = {} if base.get("study") == study else _parts_of(study, folder)
+    overrides = parts | difference(with_overrides(base, parts, path, folder), made)
+    del overrides["study"]  # the folder's name
     told = [f"# Made by: {_command(study, name, seeds, more_seeds)}", *_choices(chosen, scores)]
-    _write_checked(path, "\n".join(told) + "\n\n" + _as_yaml(overrides), params_file)
+    text = "\n".join(told) + "\n\n" + _as_yaml(overrides)
+    written = {"study": name} | parse_yaml(path, text.encode())
+    experiment_for(with_overrides(base, written, path, folder), path, params_file)  # DVC must be able to run it
+    with new_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
     return path, left_out
+
+
+def _parts_of(study: str, folder: Path) -> Content:
+    """The key of a study's file that lists the parts it includes, if it has one."""
+    return {key: value for key, value in study_overrides(study, folder).items() if key == INCLUDE}
 
 
 def _command(study: str, name: str, seeds: list[int], more_seeds: MoreSeeds) -> str:
@@ -73,12 +92,3 @@ def _as_yaml(content: Content) -> str:
     yaml.width = 120
     yaml.dump(content, stream)
     return stream.getvalue()
-
-
-def _write_checked(path: Path, text: str, params_file: Path) -> None:
-    """Write a study once it is known that DVC can run it."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / path.name).write_text(text, encoding="utf-8")
-        experiment_of(path.stem, params_file, Path(folder))
-    with new_file(path) as draft:
-        draft.write_text(text, encoding="utf-8")

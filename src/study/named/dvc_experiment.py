@@ -29,7 +29,8 @@ from src.study.named.overrides import (
     difference,
     leaves,
     merged_content,
-    study_overrides,
+    study_file,
+    with_study,
 )
 from src.system.errors import UserError
 
@@ -49,9 +50,13 @@ def experiment_of(name: str, params_file: Path = PARAMS_FILE, folder: Path = STU
     Raises:
         UserError: no such study, params.yaml with its overrides is not valid, or DVC cannot be told of one of them.
     """
-    text, base, overrides = base_text(params_file), base_content(params_file), study_overrides(name, folder)
-    file, merged = folder / f"{name}.yaml", merged_content(base, overrides)
-    study = checked_content(file, merged).study
+    merged = with_study(base_content(params_file), name, folder)
+    return experiment_for(merged, study_file(name, folder), params_file)
+
+
+def experiment_for(merged: dict[str, Any], file: Path, params_file: Path = PARAMS_FILE) -> Experiment:
+    """The same for the content that params.yaml has in a study; errors name the study's `file`."""
+    text, base, study = base_text(params_file), base_content(params_file), checked_content(file, merged).study
     changes = leaves(difference(base, merged))
     settings = {_setting(path, value, base): _nested(path, value) for path, value in changes}
     params = _set_by_dvc(settings, text)

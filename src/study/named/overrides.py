@@ -1,7 +1,8 @@
 """Named studies: small files of overrides over the committed params.yaml, run as one DVC experiment.
 
-An override sets a value, adds an entry, or with null in its place leaves out an entry such as an arm or a claim.
-What stands in params.yaml of the workspace, where the last study or experiment has left its own, is no part of a study.
+An override sets a value or adds an entry. The value null removes an entry, such as an arm or a claim. A file may
+include parts, which are files of overrides that several studies share. A study ignores uncommitted changes of
+params.yaml, which the last study or experiment may have left there.
 """
 
 import re
@@ -17,8 +18,14 @@ from src.study.claims.pairs import pairs_to_compare
 from src.submission.asked import check_submissions
 from src.system.errors import UserError
 
-STUDIES_FOLDER = Path("studies")
+STUDIES_FOLDER, PARTS = Path("studies"), "parts"
+INCLUDE = "include"  # the key of a study's file that lists its parts
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+
+
+def study_file(name: str, folder: Path = STUDIES_FOLDER) -> Path:
+    """The file with a study's overrides."""
+    return folder / name / "study.yaml"
 
 
 def base_text(params_file: Path = PARAMS_FILE) -> bytes:
@@ -52,18 +59,67 @@ def study_content(name: str, params_file: Path = PARAMS_FILE, folder: Path = STU
         UserError: no such study, or its file and params.yaml together are not valid.
     """
     content = _content_of(name, params_file, folder)
-    checked_content(folder / f"{name}.yaml", content)
+    checked_content(study_file(name, folder), content)
     return content
 
 
 def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Params:
     """The same as values."""
-    return checked_content(folder / f"{name}.yaml", _content_of(name, params_file, folder))
+    return checked_content(study_file(name, folder), _content_of(name, params_file, folder))
 
 
 def _content_of(name: str, params_file: Path, folder: Path) -> dict[str, Any]:
     base = base_content(params_file)
-    return merged_content(base, {} if base.get("study") == name else study_overrides(name, folder))
+    return base if base.get("study") == name else with_study(base, name, folder)
+
+
+def with_study(base: dict, name: str, folder: Path = STUDIES_FOLDER) -> dict[str, Any]:
+    """`base` with the parts of a named study set, in order, and then its own overrides.
+
+    Raises:
+        UserError: there is no such study, its file names another study, or a part cannot be included.
+    """
+    return with_overrides(base, study_overrides(name, folder), study_file(name, folder), folder)
+
+
+def with_overrides(base: dict, overrides: dict, path: Path, folder: Path) -> dict[str, Any]:
+    """The same for the overrides of the file `path`."""
+    for _, own in layers(overrides, path, folder):
+        base = merged_content(base, own)
+    return base
+
+
+def layers(
+    overrides: dict, path: Path, folder: Path, above: tuple[str, ...] = ()
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The files that a file of overrides consists of, parts first, each with its own overrides.
+
+    Args:
+        above: the parts that lead to this file.
+    """
+    for part in _included(overrides, path, folder):
+        if part in above:
+            raise UserError(f"{path}: {INCLUDE}", f"{part!r} includes itself", f"delete {part!r} from this list")
+        file = folder / PARTS / f"{part}.yaml"
+        yield from layers(_overrides_in(file), file, folder, (*above, part))
+    yield path, {key: value for key, value in overrides.items() if key != INCLUDE}
+
+
+def _included(overrides: dict, path: Path, folder: Path) -> list[str]:
+    """The names of the parts that a file of overrides includes.
+
+    Raises:
+        UserError: it includes something else than a list of names of files in studies/parts/.
+    """
+    parts, where = overrides.get(INCLUDE, []), f"{path}: {INCLUDE}"
+    known = sorted(file.stem for file in (folder / PARTS).glob("*.yaml"))
+    allowed = f"allowed: {', '.join(known) or 'none'}"
+    if not isinstance(parts, list):
+        raise UserError(where, f"is {parts!r}", f"write a list of parts; {allowed}")
+    for part in parts:
+        if part not in known:
+            raise UserError(where, f"no such part {part!r}", allowed)
+    return parts
 
 
 def difference(base: dict, wanted: dict) -> dict[str, Any]:
@@ -102,19 +158,28 @@ def checked_content(path: Path, merged: Any) -> Params:
 
 
 def study_overrides(name: str, folder: Path) -> dict[str, Any]:
-    """What the file of a named study says; a `UserError` where there is none, or it names another study."""
-    path = folder / f"{name}.yaml"
+    """The content of a named study's file.
+
+    Raises:
+        UserError: there is no such file, or it names another study.
+    """
+    path = study_file(name, folder)
     if not path.is_file():
-        allowed = ", ".join(sorted(other.stem for other in folder.glob("*.yaml")))
+        allowed = ", ".join(sorted(other.parent.name for other in folder.glob("*/study.yaml")))
         where, problem = (path, "no such study") if name else ("NAME", "no study is named")
         raise UserError(where, problem, f"allowed: {allowed}")
+    own = _overrides_in(path)
+    if own.get("study", name) != name:
+        problem = f"is {own['study']!r}, and a study has the name of its folder"
+        raise UserError(f"{path}: study", problem, "delete this key, or rename the folder")
+    return {"study": name} | own
+
+
+def _overrides_in(path: Path) -> dict[str, Any]:
     own = read_yaml(path)
     if not isinstance(own, dict):
-        raise UserError(path, "holds no overrides", "keys of params.yaml with their values")
-    if own.get("study", name) != name:
-        problem = f"is {own['study']!r}, and a study has the name of its file"
-        raise UserError(f"{path}: study", problem, "delete this key, or rename the file")
-    return {"study": name} | own
+        raise UserError(path, "holds no overrides", "write keys of params.yaml with their values")
+    return own
 
 
 def merged_content(base: dict, overrides: dict) -> dict:

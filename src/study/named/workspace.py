@@ -8,7 +8,15 @@ from pathlib import Path
 from src.params import PARAMS_FILE, read_yaml
 from src.repository.committed import committed
 from src.study.named.experiments import experiments_named
-from src.study.named.overrides import STUDIES_FOLDER, base_content, changed_keys, merged_content, study_overrides
+from src.study.named.overrides import (
+    STUDIES_FOLDER,
+    base_content,
+    changed_keys,
+    layers,
+    study_file,
+    study_overrides,
+    with_study,
+)
 from src.system.errors import UserError
 from src.system.files import new_file
 
@@ -23,7 +31,7 @@ def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLD
     """
     base, own = base_content(params_file), read_yaml(params_file)
     name = str(own.get("study")) if isinstance(own, dict) else ""
-    of_study = merged_content(base, study_overrides(name, folder)) if (folder / f"{name}.yaml").is_file() else base
+    of_study = with_study(base, name, folder) if study_file(name, folder).is_file() else base
     if own in (base, of_study) or _is_kept(name, params_file):
         return
     keys = changed_keys(of_study, own) if isinstance(own, dict) else ["all of it"]
@@ -34,11 +42,11 @@ def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLD
 
 
 def tell_uncommitted(name: str) -> None:
-    """Warn where the study's file is not in git as it stands."""
-    file = STUDIES_FOLDER / f"{name}.yaml"
-    if committed(file) != file.read_bytes():
-        line = "is not committed as it stands; commit it, so that every clone has the same study"
-        print(f"warning: {file}: {line}", file=sys.stderr)
+    """Warn if git lacks the study's file, or a part that it includes, as it stands."""
+    for file, _ in layers(study_overrides(name, STUDIES_FOLDER), study_file(name), STUDIES_FOLDER):
+        if committed(file) != file.read_bytes():
+            line = "is not committed as it stands; commit it, so that every clone has the same study"
+            print(f"warning: {file}: {line}", file=sys.stderr)
 
 
 def _is_kept(name: str, params_file: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Where a study comes from, for its report: its command, its file with what that says first, and its page."""
+"""Where a study comes from, for its report: its command, the comment at the head of its file, and its page."""
 
 import re
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from src.params import Params
 from src.study.drawing.study_results import run_command
 from src.study.statistics.intervals import FEWEST_SEEDS
 
-PAGE = re.compile(r"docs/(?!protocol)[\w-]+\.md")  # the rules of all studies are no page of one
+PAGE = re.compile(r"docs/(?!protocol)[\w-]+\.md|studies/[\w-]+/README\.md")  # protocol.md is for all studies
 
 
 @dataclass(frozen=True)
 class Origin:
-    """`kind` is demo, named (a file in studies/) or own (params.yaml alone).
+    """`kind` is demo, named (a folder in studies/) or own (params.yaml alone).
 
-    `root` leads from the report to the folder that has docs/; `about` is the comment at the head of the study's file.
+    `root` leads from the report to the repository's root. `about` is the comment at the head of the study's file.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Origin:
 def origin_of(params: Params) -> Origin:
     """Where the study of the current folder comes from."""
     command, seeds = run_command(params.study), len(params.seeds)
-    file = Path("studies", f"{params.study}.yaml")
+    file = Path("studies", params.study, "study.yaml")
     if file.is_file():
         about = _head(file)
         return Origin("named", command, "../..", seeds, about=about, page=_page(params.study, about))
@@ -48,8 +48,8 @@ def _head(file: Path) -> str:
 
 
 def _page(study: str, about: str) -> str | None:
-    """The page that the study's file names, or else the one of its name."""
-    named, own = PAGE.search(about), f"docs/{study}.md"
-    if named:
-        return named[0]
-    return own if Path(own).is_file() else None
+    """The README beside the study's file, or else the page that the comment names."""
+    named, own = PAGE.search(about), f"studies/{study}/README.md"
+    if Path(own).is_file():
+        return own
+    return named[0] if named else None

@@ -51,7 +51,7 @@ def _differences(setting: Setting, metrics: list[str], replicates: int, seed: in
 
 
 def main() -> None:
-    """Print the tables of docs/statistics.md on clusters and on runs that fail."""
+    """Print the tables of docs/coverage.md on clusters and on runs that fail."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000, help="simulated studies of each size")
     replicates, sizes = parser.parse_args().replicates, [*itertools.product(ROWS, SEEDS)]

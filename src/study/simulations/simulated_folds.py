@@ -78,7 +78,7 @@ def _rules(features: np.ndarray, labels: np.ndarray, read: str, generator: np.ra
 
 
 def main() -> None:
-    """Print the table of docs/statistics.md on cross-validation."""
+    """Print the table of docs/coverage.md on cross-validation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=2000, help="simulated studies of each size")
     replicates = parser.parse_args().replicates

@@ -171,7 +171,7 @@ def print_table(columns: list[str], tables: Iterable[tuple[tuple[float | str, ..
 
 
 def print_coverage(seeds: tuple[int, ...], row_spread: float, replicates: int) -> None:
-    """Print a table of docs/statistics.md."""
+    """Print a table of docs/coverage.md."""
     sizes = itertools.product(ROWS, seeds, SPREADS)
     tables = ((size, coverage(Setting(*size, row_spread), replicates)) for size in sizes)
     print_table(["rows", "seeds", "spread", *METRICS, ONE_ARM], tables)
@@ -190,7 +190,7 @@ def print_verdicts(studies: int) -> None:
 
 
 def main() -> None:
-    """Print the tables of docs/statistics.md and docs/protocol.md."""
+    """Print the tables of docs/coverage.md and docs/protocol.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=1000, help="simulated studies of each size")
     replicates = parser.parse_args().replicates

@@ -7,7 +7,7 @@ Seeds and test rows are both samples, and they cross: every seed's model is aske
 three random effects whose variances an analysis of variance estimates. Their mean squares say how far the table's mean
 may be from the truth, and Student's t with Satterthwaite's degrees of freedom how far that estimate can be trusted.
 Drawing seeds and rows anew together, as one bootstrap, would count the last effect three times (Owen 2007, "The
-pigeonhole bootstrap"). docs/statistics.md shows how often these intervals hold the truth in simulated studies.
+pigeonhole bootstrap"). docs/coverage.md shows how often these intervals hold the truth in simulated studies.
 """
 
 from dataclasses import dataclass

@@ -96,7 +96,7 @@ PARAMS = {
     "unknown centroid": (
         "an unknown centroid",
         ("finetune.arms.cmi_min.centroid", "mean"),
-        "it should be 'batch', 'ema', 'epoch' or 'frozen'",
+        "finetune.arms.cmi_min.centroid: not acceptable (got 'mean'); it should be 'batch', ",
     ),
     "weight that is no number": (
         "NaN for a weight",

@@ -1,4 +1,4 @@
-"""CMI over separation, row by row: the loss of NCMI (arXiv 2601.02543; docs/method.md, The loss of NCMI)."""
+"""CMI over separation, row by row: the loss of NCMI (arXiv 2601.02543; docs/controls.md, The loss of NCMI)."""
 
 from functools import partial
 

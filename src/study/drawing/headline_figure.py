@@ -1,0 +1,123 @@
+"""The picture of the README: what the committed studies found of the paper's two claims, on one axis in points."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MultipleLocator
+
+from src.study.claims.claims import load_claims
+from src.study.drawing.panels import COLOURS, save
+from src.study.drawing.scales import POINT
+
+GAIN, NO_GAIN, ALL_TASKS = COLOURS[0], "0.25", "0.65"
+LEFT_OUT = "wnli"  # scores there reward guessing the majority label
+APART = 0.17  # of the two lines of a row, from its middle
+WIDE, NARROW = 3.5, 1.5  # the two lines
+SIZE, SIDES = (10, 6), (-2, 4.5)  # inches; points
+
+
+class Row(NamedTuple):
+    """A claim of a study, and its name in the picture."""
+
+    label: str
+    study: str
+    claim: str
+
+
+PANELS = {
+    "Claim 1: a model that minimises CMI, compared with plain fine-tuning": (
+        Row("8 epochs, settings chosen on another seed", "glue-minilm", "alone"),
+        Row("8 epochs, both at learning rate 5e-5", "glue-minilm-rates", "rate_1"),
+        Row("8 epochs, both at learning rate 1e-4", "glue-minilm-rates", "rate_2"),
+        Row("8 epochs, both at learning rate 2e-4", "glue-minilm-rates", "rate_3"),
+        Row("6 epochs, both at learning rate 1e-4", "glue-minilm-fixed", "alone"),
+    ),
+    "Claim 2: a student whose teacher maximises CMI, compared with a student ...": (
+        Row("without a teacher, settings chosen on another seed", "glue-minilm", "kd"),
+        Row("without a teacher, nothing chosen", "glue-minilm-fixed", "kd"),
+        Row("of a plain teacher, settings chosen on another seed", "glue-minilm", "kd_max"),
+        Row("of a plain teacher, nothing chosen", "glue-minilm-fixed", "kd_max"),
+    ),
+}
+
+
+def draw_headline(metrics: Path, path: Path) -> None:
+    """A panel for each of the paper's claims, with a row for each verdict.
+
+    Args:
+        metrics: the folder that holds `<study>/claims.json`.
+    """
+    heights = [len(rows) for rows in PANELS.values()]
+    figure, axes = plt.subplots(len(PANELS), sharex=True, figsize=SIZE, layout="constrained", height_ratios=heights)
+    for axis, (title, rows) in zip(axes, PANELS.items(), strict=True):
+        _draw(axis, title, {row.label: claim_of(row, metrics) for row in rows})
+    _name_axis(axes[-1])
+    _explain_lines(axes[-1])
+    save(figure, path)
+
+
+def claim_of(row: Row, metrics: Path) -> dict[str, Any]:
+    """The claim of a row."""
+    found, _ = load_claims(metrics / row.study / "claims.json")
+    [claim] = [claim for claim in found if claim["name"] == row.claim]
+    return claim
+
+
+def without_wnli(claim: dict[str, Any]) -> dict[str, Any]:
+    """The difference, interval and verdict of a claim over all tasks but WNLI."""
+    [rest] = [rest for rest in claim["without"] if rest["task"] == LEFT_OUT]
+    return rest
+
+
+def verdict_in_words(claim: dict[str, Any]) -> str:
+    """The verdict over all tasks; below it the verdict without WNLI, if it is another one."""
+    verdict, rest = (found["verdict"].removesuffix(" at this size") for found in (claim, without_wnli(claim)))
+    return verdict if verdict == rest else f"{verdict};\nwithout WNLI: {rest}"
+
+
+def _draw(axis: Axes, title: str, claims: dict[str, dict[str, Any]]) -> None:
+    """Claims from above by their labels, each with its verdict on the right."""
+    axis.axvline(0, color="black", linewidth=1)
+    for height, claim in enumerate(claims.values()):
+        rest = without_wnli(claim)
+        _draw_line(axis, height - APART, rest, GAIN if rest["low"] > 0 else NO_GAIN, WIDE)
+        _draw_line(axis, height + APART, claim, ALL_TASKS, NARROW)
+        axis.annotate(verdict_in_words(claim), (1.01, height), xycoords=("axes fraction", "data"), va="center")
+    _head(axis, title)
+    axis.set_yticks(range(len(claims)), [*claims])
+    axis.set_ylim(len(claims) - 0.5, -0.5)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x", alpha=0.3)
+    axis.spines[["top", "left", "right"]].set_visible(False)
+
+
+def _head(axis: Axes, title: str) -> None:
+    """A title from the left edge of the figure on, and one above the verdicts."""
+    axis.set_title(" ", fontsize=11)  # keeps the room
+    for text, x, unit in ((title, 0.01, "figure fraction"), ("Verdict", 1.01, "axes fraction")):
+        axis.annotate(text, (x, 1.04), xycoords=(unit, "axes fraction"), fontsize=11, fontweight="bold")
+
+
+def _draw_line(axis: Axes, height: float, found: dict[str, Any], colour: str, width: float) -> None:
+    low, mean, high = (found[key] / POINT for key in ("low", "difference", "high"))
+    axis.hlines(height, low, high, colors=colour, linewidth=width)
+    axis.scatter(mean, height, color=colour, s=12 * width, zorder=3)
+
+
+def _name_axis(axis: Axes) -> None:
+    axis.set_xlim(*SIDES)
+    axis.xaxis.set_major_locator(MultipleLocator(1))
+    axis.set_xlabel("← worse      difference on test rows, percentage points      better →")
+
+
+def _explain_lines(axis: Axes) -> None:
+    """A legend below the axis."""
+    names = {
+        "seven tasks, without WNLI: interval above 0": (GAIN, WIDE),
+        "the same: interval includes 0": (NO_GAIN, WIDE),
+        "all eight tasks, which decide the verdict": (ALL_TASKS, NARROW),
+    }
+    lines = [axis.plot([], [], color=colour, linewidth=width)[0] for colour, width in names.values()]
+    axis.legend(lines, [*names], frameon=False, fontsize=9, ncols=3, loc="upper center", bbox_to_anchor=(0.4, -0.3))

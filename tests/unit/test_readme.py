@@ -1,0 +1,98 @@
+"""The numbers and verdicts of the README are those of the committed results, and its study file is a valid one."""
+
+import re
+
+import pytest
+
+from src.runs import runs_of_task
+from src.study.claims.verdicts import HOLDS
+from src.study.drawing.headline_figure import verdict_in_words, without_wnli
+from src.study.named.overrides import study_params
+from tests.conftest import REPOSITORY
+from tests.support.study_numbers import (
+    AT_RATES,
+    CHOSEN,
+    CLASS,
+    FIXED,
+    RATES,
+    Arm,
+    claims,
+    left_after_holm,
+    of_predictions,
+    said,
+)
+
+pytestmark = pytest.mark.study
+
+README = (REPOSITORY / "README.md").read_text()
+ROWS = [(CHOSEN, "alone", 8), (FIXED, "alone", 6), (CHOSEN, "kd", None), (CHOSEN, "kd_max", None)]  # and the epochs
+WITH_INTERVALS = (FIXED, CHOSEN, RATES, CLASS, "lowdata", "human")
+WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
+
+
+def point(name: str) -> str:
+    """One of the points below the table of results."""
+    [found] = re.findall(rf"^- \*\*{name}:\*\* (.*?)(?=^- |^$)", README, re.MULTILINE | re.DOTALL)
+    return " ".join(found.split())
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of the rows of a section's table."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    _, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_table_of_results_is_that_of_the_committed_verdicts():
+    for (study, name, _), (label, *cells) in zip(ROWS, table("Results"), strict=True):
+        claim = claims(study)[name]
+        assert cells == [*said(without_wnli(claim)), verdict_in_words(claim).replace("\n", " ")]
+        assert f"[`{study}`]" in label
+
+
+def test_the_first_claim_holds_with_eight_epochs_and_is_open_with_six():
+    epochs = [study_params(study, *WHERE).finetune.training.epochs for study, _, told in ROWS if told]
+    assert epochs == [told for _, _, told in ROWS if told]
+    assert study_params(RATES, *WHERE).finetune.training.epochs == 8
+    assert {without_wnli(claim)["verdict"] for claim in claims(RATES).values()} == {HOLDS}
+    gains = [100 * without_wnli(claim)["difference"] for claim in [claims(CHOSEN)["alone"], *claims(RATES).values()]]
+    assert {round(gain) for gain in gains} == {1}  # "about one point"
+
+
+def test_the_rivals_are_those_of_the_records():
+    plain, middle = Arm(FIXED, "teacher", "ce"), AT_RATES[1][0]
+    smooth = of_predictions(Arm(CHOSEN, "teacher", "cmi_min"), Arm(CHOSEN, "teacher", "smooth"))
+    told = re.findall(r"(\+[\d.]+) points \((.*?)\)", point("Rivals"))
+    assert told == [said(of_predictions(middle, plain)), (said(smooth)[0], said(smooth, 2)[1])]
+
+
+def test_the_claims_that_are_left_of_all_are_those_after_holms_correction():
+    count, left = left_after_holm(WITH_INTERVALS)
+    assert point("Chance").startswith(f"of {count} claims in six studies, {len(left)} are left")
+    assert {*left} <= {(CHOSEN, "alone"), *((RATES, name) for name in claims(RATES))}  # all of claim 1
+
+
+def test_the_units_of_mechanism_are_those_in_git():
+    params = study_params("mechanism", *WHERE)
+    units = [(task, seed) for task in params.tasks for seed in params.seeds_of(task)]
+    found = [*(REPOSITORY / "metrics/mechanism/units").iterdir()]
+    assert f"{len(found)} of its {len(units)} units" in point("Reason")
+
+
+def test_elsewhere_no_claim_holds():
+    assert {claim["verdict"] for name, claim in claims(CLASS).items() if name.startswith("alone")} == {"does not hold"}
+    over_a_plain_teacher = [claim for name, claim in claims("lowdata").items() if name.startswith("max_")]
+    nearer = [claims("human")[name] for name in ("raters", "shape")]
+    assert HOLDS not in {claim["verdict"] for claim in over_a_plain_teacher + nearer}
+
+
+def test_the_study_file_trains_as_many_models_as_told(tmp_path):
+    [content] = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/study.yaml").write_text(content)
+    runs = [*runs_of_task(study_params("mine", WHERE[0], tmp_path), "mine")]
+    assert f"trains {len(runs)} models" in README
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 120
