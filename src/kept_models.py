@@ -1,4 +1,4 @@
-"""The model that a run kept (`runtime.keep_weights`), loaded again."""
+"""Loads the model that a run kept (`runtime.keep_weights`)."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ MODEL = "model"
 
 
 class KeptModel(NamedTuple):
-    """A classifier in float32 on the CPU, its tokenizer, and the tokens that its run cut texts to."""
+    """A classifier in float32 on the CPU, its tokenizer, and its run's limit of tokens."""
 
     source: ModelSource
     model: Classifier
@@ -25,14 +25,14 @@ class KeptModel(NamedTuple):
 
 
 def kept_folder(run: RunName) -> Path:
-    """Where a run's model lies.
+    """The folder of a run's model.
 
     Raises:
-        UserError: the run kept none.
+        UserError: the run kept no model.
     """
     folder = run.folder() / MODEL
     if not folder.is_dir():
-        allowed = "set runtime.keep_weights: true in params.yaml, and run `dvc repro`"
+        allowed = "set runtime.keep_weights to true in params.yaml and run `dvc repro`"
         raise UserError(folder, "the weights of this run were not kept", allowed)
     return folder
 
@@ -41,7 +41,7 @@ def load_kept(run: RunName, label_names: list[str]) -> KeptModel:
     """Load the model that a run kept.
 
     Raises:
-        UserError: the run kept none, or what it kept is damaged or has other labels.
+        UserError: the run kept no model, or the model is damaged or has other labels.
     """
     source = ModelSource(source="folder", name=str(kept_folder(run).absolute()))
     max_length: int = read_json(run.folder() / "record.json")["training"]["max_length"]

@@ -1,16 +1,16 @@
-"""The runs of a study: how they are called, which there are, and what each leaves on disk.
+"""The runs of a study: their names, and their results on disk.
 
     runs/<task>/<role>/<arm>/<seed>/record.json          settings, best epoch, environment
                                     history.csv          one row per epoch
                                     logits.parquet       split, row_id, logit_0 ... logit_C-1
                                     features.safetensors h of the first selection and test rows
-                                    model/               where runtime.keep_weights asks for it
+                                    model/               if runtime.keep_weights is true
 
 A student's arm is `<recipe>-<teacher>`, or the name of an arm without a teacher. The teacher is a teacher arm, or one
-that was changed after its training: `<arm>_as_<another>` (matched in CMI), `<arm>_calibrated`, or a name from
+that is changed after its training: `<arm>_as_<another>` (matched in CMI), `<arm>_calibrated`, or a name from
 `distill.mapped`.
 
-Timing is no result, and differs between equal runs: it goes to timing/, which neither DVC nor git follows.
+Timing differs between equal runs and is no result. It goes to timing/, which neither DVC nor git follows.
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +33,7 @@ from src.system.files import (
     write_parquet,
 )
 
-if TYPE_CHECKING:  # `src.system.files` says why
+if TYPE_CHECKING:  # `src.system.files` gives the reason
     import numpy as np
     import pandas as pd
 
@@ -51,7 +51,7 @@ class RunName:
     seed: int
 
     def folder(self, root: Path = RUNS_FOLDER) -> Path:
-        """Where the run's results lie below `root`."""
+        """The folder of the run's results below `root`."""
         return root / self.task / self.role / self.arm / str(self.seed)
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class RunName:
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run leaves: see the module's description."""
+    """The results of a run, as the module's docstring lists them."""
 
     record: dict
     history: "pd.DataFrame"
@@ -69,13 +69,13 @@ class RunResult:
 
 
 def runs_of_task(params: Params, task: str) -> list[RunName]:
-    """Every run that params.yaml asks for on one task, teachers first."""
+    """Every run of params.yaml on one task, teachers first."""
     arms = [(role, arm) for role, names in arms_of(params).items() for arm in names]
     return [RunName(task, role, arm, seed) for role, arm in arms for seed in params.seeds_of(task)]
 
 
 def logits_table(logits: "dict[str, np.ndarray]", row_ids: dict[str, list[str]]) -> "pd.DataFrame":
-    """Logits of several splits as one table with the columns split, row_id, logit_0 ... logit_C-1."""
+    """Logits of several splits as one table, with the columns split, row_id, logit_0 ... logit_C-1."""
     import pandas as pd
 
     parts = []
@@ -88,19 +88,20 @@ def logits_table(logits: "dict[str, np.ndarray]", row_ids: dict[str, list[str]])
 
 
 def split_logits(table: "pd.DataFrame", split: str, row_ids: list[str], source: object) -> "np.ndarray":
-    """The logits (N, C) of one split, checked to be of just these rows in this order.
+    """The logits (N, C) of one split, after checking that the table has exactly these rows in this order.
 
     Raises:
-        UserError: the table's rows are others.
+        UserError: the table has other rows.
     """
     part = table[table["split"] == split]
     if part["row_id"].tolist() != row_ids:
-        raise UserError(source, f"its {split} rows are not those of the prepared task", "run `dvc repro` from prepare")
+        problem = f"its {split} rows differ from the prepared task's"
+        raise UserError(source, problem, "run `dvc repro` from prepare")
     return part.filter(like="logit_").to_numpy()
 
 
 def save_run(folder: Path, result: RunResult, savers: Iterable[Callable[[Path], object]] = ()) -> None:
-    """Write a run's folder, all of it or nothing; each of `savers` adds its part to the folder of the weights."""
+    """Write a run's folder, all of it or nothing. Each of `savers` adds its part to the folder of the weights."""
     from safetensors.numpy import save_file
 
     with new_folder(folder) as draft:
@@ -116,7 +117,7 @@ def load_run(folder: Path) -> RunResult:
     """Read a run's folder.
 
     Raises:
-        UserError: the run is not there, or a file of it is damaged.
+        UserError: the run is missing, or one of its files is damaged.
     """
     logits = load_logits(folder)
     return RunResult(
@@ -128,10 +129,10 @@ def load_run(folder: Path) -> RunResult:
 
 
 def load_logits(folder: Path) -> "pd.DataFrame":
-    """Read the logits of a run: all that a student needs of its teacher.
+    """Read the logits of a run. A student needs nothing else from its teacher.
 
     Raises:
-        UserError: the run is not there, or the file is damaged.
+        UserError: the run is missing, or the file is damaged.
     """
     path = folder / "logits.parquet"
     if not is_file(path):

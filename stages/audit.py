@@ -1,8 +1,8 @@
-"""Redo one unit of a finished study with the code at hand, and compare it with the records in git.
+"""Redo one unit of a finished study with the present code, and compare it with the records in git.
 
 A unit is a task and a seed. It trains in a copy of the repository, which uses no earlier results. If code, device,
-instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/take-away.md, Audits,
-has the rule for other cases. The exit status is 1 if something is surprising. After a kill, a second call starts anew.
+instruction set, threads and libraries equal those of the records, equal bytes are expected. docs/take-away.md, "Audits",
+has the rule for other cases. The exit status is 1 if something is surprising. A call after a kill starts anew.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
     workers = len(slots(arguments.jobs, 1, params.runtime))
 
     unit = _unit(params, arguments, workers)
-    print(f"{unit}, {workers} at a time; this unit again: {unit.command}", flush=True)
+    print(f"{unit}, {workers} at a time; to redo this unit: {unit.command}", flush=True)
     recorded, began = load_records(unit.study, unit.task), time.monotonic()
     with audit_copy(unit, arguments.keep) as folder:
         redone = redo(unit, params, recorded, folder, workers)

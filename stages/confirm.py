@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help="the confirming study; writes studies/<name>/study.yaml")
     parser.add_argument("--seeds", required=True, type=int, nargs="+", help="its seeds, all of them fresh")
     parser.add_argument("--more-tasks", nargs="+", default=[], help="tasks that run more seeds")
-    parser.add_argument("--more-seeds", type=int, nargs="+", default=[], help="these")
+    parser.add_argument("--more-seeds", type=int, nargs="+", default=[], help="the further seeds of these tasks")
     arguments = parser.parse_args()
 
     if bool(arguments.more_tasks) != bool(arguments.more_seeds):

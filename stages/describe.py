@@ -1,4 +1,4 @@
-"""Print what the data of a task are like, before anything is trained: rows, labels, texts that repeat, tokens."""
+"""Describe the data of a task before anything is trained: rows, labels, repeated texts, tokens."""
 
 import argparse
 import sys
@@ -22,7 +22,7 @@ from src.system.errors import stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True, help="a name from task_settings in params.yaml")
-    parser.add_argument("--name", help="of a study in studies/, whose settings to use instead")
+    parser.add_argument("--name", help="a study in studies/ whose settings to use (default: the study of params.yaml)")
     arguments = parser.parse_args()
 
     params = study_params(arguments.name) if arguments.name else load_params()
@@ -33,19 +33,19 @@ def main() -> None:
 
     print(f"{task.name}: {source_in_words(params.task(task.name), params.glue)}\n")
     if (folds := params.folds_of(task.name)) > 1:
-        print(f"Its {folds} folds: each seed tests one. This is the cut of the first seed.\n")
+        print(f"The task has {folds} folds, and each seed tests one. The tables show the splits of the first seed.\n")
     show(texts)
     show(labels)
     show(lengths)
     told = ", ".join(f"{metric} {score:.3f}" for metric, score in scores.items())
-    print(f"Always '{label}', the most frequent label of train: {told} on selection.")
-    print("Labels of test are not shown: nobody chooses by them (docs/protocol.md).")
+    print(f"If every prediction is '{label}', the most frequent label of train: {told} on selection.")
+    print("Test labels are not shown, because no choice may use them (docs/protocol.md).")
     for line in doubts(labels, texts, lengths, readers):
         print(f"warning: {line}", file=sys.stderr)
 
 
 def prepared(name: str, params: Params) -> PreparedTask:
-    """The task as `prepare` cuts it for the first seed, by way of a temporary folder: data/ stays as it is."""
+    """The task as `prepare` cuts it for the first seed, made in a temporary folder, so that data/ does not change."""
     with tempfile.TemporaryDirectory() as folder:
         prepare_task(name, params, Path(folder))
         return load_task(name, Path(folder), params.seeds_of(name)[0])

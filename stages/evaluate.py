@@ -1,4 +1,4 @@
-"""Evaluate the study: every run on test, arms' means, paired comparisons, and verdicts on claims and contrasts."""
+"""Evaluate the study: scores of every run on test, means, paired comparisons, verdicts on claims and contrasts."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Execute docs/results.ipynb in place, so that its output is that of the results in git."""
+"""Execute docs/results.ipynb in place, so that its output shows the results in git."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def executed(path: Path) -> NotebookNode:
-    """The notebook with the output that it has now, and no trace of when it ran.
+    """The notebook after its execution, without the times at which it ran.
 
     Raises:
         UserError: a cell fails.

@@ -1,4 +1,4 @@
-"""Put params.yaml, dvc.lock, settings/ and the committed study's results back; what they held goes to git's stash."""
+"""Restore params.yaml, dvc.lock, settings/ and the committed study's results; git's stash keeps the old content."""
 
 import argparse
 
@@ -18,12 +18,12 @@ def main() -> None:
         mend()
         files = changed_by_experiments()
         if not files:
-            print("nothing to put back: all is as committed")
+            print("nothing to restore: these files are as committed")
             return
         check_no_dvc_works()
         put_away(files)
         print(
-            f"put back as committed: {counted(len(files), 'file')}; `git stash pop` brings back what they held",
+            f"restored as committed: {counted(len(files), 'file')}; `git stash pop` brings back the old content",
             flush=True,
         )
         run_dvc("checkout", "--allow-missing")

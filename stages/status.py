@@ -1,4 +1,4 @@
-"""Say which runs of a study are finished, running, slow, failed, diverging or waiting (docs/live.md)."""
+"""Print which runs of a study are finished, running, slow, failed, diverging or waiting (docs/live.md)."""
 
 import argparse
 import shutil
@@ -35,10 +35,10 @@ def watch(params: Params, every: bool) -> None:
     """Keep the table on the terminal up to date, as much of it as fits.
 
     Raises:
-        UserError: the output goes to no terminal.
+        UserError: the output is not a terminal.
     """
     if not sys.stdout.isatty():
-        raise UserError("--watch", "the output goes to no terminal", "leave --watch out")
+        raise UserError("--watch", "the output is not a terminal", "leave --watch out")
     try:
         while True:
             lines = table(params, study_states(params), every)

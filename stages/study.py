@@ -1,6 +1,6 @@
 """Run a named study: studies/<name>/study.yaml over the committed params.yaml, as a DVC experiment of that name.
 
-Its training stages run side by side first, and `dvc exp run` finds them done.
+Its training stages run side by side first. `dvc exp run` then finds them up to date.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def run(experiment: Experiment, options: Options, keep: bool) -> None:
-    """Run a study, or its part, in the workspace; params.yaml is what it was where that fails."""
+    """Run a study, or a part of it, in the workspace. If it fails, params.yaml gets its old content back."""
     check_unchanged()
     if options.part == WHOLE:
         check_identity()
@@ -62,7 +62,7 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
         if options.part != WHOLE:
             if keep:
                 keep_part(options.part)
-            print("this part is up to date; when all parts are, run it without --part")
+            print("this part is up to date; when all parts are, run the study without --part")
         elif there:
             run_dvc("repro")
             check_same_results(experiment.name, there)

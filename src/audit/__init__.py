@@ -1,1 +1,1 @@
-"""Audits: a unit of a finished study redone with the code at hand, and compared with the records in git."""
+"""Audits: redo a unit of a finished study with the present code, and compare it with the records in git."""

@@ -15,8 +15,8 @@ from src.study.records.task_records import records_folder
 from src.system.errors import UserError
 from src.system.files import read_csv, read_json
 
-# Train rows a second of a run on one core, the evaluation after each epoch included: MiniLM-L6 and three of its layers
-# on pairs of sentences. Where `timing/` has measured rates, those are used instead.
+# Train rows per second of a run on one core, including the evaluation after each epoch. They are for MiniLM-L6 and
+# three of its layers on pairs of sentences. Rates measured in `timing/` replace them.
 ROWS_PER_SECOND = {"teacher": 25.0, "student": 50.0}
 START = 20.0  # seconds of imports and of preparing data, once
 LOAD = 3.0  # seconds of loading a model and predicting, for each run
@@ -77,10 +77,10 @@ def units_to_choose_from(
     arms: tuple[str, ...],
     workers: int,
 ) -> list[AuditedUnit]:
-    """The units of a study, of this task and this seed where they are given.
+    """The units of a study, or only those of `task` and `seed` if these are given.
 
     Args:
-        jobs: of the study, or of some of its arms.
+        jobs: the jobs of the study, or of some of its arms.
         workers: how many runs train at a time.
 
     Raises:
@@ -104,12 +104,12 @@ def drawn_unit(units: list[AuditedUnit], hours: float) -> AuditedUnit:
     """A random unit of those that take at most `hours`.
 
     Raises:
-        UserError: none does.
+        UserError: every unit takes longer.
     """
     if short := [unit for unit in units if unit.seconds <= 3600 * hours]:
         return random.choice(short)
     least = min(unit.seconds for unit in units) / 3600
-    problem = f"no unit takes at most {hours:g}; the shortest takes about {least:.1f}"
+    problem = f"no unit takes at most {hours:g} h; the shortest takes about {least:.1f} h"
     raise UserError("--hours", problem, "allow more hours, or train fewer arms with --arms")
 
 
@@ -127,12 +127,12 @@ def _rows(job: Job, steps: dict[str, int], params: Params) -> float:
     """The train rows that a run reads, over all epochs.
 
     Raises:
-        UserError: the records lack it.
+        UserError: the records lack the run.
     """
     kind, task, arm = job.arguments[:3]
     if job.name not in steps:
         where, problem = records_folder(params.study, task) / "runs.csv", f"has no run {job.name}"
-        allowed = f"other --task, --seed or --arms, or `{run_command(params.study)}`"
+        allowed = f"choose another --task, --seed or --arms, or run `{run_command(params.study)}`"
         raise UserError(where, f"{problem}, which the study asks for", allowed)
     settings: dict[str, Callable[[str, str], RunSettings]] = {
         "teacher": params.teacher,

@@ -1,6 +1,6 @@
 """The differences between redone runs and their records, compared with the spread over seeds.
 
-The rule for a surprise is in docs/take-away.md, Audits.
+docs/take-away.md, "Audits", has the rule for a surprise.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ LIMIT = 3.0  # spreads: the root mean square over the redone runs
 class RunDifference:
     """A redone run beside its record: test logits, predicted labels, and metrics by name.
 
-    `largest_logit` and `rms_logit` are of the differences over rows and classes, `changed_labels` is a share of the
-    test rows, and `metrics` has the redone value less the recorded one.
+    `largest_logit` and `rms_logit` measure the differences over rows and classes. `changed_labels` is a share of the
+    test rows. `metrics` has redone minus recorded values.
     """
 
     run: RunName
@@ -41,10 +41,10 @@ class RunDifference:
 
 
 def with_redone(recorded: TaskRecords, redone: TaskRecords) -> TaskRecords:
-    """The records of a task with redone runs in the place of the recorded ones.
+    """The records of a task with redone runs in place of the recorded ones.
 
-    The table has the columns of the records. The metrics of a second test set are replaced too. Its
-    intervals need sums of products over rows. These stay as recorded, because records keep no rows of that set.
+    The tables keep the columns of the records. The metrics of a second test set are replaced too. Its intervals need
+    sums of products over rows. These stay as recorded, because records keep no rows of that set.
     """
     runs = _replaced(recorded.runs, redone.runs, RUN)
     predictions = _replaced(recorded.predictions, redone.predictions, [*RUN, "split", "row_id"])

@@ -24,8 +24,8 @@ from src.study.records.task_records import TaskRecords, of_seed, records_folder
 class Audit:
     """A unit, the origins of its redone runs and of their records, and the differences between the two.
 
-    `differs_in` has values in the records and here. `places` are the first values that are not equal to the last
-    digit. `ratios` are differences of metrics over their spread, see `in_spreads`.
+    `differs_in` has values in the records and here. `places` are the first values that differ in any digit. `ratios`
+    are differences of metrics over their spread, see `in_spreads`.
     """
 
     unit: AuditedUnit
@@ -42,7 +42,7 @@ class Audit:
 
     @property
     def surprises(self) -> list[str]:
-        """A sentence for each surprise; empty where all is as expected."""
+        """A sentence for each surprise; empty if all is as expected."""
         unequal = [] if self.differs_in else [str(place) for place in self.places]
         return unequal + surprises(self.ratios)
 

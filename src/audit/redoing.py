@@ -39,7 +39,7 @@ def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
 
     Raises:
         UserError: another process audits this unit.
-        CannotWrite: no room, or no right to.
+        CannotWrite: the disk is full, or the folder cannot be written.
     """
     folder = AUDIT_FOLDER / unit.study / unit.name
     lock = lock_if_free(folder.with_name(f".{unit.name}.lock"))
@@ -77,7 +77,7 @@ def redo(unit: AuditedUnit, params: Params, recorded: TaskRecords, folder: Path,
     """Prepare a unit's data, train its runs and collect their records, all in the copy.
 
     Raises:
-        UserError: the data are missing, or differ from those of the records.
+        UserError: the data are missing, or differ from the records.
         SystemExit: a run failed; the pool has printed why.
     """
     arms = ["--arms", *unit.arms] if unit.arms else []
@@ -91,7 +91,7 @@ def redo(unit: AuditedUnit, params: Params, recorded: TaskRecords, folder: Path,
 
 
 def check_same_data(records: Path, recorded: TaskRecords, task: str) -> None:
-    """Refuse to train on data that differ from those of the records: the results could not be compared.
+    """Refuse to train on data that differ from the records, because the results could not be compared.
 
     Raises:
         UserError: names the first row that differs, or the split whose texts do.
@@ -109,10 +109,10 @@ def check_same_data(records: Path, recorded: TaskRecords, task: str) -> None:
                 raise UserError(path, problem, allowed)
     ours, theirs = described_splits(load_description(task)), described_splits(recorded.task)
     if other := [split for split in ours if ours[split]["sha256"] != theirs[split]["sha256"]]:
-        problem = f"the prepared rows of {other[0]} differ from those of the records"
+        problem = f"the prepared rows of {other[0]} differ from the records"
         raise UserError(records / "task.json", problem, allowed)
 
 
 def _of_same_seeds(recorded: pd.DataFrame, prepared: pd.DataFrame) -> pd.DataFrame:
-    """Of a task with folds the copy has the cut of its seed alone."""
+    """The recorded rows of the prepared seeds. For a task with folds, the copy has the splits of one seed."""
     return recorded[recorded[SEED].isin(prepared[SEED])] if SEED in recorded and SEED in prepared else recorded

@@ -34,7 +34,7 @@ def content(audit: Audit) -> dict[str, Any]:
 def lines(audit: Audit) -> list[str]:
     """The lines that an audit prints: differences of code and environment, tables, claims, and last the verdict."""
     kept, ours = python_versions(audit.recorded, audit.here)
-    told = [f"python is {kept} in the records and {ours} here, which explains no difference"] if kept != ours else []
+    told = [f"python is {kept} in the records and {ours} here; this explains no difference"] if kept != ours else []
     told += [f"{key}: {theirs} in the records, {here} here" for key, (theirs, here) in audit.differs_in.items()]
     told += [f"not compared: {column}" for column in audit.columns]
     if audit.places:
@@ -100,7 +100,7 @@ def _claim_line(claim: dict[str, Any]) -> str:
     theirs, ours = claim["recorded"], claim["redone"]
     told = f"claim {claim['claim']}: {ours['verdict']}"
     if ours["verdict"] != theirs["verdict"]:
-        told += f", and {theirs['verdict']} in the records"
+        told += f", but {theirs['verdict']} in the records"
     if "difference" in theirs and "difference" in ours:
         told += f" ({theirs['difference']:+.4f} in the records, {ours['difference']:+.4f} with the redone runs)"
     return told

@@ -1,4 +1,4 @@
-"""Whether an audit expects equal bytes, and the first places that are not equal."""
+"""The conditions under which an audit expects equal bytes, and the first values that differ."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ def origin_of(records: Path) -> Origin:
 def differing(recorded: Origin, here: Origin) -> dict[str, tuple[str, str]]:
     """The keys in which the origins differ, with the values in the records and here.
 
-    If none differs, equal bytes are expected.
-    Where the records have several environments, nothing says which run had which; then all values are compared.
+    If none differs, an audit expects equal bytes. Records with several environments do not say which run had which, so
+    all their values are compared.
     """
     found = {}
     if recorded.code != here.code:

@@ -1,4 +1,4 @@
-"""The verdicts of a study's claims and contrasts, with redone runs in the place of the recorded ones."""
+"""The verdicts of a study's claims and contrasts, with redone runs in place of the recorded ones."""
 
 from typing import Any
 

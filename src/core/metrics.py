@@ -1,7 +1,7 @@
 """Scores of predictions against labels.
 
-A task score is a function of three counts per class, `ClassCounts`, but for the AUC; that and every probabilistic score
-is a mean of per-row values. All scores are shares between 0 and 1 (Matthews: -1 to 1); NLL and KL are in nats.
+Task scores, except the AUC, are functions of three counts per class (`ClassCounts`). The AUC and every probabilistic
+score are means of values per row. NLL and KL are in nats, Brier is 0 to 2, Matthews -1 to 1; the others are shares.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
-LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 50  # between which `best_temperature` searches
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 50  # the bounds of the search in `best_temperature`
 
 
 class ClassCounts(NamedTuple):
-    """Rows of each class, (..., C): predicted rightly, with that label, and with that prediction."""
+    """Numbers of rows of each class, (..., C): predicted correctly, with the class as label, and as prediction."""
 
     right: np.ndarray
     labelled: np.ndarray
@@ -22,16 +22,16 @@ class ClassCounts(NamedTuple):
 
 
 ClassScore = Callable[[ClassCounts], np.ndarray]
-RowScore = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of labels (N,) and logits (N, C): (N,)
+RowScore = Callable[[np.ndarray, np.ndarray], np.ndarray]  # from labels (N,) and logits (N, C) to (N,)
 
 
 def accuracy(counts: ClassCounts) -> np.ndarray:
-    """Share of rows predicted rightly."""
+    """Share of rows predicted correctly."""
     return counts.right.sum(axis=-1) / counts.labelled.sum(axis=-1)
 
 
 def f1(counts: ClassCounts) -> np.ndarray:
-    """F1 of class 1, as GLUE reports it for MRPC and QQP; 0 where class 1 is neither present nor predicted."""
+    """F1 of class 1, as GLUE reports it for MRPC and QQP; 0 if class 1 is neither present nor predicted."""
     return _f1_per_class(counts)[..., 1]
 
 
@@ -41,7 +41,7 @@ def macro_f1(counts: ClassCounts) -> np.ndarray:
 
 
 def matthews(counts: ClassCounts) -> np.ndarray:
-    """Matthews correlation for any number of classes (Gorodkin 2004); 0 where it is undefined."""
+    """Matthews correlation for any number of classes (Gorodkin 2004); 0 if it is undefined."""
     right, labelled, predicted = counts
     total = labelled.sum(axis=-1)
     covariance = right.sum(axis=-1) * total - (labelled * predicted).sum(axis=-1)
@@ -73,11 +73,11 @@ def task_scores(names: list[str], labels: np.ndarray, logits: np.ndarray) -> dic
 
 
 def auc_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """AUC, one class against the rest and averaged over classes, as a value of each row whose mean it is: (N,).
+    """Values of rows, (N,), whose mean is the AUC of each class against the rest, averaged over classes.
 
-    For two classes it is the share of pairs with different labels whose scores are in the right order; equal scores
-    count half. A row's value is the AUC and the row's influence on it (`src.study.statistics.row_values`). Classes that
-    no row has, or every row, have no pairs and are left out; without any pairs the AUC is 0.5.
+    For two classes the AUC is the share of pairs with different labels whose scores are in the right order. Equal
+    scores count half. A row's value is the AUC plus the row's influence on it (`src.study.statistics.row_values`). A
+    class that no row or every row has forms no pairs and is left out. Without any pairs the AUC is 0.5.
     """
     of_classes = [_auc_of_class(labels == name, _log_odds(logits, name)) for name in range(logits.shape[1])]
     known = [of_rows for of_rows in of_classes if of_rows is not None]
@@ -89,8 +89,8 @@ def nll_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
     return -_log_probabilities(logits)[np.arange(len(labels)), labels]
 
 
-ROW_SCORES: dict[str, RowScore] = {"auc": auc_rows}  # metrics of tasks that are no function of the class counts
-CONSTANT_SCORES = {"auc": 0.5}  # what each of them is where all rows have the same logits
+ROW_SCORES: dict[str, RowScore] = {"auc": auc_rows}  # metrics of tasks that class counts do not determine
+CONSTANT_SCORES = {"auc": 0.5}  # the value of each one if all rows have the same logits
 
 
 def brier_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
@@ -100,19 +100,19 @@ def brier_rows(labels: np.ndarray, logits: np.ndarray) -> np.ndarray:
 
 
 def kl_to_human_rows(human: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """KL(human || model) of each row, in nats: (N,). `human` (N, C) are the raters' shares."""
+    """KL(human || model) of each row, in nats: (N,). `human` (N, C) has the raters' shares."""
     log_human = np.log(human, where=human > 0, out=np.zeros_like(human))
     return (human * (log_human - _log_probabilities(logits))).sum(axis=1)
 
 
 def best_temperature(shares: np.ndarray, logits: np.ndarray) -> float:
-    """The temperature t at which softmax(logits / t) has the least mean KL(shares || model), between two bounds.
+    """The temperature t, within two bounds, at which softmax(logits / t) has the least mean KL(shares || model).
 
     Args:
-        shares: (N, C), the raters' or one-hot labels, for which the KL is the NLL.
+        shares: (N, C), the raters' shares, or one-hot labels (the KL is then the NLL).
         logits: (N, C).
     """
-    from scipy.optimize import minimize_scalar  # a quarter second, which other scores should not spend
+    from scipy.optimize import minimize_scalar  # takes a quarter second, which other scores need not spend
 
     def kl(log_t: float) -> float:
         return float(kl_to_human_rows(shares, logits / np.exp(log_t)).mean())
@@ -123,7 +123,7 @@ def best_temperature(shares: np.ndarray, logits: np.ndarray) -> float:
 
 
 def confidence_bins(confidence: np.ndarray, bins: int) -> np.ndarray:
-    """The number of each row's bin (N,) among equal bins (k/B, (k+1)/B] of the top probability."""
+    """The number of each row's bin, (N,), among B equal bins (k/B, (k+1)/B] of the top probability."""
     return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
@@ -141,13 +141,13 @@ def reliability(labels: np.ndarray, logits: np.ndarray, bins: int) -> dict[str, 
 
 
 def _auc_of_class(positive: np.ndarray, scores: np.ndarray) -> np.ndarray | None:
-    """The AUC of scores (N,) for a class, by row; None where one side has no rows."""
-    from scipy.stats import rankdata  # a quarter second, which other scores should not spend
+    """The AUC of scores (N,) for a class, by row; None if one side has no rows."""
+    from scipy.stats import rankdata  # takes a quarter second, which other scores need not spend
 
     count, of_class = len(positive), int(positive.sum())
     if of_class in (0, count):
         return None
-    sizes = np.where(positive, of_class, count - of_class)  # of the row's own side
+    sizes = np.where(positive, of_class, count - of_class)  # the number of rows on the row's own side
     within = np.zeros(count)
     for side in (positive, ~positive):
         within[side] = rankdata(scores[side])
@@ -158,7 +158,7 @@ def _auc_of_class(positive: np.ndarray, scores: np.ndarray) -> np.ndarray | None
 
 
 def _log_odds(logits: np.ndarray, name: int) -> np.ndarray:
-    """log p / (1 - p) of a class (N,): in the order of its probability, and distinct where that rounds to 1."""
+    """log p / (1 - p) of a class, (N,). It has the order of p, and stays distinct where p rounds to 1."""
     return logits[:, name] - logsumexp(np.delete(logits.astype(float), name, axis=1), axis=1)
 
 
@@ -171,5 +171,5 @@ def _f1_per_class(counts: ClassCounts) -> np.ndarray:
 
 
 def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """top / bottom, and 0 where bottom is 0."""
+    """top / bottom, or 0 where bottom is 0."""
     return np.divide(top, bottom, out=np.zeros_like(top, dtype=float), where=bottom != 0)

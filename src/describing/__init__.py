@@ -1,1 +1,1 @@
-"""What a task's data are like, before anything is trained on them."""
+"""Descriptions of a task's data, before anything is trained on them."""

@@ -1,4 +1,4 @@
-"""Who reads a task's texts: the models of a study, and in what lengths and batches."""
+"""The models that read a task's texts in a study, with their max_length and batch_size."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Reader:
 
 
 def readers_of(params: Params, task: str) -> list[Reader]:
-    """Teachers and students of a task. Students without a teacher and distilled ones have one model."""
+    """The teachers and the students of a task. All students have the same model."""
     teachers = [params.teacher(task, arm) for arm in params.finetune.arms]
     students = [params.plain_student(task, arm) for arm in params.student.arms]
     students += [params.distilled_student(task, recipe) for recipe in params.distill.recipes]

@@ -1,11 +1,11 @@
-"""Where the rows of a task come from, in a line."""
+"""The source of a task's rows, in one line."""
 
 from src.data.sources.dataset import columns_of_task, location_of_task
 from src.params import Glue, TaskSettings
 
 
 def source_in_words(settings: TaskSettings, glue: Glue) -> str:
-    """The source of a task, the columns that are read of it, and the splits that it has."""
+    """The source of a task, the columns that the task reads, and its splits."""
     if settings.source == "vader":
         return f"vader, part {settings.part}; test is cut from all rows"
     location, columns = location_of_task(settings, glue), columns_of_task(settings)

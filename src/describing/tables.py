@@ -16,7 +16,7 @@ WITHOUT_LIMIT = LARGEST_TOKEN  # of tokens in a row
 
 
 def label_table(task: PreparedTask) -> pd.DataFrame:
-    """Rows and share of each label in train and in selection, a row a label."""
+    """A row per label: its number and share of rows in train and in selection."""
     columns: dict[str, list] = {"label": task.label_names}
     for name, split in (("train", task.train), ("selection", task.selection)):
         counts = np.bincount(split.labels, minlength=len(task.label_names))
@@ -25,10 +25,10 @@ def label_table(task: PreparedTask) -> pd.DataFrame:
 
 
 def text_table(task: PreparedTask) -> pd.DataFrame:
-    """A row a split: its rows, and how many of them have a text (or pair of texts) that occurs elsewhere too.
+    """A row per split: its number of rows, and how many of them have a text (or pair of texts) that occurs elsewhere.
 
-    `repeated` rows have the text of a row before them; `contradicting` ones, the text of a row with another label (of
-    train and selection alone); `in test` ones, a text of test, and likewise for a second test set.
+    `repeated` rows have the text of an earlier row. `contradicting` rows, in train and selection only, have the text of
+    a row with another label. `in test` rows have a text of test. A second test set has a column like `in test`.
     """
     texts = {name: _texts(split) for name, split in task.splits.items() if len(split)}
     tested = [name for name in ("test", "also_test") if name in texts]
@@ -42,7 +42,7 @@ def text_table(task: PreparedTask) -> pd.DataFrame:
 
 
 def length_table(task: PreparedTask, readers: list[Reader]) -> pd.DataFrame:
-    """A row for each tokenizer, max_length and split: tokens of its rows, uncut, and the share of rows that is cut.
+    """A row for each tokenizer, max_length and split: the tokens of uncut rows, and the share of rows that is cut.
 
     Raises:
         UserError: a tokenizer cannot be used.
@@ -59,7 +59,7 @@ def length_table(task: PreparedTask, readers: list[Reader]) -> pd.DataFrame:
 
 
 def majority(task: PreparedTask) -> tuple[str, dict[str, float]]:
-    """The most frequent label of train, and the task's metrics on selection if every row is taken for it."""
+    """The most frequent label of train, and the task's metrics on selection if every prediction is this label."""
     classes = len(task.label_names)
     most = int(np.bincount(task.train.labels, minlength=classes).argmax())
     logits = np.tile(np.eye(classes)[most], (len(task.selection), 1))
@@ -67,7 +67,7 @@ def majority(task: PreparedTask) -> tuple[str, dict[str, float]]:
 
 
 def _lengths(task: PreparedTask, model: ModelSource) -> dict[str, np.ndarray]:
-    """The tokens (N,) of each row of each split, special ones among them."""
+    """The number of tokens (N,) of each row by split, including special tokens."""
     tokenizer = load_tokenizer(model, pairs=len(task.train.texts[0]) == 2)
     splits = {name: split for name, split in task.splits.items() if len(split)}
     return {name: encode(split.texts, tokenizer, WITHOUT_LIMIT).lengths.numpy() for name, split in splits.items()}
@@ -78,7 +78,7 @@ def _texts(split: Split) -> pd.DataFrame:
 
 
 def _contradicting(texts: pd.DataFrame, split: Split) -> int | None:
-    """How many rows have a text that stands under more than one label; None for a split whose labels are not read."""
+    """The number of rows whose text occurs with several labels; None for a split whose labels are not read."""
     if not isinstance(split, LabelledSplit):
         return None
     labels = pd.Series(split.labels).groupby(comparable_texts(texts))

@@ -1,1 +1,1 @@
-"""A kept model as a folder to take away: ONNX, which runs without torch and without this project."""
+"""Exports a kept model as ONNX, which runs without torch and without this project."""

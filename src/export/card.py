@@ -1,4 +1,4 @@
-"""The card of an exported model: what its run's card says of its making, then how to use the folder, and its scores."""
+"""The card of an exported model: its origin, from its run's card, then its scores and how to use the folder."""
 
 from huggingface_hub import EvalResult, ModelCard
 
@@ -16,11 +16,11 @@ TEXT = """
 | in this folder | |
 |---|---|
 {scores}
-| farthest from torch on these rows | logits {logits_apart:.1e}, h {h_apart:.1e} |
+| largest difference from torch on these rows | logits {logits_apart:.1e}, h {h_apart:.1e} |
 | arm, seed | {arm}, {seed} |
 | commit of the settings | {commit} |
 | labels, in the order of the logits | {labels} |
-| max_length | {max_length} tokens, to which `tokenizer.json` cuts |
+| max_length | `tokenizer.json` cuts texts to {max_length} tokens |
 | inputs, (batch, length), int64 | {inputs} |
 | outputs, float32 | logits (batch, labels), and h (batch, d), the input of the head |
 | opset | {opset} |
@@ -54,7 +54,7 @@ def onnx_card(run: RunName, kept: KeptModel, task: PreparedTask, inputs: list[st
 
 
 def _making(text: str) -> str:
-    """A card up to the end of its table: the rest is about another folder."""
+    """A run's card up to the end of its table. The rest is about the run's own folder."""
     lines = text.splitlines()
     last = max(number for number, line in enumerate(lines) if line.startswith("|"))
     return "\n".join(lines[: last + 1]) + "\n"

@@ -1,4 +1,4 @@
-"""An exported model on the task's test rows: how far it is from torch, and what it scores."""
+"""Checks an exported model on the task's test rows: its difference from torch, and its scores."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,15 @@ from src.study.records.task_records import of_seed
 from src.system.errors import UserError
 
 FLOAT, INT8 = "model.onnx", "model.int8.onnx"
-FARTHEST = 1e-4  # that a number of the float model may be from torch's
-ALONE = 3  # rows that are also asked for one by one: the example that was traced had two
+FARTHEST = 1e-4  # the largest difference allowed between a number of the float model and torch's
+ALONE = 3  # rows that are also predicted one by one, because the traced example had two
 
 
 @dataclass(frozen=True)
 class RowsOfTest:
-    """A task's test rows as a kept model sees them, their labels (N,), what torch says of them, and what the run said.
+    """A task's test rows: their tokens, labels (N,), and torch's outputs.
 
-    `labels_of_run` (N,) are those that the run itself predicted, in its own precision.
+    `labels_of_run` (N,) has the labels that the run itself predicted, in its own precision.
     """
 
     tokens: EncodedSplit
@@ -38,7 +38,15 @@ class RowsOfTest:
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of it: scores by file, the largest differences of logits and of h, and rows labelled as by the run."""
+    """The result of a check.
+
+    Attributes:
+        rows: number of test rows.
+        metric: the metric of the scores.
+        scores: by file.
+        logits_apart, h_apart: the largest differences from torch.
+        as_the_run: number of rows with the label that the run predicted.
+    """
 
     rows: int
     metric: str
@@ -52,7 +60,7 @@ def rows_of_test(run: RunName, task: PreparedTask, kept: KeptModel) -> RowsOfTes
     """The test rows of the task, predicted by torch in float32.
 
     Raises:
-        UserError: the task has been prepared anew since the run.
+        UserError: the prepared task has other rows than the run had.
     """
     split = task.splits["test"]
     own = split_logits(load_logits(run.folder()), "test", split.row_ids, run.folder())
@@ -62,7 +70,7 @@ def rows_of_test(run: RunName, task: PreparedTask, kept: KeptModel) -> RowsOfTes
 
 
 def check(folder: Path, rows: RowsOfTest, metric: str, threads: int | None) -> Checked:
-    """Ask the models of a folder for the test rows.
+    """Predict the test rows with the models of a folder.
 
     Raises:
         UserError: the float model differs from torch.
@@ -70,9 +78,11 @@ def check(folder: Path, rows: RowsOfTest, metric: str, threads: int | None) -> C
     exact = OnnxModel(folder / FLOAT, threads)
     found = {FLOAT: exact.outputs(rows.tokens, BATCH_ON_CPU)}
     logits_apart, h_apart = largest_differences(exact, rows, found[FLOAT])
-    if not max(logits_apart, h_apart) <= FARTHEST:  # NaN is not
-        problem = f"logits are up to {logits_apart:.1e} and h up to {h_apart:.1e} from torch's on the test rows"
-        raise UserError("--format onnx", problem, f"at most {FARTHEST:.0e}; nothing was written")
+    if not max(logits_apart, h_apart) <= FARTHEST:  # also true for NaN
+        problem = (
+            f"logits differ from torch's by up to {logits_apart:.1e} on the test rows, and h by up to {h_apart:.1e}"
+        )
+        raise UserError("--format onnx", problem, f"allowed: at most {FARTHEST:.0e}. Nothing was written")
     if (folder / INT8).is_file():
         found[INT8] = OnnxModel(folder / INT8, threads).outputs(rows.tokens, BATCH_ON_CPU)
     scores = {file: task_scores([metric], rows.labels, said.logits.numpy())[metric] for file, said in found.items()}
@@ -81,7 +91,10 @@ def check(folder: Path, rows: RowsOfTest, metric: str, threads: int | None) -> C
 
 
 def largest_differences(model: OnnxModel, rows: RowsOfTest, found: Outputs) -> tuple[float, float]:
-    """Between a model and torch, of logits and of h, in batches of many lengths and, for the first rows, of one row."""
+    """The largest differences of logits and of h between a model and torch.
+
+    Batches have many lengths. The first rows are also predicted in batches of one row.
+    """
     alone = model.outputs(rows.tokens.first(ALONE), batch_size=1)
     pairs = zip(found, alone, rows.of_torch, strict=True)
     apart = [torch.cat([many - torch_, one - torch_[:ALONE]]).abs().max() for many, one, torch_ in pairs]

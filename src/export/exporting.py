@@ -1,9 +1,9 @@
-"""A run's kept model to a folder to take away, checked on the task's test rows before anybody gets it.
+"""Exports a run's kept model to a folder, after checking it on the task's test rows.
 
-model.onnx           logits and h in float32
-model.int8.onnx      the same in 8 bits, where asked for
-tokenizer.json       cuts and pads as training did; beside it what else transformers keeps of a tokenizer
-config.json          the model's, with its labels
+model.onnx           the model in float32; outputs are logits and h
+model.int8.onnx      the model in 8 bits, with --int8
+tokenizer.json       a tokenizer that cuts and pads as in training, with transformers' other files of it
+config.json          the model's config, with its labels
 README.md            the card
 """
 
@@ -34,7 +34,7 @@ def export_run(run: RunName, runtime: Runtime, target: Path, int8: bool) -> Chec
         int8: also write the model in 8 bits.
 
     Raises:
-        UserError: the run or its model is not there, or the exported model differs from it.
+        UserError: the run or its model is missing, or the exported model differs from it.
     """
     if runtime.threads is not None:
         torch.set_num_threads(runtime.threads)
@@ -55,15 +55,15 @@ def export_run(run: RunName, runtime: Runtime, target: Path, int8: bool) -> Chec
 
 
 def write_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int, folder: Path) -> None:
-    """Write a tokenizer's files, of which `tokenizer.json` alone cuts and pads texts as training did.
+    """Write a tokenizer's files. `tokenizer.json` alone is enough to cut and pad texts as in training.
 
     Raises:
-        UserError: it has no such file.
+        UserError: the tokenizer has no such file.
     """
     tokenizer.save_pretrained(folder)
     if not (path := folder / "tokenizer.json").is_file():
-        problem = f"the tokenizer of {tokenizer.name_or_path} is written in Python, and has no tokenizer.json"
-        raise UserError("--format onnx", problem, "a model whose tokenizer has one")
+        problem = f"the tokenizer of {tokenizer.name_or_path} is written in Python and has no tokenizer.json"
+        raise UserError("--format onnx", problem, "use a model whose tokenizer has one")
     own = Tokenizer.from_file(str(path))
     own.enable_truncation(max_length)
     own.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=str(tokenizer.pad_token))

@@ -1,4 +1,4 @@
-"""The packages of the extra, which `make onnx` installs."""
+"""The packages that the export needs, which `make onnx` installs."""
 
 import logging
 import warnings
@@ -12,18 +12,18 @@ PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
 
 def check_extra() -> None:
-    """Find out before any work whether the extra is there.
+    """Check before any work that the export's packages are installed.
 
     Raises:
-        UserError: a package of it is not installed.
+        UserError: a package is not installed.
     """
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise UserError("--format onnx", f"{', '.join(missing)} not installed", "make onnx")
+        raise UserError("--format onnx", f"{', '.join(missing)} not installed", "run `make onnx`")
 
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Without their warnings: of packages that they could use, and of parts of their own that will go."""
+    """Silence these packages' warnings, about optional packages and deprecated parts, for the block within."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

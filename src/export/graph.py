@@ -1,10 +1,10 @@
-"""A classifier as an ONNX graph of logits and h, by torch's exporter.
+"""Exports a classifier as an ONNX graph of logits and h, with torch's exporter.
 
     inputs   input_ids, attention_mask[, token_type_ids]    (batch, length), int64
     outputs  logits (batch, C), h (batch, d)                float32
 
-The exporter is the one over `torch.export`. The older one, over TorchScript, was tried on the same models: it keeps the
-example's length or mask in the graph, and most graphs then give other numbers for other batches, without a word.
+The exporter uses `torch.export`. The older one, which uses TorchScript, keeps the example's length or mask in the
+graph. Most of its graphs silently give other numbers for other batches.
 """
 
 from collections.abc import Generator
@@ -36,7 +36,7 @@ def input_names(model: Classifier, tokens: EncodedSplit) -> list[str]:
 
 
 def write_graph(model: Classifier, names: list[str], target: Path) -> None:
-    """Write a classifier as an ONNX file; weights of more than 2 GB go to `<target>.data` beside it.
+    """Write a classifier as an ONNX file. Weights of more than 2 GB go to `<target>.data` beside it.
 
     Raises:
         UserError: torch cannot export this kind of model.
@@ -54,7 +54,7 @@ def write_graph(model: Classifier, names: list[str], target: Path) -> None:
             dynamic_shapes=((any_size,) * len(names),),
             verbose=False,
         )
-        assert program is not None  # which its type allows
+        assert program is not None  # its type would allow None
         _tidy(program.model)
         program.save(target)
 
@@ -62,7 +62,7 @@ def write_graph(model: Classifier, names: list[str], target: Path) -> None:
 class _Graph(nn.Module):
     """Logits and h from inputs in the order of `names`.
 
-    Unlike `Classifier` it keeps what it sees of a pass in that pass: the exporter does not follow other changes.
+    Unlike `Classifier`, it keeps the vectors of a pass in local variables: the exporter follows no other changes.
     """
 
     def __init__(self, classifier: Classifier, names: list[str]) -> None:
@@ -81,7 +81,7 @@ class _Graph(nn.Module):
 
 
 def _tidy(model: "onnx_ir.Model") -> None:
-    """Name what is of any size, and drop the lines of source that the exporter notes, with paths of this machine."""
+    """Name the dimensions of any size. Drop the exporter's notes of source lines, which have this machine's paths."""
     from onnx_ir import Shape, traversal
 
     for value in model.graph.inputs:
@@ -103,7 +103,7 @@ def _tidy(model: "onnx_ir.Model") -> None:
 
 @contextmanager
 def _named_fault(model: Classifier) -> Generator[None]:
-    """What the exporter cannot follow can break it anywhere."""
+    """Turn an exception of the exporter, which an unsupported model can break anywhere, into a UserError."""
     try:
         yield
     except (OSError, UserError, MemoryError):
@@ -111,5 +111,5 @@ def _named_fault(model: Classifier) -> Generator[None]:
     except Exception as error:
         raise_if_memory(error)
         problem = f"torch cannot export a {model.model.config.model_type} model"
-        allowed = "another kind of model; docs/take-away.md names kinds that were tried"
+        allowed = "use another kind of model; docs/take-away.md lists kinds that work"
         raise UserError("--format onnx", f"{problem} ({first_line(error.__cause__ or error)})", allowed) from None

@@ -1,4 +1,4 @@
-"""Dynamic quantisation: weights in 8 bits, what enters their products in 8 bits as it comes."""
+"""Dynamic quantisation: weights are in 8 bits, and inputs of products are rounded to 8 bits at run time."""
 
 from pathlib import Path
 
@@ -6,11 +6,11 @@ from src.export.extra import quiet
 
 
 def write_int8(source: Path, target: Path) -> None:
-    """Write a model file whose tables and products of weights are in 8 bits; it needs no rows to be fitted to.
+    """Write a model file whose embeddings and weight products are in 8 bits. No rows are needed to calibrate it.
 
-    Weights take 7 of the 8 bits, since CPUs without VNNI would overflow on 8, and give other numbers than those with.
+    Weights use 7 of the 8 bits. With 8, CPUs without VNNI would overflow and give other numbers than CPUs with it.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic  # an extra
 
-    with quiet():  # it advises a step that changes nothing here
+    with quiet():  # its warning advises a step that changes nothing here
         quantize_dynamic(source, target, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)

@@ -10,10 +10,10 @@ from src.export.graph import OUTPUTS
 
 
 class OnnxModel:
-    """A model file that answers as a `Classifier` does.
+    """A model file with the outputs of a `Classifier`.
 
     Args:
-        threads: CPU threads; None is as many as there are cores.
+        threads: CPU threads; None: one for each core.
     """
 
     def __init__(self, path: Path, threads: int | None) -> None:
@@ -25,7 +25,7 @@ class OnnxModel:
         self.inputs = [one.name for one in self.session.get_inputs()]
 
     def outputs(self, split: EncodedSplit, batch_size: int) -> Outputs:
-        """Logits (N, C) and h (N, d) of a split in the order of its rows; each batch is as long as its longest row."""
+        """Logits (N, C) and h (N, d) of a split in the order of its rows. Each batch is as long as its longest row."""
         order, parts = [], []
         for rows in inference_batches(split.lengths, batch_size):
             batch = split.batch(rows)

@@ -1,10 +1,10 @@
 """params.yaml as typed, validated values.
 
-A stage calls `load_params` once; everything behind it works with these plain values. Unknown keys, wrong
-types and values out of range end in a `UserError` that names the key.
+A stage calls `load_params` once; the code behind it works with these plain values. An unknown key, a wrong type or a
+value out of range raises a `UserError` that names the key.
 
-The file is read as DVC reads it (YAML 1.2, by the same parser), and no value is made to fit: DVC puts seeds, tasks and
-arms into commands and paths as they stand there, so that "7" or 7.0 for a seed would be one run to it and another here.
+The file is read as DVC reads it: YAML 1.2, with the same parser. No value is converted to the right type. DVC copies
+seeds, tasks and arms from the file into commands and paths, so a seed of "7" or 7.0 would name another run there.
 """
 
 from src.params.changed import Calibrated, Changed, Mapped, Matched

@@ -1,8 +1,13 @@
 """Teachers that are changed after their training: their logits go through a map before a student learns from them.
 
-Each kind has a `name`, which stands in its students' arms (`<recipe>-<name>`) and is what `stages.distill` takes for
-`--teacher`; `arms`, the teacher arms that it needs, by the keys that name them; `how` it teaches, in words; and the
-`key` of `distill` that lists it.
+Each kind of change has four attributes:
+
+| attribute | |
+|---|---|
+| `name` | the value of `--teacher` in `stages.distill`; its students' arms are `<recipe>-<name>` |
+| `arms` | the teacher arms that it needs, by the key that names them |
+| `how` | how it teaches, in words |
+| `key` | the key of `distill` that lists it |
 """
 
 from typing import ClassVar
@@ -17,25 +22,25 @@ class Matched(Section):
     how: ClassVar[str] = "at another temperature"
 
     teacher: ArmName
-    """The teacher arm that a temperature brings to another CMI."""
+    """The teacher arm whose CMI a temperature changes."""
     like: ArmName
-    """The teacher arm that has this CMI."""
+    """The teacher arm whose CMI it should reach."""
 
     _are_two = two_of("teacher", "like", "two arms")
 
     @property
     def name(self) -> str:
-        """The name under which it teaches."""
+        """The teacher's name in its students' arms."""
         return f"{self.teacher}_as_{self.like}"
 
     @property
     def arms(self) -> dict[str, str]:
-        """The teacher arms that it needs, by key."""
+        """The teacher arms that this change needs, by key."""
         return {"teacher": self.teacher, "like": self.like}
 
 
 class Calibrated(Section):
-    """A control: distil teacher arm `teacher` at the temperature that fits the selection labels best."""
+    """A control: distil teacher arm `teacher` at the temperature with the least NLL on the selection labels."""
 
     key: ClassVar[str] = "calibrated"
     how: ClassVar[str] = "at another temperature"
@@ -45,12 +50,12 @@ class Calibrated(Section):
 
     @property
     def name(self) -> str:
-        """The name under which it teaches."""
+        """The teacher's name in its students' arms."""
         return f"{self.teacher}_calibrated"
 
     @property
     def arms(self) -> dict[str, str]:
-        """The teacher arm that it needs, by key."""
+        """The teacher arm that this change needs, by key."""
         return {"teacher": self.teacher}
 
 
@@ -61,7 +66,7 @@ class Mapped(Section):
     how: ClassVar[str] = "through an affine map"
 
     name: ArmName
-    """A name of its own: the student by recipe kd is kd-<name>."""
+    """Name of the changed teacher. The student by recipe kd is kd-<name>."""
     teacher: ArmName
     """The teacher arm whose logits are mapped."""
     cmi_weight: Finite
@@ -69,7 +74,7 @@ class Mapped(Section):
 
     @property
     def arms(self) -> dict[str, str]:
-        """The teacher arm that it needs, by key."""
+        """The teacher arm that this change needs, by key."""
         return {"teacher": self.teacher}
 
 

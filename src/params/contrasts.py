@@ -1,4 +1,4 @@
-"""What params.yaml says of contrasts: several differences of arms as one."""
+"""The contrasts of params.yaml: several differences between arms, combined into one."""
 
 from typing import Annotated, Literal
 
@@ -10,25 +10,22 @@ ArmAndAgainst = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class Contrast(Section):
-    """That the differences of several pairs of arms, taken together in each row of each seed, lie in a direction.
-
-    It is judged as a claim is. `metric` None is each task's first one.
-    """
+    """A claim about several pairs of arms: their differences, combined in each row of each seed, have a direction."""
 
     statement: Annotated[str, Field(min_length=1)]
     """The contrast in words."""
     role: Role
-    """Whether it is of teachers or of students."""
+    """Role of the arms: teacher or student."""
     pairs: Annotated[list[ArmAndAgainst], Field(min_length=2)]
-    """Pairs such as [cmi_min, ce], each an arm or family and what it is compared with."""
+    """Pairs such as [cmi_min, ce]: an arm or family, and the one that it is compared with."""
     combine: Literal["mean", "change"]
-    """mean: the mean of the pairs' differences, a pooled effect. change: the difference of the second of two pairs
-    minus that of the first, an interaction.
+    """mean: the mean of the pairs' differences, a pooled effect. change: the second pair's difference minus the first
+    pair's, an interaction of two pairs.
     """
     direction: Literal["higher", "lower"]
     """Whether higher or lower values are claimed."""
     metric: ClaimMetric | None = None
-    """null: each task's first one."""
+    """null: each task's first metric."""
     worthwhile: Positive
     """The smallest value worth having, in the metric's unit."""
 
@@ -36,20 +33,20 @@ class Contrast(Section):
     @classmethod
     def _pairs_differ(cls, pairs: list[list[str]]) -> list[list[str]]:
         if any(arm == against for arm, against in pairs):
-            raise ValueError("a pair should be of two arms")
+            raise ValueError("a pair should name two different arms")
         if len({frozenset(pair) for pair in pairs}) < len(pairs):
-            raise ValueError("each pair may be named once")
+            raise ValueError("name each pair once")
         return pairs
 
     @model_validator(mode="after")
     def _a_change_is_between_two(self) -> "Contrast":
         if self.combine == "change" and len(self.pairs) > 2:
-            raise ValueError("combine change takes two pairs")
+            raise ValueError("combine: change takes exactly two pairs")
         return self
 
     @property
     def sides(self) -> tuple[list[str], list[str]]:
-        """The arms whose values are added, and those whose values are taken off."""
+        """The arms whose values are added, and the arms whose values are subtracted."""
         if self.combine == "mean":
             return [arm for arm, _ in self.pairs], [against for _, against in self.pairs]
         (first, of_first), (second, of_second) = self.pairs

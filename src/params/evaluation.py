@@ -1,4 +1,4 @@
-"""What params.yaml says of the evaluation."""
+"""The section `evaluate` of params.yaml: families, comparisons, claims and curves."""
 
 from typing import Annotated, Literal, get_args
 
@@ -21,7 +21,7 @@ from src.params.types import (
 
 Trials = Annotated[list[str], Field(min_length=1)]
 LineName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
-# What a curve may be drawn over: a number that arms set, of the objective or of the training.
+# The settings that a curve may be drawn over: numbers of the objective or of the training, which arms set.
 CurveSetting = Literal[
     "cmi_weight",
     "tau",
@@ -37,28 +37,28 @@ CurveSetting = Literal[
 
 
 class Pair(Section):
-    """Two arms or families to compare besides the arms that are compared anyway."""
+    """Two arms or families to compare, in addition to the comparisons that are always made."""
 
     role: Role
-    """Whether arms of teachers or of students."""
+    """Role of the arms: teacher or student."""
     family: str
-    """A family, or an arm."""
+    """A family or an arm."""
     against: str
-    """What the family is compared with."""
+    """The arm or family that it is compared with."""
 
     _are_two = two_of("family", "against", "two")
 
 
 class Families(Section):
-    """Arms that are trials of one idea, by role; on each task one of them stands for the family."""
+    """Families by role. A family is a list of arms that are trials of one idea."""
 
     teacher: dict[FamilyName, Trials] = Field(default_factory=dict)
-    """By family: its arms among the teachers."""
+    """Each family's teacher arms, by the family's name."""
     student: dict[FamilyName, Trials] = Field(default_factory=dict)
-    """By family: its arms among the students, such as kd-cmi_max."""
+    """Each family's student arms, such as kd-cmi_max, by the family's name."""
 
     def of(self, role: Role) -> dict[str, list[str]]:
-        """The families of a role: the trials of each."""
+        """The trials of each family of a role, by the family's name."""
         return getattr(self, role)
 
     def listed(self) -> list[tuple[Role, str, list[str]]]:
@@ -67,79 +67,78 @@ class Families(Section):
 
 
 class Reference(Section):
-    """Two arms or families that must differ as a claim says of its own, before a null result of the claim counts."""
+    """Two arms or families that must differ in the claim's direction before a null result of the claim counts."""
 
     family: str
-    """A family, or an arm, of the claim's role."""
+    """A family or an arm, of the claim's role."""
     against: str
-    """What the reference's family must differ from, in the claim's direction and metric."""
+    """The family or arm that it must differ from, in the claim's direction and metric."""
 
-    _are_two = two_of("family", "against", "two")
+    _are_two = two_of("family", "against", "two different arms or families")
 
 
 class Claim(Section):
-    """That a family, or an arm, differs from another in a direction; docs/protocol.md says how it is judged.
-
-    `metric` None is each task's first one. `worthwhile` is the smallest difference worth having, in the metric's unit.
-    """
+    """A claim that a family or arm differs from another in a direction; docs/protocol.md has the rules of verdicts."""
 
     statement: Annotated[str, Field(min_length=1)]
     """The claim in words."""
     role: Role
-    """Whether it is of teachers or of students."""
+    """Role of the arms: teacher or student."""
     family: str
-    """A family, or an arm."""
+    """A family or an arm."""
     against: str
-    """What the family is compared with."""
+    """The family or arm that it is compared with."""
     direction: Literal["higher", "lower"]
     """Whether higher or lower values are claimed."""
     metric: ClaimMetric | None = None
-    """null: each task's first one."""
+    """null: each task's first metric."""
     worthwhile: Positive
     """The smallest difference worth having, in the metric's unit."""
     reference: Reference | None = Field(default=None, exclude_if=lambda pair: pair is None)
-    """Two that must differ in the claimed direction, or else a null result is "cannot be seen here"; null: none."""
+    """Two arms or families that must differ in the claimed direction. If they do not, a null result of the claim is
+    "cannot be seen here". null: no such test.
+    """
 
-    _are_two = two_of("family", "against", "two")
+    _are_two = two_of("family", "against", "two different arms or families")
 
     @model_validator(mode="after")
     def _has_another_reference(self) -> "Claim":
         if self.reference is not None and {self.family, self.against} == {*self.reference.model_dump().values()}:
-            raise ValueError("the reference should be another pair than that of the claim")
+            raise ValueError("the reference should be another pair than the claim's own")
         return self
 
     @property
     def sign(self) -> int:
-        """1 where higher values are claimed, -1 where lower ones are."""
+        """1 if the claim is about higher values, -1 if it is about lower ones."""
         return 1 if self.direction == "higher" else -1
 
 
 class Curve(Section):
-    """A figure of how arms fare as one of their settings changes.
+    """A figure of the arms' scores over one of their settings.
 
-    An arm's x is its own setting; a family's x is that of its chosen trial. docs/choosing.md, Curves, says what is
-    drawn.
+    An arm's own setting is its place on the x axis; a family is drawn as its chosen trial. docs/choosing.md describes
+    the figure.
     """
 
     over: CurveSetting
-    """The setting on the x axis, as each arm has it on each task."""
+    """The setting on the x axis. Each arm has its own value, on each task."""
     role: Role
-    """Whether its arms are teachers or students."""
+    """Role of the arms: teacher or student."""
     lines: Annotated[dict[LineName, Trials], Field(min_length=1)]
-    """By the name that the legend shows: the arms of a line, or families."""
+    """The arms or families of each line, by the line's name in the legend."""
     against: LineName | None = None
-    """A line whose arms the others at the same x are compared with, in panels of their own; null: none."""
+    """A line that the other lines are compared with at each x, in extra panels; null: no comparison."""
 
     @model_validator(mode="after")
     def _compares_lines(self) -> "Curve":
         if self.against is not None and (self.against not in self.lines or len(self.lines) == 1):
-            raise ValueError(f"against should name one of the lines ({', '.join(self.lines)}), beside another line")
+            raise ValueError(f"against should name one of two or more lines (there are: {', '.join(self.lines)})")
         return self
 
     @model_validator(mode="after")
     def _is_of_a_setting_of_its_role(self) -> "Curve":
         if self.role == "teacher" and self.over in ("alpha", "temperature"):
-            raise ValueError(f"{self.over} is a setting of students")
+            raise ValueError(f"only students have {self.over}: set role to student")
         return self
 
 
@@ -147,26 +146,26 @@ class EvaluateSection(Section):
     """How arms are measured and compared."""
 
     baseline: ArmName
-    """The teacher arm that the others are compared with."""
+    """The teacher arm that the other teacher arms are compared with."""
     families: Families = Field(default_factory=Families)
-    """Arms that are trials of one idea; on each task the best one on selection stands for them all."""
+    """Arms that are trials of one idea. On each task the best one on selection represents the family."""
     pairs: list[Pair] = Field(default_factory=list)
-    """More comparisons."""
+    """Additional comparisons."""
     claims: dict[ArmName, Claim] = Field(default_factory=dict)
-    """By name: what the study is asked, judged by docs/protocol.md."""
+    """Claims that the study tests, by name: docs/protocol.md."""
     contrasts: dict[ArmName, Contrast] = Field(default_factory=dict, exclude_if=lambda named: not named)
-    """By name: several differences of arms as one, judged by docs/protocol.md too."""
+    """Several differences between arms combined into one claim, by name: docs/protocol.md."""
     curves: dict[ArmName, Curve] = Field(default_factory=dict)
-    """By name: figures plots/<study>/curve_<name>.png."""
+    """Figures over a setting, by name: plots/<study>/curve_<name>.png."""
     ece_bins: Annotated[Whole, Field(ge=1, le=MOST_BINS)]
-    """Bins of the expected calibration error."""
+    """Number of bins of the expected calibration error."""
     confidence: Share
-    """Of all intervals."""
+    """Confidence level of all intervals."""
 
     @field_validator("contrasts")
     @classmethod
     def _have_names_of_their_own(cls, contrasts: dict[str, Contrast], info: ValidationInfo) -> dict[str, Contrast]:
-        """One file has the verdicts of both, by name."""
+        """Refuse a name that a claim has too: one file keeps the verdicts of both by name."""
         if both := [name for name in contrasts if name in info.data.get("claims", {})]:
             raise ValueError(f"'{both[0]}' is also the name of a claim: give the contrast another name")
         return contrasts

@@ -1,4 +1,4 @@
-"""Reading params.yaml, and saying in one line what is wrong with it."""
+"""Reads and checks params.yaml. An error is one line that names the key."""
 
 import difflib
 import itertools
@@ -31,7 +31,7 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file, as `dvc.utils.serialize` reads it.
 
     Raises:
-        UserError: it is missing, not YAML, or gives a key twice.
+        UserError: the file is missing, is not YAML, or gives a key twice.
     """
     try:
         return parse_yaml(path, path.read_bytes())
@@ -42,7 +42,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(path: Path, text: bytes) -> Any:
-    """The same of a file's bytes; `path` is for the message of the `UserError`."""
+    """The content of a YAML file's bytes; the message of the `UserError` names `path`."""
     allowed = "see docs/params.md"
     try:
         return YAML(typ="safe").load(text.decode("utf-8"))
@@ -50,12 +50,12 @@ def parse_yaml(path: Path, text: bytes) -> Any:
         line = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
         raise UserError(path, f"not readable as YAML: {error.problem}{line}", allowed) from None
     except (YAMLError, ValueError, RecursionError) as error:
-        # Besides text that is not UTF-8, ValueError is of dates and numbers that Python cannot hold.
+        # A ValueError comes from text that is not UTF-8, or from dates and numbers that Python cannot hold.
         raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
 
 
 def check_params(path: Path, content: Any) -> Params:
-    """Validate the content of a params file; `path` is for the message of the `UserError`."""
+    """Validate the content of a params file; the message of the `UserError` names `path`."""
     try:
         params = Params.model_validate(content)
     except ValidationError as error:
@@ -67,7 +67,7 @@ def check_params(path: Path, content: Any) -> Params:
 
 
 def _check_references(path: Path, params: Params) -> None:
-    """Names in one section that must exist in another."""
+    """Check that names in one section exist in the section that they refer to, and that no name stands twice."""
     for name in params.tasks:
         if name not in params.task_settings:
             raise UserError(f"{path}: tasks", f"unknown task '{name}'", f"allowed: {', '.join(params.task_settings)}")
@@ -94,17 +94,17 @@ def _check_references(path: Path, params: Params) -> None:
     }
     for key, values in lists.items():
         if len(set(values)) < len(values):
-            raise UserError(f"{path}: {key}", "holds a value twice", "each may be named once")
+            raise UserError(f"{path}: {key}", "holds a value twice", "name each value once")
     teachers = [*params.finetune.arms, *(one.name for one in changed)]
     if twice := [name for name in teachers if teachers.count(name) > 1]:
-        problem = f"two teachers of students are called {twice[0]}"
+        problem = f"two teachers have the name {twice[0]}"
         allowed = "give one of them another name in finetune.arms or distill.mapped"
         raise UserError(f"{path}: finetune.arms, distill", problem, allowed)
     _check_task_arms(path, params)
 
 
 def _check_task_arms(path: Path, params: Params) -> None:
-    """What a task overrides must exist."""
+    """Check that the arms and recipes that a task overrides exist."""
     known = {"teacher": params.finetune.arms, "student": params.student.arms, "recipe": params.distill.recipes}
     for task, settings in params.task_settings.items():
         for kind, entries in known.items():
@@ -115,7 +115,7 @@ def _check_task_arms(path: Path, params: Params) -> None:
 
 
 def _check_runs(path: Path, params: Params) -> None:
-    """What an arm sets, or a task for it, must fit the defaults that it leaves."""
+    """Check that the overrides of each arm, and of each task for it, fit the defaults that they leave."""
     groups = {
         ("finetune.arms", "teacher"): (params.teacher, params.finetune.arms),
         ("student.arms", "student"): (params.plain_student, params.student.arms),
@@ -131,12 +131,15 @@ def _check_runs(path: Path, params: Params) -> None:
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise UserError(f"{path}: {place}", problem, f"see {error.title.lower()} in params.yaml") from None
             if not (run.objective.learns_labels or run.training.head_epochs):
-                problem = "its loss does not train the head (label_weight is 0, or contrastive_weight is 1)"
+                problem = "the loss does not train the head (label_weight is 0, or contrastive_weight is 1)"
                 raise UserError(f"{path}: {place}", problem, "set training.head_epochs to 1 or more")
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:
-    """One fault as one line, with the count of the others: unknown keys first, which may be why another is missing."""
+    """One fault in one line, with the number of the others.
+
+    An unknown key goes first, because a misspelt key is also reported as missing.
+    """
     faults = error.errors(include_url=False, include_context=False)
     first, *others = sorted(faults, key=lambda fault: fault["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"] if part != "[key]") or "(top level)"
@@ -150,13 +153,13 @@ def _readable(path: Path, error: ValidationError) -> UserError:
 
 
 def _shown(value: Any) -> str:
-    """A value in at most 60 characters, and in little time: aliases of YAML can make a small file a huge value."""
+    """A value in at most 60 characters. It is not written out first: with YAML's aliases a small file can be huge."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = 60
     try:
         return f"{short.repr(value):.60}"
-    except ValueError:  # Python writes no number of more than 4300 digits
-        return "a number of too many digits"
+    except ValueError:  # Python writes no number with more than 4300 digits
+        return "a number with too many digits"
 
 
 def _siblings(location: tuple[int | str, ...]) -> str:
@@ -170,7 +173,7 @@ def _siblings(location: tuple[int | str, ...]) -> str:
 
 
 def _section_below(section: Any, part: int | str) -> Any:
-    """The type that sits under one step of a key path: a field of a section, or null, or a mapping's entry."""
+    """The type below one step of a key path: a section's field without its null, or a mapping's entry."""
     if isinstance(section, type) and issubclass(section, Section):
         below = section.model_fields[str(part)].annotation
         return next(kind for kind in get_args(below) if kind is not NoneType) if isinstance(below, UnionType) else below

@@ -1,9 +1,8 @@
-"""docs/params.md and params.schema.json, from the descriptions and ranges of the keys' types.
+"""Writes docs/params.md and params.schema.json from the types of the keys: their ranges and descriptions.
 
     python -m src.params.reference [--check]
 
-The first is for readers. Editors with a YAML language server read the second, which params.yaml names in its first
-line.
+The page is for readers. The schema is for editors with a YAML language server; the first line of params.yaml names it.
 """
 
 import argparse
@@ -23,32 +22,32 @@ PAGE, SCHEMA = Path("docs/params.md"), Path("params.schema.json")
 KINDS = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false", "null": "null"}
 SIGNS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-MOST_SHOWN = 2**30  # larger bounds are those of the libraries, and of no interest to a reader
+MOST_SHOWN = 2**30  # larger bounds come from the libraries and do not interest a reader
 HEAD = """# Every key of params.yaml
 
-Written by `make params` from the types in [src/params](../src/params), which check the file. `<name>` stands for a name
-of your own. A key without a default must be there. [method.md](method.md) gives the loss as a formula.
+`make params` writes this page from the types in [src/params](../src/params), which check the file. `<name>` stands for
+a name that you choose. A key without a default is required. [method.md](method.md) gives the loss as a formula.
 
 """
 
 
 @stage
 def main() -> None:
-    """Write both, or see whether they are stale."""
+    """Write both files, or check whether they are stale."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing, and fail where a file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing, and fail if a file is stale")
     check = parser.parse_args().check
 
     for path, content in ((PAGE, page()), (SCHEMA, json.dumps(schema(), indent=1) + "\n")):
         if check and (not path.is_file() or path.read_text(encoding="utf-8") != content):
-            raise UserError(path, "is not what src/params says", "run `make params`")
+            raise UserError(path, "does not match src/params", "run `make params`")
         if not check:
             with new_file(path) as draft:
                 draft.write_text(content, encoding="utf-8")
 
 
 def page() -> str:
-    """A table for each section of params.yaml, a line a key."""
+    """The page: a table for each section of params.yaml, with a line for each key."""
     content, parts, told = schema(), [HEAD], {}
     for key in content["properties"]:
         rows = "\n".join(_rows(key, key, content, content["$defs"], told))
@@ -62,7 +61,7 @@ def schema() -> dict[str, Any]:
 
 
 def _standard(content: Any) -> Any:
-    """Bounds under JSON schema's names: pydantic leaves its own where a validator comes before them."""
+    """A schema whose bounds have JSON schema's names. pydantic keeps its own names for bounds behind a validator."""
     match content:
         case dict():
             return {BOUNDS.get(key, key): _standard(value) for key, value in content.items()}
@@ -72,39 +71,42 @@ def _standard(content: Any) -> Any:
 
 
 def _rows(path: str, key: str, section: Schema, sections: Schema, told: Told) -> Iterator[str]:
-    """Lines of a key and of those below it.
+    """The lines of a key and of the keys below it.
+
+    A key that an earlier section described, under the same name and in the same words, is only referred to.
 
     Args:
-        path: of the key, from the top of the file.
-        section: the one that holds it.
-        sections: by name, all that there are.
-        told: by name and description of a key, where it was told before. There it is not told again.
+        path: path of the key, from the top of the file.
+        section: the schema of the section that holds the key.
+        sections: all schemas of sections, by name.
+        told: the path of the section that described a key, by the key's name and description. Gets new entries.
     """
-    below, inner = _below(section["properties"][key], sections)
-    field = {"description": inner.get("description", "")} | section["properties"][key]  # the same text stands once
-    keys = {name: (name, one.get("description")) for name, one in inner.get("properties", {}).items()}
-    known = dict.fromkeys(told[key] for key in keys.values() if key in told)
-    references = f" Keys as in {', '.join(f'`{place}`' for place in known)}." if known else ""
-    yield _row(path, field, references)
-    for name, described in keys.items():
+    field = section["properties"][key]
+    infix, inner = _below(field, sections)
+    below = {name: (name, one.get("description")) for name, one in inner.get("properties", {}).items()}
+    places = dict.fromkeys(told[described] for described in below.values() if described in told)
+    references = f" Keys as in {', '.join(f'`{place}`' for place in places)}." if places else ""
+    # A key without a description has its section's.
+    yield _row(path, {"description": inner.get("description", "")} | field, references)
+    for name, described in below.items():
         if described not in told:
-            told[described] = f"{path}{below}"
-            yield from _rows(f"{path}{below}.{name}", name, inner, sections, told)
+            told[described] = f"{path}{infix}"
+            yield from _rows(f"{path}{infix}.{name}", name, inner, sections, told)
 
 
 def _below(field: Schema, sections: Schema) -> tuple[str, Schema]:
-    """What stands between a key and those below it, and the section that holds these; it is empty where none are."""
+    """The part of the path between a key and the keys below it, and their section; both are empty without such keys."""
     match field:
         case {"$ref": name}:
             return "", sections[name.rpartition("/")[2]]
         case {"anyOf": [first, *_]}:
             return _below(first, sections)
         case {"items": inner}:
-            below, section = _below(inner, sections)
-            return f"[]{below}", section
+            infix, section = _below(inner, sections)
+            return f"[]{infix}", section
         case {"patternProperties": inner}:
-            below, section = _below(next(iter(inner.values())), sections)
-            return f".<name>{below}", section
+            infix, section = _below(next(iter(inner.values())), sections)
+            return f".<name>{infix}", section
     return "", {}
 
 
@@ -117,7 +119,7 @@ def _row(path: str, field: Schema, references: str) -> str:
 
 
 def _values(field: Schema) -> str:
-    """What a key may hold, in words."""
+    """The values that a key accepts, in words."""
     match field:
         case {"anyOf": kinds}:
             return " or ".join(map(_values, kinds))

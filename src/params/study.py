@@ -26,17 +26,17 @@ PARAMS_FILE = Path("params.yaml")
 
 
 class MoreSeeds(Section):
-    """Tasks that run more seeds, and which; both are empty or neither is."""
+    """Tasks that run more seeds, and these seeds. Both lists are empty or neither is."""
 
     tasks: list[TaskName]
     """Names from task_settings."""
     seeds: list[Seed]
-    """What these tasks run beside the seeds of all."""
+    """Seeds of these tasks, in addition to the seeds of all tasks."""
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> "MoreSeeds":
         if bool(self.tasks) != bool(self.seeds):
-            raise ValueError("tasks and seeds should both be empty, or neither")
+            raise ValueError("tasks and seeds should both be empty or both be filled")
         return self
 
 
@@ -46,7 +46,7 @@ class Submission(Section):
     role: Role
     """teacher or student."""
     arm: str
-    """An arm of that role; a distilled student's is <recipe>-<teacher arm>."""
+    """An arm of that role. A distilled student's arm is <recipe>-<teacher arm>."""
 
 
 class Params(Section):
@@ -55,23 +55,23 @@ class Params(Section):
     study: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=LONGEST_NAME)]
     """Results go to metrics/<study>/ and plots/<study>/."""
     tasks: Annotated[list[TaskName], Field(min_length=1)]
-    """Tasks that run: names from task_settings."""
+    """Tasks to run: names from task_settings."""
     seeds: Annotated[list[Seed], Field(min_length=1)]
-    """Arms of one seed are paired: same head, batches and dropout masks."""
+    """Seeds of all tasks. Arms of one seed are paired: they have the same head, batches and dropout masks."""
     more_seeds: MoreSeeds
-    """Small tests are noisy, and small tasks cost little: these run more seeds."""
+    """More seeds for some tasks. Small test sets are noisy, and small tasks are cheap."""
     models: Models
     """Pre-trained models."""
     runtime: Runtime
     """How runs execute and what they keep."""
     checkpoints: CheckpointSettings
-    """No result depends on these: changing them makes no finished run stale."""
+    """How often runs save checkpoints. No result depends on it; changing it makes no finished run stale."""
     objective: ObjectiveDefaults
     """Defaults of every arm and recipe, which may override any of them."""
     finetune: ArmsSection
     """Teachers."""
     student: ArmsSection
-    """Students; the training is that of distilled ones too."""
+    """Students without a teacher. Distilled students have the same training."""
     distill: DistillSection
     """Students that learn from teachers."""
     evaluate: EvaluateSection
@@ -80,12 +80,13 @@ class Params(Section):
     """How rows are split."""
     glue: Glue
     """Where the tasks of source glue come from."""
-    submit: list[Submission] = Field(default_factory=list, exclude_if=lambda arms: not arms)  # as it was before the key
-    """Arms such as {role: teacher, arm: cmi_min} whose predictions of GLUE's official test splits are wanted
-    (docs/take-away.md). They need runtime.keep_weights.
+    # Left out while empty, so records without this key stay valid.
+    submit: list[Submission] = Field(default_factory=list, exclude_if=lambda arms: not arms)
+    """Arms, such as {role: teacher, arm: cmi_min}, that predict GLUE's official test splits (docs/take-away.md). They
+    need runtime.keep_weights.
     """
     task_settings: dict[TaskName, TaskSettings]
-    """By name: the tasks."""
+    """Tasks by name."""
 
     def task(self, name: str) -> TaskSettings:
         """The settings of one task."""
@@ -96,7 +97,7 @@ class Params(Section):
         return self.seeds + (self.more_seeds.seeds if task in self.more_seeds.tasks else [])
 
     def folds_of(self, task: str) -> int:
-        """The folds of a task's cross-validation; 1 where its rows are cut once."""
+        """The number of folds of a task's cross-validation; 1 if its rows are cut once."""
         own = self.task(task).folds
         return (self.splits.folds if own is None else own) or 1
 
@@ -107,13 +108,13 @@ class Params(Section):
         return self._run(self.models.teacher, training, arms, of_task.arms.teacher.get(arm))
 
     def plain_student(self, task: str, arm: str) -> RunSettings:
-        """The settings on a task of the runs of a student that has no teacher."""
+        """The settings of the runs of a student without a teacher, on a task."""
         of_task, arms = self.task(task), entry(self.student.arms, "student.arms", arm)
         training = (self.student.training, of_task.training.student)
         return self._run(self.models.student, training, arms, of_task.arms.student.get(arm))
 
     def distilled_student(self, task: str, recipe: str) -> RunSettings:
-        """The settings on a task of the runs of a student that learns by a recipe."""
+        """The settings of the runs of a student that learns by a recipe, on a task."""
         of_task, recipes = self.task(task), entry(self.distill.recipes, "distill.recipes", recipe)
         training = (self.student.training, of_task.training.student)
         return self._run(self.models.student, training, recipes, of_task.arms.recipe.get(recipe))
@@ -121,7 +122,7 @@ class Params(Section):
     def _run(
         self, model: ModelSource, training: tuple[Training, TrainingOverrides], arm: Arm, of_task: Arm | None
     ) -> RunSettings:
-        """The more particular overrides the more general: a task the section, an arm the task, a task's arm the arm."""
+        """The settings of a run. Later ones override earlier ones: the section, the task, the arm, the task's arm."""
         objective, (base, changes) = self.objective.model_dump(), training
         overrides = changes.model_dump(exclude_none=True)
         for own in (arm, of_task or Arm()):
@@ -132,7 +133,11 @@ class Params(Section):
 
 
 def entry(entries: Mapping[str, Any], key: str, name: str) -> Any:
-    """A named entry of a section; a `UserError` where there is none."""
+    """A named entry of a section.
+
+    Raises:
+        UserError: the section has no such entry.
+    """
     if name not in entries:
         raise UserError(f"{PARAMS_FILE}: {key}", f"has no entry '{name}'", f"allowed: {', '.join(entries)}")
     return entries[name]

@@ -1,4 +1,4 @@
-"""What params.yaml says of the data: tasks, their sources, and how rows are split."""
+"""The sections `splits`, `glue` and `task_settings` of params.yaml."""
 
 from typing import Annotated, Literal, get_args
 
@@ -26,149 +26,138 @@ class Splits(Section):
     """The seed and the shares of the cuts."""
 
     seed: Seed
-    """Of the cuts, the same for every run."""
+    """Seed of the cuts, the same for every run."""
     selection: Share
     """Share of the labelled train rows kept for choosing epochs and settings."""
     test: Share
-    """Share of all rows, for data without a labelled test split of its own."""
-    folds: Count | None = Field(None, exclude_if=lambda folds: folds is None)  # as it was before the key
-    """Cross-validation of data without a test split, in so many folds, by whole rounds of seeds: docs/data.md. Null, or
-    1: one cut.
+    """Share of all rows that becomes test, for data without a labelled test split."""
+    folds: Count | None = Field(None, exclude_if=lambda folds: folds is None)  # so records without this key stay valid
+    """Number of folds for cross-validation of data without a test split. Each fold is one seed, and the seeds must
+    make whole rounds: docs/data.md. null or 1: one cut.
     """
 
 
 class Glue(Section):
-    """Where the glue-* tasks come from: a hub data set at a revision, or a local folder."""
+    """Where the glue-* tasks come from: a data set of the hub at a revision, or a local folder."""
 
     repository: str
     """Id of the data set on the hub."""
     revision: Commit
-    """Its full commit hash."""
+    """Full commit hash of the data set."""
     folder: str | None = None
-    """A local folder with a folder for each part (docs/data.md) instead of the hub; a relative path begins at the
-    repository.
+    """A local folder with a folder for each part (docs/data.md), used instead of the hub. A relative path starts at the
+    repository root.
     """
 
 
 class MaxRows(Section):
-    """The most rows that each split may have; None is all of them.
-
-    `transfer` rows are taken from those that `train` leaves; their labels are thrown away.
-    """
+    """The largest number of rows of each split; null means all rows."""
 
     train: Count | None = None
-    """Null: all rows."""
+    """Most train rows; null: all."""
     selection: Count | None = None
-    """Null: all rows."""
+    """Most selection rows; null: all."""
     test: Count | None = None
-    """Null: all rows."""
+    """Most test rows; null: all."""
     transfer: CountOrZero = 0
-    """Of the rows that train leaves, without their labels."""
+    """Number of transfer rows, taken without labels from the rows that train leaves."""
 
 
 class AlsoTest(Section):
-    """A second labelled test set of a task, which its runs predict too. Only measures of it are kept in git.
+    """A second labelled test set of a task, which its runs predict too. Git keeps only its measures.
 
-    `name` goes before its metrics. Other keys are as in `TaskSettings`; `text` None is the task's own.
+    The other keys mean the same as in `TaskSettings`.
     """
 
     name: ArmName
-    """Goes before its metrics, as in chaosnli_accuracy."""
+    """Prefix of its metrics, as in chaosnli_accuracy."""
     source: Literal["folder", "hub"]
-    """As of a task."""
+    """As for a task."""
     path: str
-    """As of a task."""
+    """As for a task."""
     split: SplitName
     """The split to read."""
     part: str | None = None
-    """As of a task."""
+    """As for a task."""
     revision: Commit | None = None
-    """As of a task."""
+    """As for a task."""
     text: Annotated[list[ColumnName], Field(min_length=1, max_length=2)] | None = None
-    """Null: the task's own."""
+    """null: the task's own columns."""
     label: ColumnName = "label"
-    """As of a task."""
+    """As for a task."""
     human: list[ColumnName] | None = None
-    """As of a task."""
+    """As for a task."""
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
-    """As of a task."""
+    """As for a task."""
     quoting: Annotated[bool, Field(strict=True)] | None = None
-    """As of a task."""
+    """As for a task."""
 
     @field_validator("name")
     @classmethod
     def _makes_no_metric_of_the_task(cls, name: str) -> str:
         metrics = get_args(ClaimMetric)
         if taken := [metric for metric in metrics if f"{name}_{metric}" in metrics]:
-            raise ValueError(f"{name}_{taken[0]} is a metric of the task's own test set; use another name")
+            raise ValueError(f"{name}_{taken[0]} is a metric of the task's own test set: use another name")
         return name
 
     @model_validator(mode="after")
     def _revision_belongs_to_the_hub(self) -> "AlsoTest":
         if (self.source == "hub") != (self.revision is not None):
-            raise ValueError("source hub needs a revision, source folder takes none (null)")
+            raise ValueError("source hub needs a revision; set revision to null for source folder")
         return self
 
 
 class TaskSettings(Section):
-    """One classification task.
-
-    `source` says who reads it: `vader` and `glue` know their data sets, `hub` and `folder` take any with one
-    or two text columns: `path` is then the hub id (with `revision`) or the folder. `test_split` names the
-    labelled split that serves as test; without one (null) the test rows are cut from train. `transfer_file` is
-    a local file of more texts without labels, in the columns of `text` (vader: a column text).
-
-    `human` names columns of votes or shares, one per learnt label in their order; train may lack them, test may not.
-
-    Rows whose label is in `drop_labels` are left out (None: rows without a label); names of `labels` among them are not
-    learnt. `quoting` says whether quotes of
-    a .tsv or .csv file enclose fields (None: always in .csv, and where nothing else is possible in .tsv).
-    `test_overlap` says what becomes of train rows with a text of `test_split`. `training` and `arms` override, for this
-    task, what runs are made with.
-    """
+    """One classification task."""
 
     source: Literal["vader", "glue", "hub", "folder"]
-    """vader and glue know their data sets; hub and folder take any data with one or two columns of text."""
+    """vader, glue: a data set that this project knows. hub, folder: any data with one or two columns of text."""
     metrics: Annotated[list[Metric], Field(min_length=1)]
-    """The first one chooses the epoch."""
+    """Metrics of the task. The first one chooses the epoch."""
     max_rows: MaxRows = MaxRows()
-    """The most rows of each split."""
+    """The largest number of rows of each split."""
     part: str | None = None
     """vader: movie, tweets, nyt or amazon; glue: the hub's name of the task, or a folder in glue.folder; hub: the
     configuration.
     """
     path: str | None = None
-    """hub: its id; folder: where its files lie, from the repository. ~ is your home folder."""
+    """hub: the id. folder: the path of the files. A relative path starts at the repository root; ~ is your home."""
     revision: Commit | None = None
-    """Of the hub: the full commit hash."""
+    """hub: the full commit hash."""
     text: Annotated[list[ColumnName], Field(min_length=1, max_length=2)] | None = None
     """Columns of the one or two texts."""
     label: ColumnName = "label"
     """Column of the label."""
     human: list[ColumnName] | None = None
-    """Columns of votes or shares, one per learnt label in their order; train may lack them, test may not."""
+    """Columns of the raters' votes or shares, one per learnt label, in the order of the labels. Test must have them;
+    train may lack them.
+    """
     labels: Annotated[list[LabelName], Field(min_length=2)] | None = None
-    """Names of the labels in order; numbers in the data are their places, from 0."""
+    """Names of the labels in order. A number in the data is a label's position in this list, from 0."""
     train_split: SplitName = "train"
     """Split that train and selection are cut from."""
     test_split: SplitName | None = "validation"
     """Labelled split that serves as test; null: test is cut from train."""
     transfer_file: str | None = None
-    """A local file of more texts without labels, in the columns of text."""
+    """A local file of more texts without labels, in the columns of text (vader: in a column text)."""
     drop_labels: list[DroppedLabel] = Field(default_factory=list)
-    """Rows of these labels are left out; null: rows without a label. A name of labels among them is not learnt."""
+    """Rows with these labels are left out; null stands for rows without a label. A name that is also in labels is not
+    learnt.
+    """
     quoting: Annotated[bool, Field(strict=True)] | None = None
-    """Whether quotes of a .tsv or .csv file enclose fields; null: found out, or refused."""
+    """Whether quotes enclose fields in a .tsv or .csv file. null: always in .csv; in .tsv only if nothing else is
+    possible. An ambiguous .tsv file is refused.
+    """
     test_overlap: Literal["keep", "drop"] = "keep"
-    """What becomes of train rows with a text of test."""
+    """Whether train rows whose text is also in test are kept or dropped."""
     folds: Count | None = Field(None, exclude_if=lambda folds: folds is None)
-    """Null: splits.folds. 1: one cut."""
+    """Number of folds of this task; null: splits.folds. 1: one cut."""
     also_test: AlsoTest | None = None
     """A second labelled test set, which the runs predict too."""
     training: TaskTraining = TaskTraining()
-    """What differs from the training of finetune and student."""
+    """Changes for this task to the training of finetune and student."""
     arms: TaskArms = TaskArms()
-    """What differs from their arms and from the recipes."""
+    """Changes for this task to the arms of finetune and student and to the recipes."""
 
     @property
     def learnt_labels(self) -> list[str]:
@@ -180,14 +169,14 @@ class TaskSettings(Section):
     @classmethod
     def _named_once(cls, names: list[str] | None) -> list[str] | None:
         if names is not None and len(set(names)) < len(names):
-            raise ValueError("each may be named once")
+            raise ValueError("name each one once")
         return names
 
     @field_validator("labels")
     @classmethod
     def _labels_differ(cls, labels: list[str] | None) -> list[str] | None:
         if labels is not None and len({name.casefold() for name in labels}) < len(labels):
-            raise ValueError("label names should differ by more than case")
+            raise ValueError("label names must differ by more than case")
         return labels
 
     @model_validator(mode="after")
@@ -195,7 +184,7 @@ class TaskSettings(Section):
         if self.text is not None and self.label in self.text:
             raise ValueError(f"column '{self.label}' cannot be both text and label")
         if self.test_split == self.train_split:
-            raise ValueError(f"test_split and train_split are both '{self.train_split}'")
+            raise ValueError(f"test_split and train_split are both '{self.train_split}': name two splits")
         if self.labels is not None:
             check_metrics(self.metrics, self.learnt_labels)
         return self
@@ -205,15 +194,13 @@ class TaskSettings(Section):
         second = self.also_test.human if self.also_test else None
         for key, columns in (("human", self.human), ("also_test.human", second)):
             if columns is not None and (len(columns) != len(self.learnt_labels) or len({*columns}) < len(columns)):
-                raise ValueError(f"{key} needs a column for each label that is learnt, and each once")
+                raise ValueError(f"{key} needs one column for each label that is learnt, and no column twice")
         return self
 
     @model_validator(mode="after")
     def _labels_are_left(self) -> "TaskSettings":
         if self.labels is not None and len(self.learnt_labels) < 2:
-            raise ValueError(
-                f"drop_labels leaves {len(self.learnt_labels)} of labels to learn: at least two are needed"
-            )
+            raise ValueError(f"drop_labels leaves {len(self.learnt_labels)} of labels to learn: leave at least two")
         return self
 
     @model_validator(mode="after")
@@ -227,9 +214,9 @@ class TaskSettings(Section):
         if self.transfer_file is not None and not self.max_rows.transfer:
             raise ValueError("transfer_file needs max_rows.transfer above 0")
         if self.source == "vader" and (self.human or self.also_test):
-            raise ValueError("human and also_test are of the other sources: vader has ratings of its own")
+            raise ValueError("source vader takes no human and no also_test: it has its own ratings")
         if self.source == "vader" and self.drop_labels:
-            raise ValueError("drop_labels is of the other sources: every row of vader has its label from its ratings")
+            raise ValueError("source vader takes no drop_labels: every row has a label from its ratings")
         missing = [key for key in needed if getattr(self, key) is None]
         if missing:
             raise ValueError(f"source {self.source} needs {', '.join(missing)}")
@@ -237,6 +224,6 @@ class TaskSettings(Section):
 
 
 def check_metrics(metrics: list[Metric], label_names: list[str]) -> None:
-    """Raise a `ValueError` where a metric is not defined for so many labels."""
+    """Raise a `ValueError` if a metric is not defined for this number of labels."""
     if "f1" in metrics and len(label_names) > 2:
-        raise ValueError(f"f1 is of two labels, not of {len(label_names)}: use macro_f1")
+        raise ValueError(f"f1 is defined for two labels, not for {len(label_names)}: use macro_f1")

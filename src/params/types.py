@@ -1,4 +1,4 @@
-"""The kinds of values that params.yaml holds, with the ranges that the libraries behind them can take."""
+"""The types of values in params.yaml, with the ranges that the libraries accept."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -7,39 +7,39 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from src.system.unicode import canonical
 
-LARGEST_COUNT = 2**31 - 1  # what every library behind this takes
-LARGEST_SEED = 2**32 - 1  # what NumPy and scikit-learn take
-MOST_THREADS = 1024  # OpenMP ends the process where it cannot start as many as asked for
-MOST_BINS = 10_000  # each is a sum of its own
-HOTTEST = 1e5  # a loss at this temperature is its limit to 1 in 100,000, and float64 has five digits of it left
-LONGEST_NAME = 50  # up to three names and a seed are joined to the name of a folder, which may have 255 bytes
+LARGEST_COUNT = 2**31 - 1  # the largest that every library accepts
+LARGEST_SEED = 2**32 - 1  # the largest that NumPy and scikit-learn accept
+MOST_THREADS = 1024  # OpenMP ends the process if it cannot start all the threads
+MOST_BINS = 10_000  # each bin has its own sum
+HOTTEST = 1e5  # here a loss is within 1 in 100,000 of its limit, and float64 leaves five digits
+LONGEST_NAME = 50  # a folder's name joins up to three names and a seed, in at most 255 bytes
 
 
 def _no_boolean(value: Any) -> Any:
-    """pydantic takes true for 1."""
+    """Refuse true and false, which pydantic reads as 1 and 0."""
     if isinstance(value, bool):
         raise ValueError("it should be a number, not true or false")
     return value
 
 
 def _commit(revision: str) -> str:
-    """Branches and tags can be moved to other content; a commit cannot."""
+    """Refuse all but a full commit hash: branches and tags can move to other content."""
     if not re.fullmatch("[0-9a-f]{40}", revision):
         raise ValueError("it should be a full commit hash of 40 hexadecimal digits: branches and tags can move")
     return revision
 
 
 def _text(value: Any) -> Any:
-    """YAML reads yes, no, null, 1 and 2024-01-01 as something else."""
+    """Refuse values that YAML does not read as text, such as null, 1 and 2024-01-01 without quotes."""
     if not isinstance(value, str):
         raise ValueError("it should be text: put it in quotes")
     return value
 
 
 def _label_name(name: str) -> str:
-    """Label names are shown in tables and figures, and are part of column names."""
+    """Refuse a label name that does not fit into tables, figures and names of columns."""
     if not name.strip() or name != name.strip() or not name.isprintable():
-        raise ValueError("a label name should be text without line breaks or blanks around it")
+        raise ValueError("a label name should be text without line breaks and without blanks around it")
     return canonical(name)
 
 
@@ -82,20 +82,20 @@ Centroid = Literal["batch", "ema", "epoch", "frozen"]
 Clusters = Literal["class", "all"]
 CentreMap = Literal["none", "unit"]
 Metric = Literal["accuracy", "f1", "macro_f1", "matthews", "auc"]
-# What a claim may be about; ECE has no interval.
+# The metrics that a claim may name. ECE is not among them, because it has no interval.
 ClaimMetric = Literal[Metric, "nll", "brier", "class_cmi", "feature_cmi", "kl_to_human", "kl_to_human_tempered"]
 LabelLoss = Literal["ce", "mse"]
 KdLoss = Literal["kl", "logit_std", "dist", "ttm", "wttm"]
 
 
 class Section(BaseModel):
-    """A part of params.yaml: immutable, closed to unknown keys, and of values that have their type already."""
+    """A section of params.yaml. It is immutable, refuses unknown keys and converts no types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
 
 def two_of(first: str, second: str, what: str) -> Any:
-    """A validator of a section of which two keys should name two things; `what` these are, such as "two arms"."""
+    """A validator that refuses equal values of two keys; `what` says what they should be, such as "two arms"."""
 
     def check(section: Section) -> Section:
         if getattr(section, first) == getattr(section, second):

@@ -1,1 +1,1 @@
-"""Where the runs of a study stand, from what is on disk."""
+"""The states of a study's runs, from their traces on disk."""

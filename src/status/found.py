@@ -1,4 +1,4 @@
-"""What is on disk of one run: its curve, its results, its seconds, its error."""
+"""The traces of one run on disk: its curve, results, duration and failure."""
 
 import platform
 import time
@@ -26,7 +26,7 @@ TIMED = ("load_seconds", "train_seconds", "predict_seconds")
 
 
 class Found(NamedTuple):
-    """What is on disk of a run. `finished` is when its results were saved; `seconds` is how long it took."""
+    """The traces of a run on disk. `finished` is the time at which its results were saved, `seconds` its duration."""
 
     name: RunName
     curve: Curve | None
@@ -36,7 +36,7 @@ class Found(NamedTuple):
 
     @property
     def runs_now(self) -> bool:
-        """Whether its process lives. That of another machine, which cannot be seen, is taken to live."""
+        """Whether its process is alive. A process on another machine counts as alive, because it cannot be checked."""
         curve = self.curve
         if curve is None or curve.ended is not None or curve.failed is not None:
             return False
@@ -44,21 +44,21 @@ class Found(NamedTuple):
 
 
 def found_of(study: str, name: RunName, logged: dict[RunName | None, Failure]) -> Found:
-    """What is on disk of a run; `logged` is from the log of its unit."""
+    """The traces of a run on disk. `logged` has the failures in the log of its unit."""
     unit = UNITS_FOLDER / Unit(name.task, name.seed, ()).name
     finished = max(
         filter(None, (_saved_at(name.folder(root)) for root in (RUNS_FOLDER, unit / RUNS_FOLDER))), default=None
     )
     curve = _curve(study, name, finished)
     if finished is None and curve is not None and unit.is_dir():
-        finished = curve.ended  # on a node of a cluster, which sends its results when all of the unit is done
+        finished = curve.ended  # a node of a cluster sends results only when its whole unit is done
     failures = [logged.get(name) or logged.get(None), Failure(*curve.failed) if curve and curve.failed else None]
     failure = max(filter(None, failures), default=None)
     return Found(name, curve, finished, _seconds(name, (unit / TIMING_FOLDER, TIMING_FOLDER)), failure)
 
 
 def _curve(study: str, name: RunName, finished: float | None) -> Curve | None:
-    """The newest curve of a run, unless that start has left the results."""
+    """The newest curve of a run; None if the results were saved after that start."""
     here = curve_folder(study, name)
     folders = (here, name.folder(CURVES_FOLDER / ON_NODES / study))
     newest = max((files[-1] for files in map(event_files, folders) if files), key=began_at, default=None)
@@ -79,7 +79,7 @@ def _seconds(name: RunName, roots: tuple[Path, ...]) -> float | None:
 
 
 def _lives(process: int, began: float) -> bool:
-    """Whether a process that began before a time is there still, and no later one of the same number."""
+    """Whether a process that began before a time is alive. A later process can have the same number."""
     try:
         found = psutil.Process(process)
         return found.create_time() <= began + 1 and found.status() != psutil.STATUS_ZOMBIE

@@ -20,7 +20,7 @@ class Failure(NamedTuple):
 
 
 def failures_in_log(study: str, task: str, seed: int) -> dict[RunName | None, Failure]:
-    """The failure of each run in the log of its unit; under None one that came before any run."""
+    """The failure of each run in the log of its unit. The key None has a failure that came before any run."""
     log = LOGS_FOLDER / study / f"{Unit(task, seed, ()).name}.log"
     if not log.is_file():
         return {}

@@ -1,4 +1,4 @@
-"""The state of each run of a study, by rules that `docs/live.md` tells."""
+"""The state of each run of a study, by the rules of docs/live.md."""
 
 import statistics
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ LEARNT_BY = 2  # epochs after which a run should be better than the most frequen
 
 
 class RunState(NamedTuple):
-    """A run's state, its last epoch of how many, its score on selection, its start, and what else is to be said."""
+    """A run's state, last epoch, number of epochs, score on selection and start, with a remark."""
 
     name: RunName
     state: State
@@ -68,11 +68,11 @@ def _judged(run: Found, others: Iterable[Found], tag: str, majority: float | Non
     if run.finished is not None:
         return "finished", ""
     stopped = curve is not None and curve.ended is None
-    return "waiting", "it was stopped, and goes on from its checkpoint, if it has one" if stopped else ""
+    return "waiting", "stopped; it continues from its checkpoint, if it has one" if stopped else ""
 
 
 def _diverges(epochs: dict[int, Epoch], tag: str, majority: float | None) -> str:
-    """Why a run seems to learn nothing; nothing where it learns."""
+    """The reason why a run seems to learn nothing; empty if it learns."""
     losses = [epoch.values["loss/total"] for _, epoch in sorted(epochs.items()) if "loss/total" in epoch.values]
     if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
         return f"its loss rose twice, to {losses[-1]:.4g}"

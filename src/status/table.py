@@ -15,13 +15,13 @@ HEAD = ("state", "run", "epoch", "score", "since", "")
 
 
 def table(params: Params, states: Sequence[RunState], every: bool) -> list[str]:
-    """Lines: the counts, then the runs that need attention and those that run; with `every`, all runs."""
+    """The lines of the table: counts, then the runs that need attention or are running, or all runs with `every`."""
     counts = Counter(run.state for run in states)
     told = ", ".join(f"{counts[state]} {state}" for state in reversed(STATES) if counts[state])
     lines = [f"study {params.study}, {counted(len(states), 'run')}: {told}"]
     shown = [run for run in states if every or run.state in SHOWN]
     if not params.runtime.live:
-        lines.append("runtime.live is false: a run shows when it has ended")
+        lines.append("runtime.live is false: a run appears only after its end")
     return lines + (_aligned([HEAD, *map(_cells, sorted(shown, key=_place))]) if shown else [])
 
 

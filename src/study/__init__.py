@@ -1,13 +1,13 @@
-"""From finished runs to tables, verdicts, figures and a report, and the named studies that make them.
+"""The path from finished runs to tables, verdicts, figures and a report, and the named studies that make the runs.
 
-The rooms stand in this order, and none imports from a later one: statistics, records, claims, drawing, report. `named`
-(how a named study is run) uses them all but `report`; `simulations` (whether the statistics can be trusted) all but
-`drawing` and `report`. CONTRIBUTING.md, Rooms, has the rule for the rest of `src`.
+The rooms have this order, and none imports from a later one: statistics, records, claims, drawing, report. `named`,
+which runs named studies, imports from all of them except `report`. `simulations`, which tests the statistics, imports
+from all except `drawing` and `report`. CONTRIBUTING.md, Rooms, has the rule for the rest of `src`.
 """
 
 import os
 from pathlib import Path
 
-os.environ.pop("MPLBACKEND", None)  # figures are files, and a backend that matplotlib does not know ends its import
+os.environ.pop("MPLBACKEND", None)  # figures are files, and an unknown backend makes the import of matplotlib fail
 
 METRICS_FOLDER = Path("metrics")  # metrics/<study> has the records, tables and verdicts of a study

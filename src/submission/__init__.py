@@ -1,1 +1,1 @@
-"""Predictions of GLUE's official test splits, in the form that its server takes."""
+"""Predictions of GLUE's official test splits, in the form that its server accepts."""

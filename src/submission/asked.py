@@ -1,4 +1,4 @@
-"""What params.yaml asks for under `submit`, checked before anything trains."""
+"""Checks the key `submit` of params.yaml before anything trains."""
 
 from src.arms import arms_of
 from src.params import Params
@@ -9,27 +9,28 @@ WHERE = "params.yaml: submit"
 
 
 def tasks_of_glue(params: Params) -> dict[str, str]:
-    """The tasks of the study that have an official test split and learn all labels, with what GLUE calls them.
+    """The tasks of the study that have an official test split and learn all labels, with GLUE's names of them.
 
     Raises:
-        UserError: there is none, or two would write the same file.
+        UserError: there is no such task, or two would write the same file.
     """
     settings = {task: params.task(task) for task in params.tasks}
     whole = {task: own for task, own in settings.items() if own.learnt_labels == own.labels}
     found = {task: own.part for task, own in whole.items() if own.source == "glue" and own.part in OFFICIAL_TESTS}
     if not found:
-        allowed = f"a task of source glue whose part is one of {', '.join(OFFICIAL_TESTS)}"
-        raise UserError("params.yaml: tasks", "none has an official test split", allowed)
+        allowed = f"add a task of source glue whose part is one of {', '.join(OFFICIAL_TESTS)}"
+        raise UserError("params.yaml: tasks", "no task has an official test split", allowed)
     if twice := [part for part in found.values() if list(found.values()).count(part) > 1]:
-        raise UserError("params.yaml: tasks", f"two are of GLUE's {twice[0]}", "one, for one file of predictions")
+        problem = f"two tasks would write the predictions of GLUE's {twice[0]}"
+        raise UserError("params.yaml: tasks", problem, "keep one of them")
     return found
 
 
 def check_submissions(params: Params) -> None:
-    """Find out before the training that a submission could not be made after it.
+    """Check before training that each submission can be made after it.
 
     Raises:
-        UserError: an unknown arm, weights that will not be kept, or no task of GLUE.
+        UserError: an arm is unknown, the weights will not be kept, or there is no task of GLUE.
     """
     for asked in params.submit:
         if asked.arm not in (known := arms_of(params)[asked.role]):
@@ -37,4 +38,4 @@ def check_submissions(params: Params) -> None:
     if params.submit:
         tasks_of_glue(params)
         if not params.runtime.keep_weights:
-            raise UserError(WHERE, "needs the weights of the runs", "runtime.keep_weights: true")
+            raise UserError(WHERE, "needs the weights of the runs", "set runtime.keep_weights to true")

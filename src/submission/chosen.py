@@ -1,4 +1,4 @@
-"""Which run of an arm predicts a task's official test split, and how."""
+"""The run of an arm that predicts a task's official test split, and its predictions."""
 
 import pandas as pd
 
@@ -15,14 +15,14 @@ from src.system.files import read_csv, read_json
 
 
 def best_run(params: Params, task: str, role: Role, arm: str) -> RunName:
-    """The run of an arm with the best selection score in its best epoch, ties by the lower selection NLL.
+    """The run of an arm with the best selection score in its best epoch. The lower selection NLL breaks ties.
 
     Raises:
-        UserError: a run is not there, or none of its weights are.
+        UserError: a run is missing, or the best run kept no weights.
     """
     metric, runs = params.task(task).metrics[0], [RunName(task, role, arm, seed) for seed in params.seeds_of(task)]
     best = max(runs, key=lambda run: _selection_score(run, metric))
-    kept_folder(best)  # before another task is predicted
+    kept_folder(best)  # raises its error before another task is predicted
     return best
 
 
@@ -32,7 +32,7 @@ def _selection_score(run: RunName, metric: str) -> tuple[float, float]:
 
 
 class Predictor:
-    """The model that a run kept, as it predicts."""
+    """The kept model of a run, ready to predict."""
 
     def __init__(self, run: RunName, label_names: list[str], runtime: Runtime) -> None:
         self.accelerator, self.kept = start(runtime), load_kept(run, label_names)
@@ -40,6 +40,6 @@ class Predictor:
         self.kept.model.to(self.accelerator.device)
 
     def labels_of(self, texts: pd.DataFrame) -> list[int]:
-        """The numbers of the labels that it gives to texts, in their order."""
+        """The numbers of the predicted labels, in the order of the texts."""
         rows = encode(list(texts.itertuples(index=False, name=None)), self.kept.tokenizer, self.kept.max_length)
         return predict(self.kept.model, rows, self.accelerator).logits.argmax(dim=1).tolist()

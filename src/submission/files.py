@@ -1,8 +1,8 @@
-"""The files of a submission to the GLUE server: one a test split, tab-separated, zipped.
+"""The files of a submission to the GLUE server: a zip with one tab-separated file per test split.
 
-    index   prediction        the number of the row, from 0; a label's number or name, as the task has it
+    index   prediction        the number of the row, from 0; the label's number or name, depending on the task
 
-A test split's name, the file's name and the form of the labels are those of https://gluebenchmark.com/faq.
+The names of splits and files, and the form of the labels, follow https://gluebenchmark.com/faq.
 """
 
 import zipfile
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from src.system.files import new_file
 
-EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time of a zip file: equal predictions give equal bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip file's earliest time, so that equal predictions give equal bytes
 
 
 class OfficialTest(NamedTuple):
-    """An official test split, the file that its predictions go to, and whether labels are written by name."""
+    """An official test split, the file of its predictions, and whether labels are written by name."""
 
     split: str
     file: str
@@ -36,18 +36,18 @@ OFFICIAL_TESTS: dict[str, list[OfficialTest]] = {
     "rte": [OfficialTest("test", "RTE.tsv", by_name=True)],
     "wnli": [OfficialTest("test", "WNLI.tsv", by_name=False)],
 }
-# All that the server wants; STS-B, a regression, and AX, a diagnostic set, are no tasks of this project.
+# All files that the server requires. STS-B, a regression, and AX, a diagnostic set, are no tasks of this project.
 ALL_FILES = [*(test.file for tests in OFFICIAL_TESTS.values() for test in tests), "STS-B.tsv", "AX.tsv"]
 
 
 def table_of(labels: Sequence[int], names: Sequence[str], by_name: bool) -> str:
-    """The content of a file: a header, and a line a row."""
+    """The content of a file: a header, then one line per row."""
     lines = [f"{row}\t{names[label] if by_name else label}" for row, label in enumerate(labels)]
     return "\n".join(["index\tprediction", *lines]) + "\n"
 
 
 def write_submission(target: Path, tables: dict[str, str]) -> None:
-    """Write the zip file, all of it or nothing; equal tables give equal bytes."""
+    """Write the zip file, all of it or nothing. Equal tables give equal bytes."""
     with new_file(target) as draft, zipfile.ZipFile(draft, "w") as archive:
         for name, content in tables.items():
             archive.writestr(zipfile.ZipInfo(name, EPOCH), content, zipfile.ZIP_DEFLATED)

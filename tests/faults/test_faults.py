@@ -454,9 +454,7 @@ def test_out_of_memory_says_what_to_lower(finished, record_fault):
     assert outcome.returncode == 1, outcome.stderr
     told = outcome.stderr.splitlines()[-1]
     assert told.startswith(f"error: {TASK}/teacher/ce/0: out of memory (")
-    assert told.endswith(
-        "lower batch_size or max_length in params.yaml, set precision to bf16, or take a smaller model"
-    )
+    assert told.endswith("lower batch_size or max_length in params.yaml, set precision to bf16, or use a smaller model")
     assert not leftovers(finished)
     assert not (finished / TEACHER_RUN).exists()
     record_fault("memory", "a batch that does not fit", code(f"{told.split(' (')[0]} (...); {told.split('; ')[-1]}"))

@@ -18,39 +18,39 @@ from tests.faults.hostile.cases import FINETUNE, PREPARE, TINY, Case, table, wri
 KIND = "cross-validation"
 OWN = TINY | {"test_split": None, "folds": 5}
 TASK = "params.yaml: task_settings.tiny"
-WHOLE = "whole rounds of 5 seeds: 0 to 4, 5 to 9 and so on"
+WHOLE = "give it whole rounds of 5 seeds: 0 to 4, 5 to 9 and so on"
 SECOND = {"name": "more", "source": "folder", "path": "source", "split": "validation"}
 
 STUDIES = {
     "test split": (
         "folds of a task with a test split of its own",
         {"task_settings.tiny": TINY | {"folds": 5}},
-        f"{TASK}.test_split: 'validation' is a test split, and folds test the rows of train; null, or",
+        f"{TASK}.test_split: the task has test split 'validation', but folds test the rows of train; set it to null,",
     ),
     "cap": (
         "folds of a task whose test rows are capped",
         {"task_settings.tiny": OWN | {"max_rows": {"test": 20}}},
-        f"{TASK}.max_rows.test: folds test every row, so no cap fits; null, or task_settings.tiny.folds: 1",
+        f"{TASK}.max_rows.test: folds test every row and allow no cap; set it to null, or set task_settings.tiny.folds",
     ),
     "also_test": (
         "folds of a task with a second test set",
         {"task_settings.tiny": OWN | {"also_test": SECOND}},
-        f"{TASK}.also_test: every fold would test the same second test set, which is no cross-validation; null, or",
+        f"{TASK}.also_test: every fold would test the same second test set, which is no cross-validation; set it to",
     ),
     "family": (
         "folds in a study that chooses among trials",
         {"task_settings.tiny": OWN, "evaluate.families": {"teacher": {"both": ["cmi_min", "cmi_max"]}, "student": {}}},
-        "params.yaml: evaluate.families: task 'tiny' has folds, and to choose a trial over folds reads labels that",
+        "params.yaml: evaluate.families: task 'tiny' has folds, and choosing a trial over folds reads labels that",
     ),
     "two seeds": (
         "five folds with two seeds",
         {"task_settings.tiny": OWN},
-        f"params.yaml: seeds, more_seeds: task 'tiny' has 5 folds, and lacks 2, 3, 4; {WHOLE}",
+        f"params.yaml: seeds, more_seeds: task 'tiny' has 5 folds but lacks 2, 3, 4; {WHOLE}",
     ),
     "fold twice": (
         "seeds of which two test the same fold",
         {"task_settings.tiny": OWN, "seeds": [0, 1, 2, 3, 5]},
-        f"params.yaml: seeds, more_seeds: task 'tiny' has 5 folds, and lacks 4, 6, 7, 8, 9; {WHOLE}",
+        f"params.yaml: seeds, more_seeds: task 'tiny' has 5 folds but lacks 4, 6, 7, 8, 9; {WHOLE}",
     ),
     "more_seeds": (
         "more_seeds that are half a round",
@@ -60,7 +60,7 @@ STUDIES = {
             "seeds": [0, 1, 2, 3, 4],
             "more_seeds": {"tasks": ["tiny"], "seeds": [5, 6]},
         },
-        f"task 'tiny' has 5 folds, and lacks 7, 8, 9; {WHOLE}",
+        f"task 'tiny' has 5 folds but lacks 7, 8, 9; {WHOLE}",
     ),
     "no fold": (
         "no fold at all",
@@ -96,7 +96,7 @@ MEASURES = {
     "clusters": (
         "`stages.clusters` of a study with folds",
         effect_of_clusters,
-        "study default: task tiny: its intervals are over folds, and neither over rows nor over clusters; a study",
+        "study default: task tiny: its intervals are over folds, not over rows or clusters; name a study",
     ),
 }
 

@@ -69,7 +69,7 @@ FAILING: dict[str, tuple[Fault, str, str]] = {
     "hidden": (
         HIDDEN,
         "a private model (401)",
-        "(the hub has no such model, or not for you); check its name, or log in with `hf auth login`",
+        "(the hub has no such model, or hides it from you); check its name, or log in with `hf auth login`",
     ),
     "zeros": (ZEROS, "weights of the right size and of other bytes", "is not the model.safetensors of org/zeros; del"),
     "short": (SHORT, "weights of another size than the hub says", "Consistency check failed: file should be of size"),
@@ -90,15 +90,27 @@ NOT_THERE: dict[str, tuple[dict[str, str], str, str]] = {
     "no model": (
         {"name": "org/none"},
         "a model that does not exist (404)",
-        "(the hub has no such model, or not for you)",
+        "(the hub has no such model, or hides it from you)",
     ),
-    "no name": ({"name": "a b/c"}, "what is no name of a model", "is no name of a model on the hub (Repo id must use"),
-    "no revision": ({"revision": "a" * 40}, "a revision that does not exist", "(it has no such revision); a commit of"),
-    "no config": ({"name": "org/bare"}, "a model without a config.json", "holds no config.json; a folder of a Hugging"),
+    "no name": (
+        {"name": "a b/c"},
+        "what is no name of a model",
+        "is not the name of a model on the hub (Repo id must use",
+    ),
+    "no revision": (
+        {"revision": "a" * 40},
+        "a revision that does not exist",
+        "(it has no such revision); set revision to",
+    ),
+    "no config": (
+        {"name": "org/bare"},
+        "a model without a config.json",
+        "has no config.json; name a folder of a Hugging",
+    ),
     "pickled": (
         {"name": "org/pickled"},
         "a model with pickled weights only",
-        "holds no .safetensors file; other formats",
+        "has no .safetensors file; save the model as safetensors",
     ),
     "coded": ({"name": "org/coded"}, "a model that comes with code", "contains custom code which must be executed"),
 }

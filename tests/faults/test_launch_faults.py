@@ -5,7 +5,7 @@ from tests.faults.hostile.cases import FINETUNE, Case, table, write_params
 
 
 def line(found: str, missing: str) -> str:
-    return f"{found}: is set in the environment, and {missing}, which launchers set too, is not; unset {found}, or"
+    return f"{found}: is set in the environment, but {missing}, which launchers also set, is not; unset {found}, or"
 
 
 # What is set, and what the line must say
@@ -15,7 +15,10 @@ VARIABLES = {
     "world": ("WORLD_SIZE=2", line("WORLD_SIZE", "RANK")),
     "world with address": ("WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=1", line("WORLD_SIZE", "RANK")),
     "mpi": ("OMPI_COMM_WORLD_SIZE=2", line("OMPI_COMM_WORLD_SIZE", "MASTER_ADDR")),
-    "word": ("LOCAL_RANK=x RANK=0", "LOCAL_RANK: is 'x' in the environment, which is no number; unset LOCAL_RANK, or"),
+    "word": (
+        "LOCAL_RANK=x RANK=0",
+        "LOCAL_RANK: is 'x' in the environment, which is not a number; unset LOCAL_RANK, or",
+    ),
     "nothing": ("LOCAL_RANK=", line("LOCAL_RANK", "RANK")),
 }
 

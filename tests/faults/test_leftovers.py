@@ -44,8 +44,8 @@ def test_it_is_moved_aside_and_named(study, capsys, monkeypatch, record_fault, b
     assert (aside / "record.json").is_file()
     assert not (aside / "old").exists()
     line = (
-        "warning: runs/tiny/teacher/ce/7 is not among the arms and seeds of params.yaml; "
-        "it is moved to runs/.aside/tiny/teacher/ce/7"
+        "warning: params.yaml does not ask for runs/tiny/teacher/ce/7; "
+        "this run is moved to runs/.aside/tiny/teacher/ce/7"
     )
     assert capsys.readouterr().err.splitlines() == [line]
     record_fault(KIND, f"it lies in runs/{', as one did before' * before}", f"`` {line} ``")

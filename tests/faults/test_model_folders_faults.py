@@ -22,7 +22,7 @@ def test_of_two_sets_of_weights_none_is_chosen(model, refused):
     for path in (model / "newer").iterdir():
         if path.name != "config.json":
             path.rename(model / path.name)
-    expected = "holds two sets of weights, model.safetensors and the shards of model.safetensors.index.json; a folder"
+    expected = "has two sets of weights, model.safetensors and the shards of model.safetensors.index.json; keep"
     case = Case("an old model.safetensors beside a newer index with shards", None, expected)
     refused(KIND, case, stages.finetune.main, *FINETUNE)
 
@@ -66,7 +66,7 @@ def test_the_head_of_pretraining_and_old_buffers_are_named_and_left_out(model, c
 
 def test_an_adapter_beside_the_weights_is_refused(model, refused):
     (model / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "model"}))
-    expected = "holds an adapter (adapter_config.json) beside its weights; merge the adapter"
+    expected = "has an adapter (adapter_config.json) beside its weights; merge the adapter"
     refused(KIND, Case("an adapter_config.json beside the weights", None, expected), stages.finetune.main, *FINETUNE)
 
 
@@ -78,5 +78,5 @@ def test_a_weight_in_two_shards_is_named(model, refused):
     weights = load_file(first)
     key = min(weights)
     save_file(load_file(second) | {key: weights[key] + 1}, second, {"format": "pt"})
-    expected = f"model.safetensors.index.json: {key} is in {first.name} and in {second.name}; one of them"
+    expected = f"model.safetensors.index.json: {key} is in {first.name} and in {second.name}; keep it in one of them"
     refused(KIND, Case("a weight in two shards", None, expected), stages.finetune.main, *FINETUNE)

@@ -84,7 +84,7 @@ REFUSED = {
         "params.yaml",
         f"{(REPOSITORY / 'params.yaml').read_text()}\nmine: 1\n",
         "STUDY=again",
-        "params.yaml: mine: is changed and not committed, and a study builds on the committed params.yaml",
+        "params.yaml: mine: has an uncommitted change, but a study builds on the committed params.yaml",
     ),
     "no study named": (
         "notes",

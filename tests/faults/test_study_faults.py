@@ -113,7 +113,7 @@ def test_params_changed_on_purpose(workspace, study_stage, record_fault, before,
     changed(place, value)
     text = Path("params.yaml").read_bytes()
     _, told = study_stage("--name", "mpnet")
-    problem = "is changed and not committed, and a study builds on the committed params.yaml"
+    problem = "has an uncommitted change, but a study builds on the committed params.yaml"
     allowed = "commit it, set it in the study's file, or undo it with `git checkout params.yaml`"
     assert told == f"error: params.yaml: {place}: {problem}; {allowed}"
     assert Path("params.yaml").read_bytes() == text
@@ -187,11 +187,11 @@ def test_statistics_of_a_study_whatever_params_yaml_holds(made, study_stage, mon
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("other", "metrics/other/records: is not there: study other has not run; `make study NAME=other`"),
-        ("default", "metrics/default/records: is not there: study default has not run; `make repro`"),
+        ("other", "metrics/other/records: is missing: study other has not run; run `make study NAME=other`"),
+        ("default", "metrics/default/records: is missing: study default has not run; run `make repro`"),
         (
             "made",
-            "metrics/made/records/late: is not there: study made has not run on this task; `make study NAME=made`",
+            "metrics/made/records/late: is missing: study made has not run on this task; run `make study NAME=made`",
         ),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_study_that_fails_half_way(pipeline, record_fault):
     status, told = study_process("new")
     assert status != 0
     assert "failed to run" in told
-    assert "warning: studies/new/study.yaml: is not committed as it stands; commit it" in told
+    assert "warning: studies/new/study.yaml: has uncommitted changes; commit them" in told
     assert read_yaml(Path("seen.yaml"))["study"] == "new"
     assert Path("params.yaml").read_bytes() == before
     record_fault(KIND, "a stage fails within `make study`", "DVC's line; params.yaml is put back")
@@ -328,7 +328,7 @@ def test_restore_of_one_file(pipeline, monkeypatch, capsys):
     changed("seeds", [7])
     monkeypatch.setattr(sys, "argv", ["stage"])
     stages.restore.main()
-    assert capsys.readouterr().out.startswith("put back as committed: 1 file; `git stash pop` brings back")
+    assert capsys.readouterr().out.startswith("restored as committed: 1 file; `git stash pop` brings back")
 
 
 @pytest.mark.slow
@@ -367,7 +367,7 @@ def test_a_study_changed_after_it_ran_at_this_commit(pipeline, study_stage, reco
         Path("src").mkdir()
         Path("src/new.py").touch()
     _, line = study_stage("--name", "human")
-    problem = f"is there already at this commit, made with another {told}"
+    problem = f"exists already at this commit, with another {told}"
     ways = "keep it as another (`dvc exp rename human human-before`) or `dvc exp remove human`"
     assert line == f"error: experiment human: {problem}; {ways}, then `make study NAME=human`"
     record_fault(KIND, f"`make study` again at one commit after a change of {what}", f"`` {line} ``")

@@ -15,7 +15,7 @@ from tests.faults.hostile.model_damage import config
 KIND = "terms of the objective"
 CE = "finetune.arms.ce"
 SHARED = (
-    "contrastive_weight compares all rows of a batch in pairs, but several processes or parts share the batch; "
+    "contrastive_weight compares all pairs of rows in a batch, but several processes or parts share the batch; "
     "start one process with accumulate 1, or set contrastive_weight to 0"
 )
 VALUES = {
@@ -27,7 +27,7 @@ VALUES = {
     "share of all": (
         "a contrastive loss that leaves nothing to the labels, without a teacher",
         {"contrastive_weight": 1.0},
-        f"{CE}: its loss does not train the head (label_weight is 0, or contrastive_weight is 1); set training",
+        f"{CE}: the loss does not train the head (label_weight is 0, or contrastive_weight is 1); set training",
     ),
     "tau of 0": (
         "a contrastive loss at a temperature of 0",

@@ -92,7 +92,7 @@ def test_a_metric_whose_name_ends_as_that_of_the_claim(call, capsys, record_faul
         write_json(path, read_json(path) | {"metrics": metrics})
     claim, out, _ = judged(call, capsys, "one", "two")
     assert [(task["task"], task["metric"]) for task in claim["tasks"]] == [("one", "f1")]
-    line = "Left out, because f1 is not measured there: two."
+    line = "These tasks do not measure f1 and are left out: two."
     assert line in out
     record_fault(KIND, "a claim in f1 over a task with f1 and one with macro_f1", f"`{line}`")
 

@@ -149,7 +149,7 @@ def other_device() -> None:
 
 def test_an_audit_here_finds_equal_bytes_and_changes_nothing(audited):
     assert audited.told[-1] == "tiny tiny-0: 5 runs: equal bytes, as expected"
-    assert audited.told[0].startswith("study tiny, task tiny, seed 0: 5 runs, about 1 minute, 1 at a time; this unit")
+    assert audited.told[0].startswith("study tiny, task tiny, seed 0: 5 runs, about 1 minute, 1 at a time; to redo")
     assert any(line.startswith("claim better: cannot be told") for line in audited.told)
     assert audited.after == audited.before
     assert run(audited.folder, "git", "status", "--short") == ""
@@ -287,7 +287,7 @@ def test_data_that_are_not_those_of_the_records(finished, what, record_fault):
         problem = "test_labels.parquet: row 2 has label"
     else:
         recorded.task["splits"]["train"]["sha256"] = "0"
-        problem = "task.json: the prepared rows of train differ from those of the records"
+        problem = "task.json: the prepared rows of train differ from the records"
     with chdir(finished.copy), pytest.raises(UserError) as caught:
         check_same_data(RECORDS, recorded, "tiny")
     told = f"error: {caught.value}"
@@ -309,7 +309,7 @@ def test_the_copy_names_the_data_and_models_of_the_repository_in_full(audited):
     ("arguments", "expected"),
     [
         (("--name", "nosuch"), "studies/nosuch/study.yaml: no such study; allowed: demo, glue, "),
-        (("--name", "later"), "is not there: study later has not run; `make study NAME=later`"),
+        (("--name", "later"), "is missing: study later has not run; run `make study NAME=later`"),
         (("--task", "x"), "--task: study tiny has no task 'x'; allowed: tiny"),
         (("--seed", "7"), "--seed: study tiny has no seed 7; allowed: 0, 1"),
         (("--arms", "ce", "y"), "--arms: the study has no arm 'y'; allowed: ce, cmi_max, plain, kd-ce, kd-cmi_max"),
@@ -330,7 +330,7 @@ def test_a_run_that_the_records_lack_is_told_before_any_training(finished, capsy
     table = pd.read_csv(RECORDS / "runs.csv", dtype=str, keep_default_na=False)
     table[table["arm"] != "cmi_max"].to_csv(RECORDS / "runs.csv", index=False)
     assert call_audit("--task", "tiny", "--seed", "0") == 1
-    told = "runs.csv: has no run tiny/teacher/cmi_max/0, which the study asks for; other --task, --seed or --arms, or "
+    told = "runs.csv: has no run tiny/teacher/cmi_max/0, which the study asks for; choose another --task, --seed or "
     assert told in capsys.readouterr().err
     [unit] = units_to_choose_from(finished.params, of_arms(jobs_of(finished.params), ["ce"]), "tiny", 0, ("ce",), 1)
     assert unit.name == "tiny-0-ce"
@@ -343,5 +343,5 @@ def test_a_random_unit_keeps_to_its_hours(audited):
     short, long = replace(units[1], seconds=1800.0), replace(units[0], seconds=7200.0)
     assert drawn_unit([long, short], 1) == short
     assert str(long).endswith("5 runs, about 120 minutes")
-    with pytest.raises(UserError, match=r"no unit takes at most 1; the shortest takes about 2\.0"):
+    with pytest.raises(UserError, match=r"no unit takes at most 1 h; the shortest takes about 2\.0 h"):
         drawn_unit([long], 1)

@@ -118,12 +118,12 @@ def test_restore_puts_back_what_an_experiment_changed_and_nothing_else(tmp_path)
 
     told = run(tmp_path, *here)
 
-    assert told.startswith("put back as committed: 4 files; `git stash pop` brings back what they held")
+    assert told.startswith("restored as committed: 4 files; `git stash pop` brings back the old content")
     after = digests(tmp_path, "params.yaml", "metrics", "plots", "settings", "src")
     assert {name: tried[name] for name in kept} == {name: after.pop(name) for name in kept}
     assert after.items() <= before.items()
     assert "settings/a.json" in after
-    assert "nothing to put back" in run(tmp_path, *here)
+    assert "nothing to restore" in run(tmp_path, *here)
     run(tmp_path, "git", "stash", "pop", "--quiet")
     assert digests(tmp_path, "params.yaml", "metrics", "plots", "settings", "src") == tried
 

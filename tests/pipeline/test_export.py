@@ -159,8 +159,8 @@ def test_a_model_that_differs_from_torch(exported, monkeypatch, capsys, record_f
     before = digests(exported[0] / FOLDER, ".")
     monkeypatch.setattr(src.export.checking, "FARTHEST", 0.0)
     told = refused(exported[0], monkeypatch, capsys, *RUN)
-    outcome = r"--format onnx: logits are up to \d.\de-\d\d and h up to \d.\de-\d\d from torch's on the test rows; "
-    assert re.fullmatch(f"error: {outcome}at most 0e\\+00; nothing was written\n", told)
+    apart = r"logits differ from torch's by up to \d.\de-\d\d on the test rows, and h by up to \d.\de-\d\d; "
+    assert re.fullmatch(rf"error: --format onnx: {apart}allowed: at most 0e\+00. Nothing was written\n", told)
     assert digests(exported[0] / FOLDER, ".") == before
     assert [path.name for path in (exported[0] / FOLDER).parent.iterdir()] == ["0"]
     record_fault(
@@ -189,7 +189,7 @@ def refused(folder: Path, monkeypatch, capsys, *arguments: str) -> str:
 @pytest.mark.fault
 def test_a_run_that_kept_no_weights(place, monkeypatch, capsys, record_fault):
     told = refused(place, monkeypatch, capsys, *RUN)
-    allowed = "set runtime.keep_weights: true in params.yaml, and run `dvc repro`"
+    allowed = "set runtime.keep_weights to true in params.yaml and run `dvc repro`"
     assert told == f"error: runs/tiny/teacher/ce/0/model: the weights of this run were not kept; {allowed}\n"
     record_fault(KIND, "the model of a run that kept none", f"`` {told.strip()} ``")
 
@@ -209,7 +209,7 @@ def test_the_extra_is_not_installed(place, monkeypatch, capsys, record_fault):
     for name in ("onnx", "onnxscript"):
         monkeypatch.setitem(sys.modules, name, sys)
     told = refused(place, monkeypatch, capsys, *RUN)
-    assert told == "error: --format onnx: onnxruntime not installed; make onnx\n"
+    assert told == "error: --format onnx: onnxruntime not installed; run `make onnx`\n"
     record_fault(KIND, "without onnxruntime", f"`` {told.strip()} ``")
 
 

@@ -45,8 +45,8 @@ def test_evaluate_uses_clusters_where_rows_share_them_and_only_there(call, capsy
     with_clusters(np.zeros(60, int))
     capsys.readouterr()
     tables(call)
-    line = "tiny: its 60 test rows share so many texts or documents that they count as 1.0 independent ones"
-    assert f"warning: {line}, which give no interval" in capsys.readouterr().err
+    line = "tiny: its 60 test rows share texts or documents and count as 1.0 independent rows"
+    assert f"warning: {line}; an interval needs 2" in capsys.readouterr().err
     [claim] = read_json(Path("metrics/made/claims.json"))["claims"]
     assert claim["reason"] == "test rows that count as fewer than 2 independent ones give no interval (tiny)"
     comparisons = read_csv(Path("metrics/made/tables/comparisons.csv"), text=["task"])
@@ -100,7 +100,5 @@ def test_data_for_clusters_that(fault, call, capsys, record_fault):
     line = said.err.strip()
     assert (caught.value.code, said.out, line.splitlines()) == (1, "", [line])
     if fault != "are gone":
-        assert line.startswith(
-            f"error: {RECORDS}/task.json: the test rows of the data here are others; use the data that"
-        )
+        assert line.startswith(f"error: {RECORDS}/task.json: the data here have other test rows; use the data that")
     record_fault("Audits", f"`stages.clusters` where the data of the study {fault}", f"`{line}`")

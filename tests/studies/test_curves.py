@@ -41,14 +41,14 @@ def with_curve(curve: Mapping[str, Any], families: Mapping[str, list[str]] = {},
     [
         ({"over": "cmi_wait"}, r"evaluate\.curves\.some\.over: not acceptable \(got 'cmi_wait'\); it should be 'cmi_w"),
         ({"over": "batch_size"}, r"evaluate\.curves\.some\.over: not acceptable"),
-        ({"over": "alpha"}, "some: .*; alpha is a setting of students"),
+        ({"over": "alpha"}, "some: .*; only students have alpha: set role to student"),
         ({"lines": {}}, r"some\.lines: not acceptable"),
         ({"lines": {"CMI": []}}, r"some\.lines\.CMI: not acceptable"),
         ({"lines": {"": ["ce"]}}, r"some\.lines\.: not acceptable"),
-        ({"against": "CMI"}, "some: .*; against should name one of the lines .CMI., beside another line"),
+        ({"against": "CMI"}, "some: .*; against should name one of two or more lines .there are: CMI."),
         (
             {"lines": TWO_LINES, "against": "ce"},
-            "against should name one of the lines .CMI, smooth., beside another line",
+            "against should name one of two or more lines .there are: CMI, smooth.",
         ),
         (
             {"lines": {"CMI": ["ce", "cmi_mni"]}},
@@ -60,15 +60,15 @@ def with_curve(curve: Mapping[str, Any], families: Mapping[str, list[str]] = {},
         ),
         (
             {"lines": {"CMI": ["ce", "cmi_min", "smooth"]}},
-            r"curves\.some\.lines\.CMI: more than one arm has cmi_weight 0 on vader-movie; one arm for each value",
+            r"curves\.some\.lines\.CMI: more than one arm has cmi_weight 0 on vader-movie; name one arm for each value",
         ),
         (
             {"lines": {"CMI": ["cmi_min"], "smooth": ["smooth"]}, "against": "smooth"},
-            r"curves\.some\.against: no arm has the cmi_weight of one of 'smooth'; a line that shares values",
+            r"curves\.some\.against: no arm has the cmi_weight of an arm of 'smooth'; name a line that shares values",
         ),
         (
             {"lines": {"CMI": ["ce"], "best": ["zero"]}, "against": "CMI"},
-            r"curves\.some: zero has 2 trials and ce has 1; as many trials on both sides",
+            r"curves\.some: zero has 2 trials and ce has 1; give both sides as many trials",
         ),
     ],
 )
@@ -85,7 +85,7 @@ def test_every_setting_of_curves_is_one_of_runs():
 
 def test_a_student_without_a_teacher_has_no_temperature():
     curve = {"over": "temperature", "role": "student", "lines": {"any": ["plain", "kd-ce"]}}
-    with pytest.raises(UserError, match=r"curves\.some\.over: plain has no teacher, and so no temperature"):
+    with pytest.raises(UserError, match=r"curves\.some\.over: plain has no teacher and no temperature"):
         pairs_to_compare(with_curve(curve))
 
 

@@ -135,8 +135,8 @@ def test_page_says_what_a_reviewer_asks(results, page):
     for task in TASKS:
         [chosen] = results.tables.trials.query(f"task == '{task}' and chosen")["arm"]
         assert f"{chosen} (chosen)" in text
-    assert "All are among the results" in re.sub(r"\s+", " ", text)
-    assert "440 runs were asked for" in text
+    assert "All are in the results" in re.sub(r"\s+", " ", text)
+    assert "The study asks for 440 runs" in text
     for value in results.tables.runs["accuracy"].head(55):
         assert f"{value:.4f}" in text
     for fact in (
@@ -152,7 +152,7 @@ def test_page_says_what_a_reviewer_asks(results, page):
 def test_missing_runs_are_named(results, tmp_path):
     left = results.tables.runs.drop(index=results.tables.runs.index[0])
     write_report(tmp_path / "less.html", replace(results, tables=replace(results.tables, runs=left)))
-    assert "not among the results: task-0/teacher/ce/0." in (tmp_path / "less.html").read_text()
+    assert "missing in the results: task-0/teacher/ce/0." in (tmp_path / "less.html").read_text()
 
 
 def test_the_most_frequent_label_of_train_is_the_baseline():

@@ -158,16 +158,19 @@ def test_weights_that_were_not_kept_are_missed(place, capsys):
 
 def test_a_study_without_a_task_of_glue_is_told(place, tiny_encoder, capsys):
     (place / "params.yaml").write_text(yaml.safe_dump(params_with(tiny_encoder) | {"tasks": ["vader-movie"]}))
-    assert "params.yaml: tasks: none has an official test split; a task of source glue" in refused(capsys)
+    assert "params.yaml: tasks: no task has an official test split; add a task of source glue" in refused(capsys)
 
 
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
         ({"submit": [{"role": "teacher", "arm": "cmi_mni"}]}, "submit: no teacher arm 'cmi_mni'; allowed: ce, cmi_min"),
-        ({"submit": ASKED, "tasks": ["vader-movie"]}, "tasks: none has an official test split"),
-        ({"submit": ASKED, "kept": False}, "submit: needs the weights of the runs; runtime.keep_weights: true"),
-        ({"submit": ASKED, "twice": True}, "tasks: two are of GLUE's rte; one, for one file of predictions"),
+        ({"submit": ASKED, "tasks": ["vader-movie"]}, "tasks: no task has an official test split"),
+        ({"submit": ASKED, "kept": False}, "submit: needs the weights of the runs; set runtime.keep_weights to true"),
+        (
+            {"submit": ASKED, "twice": True},
+            "tasks: two tasks would write the predictions of GLUE's rte; keep one of them",
+        ),
     ],
 )
 def test_what_could_not_be_made_is_told_before_the_training(tiny_encoder, changes, told):

@@ -86,7 +86,7 @@ def test_weights_of_another_adapter_are_refused(tiny_encoder):
     few, all_layers = (
         load_classifier(adapted(tiny_encoder, targets=targets), LABELS, 0, 0) for targets in (["query"], "all")
     )
-    with pytest.raises(RuntimeError, match="other weights are trained"):
+    with pytest.raises(RuntimeError, match="the weights belong to another model"):
         put_trained_weights(few, trained_weights(all_layers))
 
 
@@ -114,5 +114,5 @@ def test_a_target_that_the_model_lacks_is_named(tiny_encoder):
         load_classifier(adapted(tiny_encoder, targets=["query", "q_proj"]), LABELS, 0, 0)
     assert str(caught.value) == (
         f"params.yaml: models: lora.targets: {tiny_encoder.name} has no linear layer 'q_proj'; "
-        "all, or of: dense, key, query, value"
+        "allowed: all, or some of dense, key, query, value"
     )

@@ -26,18 +26,18 @@ ROWS = torch.arange(len(TEXTS))
 
 ENCODER_DECODERS = ("bart", "bigbird_pegasus", "mbart", "mt5", "mvp", "plbart", "t5", "t5gemma", "t5gemma2", "umt5")
 REFUSED = {
-    **dict.fromkeys(ENCODER_DECODERS, "model, an encoder with a decoder; an encoder, or a decoder alone"),
+    **dict.fromkeys(ENCODER_DECODERS, "model, an encoder with a decoder; use an encoder, or a decoder-only model"),
     **dict.fromkeys(("canine", "perceiver"), "it has no table with a vector for each token"),
     **dict.fromkeys(
         ("convbert", "fnet", "funnel", "nystromformer", "yoso"),
         "its outputs for a text change with the padding beside it",
     ),
-    "eurobert": "it cannot be told which vector enters its head",
+    "eurobert": "the vector that enters its head cannot be found",
     "layoutlmv2": "requires the detectron2 library",
-    "mra": "its outputs are the same for other texts",  # its kernel is for CUDA, and models are tried on the CPU
+    "mra": "its outputs are the same for different texts",  # its kernel is for CUDA, and models are tried on the CPU
     "reformer": "make sure that config.axial_pos_shape factors: (64, 64) multiply to sequence length",
     "tapas": "too many indices for tensor of dimension 2",
-    "xlnet": "its head reads what is on the right of a text, where padding is: it pads on the left, or not at all",
+    "xlnet": "its head reads the padding on the right of a text: it pads on the left, or not at all",
     "xmod": "Input language unknown",
 }
 UNCUT = {
@@ -57,8 +57,8 @@ OTHER_SETTINGS = {
     "eurobert that takes the mean": ("eurobert", {"classifier_pooling": "mean"}, "mean_of_tokens"),
     "modernbert that takes the mean": ("modernbert", {"classifier_pooling": "mean"}, "mean_of_tokens"),
     "xmod with a language": ("xmod", {"default_language": "en_XX"}, "first_token"),
-    "xlm that takes the mean, with padding": ("xlm", {"summary_type": "mean"}, "where padding is"),
-    "xlm that reads the last place": ("xlm", {"summary_type": "last"}, "where padding is"),
+    "xlm that takes the mean, with padding": ("xlm", {"summary_type": "mean"}, "reads the padding"),
+    "xlm that reads the last place": ("xlm", {"summary_type": "last"}, "reads the padding"),
 }
 
 
@@ -103,7 +103,7 @@ def refusal(source: ModelSource, expected: str) -> str:
     assert expected in str(raised.value)
     assert len(str(raised.value).splitlines()) == 1
     kind = json.loads((Path(source.name) / "config.json").read_text())["model_type"]
-    return re.split(rf"{kind} model(?: cut so)?[:,]?(?: and)? ", raised.value.problem)[-1]
+    return re.split(rf"{kind} model(?: with only layers .*\] of \S+)?[:,]?(?: and)? ", raised.value.problem)[-1]
 
 
 def serve(source: ModelSource, folder: Path) -> str:

@@ -98,7 +98,7 @@ def taught(change: Changed, task: PreparedTask) -> tuple[np.ndarray, np.ndarray,
 def test_a_matched_teacher_is_told_with_both_cmi(task):
     plain, changed, told = taught(Matched(teacher="ce", like="cmi_max"), task)
     assert told.startswith("ce at temperature 0.33")
-    assert "nats, that of cmi_max is" in told
+    assert "nats (cmi_max has " in told
     assert changed == pytest.approx(3 * plain, rel=1e-3)
 
 
@@ -127,9 +127,9 @@ def test_a_mapped_teacher_is_fitted_on_train_and_maps_transfer_rows_alike(task, 
     cmi = [class_cmi(logits[:rows], labels) for logits in (plain, changed)]
     assert sign * (cmi[1] - cmi[0]) > 0.005
     nll = [nll_rows(labels, logits[:rows]).mean() for logits in (plain, changed)]
-    words = f"train CMI {cmi[0]:.4f} to {cmi[1]:.4f} nats, NLL {nll[0]:.4f} to {nll[1]:.4f} nats, another label for "
+    words = f"train CMI {cmi[0]:.4f} to {cmi[1]:.4f} nats, NLL {nll[0]:.4f} to {nll[1]:.4f} nats, predictions of "
     assert told.startswith(f"ce mapped with cmi_weight {weight:g}: {words}")
-    assert told.endswith(f" of {rows} rows")
+    assert told.endswith(f" of {rows} rows change")
 
 
 def test_a_mapped_teacher_sees_no_label_that_its_student_does_not_see(task):
@@ -160,9 +160,7 @@ def test_logits_of_other_rows(task, change, record_fault):
     with pytest.raises(UserError) as refused:
         changed_logits(change, other, 0, transfer=False)
     line = str(refused.value)
-    assert (
-        line == "runs/t/teacher/ce/0: its train rows are not those of the prepared task; run `dvc repro` from prepare"
-    )
+    assert line == "runs/t/teacher/ce/0: its train rows differ from the prepared task's; run `dvc repro` from prepare"
     record_fault(KIND, f"a {change.key} teacher whose logits are of other rows", f"`` error: {line} ``")
 
 
@@ -170,7 +168,7 @@ def test_logits_of_other_rows(task, change, record_fault):
 def test_selection_logits_of_other_rows(task, record_fault):
     selection = LabelledSplit(task.selection.row_ids[::-1], [], task.selection.labels)
     other = PreparedTask("t", task.label_names, [], task.train, selection, task.unlabelled)
-    with pytest.raises(UserError, match="its selection rows are not those of the prepared task") as refused:
+    with pytest.raises(UserError, match="its selection rows differ from the prepared task's") as refused:
         changed_logits(CALIBRATED, other, 0, transfer=False)
     record_fault(KIND, "a calibrated teacher whose selection rows are others", f"`` error: {refused.value} ``")
 
@@ -189,13 +187,13 @@ def test_a_teacher_that_was_not_trained(task, change, record_fault):
     [
         (
             CALIBRATED,
-            "distill.calibrated (ce_calibrated, task t, seed 0): the best temperature for selection "
-            "labels is not within 0.05 to 50; give the task more selection rows, or leave this teacher out",
+            "distill.calibrated (ce_calibrated, task t, seed 0): the best temperature for the selection "
+            "labels is not between 0.05 and 50; give the task more selection rows, or leave this teacher out",
         ),
         (
             MAPPED,
-            "distill.mapped (up, task t, seed 0): its fit finds no minimum, perhaps because an affine map gets "
-            "every train label right; set another cmi_weight, or train its teacher for fewer epochs",
+            "distill.mapped (up, task t, seed 0): the fit of its map finds no minimum, perhaps because an affine "
+            "map gets every train label right; set another cmi_weight, or train its teacher for fewer epochs",
         ),
     ],
     ids=["calibrated", "mapped"],
@@ -215,6 +213,6 @@ def test_a_teacher_that_is_worse_than_chance(task, record_fault):
     """The softer, the better."""
     wrong = {split: np.eye(2, dtype=np.float32)[1 - task.splits[split].labels] for split in ("train", "selection")}
     save_teacher(task, "ce", wrong)
-    with pytest.raises(UserError, match="the best temperature for selection labels is not") as refused:
+    with pytest.raises(UserError, match="the best temperature for the selection labels is not") as refused:
         changed_logits(CALIBRATED, task, 0, transfer=False)
     record_fault(KIND, "a calibrated teacher that is worse than chance", f"`` error: {refused.value} ``")

@@ -131,7 +131,7 @@ def test_a_task_without_the_metric_of_a_claim_is_left_out_and_named():
     found = judge(pd.concat([comparisons(0.02, 0.01, error=0.004, metric="f1"), other]), claim(metric="f1"))
     assert [line["task"] for line in found["tasks"]] == ["t0", "t1"]
     assert (found["verdict"], found["difference"], found["left_out"]) == ("holds", pytest.approx(0.015), ["t2"])
-    assert in_words(found).endswith("Left out, because f1 is not measured there: t2.")
+    assert in_words(found).endswith("These tasks do not measure f1 and are left out: t2.")
 
 
 def test_nothing_can_be_told_of_arms_that_predict_one_label():
@@ -285,7 +285,7 @@ def with_evaluate(params: Params, **evaluate) -> Params:
 def test_families_may_be_compared_where_they_have_equally_many_trials(params):
     families = {"teacher": {"cmi": ["cmi_min", "cmi_max"], "plain": ["ce"]}}
     pair = [{"role": "teacher", "family": "cmi", "against": "plain"}]
-    with pytest.raises(UserError, match=r"evaluate\.pairs: cmi has 2 trials and plain has 1; as many trials on both"):
+    with pytest.raises(UserError, match=r"evaluate\.pairs: cmi has 2 trials and plain has 1; give both sides as many"):
         pairs_to_compare(with_evaluate(params, families=families, pairs=pair))
     families["teacher"]["cmi"] = ["cmi_min"]
     found = with_evaluate(params, families=families, pairs=pair)

@@ -96,7 +96,7 @@ def test_a_task_keeps_what_it_set_for_the_chosen_trial(choice):
 @pytest.mark.parametrize(
     ("seeds", "name", "told"),
     [
-        ([1], "sure", "--seeds: 1 is a seed of the choosing study; seeds that have chosen nothing"),
+        ([1], "sure", "--seeds: 1 is a seed of the choosing study; give seeds that chose nothing"),
         ([5], "Sure", "study: not acceptable"),
         ([], "sure", "seeds: not acceptable"),
     ],
@@ -111,7 +111,7 @@ def test_a_reference_of_two_trials_of_one_family_is_refused(choice):
     evaluate = read_yaml(Path("params.yaml"))["evaluate"]
     evaluate["claims"]["kd"]["reference"] = {"family": "kd-max_2", "against": "kd-max_1"}
     params_with(evaluate=evaluate)
-    told = r"evaluate\.claims\.kd\.reference: both of its arms become kd-cmi_max; a pair of two families, or no ref"
+    told = r"evaluate\.claims\.kd\.reference: both of its arms become kd-cmi_max; name a pair of two families"
     with pytest.raises(UserError, match=told):
         write_confirming_study("made", "sure", [5])
 
@@ -185,13 +185,15 @@ def test_what_compares_trials_of_one_family_is_left_out_and_named(choice, monkey
 
 def test_a_study_file_is_never_written_over(choice):
     write_confirming_study("made", "sure", [5])
-    with pytest.raises(UserError, match=r"studies/sure/study\.yaml: is there already"):
+    with pytest.raises(UserError, match=r"studies/sure/study\.yaml: exists already"):
         write_confirming_study("made", "sure", [6])
 
 
 def test_an_unfinished_study_chooses_nothing(choice):
     params_with(seeds=[0, 1, 2])
-    with pytest.raises(UserError, match="tiny/teacher/ce/2: is not among the study's records; finish study made first"):
+    with pytest.raises(
+        UserError, match="tiny/teacher/ce/2: is missing in the study's records; finish study made first"
+    ):
         write_confirming_study("made", "sure", [5])
 
 

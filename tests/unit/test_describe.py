@@ -76,8 +76,8 @@ def test_what_deserves_a_second_look_is_a_warning(describe):
     _, warnings = describe(("task_settings.tiny", named), ("finetune.training", training))
     assert [line for line in warnings if "label 'mixed' is rare: a teacher's batch of 16 holds 0." in line]
     assert [line for line in warnings if "of the rows of train are longer than max_length 9 of the teacher" in line]
-    assert "warning: 2 rows of train have a text that also stands under another label" in warnings
-    assert "warning: 2 rows of train have a text of test; test_overlap: drop leaves them out" in warnings
+    assert "warning: 2 rows of train have a text that also occurs with another label" in warnings
+    assert "warning: 2 rows of train have a text of test; set test_overlap to drop to leave them out" in warnings
 
 
 @pytest.mark.fault

@@ -49,16 +49,16 @@ def test_a_device_that_is_not_here_is_refused(monkeypatch, here, asked):
     found(monkeypatch, here)
     with pytest.raises(UserError) as caught:
         start(Runtime(device=asked))
-    said = f"is {asked}, and torch finds no such device here; set it to auto or cpu"
+    said = f"is {asked}, but torch finds no such device here; set it to auto or cpu"
     assert str(caught.value) == f"params.yaml: runtime.device: {said}"
 
 
 @pytest.mark.parametrize(
     ("runtime", "objective", "processes", "said"),
     [
-        ({}, {}, 2, "2 processes are untried on a Mac's GPU; start one process, or set runtime.device to cpu"),
-        ({"precision": "bf16"}, {}, 1, "runtime.precision bf16 is untried on a Mac's GPU; set it to fp32, or set"),
-        ({}, {"tau": 11.0}, 1, "tau 11 needs float64, which a Mac's GPU does not have; set it to 10 or less, or set"),
+        ({}, {}, 2, "2 processes are untested on a Mac's GPU; start one process, or set runtime.device to cpu"),
+        ({"precision": "bf16"}, {}, 1, "runtime.precision bf16 is untested on a Mac's GPU; set it to fp32, or set"),
+        ({}, {"tau": 11.0}, 1, "tau 11 needs float64, which a Mac's GPU lacks; set it to 10 or less, or set"),
         ({}, {"taus": [1.0, 20.0]}, 1, "taus 20 needs float64"),
         ({}, {"temperature": 100.0}, 1, "temperature 100 needs float64"),
     ],

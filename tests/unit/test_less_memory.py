@@ -151,6 +151,6 @@ def test_a_model_that_cannot_compute_again_is_refused(tiny_encoder, monkeypatch)
     model = load_classifier(tiny_encoder, ["a", "b"], 0, 0).model
     monkeypatch.setattr(type(model), "supports_gradient_checkpointing", False)
     with pytest.raises(
-        UserError, match=r"recompute: .* is a bert model, whose activations cannot be computed again; false"
+        UserError, match=r"recompute: .* is a bert model, whose activations cannot be recomputed; set it to false"
     ):
         recompute_activations(tiny_encoder, model)

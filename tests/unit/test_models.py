@@ -129,7 +129,7 @@ def test_the_trial_of_a_model_leaves_no_trace(tiny_encoder):
 
 
 def test_the_longest_input_must_fit_the_model(tiny_encoder):
-    with pytest.raises(UserError, match=r"max_length: 513 is too long for .*; at most 512"):
+    with pytest.raises(UserError, match=r"max_length: 513 is too long for .*; set it to 512 or less"):
         load_classifier(tiny_encoder, LABELS, 0, 0, tokens=513)
 
 
@@ -160,14 +160,14 @@ def test_tokens_that_were_never_trained_are_no_fault(tiny_decoder, tmp_path):
     load_classifier(source, LABELS, 3, 0)
     weights["transformer.wte.weight"][:] = 0
     save_file(weights, path, metadata={"format": "pt"})
-    with pytest.raises(UserError, match="its outputs are the same for other texts"):
+    with pytest.raises(UserError, match="its outputs are the same for different texts"):
         load_classifier(source, LABELS, 3, 0)
 
 
 def test_positions_that_a_model_does_not_use_are_no_room(tiny_encoder, tmp_path):
     source = roberta(tiny_encoder, tmp_path / "roberta")
     load_classifier(source, LABELS, 1, 0, tokens=16)
-    with pytest.raises(UserError, match=r"max_length: 17 is too long for .*; at most 16"):
+    with pytest.raises(UserError, match=r"max_length: 17 is too long for .*; set it to 16 or less"):
         load_classifier(source, LABELS, 1, 0, tokens=17)
 
 
@@ -175,10 +175,10 @@ def test_segments_and_pad_token_must_be_known_to_the_weights(tiny_encoder, tmp_p
     source = roberta(tiny_encoder, tmp_path / "roberta")
     model, split = loaded(source)
     check_vocabulary(source, model.model, [split])
-    with pytest.raises(UserError, match="gives token 64, its weights know 64 tokens"):
+    with pytest.raises(UserError, match="gives token 64, but its weights know 64 tokens"):
         check_vocabulary(source, model.model, [replace(split, pad_id=64)])
     pairs = encode([("good", "bad")], load_tokenizer(source), 16)
-    with pytest.raises(UserError, match="gives segment 1, its weights know 1 segments"):
+    with pytest.raises(UserError, match="gives segment 1, but its weights know 1 segments"):
         check_vocabulary(source, model.model, [pairs])
 
 
@@ -278,7 +278,7 @@ def test_a_new_head_is_drawn_where_it_is_asked_for(tiny_encoder, tmp_path):
     """For a model fine-tuned for another task with as many labels: the head that a headless one would get."""
     source = copy_of(tiny_encoder, tmp_path / "other")
     rename_labels(tmp_path / "other", ["spam", "ham"])
-    with pytest.raises(UserError, match=r"has the labels spam, ham; .*; new_head: true draws a new head"):
+    with pytest.raises(UserError, match=r"has the labels spam, ham; .*; set new_head to true to draw a new head"):
         loaded(source)
     heads = [loaded(source.model_copy(update={"new_head": True}), seed)[0].model.classifier for seed in (0, 0, 1)]
     assert torch.equal(heads[0].weight, heads[1].weight)
@@ -348,7 +348,9 @@ def test_pairs_with_a_template_are_left_to_it(tiny_encoder):
 def test_pairs_without_anything_to_put_between_are_refused():
     tokenizer = word_tokenizer(None)
     tokenizer.eos_token, tokenizer.pad_token = None, "[PAD]"
-    with pytest.raises(UserError, match="puts nothing between the texts of a pair; one with a template for pairs"):
+    with pytest.raises(
+        UserError, match="puts nothing between the texts of a pair; use a tokenizer with a template for pairs"
+    ):
         encode(PAIRS, tokenizer, 16)
 
 
@@ -366,7 +368,7 @@ def test_a_text_without_a_token_gets_the_pad_token(tiny_decoder):
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_decoder"])
 @pytest.mark.parametrize("texts", [[("",), (" ",)], [("", ""), (" ", "")]], ids=["texts", "pairs"])
 def test_texts_that_all_come_to_no_token_are_refused(name, texts, request):
-    with pytest.raises(UserError, match="finds no token in any text; a model for these texts, or a larger max_length"):
+    with pytest.raises(UserError, match="finds no token in any text; use a model for these texts, or raise max_length"):
         encode(texts, load_tokenizer(request.getfixturevalue(name), pairs=len(texts[0]) == 2), 16)
 
 

@@ -129,7 +129,7 @@ def test_a_task_with_more_seeds(tmp_path):
             r"more_seeds\.tasks: unknown 'vader-nyt'; allowed: vader-m",
         ),
         ("more_seeds", {"tasks": ["vader-movie"], "seeds": [1]}, "seeds and more_seeds.seeds: holds a value twice"),
-        ("more_seeds", {"tasks": [], "seeds": [7]}, "tasks and seeds should both be empty, or neither"),
+        ("more_seeds", {"tasks": [], "seeds": [7]}, "tasks and seeds should both be empty or both be filled"),
         (
             "task_settings.vader-movie.arms",
             {"teacher": {"cmi_mni": {}}},
@@ -148,7 +148,7 @@ def test_a_task_with_more_seeds(tmp_path):
         (
             "task_settings.vader-movie.arms",
             {"teacher": {"ce": {"label_loss": "mse", "label_smoothing": 0.1}}},
-            r"task_settings\.vader-movie\.arms\.teacher\.ce: label_smoothing belongs to label_loss ce",
+            r"task_settings\.vader-movie\.arms\.teacher\.ce: label_smoothing needs label_loss ce",
         ),
     ],
 )
@@ -260,8 +260,8 @@ def test_texts_of_a_study_come_through_dvc(tmp_path_factory, texts):
 @pytest.mark.parametrize(
     ("overrides", "told"),
     [
-        ({"glue": {"folder": "???"}}, "DVC cannot be told of glue.folder=???; write it into params.yaml"),
-        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "told of +finetune.arms={1e5: {cmi_weight: 1.0}};"),
+        ({"glue": {"folder": "???"}}, "`dvc exp run -S` cannot set glue.folder=???; set it in params.yaml"),
+        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "cannot set +finetune.arms={1e5: {cmi_weight: 1.0}};"),
     ],
 )
 def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):
@@ -381,4 +381,4 @@ def test_a_stale_page_of_params_is_told(tmp_path):
         text=True,
     )
     assert done.returncode == 1
-    assert done.stderr == "error: docs/params.md: is not what src/params says; run `make params`\n"
+    assert done.stderr == "error: docs/params.md: does not match src/params; run `make params`\n"

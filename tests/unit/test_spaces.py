@@ -1,4 +1,4 @@
-"""The distribution that CMI is taken of: unit maps know neither the length of h nor what is added to it."""
+"""The distribution whose CMI is taken: unit maps know neither the length of h nor what is added to it."""
 
 import math
 from typing import get_args

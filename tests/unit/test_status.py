@@ -139,14 +139,14 @@ def test_a_run_on_another_machine_is_taken_to_run(study):
 
 def test_without_curves_the_table_says_so(study):
     off = study.model_copy(update={"runtime": study.runtime.model_copy(update={"live": False})})
-    assert table(off, study_states(off), every=False)[1] == "runtime.live is false: a run shows when it has ended"
+    assert table(off, study_states(off), every=False)[1] == "runtime.live is false: a run appears only after its end"
 
 
 @pytest.mark.fault
 @pytest.mark.parametrize(
     ("fault", "options", "expected"),
     [
-        ("--watch into a pipe", ["--watch"], "error: --watch: the output goes to no terminal; leave --watch out"),
+        ("--watch into a pipe", ["--watch"], "error: --watch: the output is not a terminal; leave --watch out"),
         (
             "a study that is not there",
             ["--name", "nosuch"],

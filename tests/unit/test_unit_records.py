@@ -46,7 +46,7 @@ def test_joined_units_are_what_collect_makes(study, monkeypatch):
 def test_a_missing_unit_is_named(study):
     for seed in (1, 2):
         (UNITS / f"tiny-{seed}").rename(f"elsewhere-{seed}")
-    line = r"units/tiny-1: is not there, or lacks a file \(and 1 more\); run its part with `python -m stages.study "
+    line = r"units/tiny-1: is missing or lacks a file \(and 1 more\); run its part with `python -m stages.study "
     with pytest.raises(UserError, match=line):
         join_units(study, "tiny")
     assert not Path(RECORDS).exists()
@@ -54,20 +54,20 @@ def test_a_missing_unit_is_named(study):
 
 def test_units_of_other_code_are_not_joined(study):
     write_json(UNITS / "tiny-2/code.json", {"sha256": "0" * 64})
-    line = f"{UNITS}/tiny-2/code.json: differs from {UNITS}/tiny-0/code.json: other data, settings or code made"
+    line = f"{UNITS}/tiny-2/code.json: differs from {UNITS}/tiny-0/code.json: the data, settings or code of the two"
     with pytest.raises(UserError, match=line):
         join_units(study, "tiny")
 
 
 def test_units_of_other_settings_are_not_joined(study):
     keep_unit(with_other_settings(study), Unit("tiny", 2, ()))
-    line = f"{UNITS}/tiny-2/settings.json: differs from {UNITS}/tiny-0/settings.json: other data, settings or code made"
+    line = f"{UNITS}/tiny-2/settings.json: differs from {UNITS}/tiny-0/settings.json: the data, settings or code of"
     with pytest.raises(UserError, match=line):
         join_units(study, "tiny")
 
 
 def test_units_that_the_study_would_make_otherwise_now_are_not_joined(study):
-    line = f"{UNITS}/tiny-0/settings.json: is not what the study says now; run its parts again"
+    line = f"{UNITS}/tiny-0/settings.json: differs from the study's present settings; run the study's parts again"
     with pytest.raises(UserError, match=line):
         join_units(with_other_settings(study), "tiny")
     assert not Path(RECORDS).exists()
@@ -75,7 +75,7 @@ def test_units_that_the_study_would_make_otherwise_now_are_not_joined(study):
 
 def test_a_unit_without_one_of_its_files_is_missing(study):
     (UNITS / "tiny-1/code.json").unlink()
-    with pytest.raises(UserError, match="tiny-1: is not there, or lacks a file; run its part with"):
+    with pytest.raises(UserError, match="tiny-1: is missing or lacks a file; run its part with"):
         join_units(study, "tiny")
 
 

@@ -1,1 +1,1 @@
-"""A teacher's logits for its students, as they are or changed after training. No student trains here."""
+"""A teacher's logits for its students, unchanged or changed after training. No student trains here."""

@@ -1,6 +1,6 @@
 """The affine map of a teacher's logits with the least NLL + weight * CMI.
 
-After arXiv 2602.03396, which learns a linear map to lower the CMI of a language model's logits
+It follows arXiv 2602.03396, which learns a linear map to lower the CMI of a language model's logits
 (docs/distillation.md, Teachers changed after training).
 """
 
@@ -13,14 +13,14 @@ from torch import Tensor
 
 from src.core.method.cmi import class_means, class_sums, kl_to_centroids, log_probabilities
 
-LEAST_SPREAD = 1e-4  # of the widest direction: what spreads less holds the rounding of float32 logits
-SETTLED = 1e-9  # the change of a logit by a last step
-MOST_STEPS = 10  # Newton's, from where L-BFGS-B ends; two are usual
+LEAST_SPREAD = 1e-4  # share of the widest direction's spread; narrower ones hold the rounding of float32 logits
+SETTLED = 1e-9  # largest change of a logit by the last step
+MOST_STEPS = 10  # Newton's steps after L-BFGS-B; two are usual
 
 
 @dataclass(frozen=True)
 class AffineMap:
-    """z to A z + b, with `matrix` A (C, C) and `offset` b (C,) in float64."""
+    """The map of z to A z + b, with `matrix` A (C, C) and `offset` b (C,) in float64."""
 
     matrix: np.ndarray
     offset: np.ndarray
@@ -31,21 +31,21 @@ class AffineMap:
 
 
 def fitted_map(logits: np.ndarray, labels: np.ndarray, cmi_weight: float) -> AffineMap | None:
-    """The map with the least mean NLL + cmi_weight * class-space CMI of the mapped logits, found from the identity.
+    """The map with the least mean NLL + cmi_weight * class-space CMI of the mapped logits.
 
-    L-BFGS-B comes near the minimum, and Newton's method takes it there, so that the order of rows does not matter. With
-    a negative weight there may be several minima. Of maps with the same probabilities, the result adds the least to the
-    logits.
+    The search starts from the identity. L-BFGS-B comes near the minimum, and Newton's method reaches it, so the result
+    does not depend on the order of rows. With a negative weight there may be several minima. Among maps with the same
+    probabilities, the result adds the least to the logits.
 
     Args:
         logits: (N, C).
         labels: (N,).
-        cmi_weight: > 0 lowers CMI, in comparison with the map of weight 0.
+        cmi_weight: > 0 lowers CMI, compared with the map of weight 0.
 
     Returns:
-        None where no minimum is found. If a map gets every label right, there is none: a larger map is better.
+        None if no minimum is found. If a map gets every label right, none exists, because a larger map is better.
     """
-    from scipy.optimize import minimize  # a quarter second, for mapped runs alone
+    from scipy.optimize import minimize  # takes a quarter second, which only mapped runs spend
 
     maps = _Maps(torch.tensor(logits, dtype=torch.float64), torch.tensor(labels), cmi_weight)
     near = minimize(
@@ -60,10 +60,10 @@ def fitted_map(logits: np.ndarray, labels: np.ndarray, cmi_weight: float) -> Aff
 
 
 class _Maps:
-    """The maps of some logits as identity + correction, by weights of which no two sets give the same probabilities.
+    """Maps of logits as identity + correction. Different weights give different probabilities.
 
-    A correction adds no constant to all logits of a row (`basis`, (C, C - 1)), and is linear in the logits less their
-    mean, along their principal directions and in units of their spread (`inputs`, (N, R + 1), with a column of ones).
+    A correction adds no constant to all logits of a row (`basis`, (C, C - 1)). It is linear in `inputs` (N, R + 1): the
+    centred logits along their principal directions, in units of their spread, and a column of ones.
     """
 
     def __init__(self, logits: Tensor, labels: Tensor, cmi_weight: float) -> None:
@@ -79,23 +79,23 @@ class _Maps:
         self.basis = torch.linalg.svd(centring)[0][:, :-1]
 
     def correction(self, weights: Tensor) -> Tensor:
-        """What is added to the logits: (N, C)."""
+        """The correction that the map adds to the logits: (N, C)."""
         return self.inputs @ self._matrix(weights)
 
     def loss(self, weights: Tensor) -> Tensor:
-        """NLL + cmi_weight * CMI with exact centroids, through which gradients flow."""
+        """NLL + cmi_weight * CMI with exact centroids. Gradients flow through the centroids."""
         log_p = log_probabilities(self.logits + self.correction(weights), 1.0)
         centroids = class_means(class_sums(log_p.exp(), self.labels, self.classes))
         return F.nll_loss(log_p, self.labels) + self.cmi_weight * kl_to_centroids(log_p, self.labels, centroids).mean()
 
     def loss_and_gradient(self, weights: np.ndarray) -> tuple[float, np.ndarray]:
-        """The same for scipy."""
+        """The loss and its gradient, for scipy."""
         leaf = torch.tensor(weights, requires_grad=True)
         loss = self.loss(leaf)
         return loss.item(), torch.autograd.grad(loss, leaf)[0].numpy()
 
     def affine(self, weights: Tensor) -> AffineMap:
-        """The map of some weights."""
+        """The map that has these weights."""
         slope, offset = self.whitening @ self._matrix(weights)[:-1], self._matrix(weights)[-1]
         matrix = torch.eye(self.classes, dtype=slope.dtype) + slope.T
         return AffineMap(matrix.numpy(), (offset - self.mean @ slope).numpy())
@@ -105,9 +105,9 @@ class _Maps:
 
 
 def _minimum(maps: _Maps, weights: Tensor) -> Tensor | None:
-    """The minimum near some weights; None where the loss is not convex there, or Newton's steps do not end.
+    """The minimum near these weights; None if the loss is not convex there or Newton's steps do not settle.
 
-    A step takes as many backward passes as there are weights, C^2 - 1 for C classes.
+    A step takes one backward pass for each weight. C classes have C^2 - 1 weights.
     """
     for _ in range(MOST_STEPS):
         gradient = torch.tensor(maps.loss_and_gradient(weights.numpy())[1])

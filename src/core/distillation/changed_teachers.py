@@ -1,4 +1,4 @@
-"""A teacher's logits, changed by a map after its training: what each kind of `src.params.changed` does.
+"""A teacher's logits after one of the changes of `src.params.changed`.
 
 docs/distillation.md, Teachers changed after training.
 """
@@ -18,13 +18,13 @@ from src.params import Calibrated, Changed, Mapped, Matched
 from src.system.errors import UserError
 
 ChangedLogits = tuple[np.ndarray, str]  # (N, C), and a line about the map
-NO_MAP = {  # what is wrong, and what to do
+NO_MAP = {  # problem, and what to do
     "calibrated": (
-        f"the best temperature for selection labels is not within {LOWEST_TEMPERATURE} to {HIGHEST_TEMPERATURE}",
+        f"the best temperature for the selection labels is not between {LOWEST_TEMPERATURE} and {HIGHEST_TEMPERATURE}",
         "give the task more selection rows, or leave this teacher out",
     ),
     "mapped": (
-        "its fit finds no minimum, perhaps because an affine map gets every train label right",
+        "the fit of its map finds no minimum, perhaps because an affine map gets every train label right",
         "set another cmi_weight, or train its teacher for fewer epochs",
     ),
 }
@@ -35,12 +35,13 @@ LOG_TEMPERATURES = np.linspace(np.log(LOWEST_TEMPERATURE), np.log(20), 121)
 def changed_logits(
     change: Changed, task: PreparedTask, seed: int, transfer: bool, train_share: float = 1.0
 ) -> ChangedLogits:
-    """The logits (N, C) that a changed teacher teaches with, of the rows of `teacher_logits`, and a line about the map.
+    """The logits (N, C) of a changed teacher for the rows of `teacher_logits`, and a line about the map.
 
-    `train_share` is the student's: an affine map sees no label that the student does not see.
+    Args:
+        train_share: the student's share of train rows: an affine map sees no label that the student does not see.
 
     Raises:
-        UserError: a teacher arm has not been trained or saw other rows, or there is no such map.
+        UserError: a teacher arm has not been trained or was trained on other rows, or there is no such map.
     """
     logits = teacher_logits(task, change.teacher, seed, transfer)
     match change:
@@ -60,16 +61,19 @@ def changed_logits(
 
 
 def _matched(change: Matched, logits: np.ndarray, like: np.ndarray, labels: np.ndarray) -> ChangedLogits:
-    """If a CMI-max teacher helped only by being softer or sharper, then so would another of the same CMI."""
+    """Logits at the temperature that matches CMI.
+
+    A CMI-max teacher that helps only by being softer or sharper helps no more than this one.
+    """
     matched, match = matched_in_cmi(logits, like, labels)
-    told = f"train CMI {match.reached:.4f} nats, that of {change.like} is {match.target:.4f}"
+    told = f"train CMI {match.reached:.4f} nats ({change.like} has {match.target:.4f})"
     return matched, f"{change.teacher} at temperature {match.temperature:.4f}: {told}"
 
 
 def _calibrated(
     change: Calibrated, logits: np.ndarray, selection: np.ndarray, labels: np.ndarray
 ) -> ChangedLogits | None:
-    """At the best temperature of the selection rows; None where that is at an end of the search."""
+    """Logits at the best temperature of the selection rows; None if it is at an end of the search."""
     temperature = best_temperature(np.eye(logits.shape[1])[labels], selection)
     if not 1.01 * LOWEST_TEMPERATURE < temperature < HIGHEST_TEMPERATURE / 1.01:
         return None
@@ -78,7 +82,7 @@ def _calibrated(
 
 
 def _mapped(change: Mapped, logits: np.ndarray, learnt: np.ndarray, labels: np.ndarray) -> ChangedLogits | None:
-    """Through the map that is fitted on the rows `learnt` with their labels; None where there is none."""
+    """Logits through the map that is fitted on the rows `learnt` with their labels; None if there is no such map."""
     before = logits[learnt]
     affine = fitted_map(before, labels, change.cmi_weight)
     if affine is None:
@@ -88,21 +92,21 @@ def _mapped(change: Mapped, logits: np.ndarray, learnt: np.ndarray, labels: np.n
     cmi = " to ".join(f"{_class_cmi(rows, labels):.4f}" for rows in (before, after))
     nll = " to ".join(f"{nll_rows(labels, rows).mean():.4f}" for rows in (before, after))
     other = int((before.argmax(axis=1) != after.argmax(axis=1)).sum())
-    told = f"train CMI {cmi} nats, NLL {nll} nats, another label for {other} of {len(labels)} rows"
+    told = f"train CMI {cmi} nats, NLL {nll} nats, predictions of {other} of {len(labels)} rows change"
     return mapped, f"{change.teacher} mapped with cmi_weight {change.cmi_weight:g}: {told}"
 
 
 def temperature_for_cmi(logits: np.ndarray, labels: np.ndarray, target: float) -> float:
     """The temperature t nearest to 1 at which softmax(logits / t) has a class-space CMI of `target` nats.
 
-    CMI rises and then falls with t, so there may be two such temperatures, or none: then the t that comes nearest is
-    returned.
+    CMI rises and then falls with t, so there may be two such temperatures or none. If there is none, return the t whose
+    CMI is nearest to `target`.
 
     Args:
         logits: (N, C).
         labels: (N,).
     """
-    from scipy.optimize import minimize_scalar  # a quarter second, for matched runs alone
+    from scipy.optimize import minimize_scalar  # takes a quarter second, which only matched runs spend
 
     scores, truth = torch.tensor(logits, dtype=torch.float64), torch.tensor(labels)
 
@@ -129,7 +133,7 @@ def temperature_for_cmi(logits: np.ndarray, labels: np.ndarray, target: float) -
 
 @dataclass(frozen=True)
 class Match:
-    """A temperature, and the class-space CMI (nats) that it reached and that it was to reach."""
+    """A temperature, the class-space CMI that it reached, and the CMI that it should reach (nats)."""
 
     temperature: float
     reached: float
@@ -137,10 +141,10 @@ class Match:
 
 
 def matched_in_cmi(logits: np.ndarray, like: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, Match]:
-    """Logits brought to the class-space CMI that the logits `like` have on the labelled rows.
+    """Logits at the temperature that gives them the class-space CMI of the logits `like` on the labelled rows.
 
     Args:
-        logits: (M, C), of which the first N rows are the labelled ones.
+        logits: (M, C); the first N rows have labels.
         like: (N, C).
         labels: (N,).
     """

@@ -8,10 +8,10 @@ from src.system.errors import UserError
 
 
 def teacher_logits(task: PreparedTask, arm: str, seed: int, transfer: bool) -> np.ndarray:
-    """A teacher's logits (N, C) for the train rows and, if asked for, the transfer rows after them.
+    """A teacher's logits (N, C) for the train rows, followed by the transfer rows if `transfer` is true.
 
     Raises:
-        UserError: the teacher has not been trained, saw other rows, or there are no transfer rows.
+        UserError: the teacher has not been trained or was trained on other rows, or there are no transfer rows.
     """
     folder = RunName(task.name, "teacher", arm, seed).folder()
     table = load_logits(folder)
@@ -20,7 +20,7 @@ def teacher_logits(task: PreparedTask, arm: str, seed: int, transfer: bool) -> n
         return logits
     if not len(task.transfer):
         key = f"params.yaml: task_settings.{task.name}.max_rows"
-        allowed = "set transfer above 0, and train below all rows (or give a transfer_file)"
+        allowed = "set transfer above 0 and train below the number of rows, or give a transfer_file"
         raise UserError(key, "leaves no transfer rows for the recipe's transfer: true", allowed)
     return np.concatenate([logits, split_logits(table, "transfer", task.transfer.row_ids, folder)])
 
@@ -29,7 +29,7 @@ def selection_logits(task: PreparedTask, arm: str, seed: int) -> np.ndarray:
     """A teacher's logits (N, C) for the selection rows.
 
     Raises:
-        UserError: the teacher has not been trained, or saw other rows.
+        UserError: the teacher has not been trained, or was trained on other rows.
     """
     folder = RunName(task.name, "teacher", arm, seed).folder()
     return split_logits(load_logits(folder), "selection", task.selection.row_ids, folder)

@@ -1,1 +1,1 @@
-"""What a run computes on: its device, threads and random numbers. No loss and no model is known here."""
+"""The device, threads and random numbers of a run. Code about losses and models does not belong here."""

@@ -1,8 +1,8 @@
-"""The device that a run computes on, and what it can do there: precision, CUDA graphs, float64, equal reruns.
+"""The device of a run, and its abilities: precision, CUDA graphs, float64, equal reruns.
 
-Nothing else asks torch which devices there are, but for the places of units side by side (`src.parallel.slots`).
-A Mac's GPU (MPS) was not at hand. So a run takes it only by name, and what torch's documentation leaves open there is
-refused: https://docs.pytorch.org/docs/stable/notes/mps.html.
+Only this module and the slots of units side by side (`src.parallel.slots`) ask torch which devices there are.
+A Mac's GPU (MPS) is untested here. So a run uses it only if runtime.device names it, and this module refuses settings
+that torch's documentation leaves open there: https://docs.pytorch.org/docs/stable/notes/mps.html.
 """
 
 import torch
@@ -13,27 +13,27 @@ from src.params import Objective, Precision, RunSettings, Runtime
 from src.runs import RunName
 from src.system.errors import UserError
 
-ON_MPS = "untried on a Mac's GPU"
+ON_MPS = "untested on a Mac's GPU"
 
 
 def device_type(runtime: Runtime) -> str:
-    """What runs compute on, in torch's words: cpu, cuda, mps or another accelerator.
+    """The type of device that runs compute on, as torch names it: cpu, cuda, mps or another accelerator.
 
     Raises:
-        UserError: runtime.device names what is not here.
+        UserError: runtime.device names a device that this machine lacks.
     """
     found = torch.accelerator.current_accelerator(check_available=True)
     kind = "cpu" if found is None else found.type
     if runtime.device == "auto":
         return "cpu" if kind == "mps" else kind
     if runtime.device not in ("cpu", kind):
-        problem = f"is {runtime.device}, and torch finds no such device here"
+        problem = f"is {runtime.device}, but torch finds no such device here"
         raise UserError("params.yaml: runtime.device", problem, "set it to auto or cpu")
     return runtime.device
 
 
 def precision_of(runtime: Runtime) -> Precision:
-    """The precision in which runs compute here, which without a GPU may not be the one asked for."""
+    """The precision in which runs compute on this machine. It may differ from runtime.precision."""
     match runtime.precision:
         case "tf32":
             return "tf32" if device_type(runtime) == "cuda" else "fp32"
@@ -44,39 +44,39 @@ def precision_of(runtime: Runtime) -> Precision:
 
 
 def _multiplies_bf16(kind: str) -> bool:
-    """Whether a device has instructions for products in bf16."""
+    """Whether a device has instructions that multiply in bf16."""
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return kind == "cpu" and bf16_instructions() is not None
 
 
 def rounds_on_cpu(runtime: Runtime) -> bool:
-    """Whether runs compute in bf16 on a CPU, so that its instructions matter."""
+    """Whether runs compute in bf16 on a CPU. If so, its instructions matter."""
     return device_type(runtime) == "cpu" and precision_of(runtime) == "bf16"
 
 
 def uses_cuda_graphs(runtime: Runtime) -> bool:
-    """Whether training passes are replayed as CUDA graphs: where that is wanted and runs compute on CUDA."""
+    """Whether training passes are replayed as CUDA graphs: runtime.cuda_graphs is true and runs compute on CUDA."""
     return runtime.cuda_graphs and device_type(runtime) == "cuda"
 
 
 def reruns_are_equal(kind: str) -> bool:
-    """Whether torch has deterministic kernels for all that a run computes; of MPS its documentation does not say so."""
+    """Whether torch has deterministic kernels for everything that a run computes. For MPS no documentation says so."""
     return kind != "mps"
 
 
 def device_name(kind: str) -> str:
-    """The model of a GPU; the instruction set of a CPU, by which its kernels are chosen."""
+    """The model of a GPU, or the instruction set of a CPU, by which torch chooses kernels."""
     if kind == "cuda":
         return torch.cuda.get_device_name()
     return f"cpu {torch.backends.cpu.get_cpu_capability()}" if kind == "cpu" else kind
 
 
 def check_device(run: RunName, settings: RunSettings, processes: int) -> None:
-    """Refuse what a Mac's GPU cannot compute, and what nobody has tried there.
+    """Refuse settings that a Mac's GPU cannot compute, or that are untested there.
 
     Raises:
-        UserError: it is the device of this run, and several processes, half precision or float64 are asked for.
+        UserError: the run uses a Mac's GPU with several processes, half precision or float64.
     """
     if device_type(settings.runtime) != "mps":
         return
@@ -87,7 +87,7 @@ def check_device(run: RunName, settings: RunSettings, processes: int) -> None:
         raise UserError(run, f"runtime.precision {precision} is {ON_MPS}", f"set it to fp32, or {cpu}")
     for key, value in _temperatures(settings.objective).items():
         if value > FLOAT32_UP_TO:
-            problem = f"{key} {value:g} needs float64, which a Mac's GPU does not have"
+            problem = f"{key} {value:g} needs float64, which a Mac's GPU lacks"
             raise UserError(run, problem, f"set it to {FLOAT32_UP_TO:g} or less, or {cpu}")
 
 

@@ -1,1 +1,1 @@
-"""What the paper is about: CMI, centroids, losses and the objective. No model, no file, no device lives here."""
+"""The subject of the paper: CMI, centroids, losses and the objective. No models, files or devices."""

@@ -1,4 +1,4 @@
-"""A batch as the objective sees it: what is known of its rows, and how processes share it."""
+"""A batch as the objective sees it: its rows, their labels, and how processes share it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,18 +11,21 @@ from src.core.method.cmi import ClassSums, class_sums
 from src.core.method.spaces import Outputs, OutputSpace
 
 NO_LABEL = -1
-# Sums over the train split, by label, of what is asked for: (N, D) values of its outputs.
+# Sums over the train split, by label, of a function of its outputs that gives (N, D) values.
 TrainSums = Callable[[Callable[[Outputs], Tensor]], ClassSums]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What the objective must know of a batch besides the model's outputs, for this process's n rows.
+    """The data of a batch that the objective needs besides the model's outputs, for this process's n rows.
 
-    `labels` (n,), with `NO_LABEL` where there is none; `teacher_logits` (n, C) or None; `global_rows` and
-    `global_labelled` count the batch over all processes (None: this process has all of it); `part_labelled` counts the
-    labelled rows of the part at hand over all processes, where the batch comes in parts; `progress` is the share of the
-    run's steps already taken.
+    Attributes:
+        labels: (n,), with `NO_LABEL` for a row without a label.
+        teacher_logits: (n, C), or None without a teacher.
+        global_rows: rows of the batch over all processes; None if this process has all of them.
+        global_labelled: labelled rows of the batch over all processes; None likewise.
+        part_labelled: labelled rows of this part of the batch over all processes; None if the batch is not in parts.
+        progress: share of the run's steps already taken.
     """
 
     labels: Tensor
@@ -39,29 +42,29 @@ class Batch:
 
     @property
     def all_labelled(self) -> int:
-        """Those of them that have a label."""
+        """The labelled rows of the batch over all processes."""
         return self.all_rows if self.global_labelled is None else self.global_labelled
 
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes share a batch, and how they add up a tensor."""
+    """The number of processes that share a batch, and a function that adds up a tensor over them."""
 
     count: int = 1
     add: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
     def mean(self, rows: Tensor, global_rows: int) -> Tensor:
-        """A term's mean over the global batch, from this process's rows (n,).
+        """This process's part of a term's mean over the global batch, from its rows (n,).
 
-        Averaged over processes, as data-parallel training averages gradients, it is exact also where the
-        processes hold different numbers of rows.
+        The average over processes, which data-parallel training takes of gradients, is the exact mean. This holds even
+        if processes have different numbers of rows.
         """
         return rows.sum() * (self.count / global_rows)
 
     def total(self, local: Tensor) -> Tensor:
-        """The sum over processes, whose gradient, averaged over processes, is that of the sum."""
-        # Its value is that of `self.add(local)`, which no gradient passes: `scaled` cancels out but for its gradient.
-        # That is `count` times the gradient of this process's part, and data-parallel training divides by `count`.
+        """The sum over processes. The average of its gradients over processes is the gradient of the sum."""
+        # The value is `self.add(local)`, which passes no gradient. The value of `scaled` cancels out; its gradient
+        # stays: `count` times the gradient of this process's part. Data-parallel training divides by `count`.
         scaled = self.count * local
         return scaled + (self.add(local.detach()) - scaled.detach())
 
@@ -69,7 +72,7 @@ class Processes:
 class Distributions(NamedTuple):
     """p_x of this process's labelled rows: log-probabilities (n, D), and class sums of p over all processes.
 
-    Both have the gradient of this process's rows.
+    Both carry the gradient of this process's rows.
     """
 
     log_p: Tensor
@@ -82,13 +85,13 @@ class Distributions(NamedTuple):
 
 
 class View:
-    """What the terms of an objective read of a batch: this process's rows, and sums over all processes.
+    """The terms' view of a batch: this process's rows, and sums over all processes.
 
     Attributes:
-        outputs: of all n rows.
+        outputs: outputs of all n rows.
         known, labels: outputs of the rows that have a label, and these labels.
-        labelled_rows: rows with a label in the batch, over all processes and parts.
-        part_rows: the same of the part at hand.
+        labelled_rows: number of rows with a label in the batch, over all processes and parts; at least 1.
+        part_rows: number of rows with a label in this part of the batch, over all processes; at least 1.
     """
 
     def __init__(
@@ -104,22 +107,22 @@ class View:
         self.part_rows = self.labelled_rows if batch.part_labelled is None else max(batch.part_labelled, 1)
 
     def mean(self, rows: Tensor) -> Tensor:
-        """The mean over the batch's labelled rows, from those of this process: a scalar."""
+        """The mean over the batch's labelled rows, from this process's labelled rows: a scalar."""
         return self.processes.mean(rows, self.labelled_rows)
 
     def mean_of_all(self, rows: Tensor) -> Tensor:
-        """The mean over all rows of the batch, from those of this process: a scalar."""
+        """The mean over all rows of the batch, from this process's rows: a scalar."""
         return self.processes.mean(rows, self.batch.all_rows)
 
     def p(self, tau: float) -> Distributions:
-        """p_x of the labelled rows in the objective's space, at a temperature; computed once."""
+        """p_x of the labelled rows in the objective's space, at a temperature. Each is computed once."""
         if tau not in self._at:
             log_p = self.space.log_p(self.known, self._centre, tau)
             self._at[tau] = Distributions(log_p, self.class_sums(log_p.exp()))
         return self._at[tau]
 
     def class_sums(self, values: Tensor) -> ClassSums:
-        """Sums by label over all processes, with the gradient of this process's rows."""
+        """Sums by label over all processes. They carry the gradient of this process's rows."""
         local = class_sums(values, self.labels, self.num_classes)
         return ClassSums(self.processes.total(local.totals), self.processes.add(local.counts))
 
@@ -133,6 +136,6 @@ class View:
 
 
 def _labelled(outputs: Outputs, labels: Tensor) -> tuple[Outputs, Tensor]:
-    """The rows that have a label."""
+    """The outputs and labels of the rows that have a label."""
     known = labels != NO_LABEL
     return Outputs(outputs.logits[known], outputs.features[known]), labels[known]

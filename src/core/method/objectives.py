@@ -6,9 +6,9 @@
            + centre_weight D + norm_penalty |h|^2 + ncmi_weight N                           (no unit)
 
 cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. With `taus`, CMI is the mean over several temperatures. D is
-half the squared distance of h to its label's mean, N the CMI of a row over its separation. SCL is the supervised
+half the squared distance of h to its label's mean, N the CMI of a row divided by its separation. SCL is the supervised
 contrastive loss of h / |h|, R the KL between two passes of a row under dropout.
-Without a teacher alpha is 0. Rows without a label take part in KD alone.
+Without a teacher alpha is 0. Rows without a label enter only KD.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from src.params import Objective
 
 @dataclass(frozen=True)
 class LossTerms:
-    """A batch's loss and its unweighted terms by name: scalars, in nats unless the class of a term says otherwise."""
+    """A batch's loss, and its unweighted terms by name: scalars, in nats unless a term's class says otherwise."""
 
     total: Tensor
     terms: dict[str, Tensor]
@@ -36,7 +36,7 @@ class LossTerms:
 
 
 def plain_objective(objective: Objective) -> Objective:
-    """Plain fine-tuning: cross-entropy alone. The space is kept, for what is measured on the way."""
+    """The objective of plain fine-tuning: cross-entropy only. It keeps the space, in which CMI is measured."""
     weights = {term.key: 0.0 for term in TERMS if term.key}
     return objective.model_copy(update=weights | {"label_weight": 1.0, "label_smoothing": 0.0, "label_loss": "ce"})
 
@@ -44,10 +44,11 @@ def plain_objective(objective: Objective) -> Objective:
 class RunObjective:
     """The objective of one run, with the state of its terms and of its space.
 
-    With `parts` of a batch passed one after the other, the terms of each are its share of the batch's, and add up. Each
-    part is compared with centroids of its own; those of `ema` take as long to forget as without parts.
+    If a batch is passed in several `parts`, each part gives its share of every term, and the shares add up. Each part
+    updates the centroids before it is compared with them. The momentum of `ema` is adapted, so that it forgets at the
+    same rate as without parts.
 
-    Where `passes` is 2, a batch holds its rows twice, all rows of the second pass after those of the first. Each term
+    If `passes` is 2, a batch holds its rows twice: all rows of the first pass, then all rows of the second. Each term
     is then a mean over both passes.
     """
 
@@ -65,27 +66,27 @@ class RunObjective:
         self.of_all_rows = [True, *(term.of_all_rows for term in self.terms.values())]
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
-        """Let the centroids look at the train split, if they are of the kind that does."""
+        """Let centroids that are taken from the train split look at it."""
         for term in self.terms.values():
             term.start_epoch(epoch, train_sums)
 
     def __call__(self, outputs: Outputs, batch: Batch) -> LossTerms:
-        """The loss of one batch, of which `outputs` has this process's n rows."""
+        """The loss of one batch; `outputs` has this process's n rows."""
         view = View(outputs, batch, self.space, self.num_classes, self.processes)
         found = {name: term(view) for name, term in self.terms.items()}
         # A weight of 0 leaves the graph of its term out of the backward pass.
         weights = {name: term.weight(batch) for name, term in self.terms.items()}
         weighted = [weight * found[name] for name, weight in weights.items() if weight]
-        # Without labels in the loss the head has gradients of 0, not none: several processes wait for those of all.
+        # Without labels in the loss, the head gets gradients of 0 instead of none: processes wait for all gradients.
         nothing = torch.zeros_like(found["label"]) if self.settings.label_weight else 0 * found["label"]
         return LossTerms(sum(weighted, start=nothing), found)
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """What centroids and space have gathered so far."""
+        """The states of the centroids and of the space."""
         return {name: part.state_dict() for name, part in self._stateful().items()}
 
     def load_state_dict(self, state: dict[str, dict[str, Tensor]], device: torch.device) -> None:
-        """Put back what `state_dict` gave."""
+        """Restore a state that `state_dict` returned."""
         for name, part in self._stateful().items():
             part.load_state_dict(state[name], device)
 

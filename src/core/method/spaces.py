@@ -1,4 +1,4 @@
-"""The distribution p_x that CMI is taken of: of a row's logits, or of the vector h that enters the head.
+"""The distribution p_x whose CMI is taken: from a row's logits, or from the vector h that enters the head.
 
 | space   | feature_map  | p_x                                                                     |
 |---------|--------------|-------------------------------------------------------------------------|
@@ -7,8 +7,8 @@
 | feature | unit_softmax | softmax(u / tau)                                                        |
 | feature | unit_sigmoid | sigmoid(u / tau) over its sum, as in the code of NCMI (arXiv 2601.02543) |
 
-u = (h - m) / |h - m|, with m the mean of h over all rows. So nothing comes of a smaller h: CMI of softmax(h) falls when
-h shrinks, while no class is more compact for it. docs/method.md, CMI without the length.
+u = (h - m) / |h - m|, with m the mean of h over all rows. So u does not depend on the length of h. CMI of softmax(h)
+falls when h shrinks, although no class becomes more compact: docs/method.md, CMI without the length.
 """
 
 from collections.abc import Callable
@@ -22,23 +22,23 @@ from src.core.method.centroids import EmaCentroids
 from src.core.method.cmi import ClassSums, CmiMeasures, class_sums, log_probabilities, measure_log, wide_enough
 from src.params import FeatureMap, Objective
 
-# As NCMI's code has it. With the bias-corrected start, which is ours, it is in a short run the mean of all batches.
+# As in NCMI's code. With our bias-corrected start, the average in a short run is the mean of all batches.
 CENTRE_MOMENTUM = 0.9999
-SHORTEST = 1e-4  # of |h - m|: a vector at the centre has no direction, and else a gradient without bound
+SHORTEST = 1e-4  # least |h - m| to divide by: a vector at the centre would have a gradient without bound
 
 
 class Outputs(NamedTuple):
-    """What a classifier says of N rows: logits (N, C) and the vectors h that enter its head (N, d)."""
+    """A classifier's outputs for N rows: logits (N, C), and the vectors h that enter its head (N, d)."""
 
     logits: Tensor
     features: Tensor
 
 
 def log_feature_probabilities(features: Tensor, feature_map: FeatureMap, centre: Tensor | None, tau: float) -> Tensor:
-    """log p_x (N, d) of features (N, d); `centre` (1, d) is m, which `softmax` does without."""
+    """log p_x (N, d) of features (N, d); `centre` (1, d) is m, which `softmax` does not need."""
     if feature_map == "softmax":
         return log_probabilities(features, tau)
-    assert centre is not None  # as every caller of a unit map has one
+    assert centre is not None  # every caller with a unit map passes one
     unit = F.normalize(wide_enough(features, tau) - centre, dim=-1, eps=SHORTEST)
     if feature_map == "unit_softmax":
         return log_probabilities(unit, tau)
@@ -55,40 +55,40 @@ def measure_features(
 
 
 def names_of_maps(feature_map: FeatureMap) -> dict[str, FeatureMap]:
-    """The maps by which a run's features are measured, by their name in tables: softmax always, and the run's own."""
+    """The maps by which a run's features are measured, by their name in tables: softmax, and the run's own map."""
     return {"feature": "softmax"} | ({} if feature_map == "softmax" else {feature_map: feature_map})
 
 
 class OutputSpace:
-    """log p_x in the space of an objective. While a run trains, m is a moving mean over its batches.
+    """log p_x in the space of an objective.
 
-    No gradient flows through m.
+    While a run trains, m is a moving mean over its batches. No gradient flows through m.
 
     Args:
         add: adds up a tensor over processes.
-        parts: of a batch; m takes as long to forget as without parts.
+        parts: number of parts of a batch. m forgets at the same rate as without parts.
     """
 
     def __init__(self, settings: Objective, add: Callable[[Tensor], Tensor], parts: int) -> None:
         self.settings = settings
         self.add = add
-        self.centre = EmaCentroids(CENTRE_MOMENTUM ** (1 / parts))  # a class of its own, to which all rows belong
+        self.centre = EmaCentroids(CENTRE_MOMENTUM ** (1 / parts))  # of one class, which has all rows
 
     def centre_of_batch(self, outputs: Outputs) -> Tensor | None:
-        """m (1, d), after it has taken in the labelled rows of a batch, of all processes; None where no map has one."""
+        """Take in a batch's labelled rows, of all processes, and return m (1, d); None if the map has no m."""
         if not self._is_centred:
             return None
         sums = _as_one_class(outputs.features.detach().float())
         return self.centre.update(ClassSums(*map(self.add, sums)))
 
     def log_p(self, outputs: Outputs, centre: Tensor | None, tau: float) -> Tensor:
-        """log p (n, D) of n rows at a temperature."""
+        """log p (n, D) of n rows, at a temperature."""
         if self.settings.space == "class":
             return log_probabilities(outputs.logits, tau)
         return log_feature_probabilities(outputs.features, self.settings.feature_map, centre, tau)
 
     def p_of_split(self, outputs: Outputs, tau: float) -> Tensor:
-        """p (N, D) of a whole split, with m as it is; before the first batch, m is the mean of these rows."""
+        """p (N, D) of a whole split, with the current m. Before the first batch, m is the mean of these rows."""
         if not self._is_centred:
             return self.log_p(outputs, None, tau).exp()
         mean = outputs.features.mean(dim=0, keepdim=True)

@@ -1,4 +1,4 @@
-"""Pre-trained classifiers: where they come from, what is read of them, and how texts become tokens. No training."""
+"""Pre-trained classifiers: their files, their heads' inputs, their layers, and their tokenizers. No training."""
 
 from src.core.deferred import defer
 

@@ -1,7 +1,7 @@
-"""Pre-trained classifiers: where their weights come from, what is read of them, and how students are cut.
+"""Loads pre-trained classifiers, and cuts students from them.
 
-Encoders and decoder-only models serve, but for the kinds whose head does not read one vector of a text; docs/models.md
-lists all. Weights are safetensors or GGUF, and code that comes with a model is never run.
+Encoders and decoder-only models work if their head reads one vector of a text; docs/models.md lists the kinds. Weights
+are safetensors or GGUF. Code that comes with a model is never run.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ from src.core.models.layers import CannotBeCut, keep_layers
 from src.params import ModelSource
 from src.system.errors import UserError, first_line
 
-MOST_LAYERS = 1000  # more than any model has; transformers would build millions of them before it looks at the weights
+MOST_LAYERS = 1000  # more than any model has; transformers builds the layers before it looks at the weights
 
 transformers_logging.set_verbosity_error()
 transformers_logging.disable_progress_bar()
@@ -44,12 +44,12 @@ transformers_logging.disable_progress_bar()
 class Classifier(nn.Module):
     """A sequence classifier that also returns h, the vector that enters its classification head.
 
-    h is BERT's pooled output (before dropout, which is noise of training and no property of the sample); where the
-    head does its own pooling, the hidden state that it pools to: the first token's, the mean over tokens, or in
-    decoder-only models the last token's. See `src.core.models.head_input` for how it is found.
+    In BERT, h is the pooled output before dropout, because dropout is noise of training and no property of the sample.
+    If the head does its own pooling, h is the hidden state that it pools to: the first token's, the mean over tokens,
+    or in decoder-only models the last token's. `src.core.models.head_input` finds h.
 
     Args:
-        savers: what writes the model to a folder; by default its own `save_pretrained`.
+        savers: functions that write the model to a folder; by default its own `save_pretrained`.
     """
 
     def __init__(self, model: PreTrainedModel, head_input: HeadInput, savers: Sequence[Saver] = ()) -> None:
@@ -61,7 +61,7 @@ class Classifier(nn.Module):
         watch(model, self._seen)
 
     def forward(self, **inputs: Tensor) -> Outputs:
-        """Logits (n, C) and h (n, d) of a batch as `EncodedSplit.batch` makes it."""
+        """Logits (n, C) and h (n, d) of a batch from `EncodedSplit.batch`."""
         logits = self.model(**understood(self.model, inputs)).logits
         vectors = self._seen[self.head_input.source]
         self._seen.clear()
@@ -71,15 +71,15 @@ class Classifier(nn.Module):
 def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, seed: int, tokens: int = 0) -> Classifier:
     """A pre-trained model with a classification head for these labels; a new head is drawn from `seed`.
 
-    The head is new where none was saved, where its labels are another number, and where `source.new_head` says so.
+    The head is new if none was saved, if the saved one has another number of labels, or if `source.new_head` is true.
 
     Args:
-        tokens: the longest input that the model will get.
+        tokens: the length of the longest input that the model will get.
 
     Raises:
-        UserError: the model cannot be found, is damaged, no safetensors model or no encoder or decoder, lacks weights
-            beyond its head, has weights of its backbone that its config has no place for, has other labels or the
-            same in another order, or has not the layers or the targets of LoRA asked for.
+        UserError: the model cannot be found, is damaged, is no safetensors model, or is neither an encoder nor a
+            decoder; it lacks weights of its backbone, or its config has no place for some of them; it has other labels,
+            or the same in another order; it lacks the layers or the targets of LoRA that `source` names.
     """
     location = locate(source)
     config = _load_config(source, location)
@@ -88,7 +88,8 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
     for part in (model.config, model.config.get_text_config()):
         part.pad_token_id = pad_id
         part.return_dict, part.use_cache = True, False
-    model.config.problem_type = "single_label_classification"  # what was kept of another would have a pipeline squash
+    # The saved model's own type could make a pipeline squash the logits in another way.
+    model.config.problem_type = "single_label_classification"
     head_input = _try(source, model, pad_id)
     check_length(source, model, tokens)
     if source.layers is not None:
@@ -104,11 +105,11 @@ def load_classifier(source: ModelSource, label_names: list[str], pad_id: int, se
 def _load_model(
     source: ModelSource, location: str, label_names: list[str], seed: int
 ) -> tuple[PreTrainedModel, set[str]]:
-    """The model, and the names of the weights that are not pre-trained: at most those of its pooler and head."""
+    """The model, and the names of the weights that are not pre-trained; only its pooler and head may have such."""
     names = dict(enumerate(label_names))
     torch.manual_seed(seed)
     gguf = gguf_of(location)
-    silent = redirect_stderr(StringIO()) if gguf else nullcontext()  # its progress bar has no switch
+    silent = redirect_stderr(StringIO()) if gguf else nullcontext()  # GGUF's progress bar cannot be switched off
     with damage_named(source), silent:
         model, report = AutoModelForSequenceClassification.from_pretrained(
             location,
@@ -122,7 +123,7 @@ def _load_model(
             output_loading_info=True,
         )
         if gguf and model.hf_quantizer is not None:
-            model.hf_quantizer.remove_quantization_config(model)  # its weights are float32 now, and can be saved
+            model.hf_quantizer.remove_quantization_config(model)  # the weights are float32 now and can be saved
         if source.new_head:
             model = _with_new_head(model, seed)
     new = {*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])}
@@ -134,19 +135,19 @@ def _load_model(
 def _load_config(source: ModelSource, location: str) -> Any:
     with damage_named(source):
         config = AutoConfig.from_pretrained(location, trust_remote_code=False, **gguf_of(location))
-        text = config.get_text_config()  # of a model that also takes images, the part for texts
+        text = config.get_text_config()  # the part for texts, if the model also takes images
         if not isinstance(text, PretrainedConfig):
             raise TypeError(f"text_config is {text!r:.100}")
     if config.is_encoder_decoder:
         problem = f"{source.name} is a {config.model_type} model, an encoder with a decoder"
-        raise UserError("params.yaml: models", problem, "an encoder, or a decoder alone")
+        raise UserError("params.yaml: models", problem, "use an encoder, or a decoder-only model")
     if not 1 <= (layers := getattr(text, "num_hidden_layers", 1)) <= MOST_LAYERS:
-        raise UserError("params.yaml: models", f"{source.name} has {layers} layers", f"1 to {MOST_LAYERS}")
+        raise UserError("params.yaml: models", f"{source.name} has {layers} layers", f"allowed: 1 to {MOST_LAYERS}")
     return config
 
 
 def _with_new_head(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """The model that comes of loading what a model's backbone holds, as if that were all that had been saved."""
+    """A model with the same backbone and a new head: it is loaded as if only the backbone had been saved."""
     backbone = f"{model.base_model_prefix}."
     weights = {name: values for name, values in model.state_dict().items() if name.startswith(backbone)}
     torch.manual_seed(seed)
@@ -154,18 +155,21 @@ def _with_new_head(model: PreTrainedModel, seed: int) -> PreTrainedModel:
 
 
 def _try(source: ModelSource, model: PreTrainedModel, pad_id: int) -> HeadInput:
-    """Which vector enters the head; what a config breaks in a forward pass comes out here, before training."""
+    """The vector that enters the head. A forward pass that fails because of the config fails here, before training."""
     kind = f"{source.name} is a {model.config.model_type} model"
     try:
         check_token(source, model, pad_id)
         return try_model(model, pad_id)
     except DAMAGE as error:
         raise_if_memory(error)
-        problem = f"{kind}, and fails on a short text ({type(error).__name__}: {first_line(error)})"
-        raise UserError("params.yaml: models", problem, "one that runs on texts of any length") from None
+        problem = f"{kind} and fails on a short text ({type(error).__name__}: {first_line(error)})"
+        raise UserError("params.yaml: models", problem, "use a model that runs on texts of any length") from None
     except Unreadable as error:
         problem = f"{kind}: {error}"
-        allowed = "one padded on the right, whose head reads a pooled vector, the first or last token's, or their mean"
+        allowed = (
+            "use a model that pads on the right, and whose head reads a pooled vector, one of the first or last token, "
+            "or the tokens' mean"
+        )
         raise UserError("params.yaml: models", problem, allowed) from None
 
 
@@ -173,11 +177,13 @@ def _keep_layers(source: ModelSource, layers: list[int], model: PreTrainedModel,
     """Keep some of the transformer layers, in order."""
     total = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
     if max(layers) >= total:
-        raise UserError("params.yaml: models", f"no layer {max(layers)} in {source.name}", f"0 to {total - 1}")
+        problem = f"{source.name} has no layer {max(layers)}"
+        raise UserError("params.yaml: models", problem, f"allowed: layers 0 to {total - 1}")
     try:
         keep_layers(model, layers, understood(model, trial_inputs(model, pad_id)))
     except (*DAMAGE, CannotBeCut) as error:
         raise_if_memory(error)
-        problem = f"layers {layers} of {source.name}: a {model.config.model_type} model cut so"
+        problem = f"a {model.config.model_type} model with only layers {layers} of {source.name}"
         reason = error if isinstance(error, CannotBeCut) else f"does not work ({first_line(error)})"
-        raise UserError("params.yaml: models", f"{problem} {reason}", "other layers, or null for all") from None
+        allowed = "set layers to others, or to null for all"
+        raise UserError("params.yaml: models", f"{problem} {reason}", allowed) from None

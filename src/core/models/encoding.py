@@ -1,7 +1,7 @@
 """Tokenised splits, and batches cut from them by length.
 
-Token ids of a whole split lie in one flat tensor, so that memory stays near four bytes a token and a batch
-costs one gather. Batches hold rows of similar length, padded to the longest of them only.
+One flat tensor has the token ids of a whole split. So memory stays near four bytes per token, and a batch costs one
+gather. A batch has rows of similar length, padded to its longest row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 2048  # the tokenizer's lists of Python integers take fifty times
 
 @dataclass(frozen=True)
 class EncodedSplit:
-    """Token ids of N rows: row i is `ids[starts[i] : starts[i] + lengths[i]]`; segments lie in parallel to ids."""
+    """Token ids of N rows. Row i is `ids[starts[i] : starts[i] + lengths[i]]`; `segments` is parallel to `ids`."""
 
     ids: Tensor
     segments: Tensor | None
@@ -33,20 +33,20 @@ class EncodedSplit:
         return len(self.lengths)
 
     def first(self, rows: int) -> "EncodedSplit":
-        """The first rows only; the tokens are shared, not copied."""
+        """The first rows. The tokens are shared, not copied."""
         return replace(self, starts=self.starts[:rows], lengths=self.lengths[:rows])
 
     def rows(self, numbers: Tensor) -> "EncodedSplit":
-        """Some rows only, by number; the tokens are shared, not copied."""
+        """The rows with these numbers. The tokens are shared, not copied."""
         return replace(self, starts=self.starts[numbers], lengths=self.lengths[numbers])
 
     def joined(self, other: "EncodedSplit") -> "EncodedSplit":
-        """These rows, then those of another split by the same tokenizer."""
+        """These rows, followed by the rows of another split by the same tokenizer."""
         starts = torch.cat([self.starts, other.starts + len(self.ids)])
         lengths = torch.cat([self.lengths, other.lengths])
         segments = None
         if self.segments is not None:
-            assert other.segments is not None  # a tokenizer gives them always or never
+            assert other.segments is not None  # a tokenizer always or never gives them
             segments = torch.cat([self.segments, other.segments])
         return EncodedSplit(torch.cat([self.ids, other.ids]), segments, starts, lengths, self.pad_id)
 
@@ -68,15 +68,16 @@ class EncodedSplit:
 def encode(texts: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, max_length: int) -> EncodedSplit:
     """Tokenise rows of one or two texts, cut to `max_length` tokens (the longer text of a pair is cut first).
 
-    A row that comes to no token at all gets the pad token.
+    A row without any token gets the pad token.
 
     Raises:
-        UserError: the tokenizer has nothing to put between two texts, or finds no token in any text.
+        UserError: the tokenizer puts nothing between two texts, or finds no token in any text.
     """
     ids, segments, lengths = [], [], []
     if len(texts[0]) == 2 and joins_pairs(tokenizer):
         problem = f"the tokenizer of {tokenizer.name_or_path} puts nothing between the texts of a pair"
-        raise UserError("params.yaml: models", problem, "one with a template for pairs, a separator or an end token")
+        allowed = "use a tokenizer with a template for pairs, a separator or an end token"
+        raise UserError("params.yaml: models", problem, allowed)
     settings = {"truncation": True, "max_length": max_length}
     for start in range(0, len(texts), ROWS_AT_ONCE):
         rows = texts[start : start + ROWS_AT_ONCE]
@@ -88,14 +89,14 @@ def encode(texts: list[tuple[str, ...]], tokenizer: PreTrainedTokenizerBase, max
     nothing = _tokenise([("",) * len(texts[0])], tokenizer, **settings)["input_ids"][0]
     if max(lengths) <= len(nothing):
         problem = f"the tokenizer of {tokenizer.name_or_path} finds no token in any text"
-        raise UserError("params.yaml: models", problem, "a model for these texts, or a larger max_length")
+        raise UserError("params.yaml: models", problem, "use a model for these texts, or raise max_length")
     counts = torch.tensor(lengths).clamp(min=1)
     joined = torch.cat(segments) if segments else None
     return EncodedSplit(torch.cat(ids), joined, counts.cumsum(0) - counts, counts, tokenizer.pad_token_id)
 
 
 def joins_pairs(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a tokenizer puts nothing between the texts of a pair: ("a b", "c") would be ("a", "b c")."""
+    """Whether a tokenizer puts nothing between the texts of a pair: ("a b", "c") would equal ("a", "b c")."""
     first, second = _tokenise([(text,) for text in PROBE], tokenizer, add_special_tokens=False)["input_ids"]
     found = _tokenise([PROBE], tokenizer)["input_ids"][0]
     return any(found[place:][: len(first + second)] == first + second for place in range(len(found) + 1))
@@ -107,16 +108,16 @@ def _tokenise(rows: Sequence[tuple[str, ...]], tokenizer: PreTrainedTokenizerBas
         return tokenizer(*columns, **settings)
     except MemoryError:
         raise
-    except Exception as error:  # tokenizers, written in Rust, has no error of its own
+    except Exception as error:  # tokenizers, which is written in Rust, raises plain exceptions
         problem = f"the tokenizer of {tokenizer.name_or_path} fails ({type(error).__name__}: {first_line(error)})"
-        raise UserError("params.yaml: models", problem, "one that tokenises any text") from None
+        raise UserError("params.yaml: models", problem, "use a tokenizer that accepts any text") from None
 
 
 def training_batches(lengths: Tensor, batch_size: int, generator: torch.Generator) -> list[Tensor]:
-    """Row numbers of one epoch's batches, in random order and of similar length within a batch.
+    """Row numbers of one epoch's batches, in random order. The rows of a batch have similar lengths.
 
-    Rows are shuffled, cut into buckets of `BATCHES_PER_BUCKET` batches and sorted by length within each, so every
-    row comes once and the epochs' batches differ.
+    Rows are shuffled, cut into buckets of `BATCHES_PER_BUCKET` batches, and sorted by length within each bucket. So
+    every row comes once, and batches differ between epochs.
     """
     order = torch.randperm(len(lengths), generator=generator)
     batches = [
@@ -138,10 +139,11 @@ def _flat(rows: list[list[int]], dtype: torch.dtype) -> Tensor:
     except RuntimeError as error:
         if "overflow" not in str(error):
             raise
-        problem, allowed = "the tokenizer gives a token or segment too large", f"up to {torch.iinfo(dtype).max}"
+        problem = "the tokenizer gives a token or segment that is too large"
+        allowed = f"use a tokenizer whose numbers are at most {torch.iinfo(dtype).max}"
         raise UserError("params.yaml: models", problem, allowed) from None
 
 
 def _equal_parts(rows: Tensor, largest: int) -> tuple[Tensor, ...]:
-    """Cut rows into parts of nearly equal size, none above `largest`, so that no odd few are left at the end."""
+    """Cut rows into parts of nearly equal size, at most `largest`, so that the last part is not much smaller."""
     return rows.tensor_split(-(-len(rows) // largest))

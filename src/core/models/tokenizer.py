@@ -1,4 +1,4 @@
-"""Tokenizers, checked for what would else fail or mislead later."""
+"""Loads tokenizers, and refuses those that would fail or mislead later."""
 
 import json
 from pathlib import Path
@@ -19,20 +19,21 @@ TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.vocab", "tokenizer
 
 
 def load_tokenizer(source: ModelSource, pairs: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer that comes with a model; decoder-only ones without a pad token pad with their end token.
+    """The tokenizer of a model. A tokenizer without a pad token pads with its end token.
 
     Args:
-        pairs: where it puts nothing between the texts of a pair, as GPT-2's and Qwen's, take one that does.
+        pairs: rows are pairs of texts. A tokenizer that puts nothing between them, such as GPT-2's or Qwen's, gets a
+            separator.
 
     Raises:
-        UserError: the model cannot be found, has no tokenizer, a damaged one, or one that cannot pad.
+        UserError: the model cannot be found, has no tokenizer, has a damaged one, or has one that cannot pad.
     """
     location = locate(source)
     gguf = gguf_of(location)
     if not gguf and not any(list(Path(location).glob(name)) for name in TOKENIZER_FILES):
         # transformers would make an empty tokenizer, which knows no word.
-        allowed = f"one of {', '.join(TOKENIZER_FILES)}"
-        raise UserError("params.yaml: models", f"{location} holds no tokenizer", allowed)
+        allowed = f"add one of {', '.join(TOKENIZER_FILES)}"
+        raise UserError("params.yaml: models", f"{location} has no tokenizer", allowed)
     try:
         with damage_named(source):
             tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=False, padding_side="right", **gguf)
@@ -41,24 +42,28 @@ def load_tokenizer(source: ModelSource, pairs: bool = False) -> PreTrainedTokeni
             raise
         # Without the libraries for SentencePiece's files, transformers takes them for tiktoken's.
         problem = f"the tokenizer of {source.name} has no tokenizer.json, only a file of SentencePiece or tiktoken"
-        allowed = "a tokenizer.json, which save_pretrained writes where sentencepiece and protobuf, or tiktoken, are"
+        allowed = (
+            "add a tokenizer.json: save_pretrained writes it if sentencepiece and protobuf, or tiktoken, are there"
+        )
         raise UserError("params.yaml: models", problem, allowed) from None
-    assert tokenizer is not None  # which its type allows
+    assert tokenizer is not None  # its type would allow None
     _check_template(source, tokenizer)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token is None:
-        raise UserError("params.yaml: models", f"the tokenizer of {source.name} has no pad and no end token", "add one")
+        problem = f"the tokenizer of {source.name} has no pad token and no end token"
+        raise UserError("params.yaml: models", problem, "add one of them")
     if (largest := max(tokenizer.get_vocab().values(), default=0)) > LARGEST_TOKEN:
-        raise UserError("params.yaml: models", f"{source.name} has a token {largest}", f"at most {LARGEST_TOKEN}")
+        problem = f"the tokenizer of {source.name} has a token {largest}"
+        raise UserError("params.yaml: models", problem, f"use a tokenizer with numbers up to {LARGEST_TOKEN}")
     return _with_separator(tokenizer) if pairs and joins_pairs(tokenizer) else tokenizer
 
 
 def _with_separator(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-    """The same with its separator, or else its end token, between the texts of a pair; as it is where it has neither.
+    """A tokenizer with its separator, or else its end token, between the texts of a pair; unchanged if it has neither.
 
-    The token is in the template, so that whoever loads the tokenizer that is kept reads pairs as training did. It is
-    kept as a tokenizer of no model in particular, because that of GPT-NeoX makes its template anew.
+    The token is in the template, so a kept tokenizer reads pairs as in training. It is kept as a tokenizer of no
+    particular model, because GPT-NeoX's class would make its template anew.
     """
     token = tokenizer.sep_token or tokenizer.eos_token
     if token is None or not isinstance(tokenizer, PreTrainedTokenizerFast):
@@ -79,7 +84,7 @@ def _with_separator(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBa
 
 
 def _separating(processor: dict[str, Any] | None, token: str, number: int) -> dict[str, Any]:
-    """A post-processor, in the form of tokenizer.json, with a token before the second text of a pair."""
+    """A post-processor, in the form of tokenizer.json, that puts a token before the second text of a pair."""
     parts = [] if processor is None else processor.get("processors", [processor])
     if not any(part["type"] == "TemplateProcessing" for part in parts):
         parts.append(json.loads(TemplateProcessing(single="$A", pair="$A $B:1").__getstate__()))
@@ -92,12 +97,12 @@ def _separating(processor: dict[str, Any] | None, token: str, number: int) -> di
 
 
 def _check_template(source: ModelSource, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Where a template names a token that it does not define, tokenizers panics, in lines of its own."""
+    """Refuse a template that names a token without defining it, on which tokenizers panics with several lines."""
     processor = getattr(getattr(tokenizer, "backend_tokenizer", None), "post_processor", None)
     content = {} if processor is None else json.loads(processor.__getstate__())
     for part in content.get("processors", [content]):
         pieces = [*part.get("single", ()), *part.get("pair", ())] if part.get("type") == "TemplateProcessing" else []
         added = {piece["SpecialToken"]["id"] for piece in pieces if "SpecialToken" in piece}
         if unknown := added.difference(part.get("special_tokens", ())):
-            problem = f"the template of the tokenizer of {source.name} names {min(unknown)!r:.100}, which it lacks"
-            raise UserError("params.yaml: models", problem, "a tokenizer.json that belongs to the model")
+            problem = f"the template of the tokenizer of {source.name} names {min(unknown)!r:.100} without defining it"
+            raise UserError("params.yaml: models", problem, "use a tokenizer.json that belongs to the model")

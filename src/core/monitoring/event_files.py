@@ -1,4 +1,4 @@
-"""Event files, which TensorBoard reads: one for each start of a run, with a record for each epoch.
+"""Event files for TensorBoard: one for each start of a run, with a record for each epoch.
 
     logs/tensorboard/<study>/<task>/<role>/<arm>/<seed>/events.out.tfevents.<seconds>.<host>.<process>.<nanoseconds>
 
@@ -6,7 +6,7 @@ They are no results: neither git nor DVC follows `logs/`. Copies of the reposito
 folder. An experiment that DVC runs in a copy has the folder <study>@<experiment>.
 
 TensorBoard's own record writer makes the records. Its `EventFileWriter` would add a thread, and would import TensorFlow
-where that is installed.
+if that is installed.
 """
 
 import os
@@ -23,21 +23,23 @@ from src.system.errors import UserError
 from src.system.files import repository_root
 
 CURVES_FOLDER = Path("logs/tensorboard")
-ON_NODES = "@ray"  # below it, a link to the curves that nodes of a Ray cluster write
+ON_NODES = "@ray"  # folder with a link to the curves that nodes of a Ray cluster write
 VERSION = "brain.Event:2"  # the first record of each file names it
 
 
 class Epoch(NamedTuple):
-    """What TensorBoard shows of an epoch: the time of its end (seconds since 1970), and numbers by tag."""
+    """An epoch in TensorBoard: the time of its end (seconds since 1970), and numbers by tag."""
 
     ended: float
     values: dict[str, float]
 
 
 class Curve(NamedTuple):
-    """What the event files of a run say: of its last start, and of its epochs by number.
+    """The content of a run's event files: its last start, and its epochs by number.
 
-    `ended` is the time at which its results were saved; `failed` is the time and the line of an error.
+    Attributes:
+        ended: when the results were saved; None before that.
+        failed: when an error ended the run, and the error's line; None without an error.
     """
 
     began: float
@@ -49,29 +51,29 @@ class Curve(NamedTuple):
 
 
 def curve_folder(study: str, run: RunName) -> Path:
-    """Where a run writes its event file."""
+    """The folder of a run's event file."""
     if "/.dvc/tmp/exps/" in Path.cwd().as_posix():
         study = f"{study}@{os.environ.get('DVC_EXP_NAME') or Path.cwd().name}"
     return run.folder(repository_root() / CURVES_FOLDER / study)
 
 
 def new_event_file(folder: Path) -> Path:
-    """A name in the form that TensorBoard looks for; names of later starts come later."""
+    """A name in the form that TensorBoard looks for. A later start has a later name."""
     return folder / f"events.out.tfevents.{int(time.time()):010d}.{platform.node()}.{os.getpid()}.{time.time_ns()}"
 
 
 def event_files(folder: Path) -> list[Path]:
-    """The event files of a run, the oldest first."""
+    """The event files of a run, oldest first."""
     return sorted(folder.glob("events.out.tfevents.*"), key=began_at)
 
 
 def began_at(path: Path) -> float:
-    """When an event file was begun, in seconds since 1970: its name ends with the nanoseconds."""
+    """The time when an event file was begun, in seconds since 1970, from the nanoseconds at the end of its name."""
     return int(path.suffix[1:]) / 1e9
 
 
 def start_events(epochs: dict[int, Epoch]) -> Iterator[Any]:
-    """The first records of a file. The second has TensorBoard forget what older files said of the run."""
+    """The first records of a file. The second one makes TensorBoard forget older files of the run."""
     event = tensorboard().Event
     now = time.time()
     yield event(wall_time=now, file_version=VERSION)
@@ -86,7 +88,7 @@ def epoch_event(number: int, epoch: Epoch) -> Any:
 
 
 def end_event() -> Any:
-    """The record of a run whose results are saved."""
+    """The record that a run's results are saved."""
     return tensorboard().Event(wall_time=time.time(), session_log={"status": "STOP"})
 
 
@@ -96,7 +98,7 @@ def error_event(line: str) -> Any:
 
 
 def append_events(path: Path, events: Iterable[Any]) -> None:
-    """Add records to a file, which is closed again: a process that forks holds no file of a curve."""
+    """Add records to a file and close it, so that a process that forks has no open file of a curve."""
     with path.open("ab") as file:
         writer = tensorboard().RecordWriter(file)
         for event in events:
@@ -104,7 +106,7 @@ def append_events(path: Path, events: Iterable[Any]) -> None:
 
 
 def read_curve(folder: Path) -> Curve | None:
-    """What the event files of a run say; None without one. What a damaged file says after its damage is left out."""
+    """Read the event files of a run; None if there are none. Records after damage in a file are left out."""
     files = event_files(folder)
     if not files:
         return None
@@ -126,7 +128,7 @@ def read_curve(folder: Path) -> Curve | None:
 
 
 def _writer_of(path: Path) -> tuple[str, int]:
-    """The host and the process in a file's name; a host's name may have dots."""
+    """The host and the process in a file's name. A host's name may have dots."""
     _, *host, process, _ = path.name.removeprefix("events.out.tfevents.").split(".")
     return ".".join(host), int(process)
 
@@ -143,7 +145,7 @@ def _events_in(path: Path) -> Iterator[Any]:
 
 
 def tensorboard() -> SimpleNamespace:
-    """The parts of TensorBoard that files need, imported where a file is needed.
+    """The parts of TensorBoard that event files need, imported when they are needed.
 
     Raises:
         UserError: TensorBoard is not installed.
@@ -156,7 +158,8 @@ def tensorboard() -> SimpleNamespace:
         from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
         from tensorboard.summary.writer.record_writer import RecordWriter
     except ImportError as error:
-        raise UserError("tensorboard", f"cannot be imported ({error})", "make setup, or runtime.live: false") from None
+        allowed = "run `make setup`, or set runtime.live to false"
+        raise UserError("tensorboard", f"cannot be imported ({error})", allowed) from None
     ends = (errors.OutOfRangeError, errors.DataLossError, errors.NotFoundError, DecodeError)
-    proto: Any = event_pb2  # its classes are made when it is imported
+    proto: Any = event_pb2  # its classes are made during its import
     return SimpleNamespace(Event=proto.Event, RecordWriter=RecordWriter, Reader=PyRecordReader_New, ENDS=ends)

@@ -1,6 +1,6 @@
 """A run's curve while it trains: each epoch, as it ends, goes to a file that TensorBoard reads.
 
-No result depends on it. Where its file cannot be written, the run says so and trains on.
+No result depends on it. If the file cannot be written, the run prints a warning and trains on.
 """
 
 import sys
@@ -24,15 +24,15 @@ from src.core.monitoring.event_files import (
 from src.runs import RunName
 from src.system.errors import first_line
 
-GROUPS = ("loss", "selection", "train")  # beginnings of the history's columns, which TensorBoard groups by
+GROUPS = ("loss", "selection", "train")  # prefixes of the history's columns, by which TensorBoard groups
 OTHERS = "training"
 
 
 class LiveCurve:
     """The event file of one run in one process.
 
-    A run that starts anew replaces the files that are there. One that goes on from a checkpoint keeps the epochs of its
-    history, with what the files say of them beyond the history.
+    A run that starts anew replaces older files. A run that goes on from a checkpoint keeps the epochs of its history,
+    with the values that only the older files have.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +40,7 @@ class LiveCurve:
         self.path: Path | None = None
 
     def begin(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Start the file; `history` has the epochs that a checkpoint knows."""
+        """Start the file. `history` has the epochs of the checkpoint."""
         with self._faults_told():
             curve, before = read_curve(self.folder), event_files(self.folder)
             known = {} if curve is None else curve.epochs
@@ -53,7 +53,7 @@ class LiveCurve:
             self.path = path
 
     def add(self, row: Mapping[str, float], **more: float | None) -> None:
-        """Write an epoch: its row of the history, and what the history does not hold."""
+        """Write an epoch: its row of the history, and `more` values that the history lacks."""
         values = {f"{OTHERS}/{name}": value for name, value in more.items() if value is not None}
         if self.path is not None:
             with self._faults_told():
@@ -66,7 +66,7 @@ class LiveCurve:
                 append_events(self.path, [end_event()])
 
     def fail(self, line: str) -> None:
-        """Write why the run ended; into a file of its own where it ended before the first step."""
+        """Write why the run ended. If it ended before the first step, write to a new file."""
         with self._faults_told():
             self.folder.mkdir(parents=True, exist_ok=True)
             append_events(self.path or new_event_file(self.folder), [error_event(line)])
@@ -97,11 +97,11 @@ def live_curve(study: str | None, run: RunName) -> Generator[LiveCurve | None]:
 
 
 def _epoch(row: Mapping[str, float], known: Epoch) -> Epoch:
-    """What is known of an epoch, and its row of the history under TensorBoard's tags."""
+    """The known values of an epoch, and its row of the history under TensorBoard's tags."""
     return Epoch(known.ended, known.values | {_tag(name): value for name, value in row.items() if name != "epoch"})
 
 
 def _tag(column: str) -> str:
-    """loss_total becomes loss/total."""
+    """TensorBoard's tag of a column: loss/total for loss_total."""
     group, _, name = column.partition("_")
     return f"{group}/{name}" if group in GROUPS else f"{OTHERS}/{column}"

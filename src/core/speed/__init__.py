@@ -1,1 +1,1 @@
-"""What makes a run faster or smaller. Nothing here may change a result but by rounding or the draw of dropout."""
+"""Ways to make a run faster or smaller. They change results only by rounding and by the draw of dropout."""

@@ -1,10 +1,10 @@
 """Training passes replayed as CUDA graphs: `runtime.cuda_graphs`.
 
-A step of a small model has a GPU wait for its launches: hundreds of short kernels, each of which Python asks for. A
-graph holds those of a forward or a backward pass, and one call launches them all. torch captures both when a batch of a
-new shape comes. So that few shapes come, batches are padded to a multiple of `MULTIPLE` tokens. Dropout's masks have
-the padded shape, so a run's numbers are not those that it would have without graphs: its record says that they were in
-use. Loss and optimiser stay as they are.
+In a step of a small model, the GPU waits while Python launches hundreds of short kernels. A graph has all kernels of a
+forward or a backward pass, and one call launches them. torch captures both passes for each new shape of a batch. To
+keep shapes few, batches are padded to a multiple of `MULTIPLE` tokens. Dropout masks have the padded shape, so the
+run's numbers differ from a run without graphs, and its record says that graphs were in use. Loss and optimiser are not
+in the graphs.
 """
 
 from collections.abc import Callable
@@ -25,14 +25,14 @@ Captured = Callable[..., Outputs]
 
 
 def replay_training(model: Classifier, pad_id: int) -> None:
-    """Have a classifier on a GPU replay its passes while it trains; in evaluation it stays as it is.
+    """Make a classifier on a GPU replay its passes in training. Its passes in evaluation stay as they are.
 
-    A pass that cannot be captured ends in a UserError.
+    A pass that cannot be captured raises a UserError.
     """
-    # Gradients arrive on another stream than the one of the capture, which is meant so.
+    # Gradients arrive on another stream than the capture's. This is intended.
     torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     eager = model.forward
-    pool = torch.cuda.graph_pool_handle()  # a step is over before the next: their passes can share memory
+    pool = torch.cuda.graph_pool_handle()  # steps run one after the other, so their passes can share memory
     captured: dict[tuple[int, ...], Captured] = {}
 
     def forward(classifier: Classifier, **inputs: Tensor) -> Outputs:
@@ -48,7 +48,7 @@ def replay_training(model: Classifier, pad_id: int) -> None:
 
 
 def pad_to_multiple(inputs: dict[str, Tensor], pad_id: int) -> dict[str, Tensor]:
-    """A batch's inputs (n, tokens), padded on the right to a multiple of `MULTIPLE` tokens; no pad token is read."""
+    """A batch's inputs (n, tokens), padded on the right to a multiple of `MULTIPLE` tokens. The mask hides padding."""
     missing = -inputs["input_ids"].shape[1] % MULTIPLE
     return {
         name: F.pad(values, (0, missing), value=pad_id if name == "input_ids" else 0) for name, values in inputs.items()
@@ -56,9 +56,10 @@ def pad_to_multiple(inputs: dict[str, Tensor], pad_id: int) -> dict[str, Tensor]
 
 
 class _TrainingPass(nn.Module):
-    """A classifier's pass with its inputs by place, as torch captures it.
+    """A classifier's pass with positional inputs, as torch captures it.
 
-    Precision is that of the moment. Weights that autocast has rounded are not kept: a graph must round them anew.
+    It keeps the precision that is set when it is made. Rounded weights are not cached, because a graph must round them
+    anew in each replay.
     """
 
     def __init__(self, classifier: Classifier, forward: Captured, names: list[str]) -> None:
@@ -71,9 +72,9 @@ class _TrainingPass(nn.Module):
             return self.pass_forward(**dict(zip(self.names, values, strict=True)))
 
 
-# `Any`: torch keeps the type of its pools to itself, and says "a module or a function" of what it captures.
+# `Any`: torch's type of pools is private, and its type of a captured pass is "a module or a function".
 def _capture(training_pass: _TrainingPass, inputs: dict[str, Tensor], pool: Any) -> Captured:
-    """Capture a pass for one shape. Dropout goes on with the random numbers that it would have had without it."""
+    """Capture a pass for one shape. The capture does not advance the random numbers of dropout."""
     samples = tuple(values.clone() for values in inputs.values())
     device = samples[0].device
     try:
@@ -86,4 +87,4 @@ def _capture(training_pass: _TrainingPass, inputs: dict[str, Tensor], pool: Any)
         raise
     except RuntimeError as error:
         problem = f"a training step of this model cannot be captured ({first_line(error)})"
-        raise UserError("params.yaml: runtime.cuda_graphs", problem, "false") from None
+        raise UserError("params.yaml: runtime.cuda_graphs", problem, "set it to false") from None

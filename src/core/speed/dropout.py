@@ -1,10 +1,13 @@
 """Dropout on the CPU at a third of its cost.
 
-torch draws one random number an element, on one thread: a ninth of a training step on short texts, a quarter on long
-ones, where attention has more elements than all else. Here one 64-bit number serves four elements, 16 bits each. An
-element is dropped with probability p, rounded to a multiple of 2^-16 (0.1 becomes 0.100006). Elements that are kept are
-scaled by that rounded p, so the mean is exact. bf16 cannot hold every scale; there p is also rounded to one whose scale
-it can hold: 0.1 becomes 0.0986, and below 0.002 nothing is dropped. GPUs have a kernel for dropout.
+torch draws one random number per element, on one thread. This takes a ninth of a training step on short texts and a
+quarter on long ones, in which attention has most elements. Here one 64-bit number serves four elements, 16 bits each.
+
+An element is dropped with probability p, rounded to a multiple of 2^-16 (0.1 becomes 0.100006). The scale of kept
+elements follows from the rounded p, so the mean is exact. bf16 cannot represent every scale, so there p is also rounded
+to one whose scale it can represent: 0.1 becomes 0.0986, and below 0.002 nothing is dropped.
+
+GPUs have their own kernel for dropout.
 """
 
 from typing import Any
@@ -25,17 +28,17 @@ STEPS = 2**16
 
 
 class CpuDropout(nn.Dropout):
-    """`nn.Dropout` with 16 random bits an element."""
+    """`nn.Dropout` with 16 random bits per element."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop elements of a tensor (any shape) while training."""
+        """Drop elements of a tensor (any shape) in training."""
         if not self.training or self.p == 0.0:
             return input
         return input * dropout_mask(input, self.p)
 
 
 def dropout_mask(like: Tensor, p: float) -> Tensor:
-    """0 with probability p, else 1 / (1 - p), in the shape and type of `like`."""
+    """A mask that is 0 with probability p, else 1 / (1 - p), in the shape and type of `like`."""
     dropped = steps_dropped(p, like.dtype)
     draws = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = draws.view(torch.int16)[: like.numel()].view(like.shape)
@@ -44,14 +47,14 @@ def dropout_mask(like: Tensor, p: float) -> Tensor:
 
 
 def at_least(bits: Tensor, lowest: int) -> Tensor:
-    """1 where integers are at least `lowest`, else 0, in their place: torch makes booleans ten times as slowly."""
+    """1 where integers are at least `lowest`, else 0, in place. With booleans, torch takes ten times as long."""
     return torch.ge(bits, lowest, out=bits)
 
 
 def steps_dropped(p: float, dtype: torch.dtype) -> int:
-    """How many of the `STEPS` values of 16 bits drop an element.
+    """The number of the `STEPS` values of 16 bits that drop an element.
 
-    The scale 1 / (1 - p) is rounded to the type first, and the number follows from it. So the mean is exact.
+    It follows from the scale 1 / (1 - p) after rounding to the type, so the mean is exact.
     """
     if p == 1.0:
         return STEPS
@@ -60,7 +63,7 @@ def steps_dropped(p: float, dtype: torch.dtype) -> int:
 
 
 def softmax(scores: Tensor) -> Tensor:
-    """Softmax over the last dimension, computed in float32 at least: in bf16 torch takes three times as long."""
+    """Softmax over the last dimension, in float32 or wider: in bf16, torch takes three times as long."""
     return scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(scores.dtype)
 
 
@@ -76,7 +79,7 @@ def attention(
 ) -> tuple[Tensor, None]:
     """Scaled dot-product attention as transformers calls it: query (n, heads, q, d), key and value (n, heads, t, d).
 
-    torch's own serves wherever nothing is dropped, and for what only it knows: causal masks, shared keys, biases.
+    torch's own attention is used if nothing is dropped, or for causal masks, shared keys and biases.
     """
     special = more.get("is_causal") or getattr(module, "is_causal", False) or more.get("position_bias") is not None
     if special or key.shape[1] != query.shape[1] or not (module.training and dropout):
@@ -96,7 +99,7 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 def use_cpu_dropout(model: PreTrainedModel) -> None:
-    """Have all dropout layers of a model, and its attention, draw their masks so."""
+    """Make all dropout layers of a model, and its attention, use `dropout_mask`."""
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Dropout:
@@ -107,16 +110,16 @@ def use_cpu_dropout(model: PreTrainedModel) -> None:
 
 @torch.no_grad()
 def check_dropout(source: ModelSource, classifier: Classifier, pad_id: int) -> None:
-    """R-Drop compares two passes under dropout, and some models have none.
+    """Check that a model has dropout, because R-Drop compares two passes under dropout.
 
     Raises:
         UserError: two passes give the same outputs.
     """
     inputs = trial_inputs(classifier.model, pad_id)
-    classifier.eval().model.train()  # the classifier itself stays in evaluation, where no pass becomes a CUDA graph
+    classifier.eval().model.train()  # the classifier stays in evaluation, so that no pass becomes a CUDA graph
     with torch.random.fork_rng(devices=[]):
         first, second = (classifier(**inputs) for _ in range(2))
     classifier.eval()
     if all(torch.equal(*both) for both in zip(first, second, strict=True)):
         problem = f"{source.name} has no dropout, so r_drop_weight would compare two equal passes"
-        raise UserError("params.yaml: models", problem, "set r_drop_weight to 0, or take a model with dropout")
+        raise UserError("params.yaml: models", problem, "set r_drop_weight to 0, or use a model with dropout")

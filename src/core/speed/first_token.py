@@ -1,10 +1,9 @@
-"""The last layer, computed for the first token alone where that is all that the head reads.
+"""The last layer, computed only for the first token if the head reads no other.
 
-The pooler or head of BERT and its like looks at the first token's hidden state. In the last layer every token is still
-a key and a value; but queries, the projection of what they found and the feed-forward part, ten twelfths of the layer's
-products, serve the first token only, and for all others are computed and thrown away, forward and backward. That is a
-seventh of the products of a model of six layers, and more than a quarter of one of three. Logits, features and
-gradients are the same to float rounding.
+The pooler or head of BERT and its like reads the first token's hidden state. In the last layer, every token is still
+needed as a key and a value. But queries, the output projection and the feed-forward part, ten twelfths of the layer's
+products, are needed only for the first token. Leaving out the others saves a seventh of all products in a model of six
+layers, and more than a quarter in one of three. Logits, features and gradients are the same to float rounding.
 """
 
 from collections.abc import Callable
@@ -20,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def compute_first_token_only(model: PreTrainedModel) -> None:
-    """Have the last layer of a classifier return hidden states (n, 1, d), where its kind is known to allow it.
+    """Make the last layer of a classifier return hidden states (n, 1, d), if its kind is in `LAST_LAYERS`.
 
-    Parameters keep their names and places. Models of other kinds stay as they are.
+    Parameters keep their names and places. Models of other kinds stay unchanged.
     """
     known = LAST_LAYERS.get(model.config.model_type)
     is_decoder = getattr(model.config, "is_decoder", False)
-    # Other kinds of attention, which a config can ask for, have masks of other forms.
+    # Other kinds of attention, which a config can choose, have masks of other forms.
     if known is not None and not is_decoder and model.config._attn_implementation == "sdpa":
         place, forward = known
         last = list(model.base_model.get_submodule(place).children())[-1]
@@ -43,7 +42,7 @@ def _bert_layer(layer: "BertLayer", hidden: Tensor, mask: Tensor | None = None, 
 def _distilbert_layer(
     layer: "TransformerBlock", hidden: Tensor, mask: Tensor | None = None, *_: Any, **__: Any
 ) -> Tensor:
-    """The same of DistilBERT's `TransformerBlock`."""
+    """`TransformerBlock.forward` of DistilBERT for the first token: (n, 1, d) from hidden states (n, tokens, d)."""
     own = layer.attention
     found = _attend(own, (own.q_lin, own.k_lin, own.v_lin), hidden, mask)
     attended = layer.sa_layer_norm(own.out_lin(found) + hidden[:, :1])
@@ -56,7 +55,7 @@ def _attend(
     hidden: Tensor,
     mask: Tensor | None,
 ) -> Tensor:
-    """What the first token's query finds among all tokens: (n, 1, d). `mask` is (n, 1, tokens or 1, tokens)."""
+    """Attention of the first token to all tokens: (n, 1, d). `mask` is (n, 1, tokens or 1, tokens)."""
     width = attention.attention_head_size
     query, key, value = (
         project(states).unflatten(-1, (-1, width)).transpose(1, 2)
@@ -74,7 +73,7 @@ def _attend(
     return found.flatten(2)
 
 
-# Kinds of encoders whose pooler or head reads the first token: where their layers are, and how the last one works.
+# Kinds of encoders whose pooler or head reads the first token: the module of their layers, and the last one's forward.
 LIKE_BERT = ("bert", "camembert", "electra", "roberta", "xlm-roberta")
 LAST_LAYERS: dict[str, tuple[str, Callable[..., Tensor]]] = dict.fromkeys(LIKE_BERT, ("encoder.layer", _bert_layer)) | {
     "distilbert": ("transformer.layer", _distilbert_layer)

@@ -1,7 +1,7 @@
 """Products in half precision: `runtime.precision` bf16 or fp16.
 
 torch's autocast rounds the inputs of products. Weights, losses, the optimiser, the pooler and the head stay in float32.
-Pooler and head do a few thousandths of the work. In bf16, which has 8 bits, many logits would be equal.
+Pooler and head do only a few thousandths of the work, and in bf16, which has 8 bits, many logits would be equal.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ HALF: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.floa
 
 
 def round_products(source: ModelSource, model: Classifier, precision: Precision, pad_id: int) -> None:
-    """Have a classifier's passes round the inputs of their products, if this precision does so.
+    """Make a classifier's passes round the inputs of their products, if the precision is bf16 or fp16.
 
     Raises:
         UserError: transformers' code for this kind of model fails in half precision.
@@ -32,14 +32,14 @@ def round_products(source: ModelSource, model: Classifier, precision: Precision,
         return
     round_passes(model, precision)
     for part in _pooler_and_head(model.model):
-        # The pooler of a backbone that is held in bf16 stays as it is.
+        # The pooler of a backbone in bf16 stays as it is.
         if all(weight.dtype == torch.float32 for weight in part.parameters()):
             _compute_in_float32(part)
     _try(source, model, precision, pad_id)
 
 
 def round_passes(model: Classifier, precision: Precision) -> None:
-    """Have a classifier's passes run under autocast, if this precision does so; its parts stay as they are."""
+    """Make a classifier's passes run under autocast, if the precision is bf16 or fp16."""
     if precision not in HALF:
         return
     exact = model.forward
@@ -52,7 +52,7 @@ def round_passes(model: Classifier, precision: Precision) -> None:
 
 
 def _pooler_and_head(model: PreTrainedModel) -> Iterator[nn.Module]:
-    """The pooler of the backbone, and the parts of the model beside its backbone."""
+    """The pooler of the backbone, and the parts of the model outside its backbone."""
     if isinstance(pooler := getattr(model.base_model, "pooler", None), nn.Module):
         yield pooler
     if model.base_model is not model:
@@ -60,7 +60,7 @@ def _pooler_and_head(model: PreTrainedModel) -> Iterator[nn.Module]:
 
 
 def _compute_in_float32(part: nn.Module) -> None:
-    """Have a part compute in float32 where autocast is on."""
+    """Make a part compute in float32 under autocast."""
     rounded = part.forward
 
     def forward(_: nn.Module, vectors: Tensor, *more: Any, **named: Any) -> Any:
@@ -72,10 +72,12 @@ def _compute_in_float32(part: nn.Module) -> None:
 
 @torch.no_grad()
 def _try(source: ModelSource, model: Classifier, precision: Precision, pad_id: int) -> None:
-    """Some models have constants that half precision cannot hold: that comes out here, before training."""
+    """Check before training that a model runs: some have constants that half precision cannot represent."""
     try:
         model.eval()(**trial_inputs(model.model, pad_id))
     except DAMAGE as error:
         raise_if_memory(error)
-        problem = f"{source.name} is a {model.model.config.model_type} model, and fails in {precision}"
-        raise UserError("params.yaml: runtime.precision", f"{problem} ({first_line(error)})", "fp32") from None
+        problem = f"{source.name} is a {model.model.config.model_type} model and fails in {precision}"
+        raise UserError(
+            "params.yaml: runtime.precision", f"{problem} ({first_line(error)})", "set it to fp32"
+        ) from None

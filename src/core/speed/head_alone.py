@@ -1,8 +1,8 @@
 """A classifier's head without its backbone: h of each row is computed once and looked up by the row's number.
 
-The head is the classifier's own, with the same weights, so that training it trains the classifier. What runs is the
-model's own code with a table in the place of its backbone, for which each text is one token: the first token's vector,
-the last one's, the mean over tokens and a pooler's output are then all h.
+The head shares its weights with the classifier, so training it trains the classifier. The model's own code runs with a
+table in place of its backbone. For this table each text is one token. So the first token's vector, the last token's,
+the mean over tokens and a pooler's output are all h.
 """
 
 import copy
@@ -21,15 +21,15 @@ from src.core.speed.half_precision import round_passes
 from src.params import ModelSource, Precision
 from src.system.errors import UserError, first_line
 
-ROUNDING = 1e-4  # of the largest logit
+ROUNDING = 1e-4  # share of the largest logit
 
 
 class _Table(nn.Module):
-    """In the place of a backbone: the vectors of rows, by number."""
+    """A replacement for a backbone: the vectors of rows, by number."""
 
     def __init__(self, vectors: Tensor) -> None:
         super().__init__()
-        self.vectors = vectors  # no buffer, which several processes would send each other in each step
+        self.vectors = vectors  # not a buffer, which several processes would exchange in each step
 
     def forward(self, input_ids: Tensor, *_: Any, **__: Any) -> BaseModelOutputWithPoolingAndCrossAttentions:
         vectors: Any = self.vectors[input_ids[:, 0]]
@@ -39,7 +39,7 @@ class _Table(nn.Module):
 
 
 class _Pooled(nn.Module):
-    """In the place of a pooler outside of the backbone: h has been pooled."""
+    """A replacement for a pooler outside the backbone, because h is already pooled."""
 
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden[:, 0]
@@ -48,7 +48,7 @@ class _Pooled(nn.Module):
 def head_alone(classifier: Classifier, features: Tensor, precision: Precision) -> Classifier:
     """The head of a classifier as a classifier of row numbers, with the features (N, d) of these rows.
 
-    It computes in the precision that it has within the classifier.
+    It computes in the same precision as in the classifier.
     """
     whole: PreTrainedModel = classifier.model
     model = copy.copy(whole)
@@ -61,17 +61,17 @@ def head_alone(classifier: Classifier, features: Tensor, precision: Precision) -
 
 
 def row_numbers(first: int, rows: int) -> EncodedSplit:
-    """What `head_alone` takes for texts: the numbers of some rows in a row."""
+    """The texts of `head_alone`: the numbers of consecutive rows."""
     numbers = torch.arange(rows)
     return EncodedSplit((first + numbers).int(), None, numbers, torch.ones_like(numbers), pad_id=0)
 
 
 @torch.no_grad()
 def check_head_alone(source: ModelSource, classifier: Classifier, precision: Precision, pad_id: int) -> None:
-    """Refuse, before training, a model whose head does not say the same of h alone as of its texts.
+    """Check before training that a model's head gives the same logits for h as the model gives for texts.
 
     Raises:
-        UserError: it does not, or there is no head beside the backbone.
+        UserError: it does not, or the model has no head outside the backbone.
     """
     problem = f"{source.name} is a {classifier.model.config.model_type} model, whose head cannot be trained alone"
     if classifier.model.base_model is classifier.model:

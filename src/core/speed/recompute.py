@@ -1,7 +1,7 @@
-"""Activations computed again in the backward pass: `runtime.recompute`.
+"""Activations recomputed in the backward pass: `runtime.recompute`.
 
-What a layer computes on its way to its output is thrown away, and computed again, with the same dropout masks, when its
-gradient is wanted. Of each layer only the output is kept. Logits and gradients are the same.
+Only the output of each layer is kept. The backward pass recomputes the layer's other activations, with the same dropout
+masks. Logits and gradients are the same.
 """
 
 from transformers import PreTrainedModel
@@ -11,12 +11,12 @@ from src.system.errors import UserError
 
 
 def recompute_activations(source: ModelSource, model: PreTrainedModel) -> None:
-    """Have each layer of a model compute its activations again.
+    """Make each layer of a model recompute its activations in the backward pass.
 
     Raises:
-        UserError: transformers' code for this kind of model cannot.
+        UserError: transformers' code for this kind of model does not support it.
     """
     if not model.supports_gradient_checkpointing:
-        problem = f"{source.name} is a {model.config.model_type} model, whose activations cannot be computed again"
-        raise UserError("params.yaml: runtime.recompute", problem, "false")
+        problem = f"{source.name} is a {model.config.model_type} model, whose activations cannot be recomputed"
+        raise UserError("params.yaml: runtime.recompute", problem, "set it to false")
     model.activation_checkpointing_enable({"use_reentrant": False})

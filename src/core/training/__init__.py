@@ -1,1 +1,1 @@
-"""From a prepared task to a finished run: loading, the loop, checkpoints. What a loss is belongs to `method`."""
+"""From a prepared task to a finished run: loading, the loop, checkpoints. Losses belong to `method`."""

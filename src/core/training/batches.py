@@ -1,4 +1,4 @@
-"""Tokenised splits with labels, and what a run trains on."""
+"""Tokenised splits with labels, and the data of a run."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from src.core.models.encoding import EncodedSplit
 
 @dataclass(frozen=True)
 class LabelledTokens:
-    """A tokenised split with its labels (N,) and, where there is a teacher, the teacher's logits (N, C).
+    """A tokenised split with its labels (N,) and, with a teacher, the teacher's logits (N, C).
 
-    Rows without a label have `NO_LABEL`; only a train split has any, after its labelled rows.
+    A row without a label has `NO_LABEL`. Only a train split has such rows, after its labelled rows.
     """
 
     tokens: EncodedSplit
@@ -21,16 +21,16 @@ class LabelledTokens:
     teacher_logits: Tensor | None = None
 
     def first(self, rows: int) -> "LabelledTokens":
-        """The first rows only, without the teacher."""
+        """The first rows, without the teacher's logits."""
         return LabelledTokens(self.tokens.first(rows), self.labels[:rows])
 
     def rows(self, numbers: Tensor) -> "LabelledTokens":
-        """Some rows only, by number."""
+        """The rows with these numbers."""
         teacher = None if self.teacher_logits is None else self.teacher_logits[numbers]
         return LabelledTokens(self.tokens.rows(numbers), self.labels[numbers], teacher)
 
     def labelled(self) -> "LabelledTokens":
-        """The rows that have a label, without the teacher."""
+        """The rows that have a label, without the teacher's logits."""
         return self.first(int((self.labels != NO_LABEL).sum()))
 
     def batch(
@@ -43,9 +43,9 @@ class LabelledTokens:
         part: Tensor | None = None,
         passes: int = 1,
     ) -> tuple[dict[str, Tensor], Batch]:
-        """The model's inputs and the objective's view of one process's share of a batch's rows, or of some of them.
+        """The model's inputs and the objective's view of one process's share of a batch, or of a part of a batch.
 
-        With two `passes` the share comes twice: n rows, and the same n rows again under dropout masks of their own.
+        With two `passes` the share comes twice: n rows, then the same n rows, which get other dropout masks.
         """
         own = (rows if part is None else part)[process::processes].repeat(passes)
         inputs = {name: values.to(device) for name, values in self.tokens.batch(own).items()}
@@ -65,7 +65,7 @@ class LabelledTokens:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run trains on, what chooses its epoch, and the train rows on which CMI is measured."""
+    """The data of a run: train rows, selection rows that choose the epoch, and train rows on which CMI is measured."""
 
     train: LabelledTokens
     selection: LabelledTokens

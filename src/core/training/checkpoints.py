@@ -1,10 +1,10 @@
-"""Checkpoints of a training run: where they lie, when one is due, and that none is ever used for another run.
+"""Checkpoints of a training run: where they are, and when one is due. No checkpoint is used for another run.
 
     checkpoints/<task>-<role>-<arm>-<seed>-<key>-<slot>/step-<number>.pt
 
-`key` is a hash of all that determines the run, its code and its pre-trained weights included: after any change of
-these the run starts anew. Two processes that train the same run at once (experiments of DVC's queue) take different
-slots. The folder is git-ignored, lies outside of what DVC tracks, and is deleted when the run's results are saved.
+`key` is a hash of everything that determines the run, including its code and its pre-trained weights. After a change of
+any of these the run starts anew. Two processes that train the same run at once (experiments of DVC's queue) take
+different slots. Neither git nor DVC follows the folder. It is deleted when the run's results are saved.
 """
 
 import hashlib
@@ -33,18 +33,18 @@ from src.system.errors import first_line
 from src.system.files import new_file, repository_root
 from src.system.locks import lock_if_free
 
-KEPT = 2  # the newest, and the one before it in case the newest is damaged
-# What zipfile and torch raise, depending on where the damage is.
+KEPT = 2  # the newest, and the one before in case the newest is damaged
+# The exceptions that zipfile and torch raise for a damaged file, depending on the place of the damage.
 DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, ValueError, RuntimeError, EOFError)
 
 
 def checkpoints_root() -> Path:
-    """`checkpoints/` of the repository; copies of it that DVC makes below .dvc for queued experiments share it."""
+    """`checkpoints/` of the repository. The copies that DVC makes below .dvc for queued experiments share it."""
     return repository_root() / "checkpoints"
 
 
 def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
-    """A hash of a run's settings (plain values), of the tensors that it starts from, and of the code that trains."""
+    """A hash of a run's settings (plain values), of its tensors at the start, and of the code that trains."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(training_code().encode())
     for tensor in tensors:
@@ -56,7 +56,7 @@ def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
 class Checkpoints:
     """The checkpoints in one folder: at most `KEPT`, saved `seconds` apart.
 
-    Where saving is slow they are farther apart, so that it takes no more than `largest_share` of the time.
+    If saving is slow, they are farther apart, so that it takes no more than `largest_share` of the time.
     """
 
     def __init__(self, folder: Path, settings: CheckpointSettings) -> None:
@@ -66,15 +66,15 @@ class Checkpoints:
         self.last_cost = 0.0
 
     def due(self) -> bool:
-        """Whether it is time for the next one."""
+        """Whether it is time for the next checkpoint."""
         apart = self.last_cost * (1 / self.settings.largest_share - 1)
         return time.monotonic() - self.saved_at >= max(self.settings.seconds, apart)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint, all of it or nothing, and drop the oldest.
+        """Write a checkpoint, all of it or nothing, and delete the oldest.
 
         Raises:
-            CannotWrite: no room, or no right to; those saved before stay.
+            CannotWrite: there is no room or no right to write. Earlier checkpoints stay.
         """
         began = time.monotonic()
         with new_file(self.folder / f"step-{step:09d}.pt") as draft, draft.open("wb") as file:
@@ -85,7 +85,7 @@ class Checkpoints:
         self.last_cost = self.saved_at - began
 
     def load(self) -> dict[str, Any] | None:
-        """The newest checkpoint that is whole, with its tensors on the CPU; None without one."""
+        """The newest undamaged checkpoint, with its tensors on the CPU; None if there is none."""
         for path in self._paths():
             try:
                 return _read(path)
@@ -101,11 +101,11 @@ class Checkpoints:
 def checkpoints_of(
     run: RunName, key: str, settings: CheckpointSettings, accelerator: Accelerator
 ) -> Generator[Checkpoints]:
-    """The checkpoints of a run while it trains: deleted when the block ends well, kept when it does not."""
+    """The checkpoints of a run, for the block that trains it. They are deleted unless the block raises an error."""
     name = f"{run.task}-{run.role}-{run.arm}-{run.seed}-{key[:16]}"
     lock = _lock_free_slot(checkpoints_root(), name) if accelerator.is_main_process else None
     own_folder = None if lock is None else Path(lock.lock_file).parent
-    [folder] = broadcast_object_list([own_folder])  # to all processes that of the main one
+    [folder] = broadcast_object_list([own_folder])  # all processes use the main one's folder
     try:
         yield Checkpoints(folder, settings)
         accelerator.wait_for_everyone()
@@ -127,7 +127,7 @@ def _lock_free_slot(root: Path, name: str) -> BaseFileLock:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A checkpoint whose parts agree with their checksums, which torch writes (its file is a zip file) but ignores."""
+    """Read a checkpoint after verifying the checksums of its zip file, which torch writes but ignores."""
     with zipfile.ZipFile(path) as file:
         if part := file.testzip():
             raise zipfile.BadZipFile(f"the checksum of {part} is wrong")

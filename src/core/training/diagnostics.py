@@ -1,4 +1,4 @@
-"""What is measured of a model after each epoch."""
+"""Measures of a model after each epoch."""
 
 import math
 
@@ -19,11 +19,12 @@ def diagnose(
     model: Classifier, data: TrainingData, feature_map: FeatureMap, accelerator: Accelerator
 ) -> dict[str, float]:
     """Scores on selection, and CMI in both spaces (nats, at tau = 1) on selection and the diagnostic train rows."""
+    splits = {"train": data.diagnostic, "selection": data.selection}
+    outputs = {name: predict(model, split.tokens, accelerator) for name, split in splits.items()}
     row = {}
-    for name, split in (("train", data.diagnostic), ("selection", data.selection)):
-        outputs = predict(model, split.tokens, accelerator)
-        row |= cmi_metrics(name, outputs, split.labels, data.num_classes, feature_map)
-    labels, logits = data.selection.labels.numpy(), outputs.logits.numpy()
+    for name, split in splits.items():
+        row |= cmi_metrics(name, outputs[name], split.labels, data.num_classes, feature_map)
+    labels, logits = data.selection.labels.numpy(), outputs["selection"].logits.numpy()
     scores = task_scores(data.metrics, labels, logits) | {"nll": float(nll_rows(labels, logits).mean())}
     return row | {f"selection_{name}": value for name, value in scores.items()}
 
@@ -31,12 +32,13 @@ def diagnose(
 def cmi_metrics(
     name: str, outputs: Outputs, labels: Tensor, num_classes: int, feature_map: FeatureMap
 ) -> dict[str, float]:
-    """CMI (and its logarithm), Gamma and NCMI of outputs in both spaces at tau = 1, and the size of h.
+    """CMI (and its logarithm), Gamma and NCMI of outputs in both spaces at tau = 1, and the length of h.
 
-    Feature space is that of softmax(h), for all runs alike; a run with another map has the measures of that one too.
-    Feature-space CMI lives on another scale than class-space CMI, and shrinks with h (docs/method.md, "A weight that
-    means the same across models"): the logarithm makes it visible, the mean norm of h and its deviation over samples
-    say where a change comes from.
+    Feature space is softmax(h) for all runs. A run with another map also has the measures of that map.
+
+    Feature-space CMI has another scale than class-space CMI and shrinks with h (docs/method.md, "A weight that means
+    the same across models"). Its logarithm makes it visible in plots. The mean length of h and its standard deviation
+    over samples show where a change comes from.
     """
     row = {}
     spaces = {"class": measure(outputs.logits, labels, num_classes)}

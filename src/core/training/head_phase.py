@@ -1,4 +1,4 @@
-"""The last phase of a run with `head_epochs`: its head alone learns, from features that are computed once."""
+"""The last phase of a run with `head_epochs`: only the head is trained, on features that are computed once."""
 
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ from src.core.training.loop import Setup
 
 
 def with_head_alone(setup: Setup) -> Setup:
-    """The same run with a head for a model, whose texts are the numbers of their rows.
+    """The same run with only the head as its model, and row numbers as its texts.
 
-    Rows without a label are left out. Features are without dropout, and every process computes all of them.
+    Rows without a label are left out. Features are computed without dropout, and every process computes all of them.
     """
     data, device = setup.data, setup.accelerator.device
-    setup.model.to(device)  # where no phase before has put it, as in a run that goes on from here
+    setup.model.to(device)  # a run that goes on from a checkpoint has had no earlier phase to do so
     train, selection = data.train.labelled(), data.selection
     features = [predict(setup.model, split.tokens, setup.accelerator).features for split in (train, selection)]
     own_train = LabelledTokens(row_numbers(0, len(train.labels)), train.labels)

@@ -1,4 +1,4 @@
-"""From a prepared task and settings to what trains: tokens, model, teacher's logits."""
+"""Loads a run from a prepared task and settings: tokens, model and teacher's logits."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ from src.runs import RunName
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run ready to train: its model and tokenizer, its tokenised splits, and the data passed to `train`.
+    """A run that is ready to train: its model and tokenizer, its tokenised splits, and the data for `train`.
 
-    Tokens are numbered as `vocabulary` numbers them.
+    Tokens have the numbers of `vocabulary`.
     """
 
     model: Classifier
@@ -44,12 +44,12 @@ class PreparedRun:
     data: TrainingData
 
     def savers(self) -> list[Saver]:
-        """What writes the model, with its whole vocabulary, and its tokenizer to a folder."""
+        """Functions that write the model, with its whole vocabulary, and its tokenizer to a folder."""
         self.vocabulary.restore()
         return [*self.model.savers, self.tokenizer.save_pretrained]
 
     def tensors(self) -> Iterator[Tensor]:
-        """All that determines the run besides settings and code: first weights, tokens, labels, teacher's logits."""
+        """The tensors that determine the run besides settings and code: weights, tokens, labels, teacher's logits."""
         yield from self.model.state_dict().values()
         for split in (self.data.train, self.data.selection):
             yield from (split.tokens.ids, split.tokens.lengths, split.labels)
@@ -66,7 +66,7 @@ def prepare_run(
     """
     source, max_length = settings.model, settings.training.max_length
     tokenizer = load_tokenizer(source, pairs=len(task.train.texts[0]) == 2)
-    tokenizer.model_max_length = max_length  # kept with it: whoever truncates does so where training did
+    tokenizer.model_max_length = max_length  # kept with the tokenizer, so that it truncates as in training
     learnt_from = ["train", "transfer"] if settings.objective.transfer else ["train"]
     splits = sorted({*learnt_from, *splits_to_predict(run, task)})
     tokens = {split: encode(task.splits[split].texts, tokenizer, max_length) for split in splits}
@@ -94,7 +94,7 @@ def prepare_run(
 
 
 def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:
-    """The splits that a run predicts: a teacher also those that its students learn from."""
+    """The splits that a run predicts. A teacher also predicts the splits that its students learn from."""
     splits = ["selection", "test"]
     if "also_test" in task.unlabelled:
         splits.append("also_test")
@@ -104,9 +104,9 @@ def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:
 
 
 def learnt_rows(rows: int, share: float, seed: int) -> Tensor:
-    """The numbers of the train rows that a run learns from, alike for all arms of a seed.
+    """The numbers of the train rows that a run learns from, the same for all arms of a seed.
 
-    A larger share holds those of a smaller one.
+    A larger share includes the rows of a smaller one.
     """
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(stream_seed(seed, "rows")))
     return order[: round(share * rows)].sort().values
@@ -120,10 +120,10 @@ def training_data(
     diagnostic_rows: int,
     teacher_logits: np.ndarray | None,
 ) -> TrainingData:
-    """The tokenised task as the training loop wants it, transfer rows (without labels) after the train rows.
+    """The tokenised task in the form of the training loop. Transfer rows, without labels, follow the train rows.
 
-    `learnt` are the numbers of the train rows that are learnt from. Prepared splits are shuffled: the first rows are a
-    sample.
+    `learnt` has the numbers of the train rows to learn from. Prepared splits are shuffled, so the first rows are a
+    random sample.
     """
     labels, train_tokens = torch.tensor(task.train.labels), tokens["train"]
     labelled = LabelledTokens(train_tokens, labels).rows(learnt)

@@ -27,12 +27,12 @@ from src.core.training.inference import predict
 from src.core.training.optimisation import optimise
 from src.params import Objective, Precision, Training
 
-SYNC_EVERY = 50  # steps between checks that make a GPU or another process wait
+SYNC_EVERY = 50  # steps between two checks that make a GPU or another process wait
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What the phases of a run have in common."""
+    """The parts of a run that its phases share."""
 
     model: Classifier
     data: TrainingData
@@ -44,7 +44,7 @@ class Setup:
 
 @dataclass
 class Kept:
-    """An epoch, its score and its trained weights. Scores are compared element by element."""
+    """The kept epoch, its score and its trained weights. Scores are compared element by element."""
 
     score: tuple[float, ...] = (-math.inf, -math.inf)
     epoch: int = 0
@@ -59,12 +59,12 @@ def epoch_score(row: Mapping[str, float], metric: str) -> tuple[float, float]:
 class Phase:
     """Training with one objective and one learning-rate schedule.
 
-    Its state is all that a checkpoint holds: what the processes share, and what each has of its own. The data order
-    follows from the seed, the epoch and the number of batches taken of it.
+    A checkpoint has all of its state: the state that the processes share, and each process's own. The seed, the epoch
+    and the number of batches taken determine the order of the data.
 
     Args:
-        number: how many phases of the run came before.
-        history, steps_before: of these.
+        number: the number of earlier phases of the run.
+        history, steps_before: the epochs and steps of the earlier phases.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Phase:
         steps_before: int,
     ) -> None:
         accelerator = setup.accelerator
-        accelerator.free_memory()  # of an earlier phase's wrapped model
+        accelerator.free_memory()  # frees an earlier phase's wrapped model
         self.model, self.data, self.seed, self.accelerator = setup.model, setup.data, setup.seed, accelerator
         self.number, self.settings, self.curve = number, settings, setup.curve
         processes = Processes(accelerator.num_processes, lambda tensor: accelerator.reduce(tensor, "sum"))
@@ -88,50 +88,50 @@ class Phase:
         self.kept = Kept()
         self.batches_taken = 0
         self.loss_sums, self.loss_counts = torch.zeros(2, len(self.objective.names), device=accelerator.device)
-        self.of_all_rows = torch.tensor(self.objective.of_all_rows, dtype=torch.float, device=accelerator.device)
+        self.of_all_rows = torch.tensor(self.objective.of_all_rows, device=accelerator.device)
 
     @property
     def epochs(self) -> int:
-        """Epochs finished, those of earlier phases included."""
+        """The number of finished epochs, including earlier phases."""
         return len(self.history)
 
     @property
     def steps(self) -> int:
-        """Steps taken, those of earlier phases included."""
+        """The number of steps taken, including earlier phases."""
         return self.steps_before + self.optimisation.steps_taken
 
     @property
     def epoch_is_over(self) -> bool:
-        """Whether no batch of the epoch is left, or none has been taken."""
+        """Whether the epoch has no batch left, or has not begun."""
         return self.batches_taken in (0, self.steps_per_epoch)
 
     @property
     def is_over(self) -> bool:
-        """Whether all epochs are done, or patience is at its end."""
+        """Whether all epochs are done, or patience has run out."""
         waited = self.epochs - max(self.kept.epoch, self.epochs_before)
         impatient = self.settings.patience is not None and waited >= self.settings.patience
         return impatient or self.epochs - self.epochs_before >= self.settings.epochs
 
     def run(self, pause: Callable[["Phase"], None]) -> None:
-        """Train to the end and leave the model with the kept weights; `pause` is called after each step and epoch."""
+        """Train to the end and leave the model with the kept weights. Call `pause` after each step and epoch."""
         while not self.is_over:
             rate = self._train_epoch(pause)
             self._end_epoch(rate)
             pause(self)
         if self.optimisation.steps_skipped == self.optimisation.steps_taken:
-            raise FloatingPointError("in fp16 no step had finite gradients: bf16 or fp32 has a wider range")
+            raise FloatingPointError("in fp16 no step had finite gradients; bf16 and fp32 have a wider range")
         put_trained_weights(self.model, self.kept.weights)
 
     def _train_epoch(self, pause: Callable[["Phase"], None]) -> float | None:
-        """Take the batches that are left of the epoch; the rows a second, or None where none are left."""
+        """Train on the epoch's remaining batches. Return the rows per second, or None if no batch remains."""
         batches = self._order(self.epochs)
         if self.batches_taken == 0:
             self._begin_epoch()
         self.optimisation.model.train()
         left = batches[self.batches_taken :]
         began = time.perf_counter()
-        shown = None if self.accelerator.is_main_process else True  # None: on a terminal only
-        for rows in tqdm(left, initial=self.batches_taken, total=len(batches), leave=False, disable=shown):
+        hidden = None if self.accelerator.is_main_process else True  # None: hidden unless on a terminal
+        for rows in tqdm(left, initial=self.batches_taken, total=len(batches), leave=False, disable=hidden):
             self._step(rows)
             pause(self)
         self.check_finite()
@@ -149,7 +149,7 @@ class Phase:
         self.loss_counts.zero_()
 
     def _step(self, rows: Tensor) -> None:
-        """One batch: forward, loss and backward of each part, update."""
+        """Train on one batch: forward, loss and backward of each part, then the update."""
         accelerator, progress = self.accelerator, self.optimisation.progress
         place = accelerator.process_index, accelerator.num_processes
         for part in rows.tensor_split(self.settings.accumulate):
@@ -157,8 +157,8 @@ class Phase:
             inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device, part, passes)
             terms = self.objective(self.optimisation.model(**inputs), batch)
             self.optimisation.backward(terms.total, accelerator)
-            # Each term is a share of the batch's mean: with its rows as weights, an epoch's mean is that of its rows.
-            counts = self.of_all_rows * batch.all_rows + (1 - self.of_all_rows) * batch.all_labelled
+            # Each term is a mean over rows of the batch. With their number as weight, an epoch's mean is over its rows.
+            counts = torch.where(self.of_all_rows, batch.all_rows, batch.all_labelled)
             self.loss_sums += terms.values() * counts
         self.optimisation.step(accelerator)
         self.loss_counts += counts
@@ -167,7 +167,7 @@ class Phase:
         self.batches_taken += 1
 
     def _end_epoch(self, rate: float | None) -> None:
-        """Measure the model, and keep its weights if they are the best so far, or if the last ones are wanted."""
+        """Measure the model. Keep its weights if they are the best so far, or if the last epoch is to be kept."""
         means = self.accelerator.reduce(self.loss_sums, "mean") / self.loss_counts.clamp(min=1)
         losses = {f"loss_{name}": value for name, value in zip(self.objective.names, means.tolist(), strict=True)}
         measures = diagnose(self.model, self.data, self.objective.settings.feature_map, self.accelerator)
@@ -185,7 +185,7 @@ class Phase:
         self.accelerator.print(self._progress(row), flush=True)
 
     def _train_sums(self) -> TrainSums:
-        """Sums by label over the whole train split, for the centroids that look at it; one pass for all of them."""
+        """Sums by label over the whole train split, for the centroids that look at it. All share one pass."""
 
         @cache
         def outputs() -> tuple[Outputs, Tensor]:
@@ -200,7 +200,7 @@ class Phase:
         return sums
 
     def check_finite(self) -> None:
-        """Raise FloatingPointError if the epoch's loss is not finite so far."""
+        """Raise FloatingPointError if the epoch's loss so far is not finite."""
         if not torch.isfinite(self.loss_sums[self.objective.names.index("total")]):
             raise FloatingPointError(f"the loss is not finite by step {self.optimisation.steps_taken}")
 
@@ -213,7 +213,7 @@ class Phase:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes while the phase runs and that all processes share."""
+        """The state of the phase that all processes share."""
         return {
             "phase": self.number,
             "history": self.history,
@@ -227,12 +227,12 @@ class Phase:
         }
 
     def process_state(self) -> dict[str, Any]:
-        """What changes and belongs to this process: the losses of its rows, and its random states."""
+        """This process's own state: the losses of its rows, and its random states."""
         losses = (self.loss_sums.cpu(), self.loss_counts.cpu())
         return {"losses": losses, "random": random_states(self.accelerator.device)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what `state_dict` gave, and under "processes" the `process_state` of each."""
+        """Restore a state of `state_dict`, with each process's `process_state` under "processes"."""
         device, own = self.accelerator.device, state["processes"][self.accelerator.process_index]
         self.history, self.epochs_before = state["history"], state["epochs_before"]
         self.steps_before, self.batches_taken = state["steps_before"], state["batches_taken"]

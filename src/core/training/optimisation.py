@@ -1,4 +1,4 @@
-"""AdamW under a linear schedule with warm-up, made ready for the device and the processes."""
+"""AdamW with a linear schedule and warm-up, prepared for the device and the processes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,8 @@ from src.params import Precision, Training
 class Optimisation:
     """A model wrapped for the processes, with its optimiser and schedule, and the steps taken of `steps`.
 
-    `scaler` multiplies the loss of a run in fp16, in which small gradients would be rounded to 0 (Micikevicius et al.,
-    arXiv 1710.03740). A step whose gradients are not finite then only lowers the factor. In other precisions it does
+    In fp16, `scaler` multiplies the loss, because small gradients would be rounded to 0 (Micikevicius et al., arXiv
+    1710.03740). A step whose gradients are not finite then only lowers the factor. In other precisions the scaler does
     nothing.
     """
 
@@ -32,7 +32,7 @@ class Optimisation:
 
     @property
     def progress(self) -> float:
-        """The share of the steps already taken."""
+        """The share of the steps that are already taken."""
         return self.steps_taken / self.steps
 
     @property
@@ -41,7 +41,7 @@ class Optimisation:
         return float(self.schedule.get_last_lr()[0])
 
     def backward(self, loss: Tensor, accelerator: Accelerator) -> None:
-        """Add the gradients of a loss to those of the step's other parts."""
+        """Add the gradients of a loss to the gradients of the step's other parts."""
         accelerator.backward(self.scaler.scale(loss))
 
     def step(self, accelerator: Accelerator) -> None:
@@ -61,11 +61,11 @@ class Optimisation:
         self.steps_skipped += self.scaler.get_scale() < factor
 
     def skipped(self) -> dict[str, float]:
-        """The steps of the phase that changed nothing so far; in other precisions there are none."""
+        """The number of the phase's steps that changed nothing, under its name; empty except in fp16."""
         return {"steps_skipped": float(self.steps_skipped)} if self.scaler.is_enabled() else {}
 
     def state_dict(self) -> dict[str, Any]:
-        """All of its state but the model's."""
+        """All of its state except the model's."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
@@ -75,7 +75,7 @@ class Optimisation:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Put back what `state_dict` gave."""
+        """Restore a state that `state_dict` returned."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.scaler.load_state_dict(state["scaler"])
@@ -83,10 +83,10 @@ class Optimisation:
 
 
 def rate_after(step: int, steps: int, warmup: int) -> float:
-    """The learning rate after a step as a share of the highest: up from 0 over the warm-up, and then down to 0.
+    """The learning rate after a step as a share of the highest: it rises from 0 over the warm-up, then falls to 0.
 
-    transformers has the same, in a module that imports its trainer, and with it peft: two seconds of every stage, and a
-    tensor before the switch of `src.core.speed.allocator`.
+    transformers has the same function in a module that imports its trainer and peft. The import takes two seconds of
+    every stage, and makes a tensor before `src.core.speed.allocator` is called.
     """
     return step / warmup if step < warmup else max(0.0, (steps - step) / max(1, steps - warmup))
 
@@ -94,7 +94,7 @@ def rate_after(step: int, steps: int, warmup: int) -> float:
 def optimise(
     model: Classifier, settings: Training, steps_per_epoch: int, accelerator: Accelerator, precision: Precision
 ) -> Optimisation:
-    """The optimisation of what is trained of a model, over all epochs of `settings`."""
+    """The optimisation of a model's trained weights, over all epochs of `settings`."""
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     decayed = [weight for weight in trained if weight.ndim >= 2]
     others = [weight for weight in trained if weight.ndim < 2]  # biases and layer norms

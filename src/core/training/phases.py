@@ -1,7 +1,7 @@
-"""The training loop: one model, one objective, the epoch that is kept.
+"""The phases of a training run: plain epochs, the objective's own epochs, and epochs of the head.
 
-One seed fixes the head, the data order and dropout, each from a stream of its own, so that arms with one seed
-are paired: they see the same rows in the same batches under the same dropout masks.
+A seed fixes the head, the order of the data and dropout, each from its own stream. So arms with the same seed are
+paired: they get the same rows in the same batches under the same dropout masks.
 """
 
 from collections.abc import Iterator
@@ -23,10 +23,13 @@ from src.system.interrupts import Stopped, StopRequest
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """History per epoch (a list of flat rows), the epoch whose weights the model has now, and the steps taken.
+    """The result of a training run.
 
-    With `keep_epoch` last, `best_epoch` is the last one. `resumed_at` is the step of the checkpoint that training went
-    on from; 0 without one.
+    Attributes:
+        history: a flat row for each epoch.
+        best_epoch: the epoch whose weights the model has now; with `keep_epoch` last, the last one.
+        steps: the number of steps taken.
+        resumed_at: the step of the checkpoint that training went on from; 0 without one.
     """
 
     history: list[dict[str, float]]
@@ -36,7 +39,7 @@ class TrainingResult:
 
 
 class _Plan(NamedTuple):
-    """What a phase trains with, and whether it trains the head alone."""
+    """The objective and settings of a phase, and whether it trains only the head."""
 
     objective: Objective
     settings: Training
@@ -48,18 +51,20 @@ def train(
 ) -> TrainingResult:
     """Train a model in place and leave it with the weights of the epoch that `settings.keep_epoch` names.
 
-    With `plain_epochs` the model is first fine-tuned plainly for that many, just as an arm without CMI is, and the
-    objective's own epochs go on from the one that is kept of these: the recipe of the MCMI teachers. The best epoch is
-    that with the highest first metric on selection, ties broken by the lower selection NLL.
+    The best epoch has the highest first metric on selection; the lower selection NLL breaks ties.
 
-    With `head_epochs` the head alone goes on from there by cross-entropy, on features that are computed once; the epoch
-    is then one of these. An objective that does not learn labels has no score to choose by: its own last epoch is kept.
+    With `plain_epochs`, the model is first fine-tuned for that many epochs like an arm without CMI. The objective's own
+    epochs go on from the kept one of these. This is how the MCMI teachers are trained.
 
-    With `checkpoints`, training goes on from the newest of them and saves more; it ends as if it had never stopped.
+    With `head_epochs`, only the head is then trained by cross-entropy, on features that are computed once, and the kept
+    epoch is one of these. An objective that does not learn labels has no score to choose by, so its own last epoch is
+    kept.
+
+    With `checkpoints`, training goes on from the newest one and saves more. The result is the same as without a stop.
 
     Raises:
         FloatingPointError: the loss is not finite.
-        Stopped: a signal came; a checkpoint is saved, if there is a place for one.
+        Stopped: a signal came. A checkpoint is saved if `checkpoints` is given.
     """
     saved = None if checkpoints is None else checkpoints.load()
     history, steps, resumed_at = [], 0, saved["steps_before"] + saved["steps_taken"] if saved else 0
@@ -75,7 +80,7 @@ def train(
             phase = Phase(own_setup, plan.objective, plan.settings, number, history, steps)
             if saved:
                 phase.load_state_dict(saved)
-                saved = None  # it holds as much memory as the model and its optimiser
+                saved = None  # it takes as much memory as the model and its optimiser
                 setup.accelerator.print(f"going on from the checkpoint at step {resumed_at}", flush=True)
             whole = {"whole": trained_weights(setup.model)} if plan.of_head else {}
             phase.run(partial(_pause, request=request, checkpoints=checkpoints, more=whole))
@@ -84,7 +89,7 @@ def train(
 
 
 def _phases(objective: Objective, settings: Training) -> Iterator[_Plan]:
-    """Plain epochs, the objective's own, and those of the head alone, each with a schedule of its own."""
+    """The phases of a run: plain epochs, the objective's own, and epochs of the head. Each has its own schedule."""
     alone = {"plain_epochs": 0, "head_epochs": 0}
     if settings.plain_epochs:
         yield _Plan(plain_objective(objective), settings.model_copy(update=alone | {"epochs": settings.plain_epochs}))
@@ -96,10 +101,10 @@ def _phases(objective: Objective, settings: Training) -> Iterator[_Plan]:
 
 
 def _pause(phase: Phase, request: StopRequest, checkpoints: Checkpoints | None, more: dict[str, Any]) -> None:
-    """Between two steps: save a checkpoint, with `more` in it, if it is time; stop if a signal asked for it."""
+    """Save a checkpoint between two steps, with `more` in it, if one is due. Stop if a signal came."""
     accelerator = phase.accelerator
     stop, due = request.pending() or 0, checkpoints is not None and checkpoints.due()
-    if accelerator.num_processes > 1:  # all processes must decide alike, and asking them takes time
+    if accelerator.num_processes > 1:  # all processes must decide alike, and asking them takes time, so ask rarely
         if phase.steps % SYNC_EVERY and not phase.epoch_is_over:
             return
         votes = torch.tensor([stop, due and accelerator.is_main_process], device=accelerator.device)

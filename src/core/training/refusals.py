@@ -10,10 +10,10 @@ from src.system.errors import UserError
 
 
 def check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes: int) -> None:
-    """Refuse, before anything is loaded, what would fail or would not be what it seems.
+    """Refuse, before anything is loaded, settings that would fail or would not do what they say.
 
     Raises:
-        UserError: the distance to the teacher, a term, the rows of a batch or how the run computes does not fit.
+        UserError: the distance to the teacher, a term, the rows of a batch or a setting of `runtime` does not fit.
     """
     parts = processes * settings.training.accumulate
     _check_distance(run, settings, len(task.label_names), parts)
@@ -24,7 +24,7 @@ def check_fit(run: RunName, task: PreparedTask, settings: RunSettings, processes
 
 
 def _check_distance(run: RunName, settings: RunSettings, classes: int, parts: int) -> None:
-    """Some distances to a teacher need three classes, or a batch in one part."""
+    """Check the distance to the teacher: some distances need three classes, or a batch in one part."""
     name = settings.objective.kd_loss
     fitting = [name for name, distance in KD_LOSSES.items() if distance.fits(classes, parts)]
     if run.role == "student" and settings.objective.alpha > 0 and name not in fitting:
@@ -32,7 +32,7 @@ def _check_distance(run: RunName, settings: RunSettings, classes: int, parts: in
 
 
 def _check_terms(run: RunName, settings: RunSettings, parts: int) -> None:
-    """Some terms need a batch in one part."""
+    """Check the terms: some need a batch in one part."""
     for term in terms_in(settings.objective):
         if parts > 1 and term.limit_in_parts:
             raise UserError(
@@ -41,7 +41,7 @@ def _check_terms(run: RunName, settings: RunSettings, parts: int) -> None:
 
 
 def _check_rows(run: RunName, settings: RunSettings, train_rows: int, parts: int) -> None:
-    """Each process has two rows or more of each part of a batch."""
+    """Check that each process gets at least two rows of each part of a batch."""
     training = settings.training
     counts = {"batch_size": training.batch_size}
     if training.train_share < 1:
@@ -50,16 +50,17 @@ def _check_rows(run: RunName, settings: RunSettings, train_rows: int, parts: int
         if count < 2 * parts:
             one = "processes" if training.accumulate == 1 else "parts of a batch"
             problem = f"{key} {getattr(training, key)} leaves some of {parts} {one} without rows"
-            raise UserError(run, problem, f"at least {2 * parts} rows")
+            raise UserError(run, problem, f"raise it to at least {2 * parts} rows")
 
 
 def _check_runtime(run: RunName, settings: RunSettings, processes: int) -> None:
-    """Frozen weights in bf16 enter products with others only under autocast; graphs have limits of their own."""
+    """Check the precision of frozen weights, which needs autocast for bf16, and the limits of CUDA graphs."""
     runtime, precision = settings.runtime, precision_of(settings.runtime)
     if settings.model.dtype == "bf16" and precision != "bf16":
-        problem = f"models.{run.role}.dtype is bf16, and runtime.precision is {precision} here"
-        raise UserError(run, problem, "precision bf16, or dtype fp32")
+        problem = f"models.{run.role}.dtype is bf16, but runtime.precision is {precision} here"
+        raise UserError(run, problem, "set precision to bf16, or dtype to fp32")
     if uses_cuda_graphs(runtime) and runtime.recompute:
-        raise UserError(run, "runtime.cuda_graphs and runtime.recompute are on", "one of the two")
+        raise UserError(run, "runtime.cuda_graphs and runtime.recompute are both true", "set one of them to false")
     if processes > 1 and uses_cuda_graphs(runtime):
-        raise UserError(run, f"runtime.cuda_graphs is on, and there are {processes} processes", "false, or one process")
+        problem = f"runtime.cuda_graphs is true, but there are {processes} processes"
+        raise UserError(run, problem, "set it to false, or start one process")

@@ -1,4 +1,4 @@
-"""One run from a prepared task to saved results: what the training stages share."""
+"""One run from a prepared task to saved results, for all training stages."""
 
 import sys
 from collections.abc import Generator
@@ -37,14 +37,14 @@ def run_training(
     teacher_logits: np.ndarray | None = None,
     study: str | None = None,
 ) -> None:
-    """Train one model, or go on from its last checkpoint, and save what it leaves (see `src.runs`).
+    """Train one model, or go on from its last checkpoint, and save the results (see `src.runs`).
 
     Args:
-        teacher_logits: (N, C) for the N train rows and, where the objective wants them, the transfer rows after them.
-        study: whose folder gets the live curve, where `runtime.live` asks for one; None: no curve.
+        teacher_logits: (N, C) for the N train rows, followed by the transfer rows if the objective uses them.
+        study: the study whose folder gets the live curve if `runtime.live` is true; None: no curve.
 
     Raises:
-        UserError: the settings do not fit the task, the loss is not finite, or memory or disk are full.
+        UserError: the settings do not fit the task, the loss is not finite, or memory or disk is full.
         Stopped: a signal came.
     """
     lap = stopwatch()
@@ -82,22 +82,22 @@ def run_training(
 
 
 def say_arithmetic(runtime: Runtime, device: torch.device) -> None:
-    """Print a line where auto chose bf16 on a CPU, and a warning where bf16 is slow or reruns may differ."""
+    """Print a line if auto chose bf16 on a CPU, and a warning if bf16 is slow or reruns may differ."""
     if not reruns_are_equal(device.type):
         print(f"warning: on {device.type} two equal runs may differ in their last digits", file=sys.stderr)
     if not rounds_on_cpu(runtime):
         return
     if not (instructions := bf16_instructions()):
-        problem = "runtime.precision is bf16, and this CPU has neither AMX nor AVX512-BF16"
+        problem = "runtime.precision is bf16, but this CPU has neither AMX nor AVX512-BF16"
         print(f"warning: {problem}; set it to fp32, which is faster here", file=sys.stderr)
     elif runtime.precision == "auto":
-        print(f"runtime.precision: auto chose bf16, since this CPU has {instructions}", flush=True)
+        print(f"runtime.precision: auto chose bf16, because this CPU has {instructions}", flush=True)
 
 
 def _savers(
     run: RunName, prepared: PreparedRun, task: PreparedTask, settings: RunSettings, result: TrainingResult
 ) -> list[Saver]:
-    """What writes the model with its tokenizer and its card, if it is kept."""
+    """Functions that write the model with its tokenizer and its card, if the model is kept."""
     if not settings.runtime.keep_weights:
         return []
     card = model_card(run, settings, task, result.history[result.best_epoch - 1], load_description(run.task)["licence"])
@@ -106,22 +106,22 @@ def _savers(
 
 @contextmanager
 def _explained(run: RunName) -> Generator[None]:
-    """Turn a loss that is not finite, and too little memory, into a UserError with advice."""
+    """Turn a loss that is not finite, or too little memory, into a UserError with advice, for the block within."""
     try:
         yield
     except FloatingPointError as error:
         allowed = "lower lr, cmi_weight or separation_weight of this arm in params.yaml"
         raise UserError(run, str(error), allowed) from None
     except (MemoryError, RuntimeError) as error:
-        # On the CPU torch has no error of its own for this.
+        # On the CPU torch raises a plain RuntimeError.
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate memory" not in str(error):
             raise
-        allowed = "lower batch_size or max_length in params.yaml, set precision to bf16, or take a smaller model"
+        allowed = "lower batch_size or max_length in params.yaml, set precision to bf16, or use a smaller model"
         raise UserError(run, f"out of memory ({first_line(error)})", allowed) from None
 
 
 def run_metadata(run: RunName, settings: RunSettings, accelerator: Accelerator) -> dict[str, Any]:
-    """What fixes a run, as plain values. Nothing in it changes from one equal run to the next."""
+    """Everything that fixes a run, as plain values. Equal runs have equal values."""
     return {
         "run": {"task": run.task, "role": run.role, "arm": run.arm, "seed": run.seed},
         "model": settings.model.model_dump(),
@@ -138,7 +138,7 @@ def run_result(
     task: PreparedTask,
     feature_rows: int,
 ) -> RunResult:
-    """Everything a run leaves but its weights."""
+    """The results of a run, except its weights."""
     row_ids = {split: task.splits[split].row_ids for split in outputs}
     end = {"best_epoch": result.best_epoch, "epochs": len(result.history), "steps": result.steps}
     return RunResult(

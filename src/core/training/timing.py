@@ -1,4 +1,4 @@
-"""What a run cost, in seconds and memory. It is no result: `timing/` lies outside git."""
+"""The time and memory of a run. They are no results: `timing/` is outside git."""
 
 import resource
 import sys
@@ -15,9 +15,9 @@ from src.system.files import write_json
 
 
 class Memory(NamedTuple):
-    """In units of 10^9 bytes: the most that the process has held at a time, on the GPU if it uses one; weights.
+    """The largest memory of the process, on the GPU if it uses one, and the memory of its weights (10^9 bytes).
 
-    Of a Mac's GPU it is what the process holds at the end, the cache of freed memory among it.
+    For a Mac's GPU, the first number is the memory at the end, including the cache of freed memory.
     """
 
     peak_gb: float
@@ -25,7 +25,7 @@ class Memory(NamedTuple):
 
 
 def memory_taken(model: torch.nn.Module, accelerator: Accelerator) -> Memory:
-    """What this process has taken so far, weights of the model as they are held in training among it."""
+    """The memory of this process so far. The weights count in their types during training."""
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     if accelerator.device.type == "cuda":
         return Memory(torch.cuda.max_memory_allocated() / 1e9, weights / 1e9)
@@ -38,9 +38,10 @@ def memory_taken(model: torch.nn.Module, accelerator: Accelerator) -> Memory:
 def write_timing(
     run: RunName, result: TrainingResult, train_rows: int, seconds: dict[str, float], memory: Memory
 ) -> None:
-    """Seconds of a run's parts, and train rows a second; of what was done since a checkpoint, where it resumed.
+    """Write the seconds of a run's parts, its train rows per second and its memory.
 
-    The rate has the evaluation after each epoch in it, and epochs of the head alone, which cost no pass, as epochs.
+    A run that resumed counts only the time and rows since its checkpoint. The rate includes the evaluation after each
+    epoch, and counts epochs of the head, which need no pass of the backbone, as full epochs.
     """
     rows = train_rows * len(result.history) * (1 - result.resumed_at / result.steps)
     rate = {"rows_per_second": rows / seconds["train_seconds"]}
@@ -49,7 +50,7 @@ def write_timing(
 
 
 def stopwatch() -> Callable[[], float]:
-    """A stopwatch: each call gives the seconds since the one before."""
+    """A function that returns the seconds since its last call, or since it was made."""
     times = [time.perf_counter()]
 
     def lap() -> float:

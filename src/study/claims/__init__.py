@@ -1,1 +1,1 @@
-"""From scored runs to comparisons, claims and verdicts. Nothing is drawn here."""
+"""Comparisons, claims and verdicts from scored runs. Nothing is drawn here."""

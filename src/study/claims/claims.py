@@ -1,6 +1,6 @@
-"""What a study says of its claims: verdicts by the rule of docs/protocol.md (`src.study.claims.verdicts`).
+"""A study's verdicts on its claims, by the rule of docs/protocol.md (`src.study.claims.verdicts`).
 
-A difference is always that of the claim's family less that of `against`, whichever sign the claim is for.
+A difference is always the claim's family minus `against`, whatever the direction of the claim.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ OF_TASK = ["task", "metric", "difference", "low", "high", "p", "p_holm", "n", "n
 def judged(
     name: str, claim: Claim, comparisons: pd.DataFrame, compared: Mapping[str, ComparedTask], confidence: float
 ) -> dict[str, Any]:
-    """A claim with its verdict, over tasks and per task, as plain values; what is not known is left out.
+    """A claim with its verdict and numbers, over tasks and per task, as plain values. Unknown values are left out.
 
     Args:
         comparisons: the study's table.
@@ -43,16 +43,16 @@ def judged(
 
 
 def _of_reference(claim: Claim) -> Claim:
-    """The claim that its reference pair differs."""
-    assert claim.reference is not None  # as its caller has seen
+    """The claim that the reference pair of a claim differs."""
+    assert claim.reference is not None  # checked by the caller
     return claim.model_copy(update=claim.reference.model_dump() | {"reference": None})
 
 
 def tasks_of(claim: Claim, comparisons: pd.DataFrame, compared: Mapping[str, ComparedTask]) -> pd.DataFrame:
-    """The lines of the comparisons that a claim is about, one a task, with Holm's p over just these.
+    """The comparisons that a claim is about, a line per task, with Holm's p over these tasks.
 
-    Its metric is each task's own, or else that of the task's second test set; a task with neither has no line.
-    `no_error` says why a difference has an error of 0; None where it has one.
+    The claim's metric is taken on the task's test set, or else on its second test set. A task with neither has no line.
+    `no_error` says why a difference has an error of 0. It is None for all other differences.
     """
     own = comparisons.query("role == @claim.role and arm == @claim.family and against == @claim.against")
     wanted = own["task"].map({name: _metric_of(claim, task.measured) for name, task in compared.items()})
@@ -75,19 +75,19 @@ def _no_error(tasks: pd.DataFrame, claim: Claim, compared: Mapping[str, Compared
 
 
 def _metric_of(claim: Claim, task: MeasuredTask) -> str | None:
-    """The name that a claim's metric has on a task; None where it is not measured there."""
+    """The name of a claim's metric on a task; None if the task does not measure it."""
     wanted = task.primary if claim.metric is None else claim.metric
     names = [wanted] if task.also_test is None else [wanted, f"{task.also_test}_{wanted}"]
     return next((name for name in names if name in task.metrics), None)
 
 
 def hangs_on(claim: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a claim comes to without one of its tasks, where that is another verdict."""
+    """The results of a claim without one of its tasks, for each task without which the verdict changes."""
     return [rest for rest in claim.get("without", []) if rest["verdict"] != claim["verdict"]]
 
 
 def with_holm(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Claims and contrasts with `p_holm`, Holm's correction of p over all of a study, after p where that is known."""
+    """Claims and contrasts with `p_holm` after each known p: Holm's correction over all of them."""
     corrected = holm_of_known(pd.Series([claim.get("p") for claim in found], dtype=float))
     return [_after_p(claim, p_holm) for claim, p_holm in zip(found, corrected, strict=True)]
 
@@ -102,12 +102,12 @@ def _after_p(claim: dict[str, Any], p_holm: float) -> dict[str, Any]:
 def claims_content(found: list[dict[str, Any]], warnings: list[str]) -> dict[str, Any]:
     """The content of claims.json.
 
-    Its list has everything, claims first; what has a key `contrast` is one. DVC shows numbers and words but no lists,
-    so for it the headline comes first: each difference under the claim's name, and its interval and verdict.
+    The list `claims` has all claims, then all contrasts, which have the key `contrast`. DVC shows numbers and words but
+    no lists. For DVC, the file begins with the difference, interval and verdict of each claim under the claim's name.
 
     Args:
-        found: claims as `judged` gives them, and contrasts as `judged_contrast` does.
-        warnings: of the study, as `majority_warnings` gives them.
+        found: claims from `judged`, and contrasts from `judged_contrast`.
+        warnings: the study's warnings.
     """
     headline: dict[str, Any] = {}
     for claim in found:
@@ -122,7 +122,7 @@ def claims_content(found: list[dict[str, Any]], warnings: list[str]) -> dict[str
 
 
 def load_claims(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """The claims and contrasts of a study, as `claims_content` takes them, and its warnings."""
+    """The claims and contrasts of a study, and its warnings, from claims.json."""
     content = read_json(path)
     return content["claims"], content.get("warnings", [])
 

@@ -12,21 +12,21 @@ TOLD = {CMI: "of h", PER_LENGTH: "per squared length"} | {name: name for name in
 
 
 def verdict_in_words(claim: dict[str, Any], moved: pd.DataFrame) -> str:
-    """A claim with its verdict, and below it the numbers behind the verdict, a line each.
+    """A claim with its verdict, and the sentences of `in_numbers` on the lines below.
 
     Args:
-        moved: how far CMI moved, for all claims of the study.
+        moved: the table of how far CMI moved, for all claims of the study.
     """
     return "\n  ".join([f"{titled(claim)}: {claim['verdict']} ({claim['reason']}).", *in_numbers(claim, moved)])
 
 
 def titled(claim: dict[str, Any]) -> str:
-    """The statement, which says of a contrast that it is one."""
+    """The statement of a claim; a contrast gets a prefix."""
     return f"Contrast: {claim['statement']}" if "contrast" in claim else claim["statement"]
 
 
 def in_numbers(claim: dict[str, Any], moved: pd.DataFrame) -> list[str]:
-    """The numbers behind the verdict, in sentences; none where the claim is about no task."""
+    """The numbers behind the verdict, in sentences; none if no task measures the claim's metric."""
     if "difference" not in claim:
         return []
     text = f"{claim['family']} minus {claim['against']}: {claim['difference']:+.4f} (claimed: {claim['direction']})"
@@ -44,18 +44,18 @@ def _p_in_words(claim: dict[str, Any]) -> str:
 
 
 def _reference(claim: dict[str, Any]) -> list[str]:
-    """The reference pair, unless the reason of the verdict has named it."""
+    """The reference pair, unless the reason of the verdict names it."""
     if "reference" not in claim or claim["verdict"] == CANNOT_BE_SEEN:
         return []
     return [f"Reference: {reference_in_words(claim['reference'])}."]
 
 
 def _of_tasks(claim: dict[str, Any]) -> list[str]:
-    """The tasks whose difference has no error while others have one, and the tasks that are left out."""
+    """Sentences on tasks whose difference has no error while others have one, and on tasks that are left out."""
     told = [(row["task"], row["no_error"]) for row in claim["tasks"] if "no_error" in row]
     words = [f"On {task} {why}: its difference has no error." for task, why in told if "low" in claim]
     if left_out := claim.get("left_out"):
-        words.append(f"Left out, because {claim['metric']} is not measured there: {', '.join(left_out)}.")
+        words.append(f"These tasks do not measure {claim['metric']} and are left out: {', '.join(left_out)}.")
     return words
 
 
@@ -65,9 +65,9 @@ def _rest(rest: dict[str, Any]) -> str:
 
 
 def moved_in_words(moved: pd.DataFrame) -> list[str]:
-    """How far CMI moved over tasks, on test and on train; on selection where no features of test rows were kept.
+    """How far CMI moved over tasks, on test and train, or on selection if test rows have no saved features.
 
-    Of a claim of students it is that of their teachers, which come first.
+    For a claim about students this is the CMI of their teachers, whose lines come first.
 
     Args:
         moved: the lines of one claim.

@@ -1,7 +1,7 @@
-"""Contrasts: several differences of arms as one, such as a pooled effect or an interaction, judged as claims are.
+"""Contrasts: several differences of arms in one, such as a pooled effect or an interaction, judged like claims.
 
-Each side of a contrast becomes an arm of its own, with a run for each seed. Its value in a row is the sum of those of
-its arms. The two sides are then compared as any two arms are, and arms of a seed stay paired.
+Each side of a contrast becomes an arm of its own, with a run for each seed. Its value in a row is the sum or mean of
+its arms' values. The two sides are then compared like any two arms, paired by seed.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from src.study.statistics.intervals import RunValues
 def judged_contrast(
     name: str, contrast: Contrast, compared: Mapping[str, ComparedTask], confidence: float
 ) -> dict[str, Any]:
-    """A contrast with its verdict, as `judged` gives it of a claim; `contrast` has what a claim has not.
+    """A contrast with its verdict, like a claim from `judged`. The key `contrast` has its pairs and how they combine.
 
     Args:
         compared: the study's tasks by name.
@@ -32,7 +32,7 @@ def judged_contrast(
 
 
 def claim_of(contrast: Contrast) -> Claim:
-    """The claim that the one side of a contrast differs from the other."""
+    """The claim that one side of a contrast differs from the other."""
     how = "mean of " if contrast.combine == "mean" else ""
     family, against = (f"{how}({' + '.join(arms)})" for arms in contrast.sides)
     own = contrast.model_dump(include={"statement", "role", "direction", "metric", "worthwhile"})
@@ -53,8 +53,8 @@ def added(values: RunValues, sides: list[list[list[int]]], share: float) -> RunV
     """The values of each side's runs: S of the first side, then S of the second.
 
     Args:
-        sides: for each side and each of its arms, the arm's runs, seeds in order (S,).
-        share: what each arm's values are multiplied by.
+        sides: for each side, the runs of each of its arms, seeds in order (S,).
+        share: the factor for each arm's values.
     """
 
     def of_sides(table: np.ndarray) -> np.ndarray:

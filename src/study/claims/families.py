@@ -1,6 +1,6 @@
-"""Which trial stands for a family: on each task the one with the best mean selection score over seeds.
+"""The trial that stands for a family: on each task, the one with the best mean selection score over seeds.
 
-Choosing reads selection rows alone. No test label is needed for it, nor looked at.
+The choice reads selection rows only, and no test label.
 """
 
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from src.params import Families, Role
 from src.study.records.task_records import TaskRecords
 from src.study.statistics.digits import settled
 
-Scores = Mapping[tuple[Role, str], float]  # of each arm of a role
+Scores = Mapping[tuple[Role, str], float]  # the score of each arm of a role
 Chosen = Mapping[tuple[Role, str], str]  # the arm that stands for each family of a role
 
 
 def selection_scores(records: TaskRecords) -> dict[tuple[Role, str], float]:
-    """The mean over seeds of each arm's score on selection, in the metric that chose the epochs."""
+    """Each arm's mean selection score over seeds, in the metric that chose the epochs."""
     of_seeds = {}
     for (role, arm, seed), logits in records.logits("selection").items():
         score = task_scores([records.primary], records.split_labels("selection", seed), logits)[records.primary]
@@ -26,7 +26,7 @@ def selection_scores(records: TaskRecords) -> dict[tuple[Role, str], float]:
 
 
 def chosen_trials(families: Families, scores: Scores) -> dict[tuple[Role, str], str]:
-    """The trial of the best score for every family; of equal ones the first that is listed."""
+    """The trial with the best score for every family. The first of equal trials counts."""
     return {
         (role, family): max(trials, key=lambda arm: scores[role, arm]) for role, family, trials in families.listed()
     }

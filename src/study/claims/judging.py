@@ -1,4 +1,4 @@
-"""A study's comparisons and verdicts, of its tasks as they were recorded, or with other runs or clusters of rows."""
+"""A study's comparisons and verdicts, from its tasks as recorded, or with other runs or clusters of rows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,11 @@ from src.study.records.scores import MeasuredTask
 from src.study.records.task_records import TaskRecords
 
 OF_VOTES = ("kl_to_human", "kl_to_human_tempered")
-Claims = dict[str, dict[str, Any]]  # and after them contrasts, as `judged` and `judged_contrast` give them, by name
+Claims = dict[str, dict[str, Any]]  # claims by name, from `judged`, then contrasts, from `judged_contrast`
 
 
 def judged_study(params: Params, tasks: Mapping[str, tuple[TaskRecords, MeasuredTask]]) -> tuple[pd.DataFrame, Claims]:
-    """The comparisons, the claims and the contrasts of a study, from each of its tasks by name."""
+    """The comparisons of a study, and its claims and contrasts, from each of its tasks by name."""
     compared: dict[str, ComparedTask] = {}
     for task in params.tasks:
         records, measured = tasks[task]
@@ -28,9 +28,9 @@ def judged_study(params: Params, tasks: Mapping[str, tuple[TaskRecords, Measured
 
 
 def judged_tasks(params: Params, compared: Mapping[str, ComparedTask]) -> tuple[pd.DataFrame, Claims]:
-    """The same of tasks whose families have their chosen trials already.
+    """The same, from tasks with the chosen trial of each family.
 
-    Claims about people's votes are left out where nobody voted on any task.
+    Claims about people's votes are left out if no task has votes.
     """
     confidence = params.evaluate.confidence
     comparisons = comparisons_table(compared.values(), pairs_to_compare(params), confidence)

@@ -1,6 +1,4 @@
-"""The majority class: what a task's metrics are if every row is taken for it, which arms do no better, and which runs
-have failed so far that they predict one label.
-"""
+"""Scores of the majority class, with warnings about arms that do not beat it and about runs that predict one label."""
 
 from typing import Any
 
@@ -14,7 +12,7 @@ from src.study.statistics.digits import settled
 
 
 def majority_scores(description: dict[str, Any], split: str = "test") -> dict[str, float]:
-    """The task's metrics on a split if every row is taken for the most frequent label of train; of folds the means."""
+    """The task's metrics on a split if every prediction is train's most frequent label; with folds, their means."""
     if FOLDS not in description:
         return _of_one_cut(description["splits"], description["metrics"], split)
     cuts = [_of_one_cut(splits, description["metrics"], split) for splits in description["splits"].values()]
@@ -30,11 +28,11 @@ def _of_one_cut(splits: dict[str, Any], metrics: list[str], split: str) -> dict[
 
 
 def majority_warnings(description: dict[str, Any], runs: pd.DataFrame) -> list[str]:
-    """A line where no run of the task, or of some of its arms, beats the majority class in the first metric on test.
+    """A warning if no run of the task, or of some of its arms, beats the majority class in the first metric on test.
 
     Args:
-        description: the task's, as prepared.
-        runs: a line a run, with role, arm and the metrics.
+        description: the description of the prepared task.
+        runs: a line per run, with role, arm and the metrics.
     """
     metric = description["metrics"][0]
     score = majority_scores(description)[metric]
@@ -47,7 +45,7 @@ def majority_warnings(description: dict[str, Any], runs: pd.DataFrame) -> list[s
 
 
 def one_label_warnings(task: MeasuredTask) -> list[str]:
-    """A line where runs of the task predict the same label for every test row: how many of each arm's."""
+    """A warning if runs predict the same label for every test row, with the number of such runs of each arm."""
     failed, lines = task.of_one_label, task.lines.items()
     counts = {f"{role} {arm}": (len(failed.intersection(own)), len(own)) for (role, arm), own in lines}
     told = ", ".join(f"{arm} {some} of {runs}" for arm, (some, runs) in counts.items() if some)

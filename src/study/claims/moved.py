@@ -1,8 +1,8 @@
 """How far CMI moved between the two sides of a claim: the manipulation check beside each verdict (docs/protocol.md).
 
-A claim about CMI means little if CMI did not move. A claim of students manipulates their teachers. Measures whose scale
-differs between models (CMI of h, the length of h) are compared as ratios, class-space CMI as a difference in nats. Each
-measure is taken on test rows, on selection rows and on the diagnostic train rows.
+A claim about CMI means little if CMI did not move. A claim about students changes the CMI of their teachers. Some
+measures have another scale in each model (CMI of h, the length of h) and are compared as ratios. Class-space CMI is
+compared as a difference in nats. Each measure is taken on test rows, selection rows and the diagnostic train rows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,40 +22,41 @@ from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
 CMI, LENGTH, PER_LENGTH, OF_CLASS = "feature_cmi", "feature_norm", "feature_cmi_per_squared_length", "class_cmi"
 OF_MAPS = tuple(f"{name}_cmi" for name in UNIT_MAPS)
 MEASURES = (CMI, LENGTH, PER_LENGTH, *OF_MAPS, OF_CLASS)
-SPLITS = {"test": "", "selection": "selection_", "train": "train_"}  # and how their columns begin
+SPLITS = {"test": "", "selection": "selection_", "train": "train_"}  # with the prefix of their columns
 
 RATIO, DIFFERENCE = "ratio", "difference"  # the difference in nats
 NUMBERS = ["value", "low", "high"]
 COLUMNS = ["claim", "role", "family", "against", "split", "measure", "kind", "task", *NUMBERS, "left_out"]
 
-Line = dict[str, Any]  # some of COLUMNS, and of ratios the logarithms
-Measures = Mapping[str, Mapping[str, RunValues]]  # by split and name; of ratios the logarithms, NaN where unknown
+Line = dict[str, Any]  # some of COLUMNS; ratios as logarithms
+Measures = Mapping[str, Mapping[str, RunValues]]  # by split and name; ratios as logarithms, NaN if unknown
 Side = list[int]  # the lines of an arm's runs, seeds in order
-Taught = tuple[str, Changed | None]  # by a teacher arm, and how that was changed after its training
+Taught = tuple[str, Changed | None]  # a student's teacher arm, and its change after training
 
 
 def measures_of(task: MeasuredTask, history: pd.DataFrame) -> Measures:
-    """What is known of CMI in each run of a task, in nats: on test, and on other rows in the epoch that was kept.
+    """The measures of each run of a task: on test, and on other rows in the epoch that the run kept.
 
     Args:
-        history: the task's, with a line an epoch of each run.
+        history: the task's history, with a line per epoch of each run.
     """
     table = in_kept_epochs(task.runs, history)
     found = {split: of_split(table, split, task.test_ratios) for split in SPLITS}
-    found["test"][OF_CLASS] = task.metrics[OF_CLASS]  # whose error knows of test rows too
+    found["test"][OF_CLASS] = task.metrics[OF_CLASS]  # its error includes the spread over test rows
     return found
 
 
 def in_kept_epochs(runs: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
-    """Runs of a task, each with the line of the epoch that it kept."""
+    """The runs of a task, each with the history of the epoch that it kept."""
     keys = ["role", "arm", "seed"]
     return runs.merge(history, how="left", left_on=[*keys, "best_epoch"], right_on=[*keys, "epoch"])
 
 
 def of_split(table: pd.DataFrame, split: str, test_ratios: np.ndarray | None = None) -> dict[str, RunValues]:
-    """The measures on the rows of a split, in the order of a table as `in_kept_epochs` gives it.
+    """The measures on the rows of a split, in the order of a table from `in_kept_epochs`.
 
-    Of ratios they are logarithms; of a measure that no run has, NaN. `test_ratios` are those of `RunValues`.
+    Measures to be compared as ratios are logarithms. A measure that a run lacks is NaN. `test_ratios` are as in
+    `RunValues`.
     """
     known = table.reindex(columns=[SPLITS[split] + name for name in MEASURES]).to_numpy(dtype=float)
     logs = np.log(np.where(settled(known) > 0, known, np.nan))
@@ -66,10 +67,10 @@ def of_split(table: pd.DataFrame, split: str, test_ratios: np.ndarray | None = N
 
 @dataclass(frozen=True)
 class Manipulation:
-    """What the manipulation checks of a study need.
+    """The manipulation checks of a study.
 
-    `compared` and `measures` are by task. `taught_by` has for each student arm its teacher. A student without a teacher
-    is compared as if `baseline` had taught it.
+    `compared` and `measures` have a value per task, `taught_by` the teacher of each distilled arm. A student without
+    a teacher is compared as if `baseline` had taught it.
     """
 
     compared: Mapping[str, ComparedTask]
@@ -79,10 +80,9 @@ class Manipulation:
     confidence: float
 
     def lines(self, claim: Claim, tasks: Iterable[str]) -> list[Line]:
-        """How far CMI moved between the two sides of a claim over some tasks, in lines of the table.
+        """The lines of the table for a claim over some tasks: how far CMI moved between its two sides.
 
-        A claim of students has first the lines of their teachers, unless both sides have the same, and then those of
-        the students.
+        For a claim about students, the lines of their teachers come first, unless both sides have the same teachers.
         """
         sides = {task: self._own(task, claim) for task in tasks}
         if not sides:
@@ -91,7 +91,7 @@ class Manipulation:
         return own if claim.role == "teacher" else self._of_teachers(sides) + own
 
     def _of_teachers(self, students: Mapping[str, list[Side]]) -> list[Line]:
-        """Between the teachers of two sides of students; nothing where these are the same."""
+        """The lines for the teachers of two sides of students; none if both sides have the same teachers."""
         taught = {task: [self._teacher(task, side) for side in both] for task, both in students.items()}
         if all(first == second for first, second in taught.values()):
             return []
@@ -111,7 +111,7 @@ class Manipulation:
     def _lines(
         self, role: Role, names: tuple[str, str], sides: Mapping[str, list[Side]], unfit: Mapping[str, str] = {}
     ) -> list[Line]:
-        """The lines of each measure of each split; `unfit` says why a measure is not looked at."""
+        """The lines of each measure on each split. `unfit` says why a measure is left out."""
         ends = {"role": role, "family": names[0], "against": names[1]}
         return [
             ends | {"split": split, "measure": name, "kind": DIFFERENCE if name == OF_CLASS else RATIO} | line
@@ -121,7 +121,7 @@ class Manipulation:
         ]
 
     def _of_measure(self, split: str, name: str, sides: Mapping[str, list[Side]]) -> Iterator[Line]:
-        """A measure over the tasks where both sides have it, then on each task; nothing of maps that no side has."""
+        """A measure over the tasks where both sides have it, then on each task. A map of neither side is skipped."""
         values = {task: self.measures[task][split][name] for task in sides}
         known = {task: _known_ends(values[task], both) for task, both in sides.items()}
         if name in OF_MAPS and not any(map(any, known.values())):
@@ -153,11 +153,11 @@ def _why(name: str, known_ends: list[bool]) -> str:
 def moved_table(checks: Manipulation, claims: Mapping[str, Claim], found: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """How far CMI moved between the two sides of each claim, over its own tasks: tables/moved.csv (docs/results.md).
 
-    A line without a task is over tasks, and `left_out` says why a line has no value. Contrasts have no lines: each of
-    their pairs moved CMI by its own ratio, and no ratio of several pairs says how far. A claim about each pair does.
+    A line without a task is over tasks. `left_out` says why a line has no value. Contrasts have no lines, because each
+    of their pairs moves CMI by its own ratio. A claim about each pair shows these ratios.
 
     Args:
-        found: claims and contrasts, as `judged` gives them.
+        found: the study's claims and contrasts, as in claims.json.
     """
     own = {claim["name"]: [row["task"] for row in claim["tasks"]] for claim in found if "contrast" not in claim}
     lines = [{"claim": name} | line for name, tasks in own.items() for line in checks.lines(claims[name], tasks)]

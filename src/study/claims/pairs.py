@@ -1,4 +1,4 @@
-"""Which arms of a study are compared. No training depends on it."""
+"""The pairs of arms that a study compares. No training depends on this module."""
 
 from collections.abc import Iterator
 
@@ -7,22 +7,23 @@ from src.params import Matched, Params, Role
 from src.study.claims.curves import curve_pairs
 from src.system.errors import UserError
 
-ArmPair = tuple[Role, str, str]  # role, arm, arm that it is compared with; or families
-TrialsByRole = dict[Role, dict[str, list[str]]]  # of each arm and family of a role
+ArmPair = tuple[Role, str, str]  # role, arm or family, and the one that it is compared with
+TrialsByRole = dict[Role, dict[str, list[str]]]  # the trials of each arm and family of a role
 EVALUATE = "params.yaml: evaluate"
 
 
 def pairs_to_compare(params: Params) -> list[ArmPair]:
-    """Which arms are compared: (role, arm, arm that it is compared with).
+    """The pairs to compare: (role, arm or family, the one that it is compared with).
 
-    Teachers with the baseline teacher; plain students with the first of them; distilled students with the plain ones
-    and with the baseline's student; students of a teacher with those of another matched to its CMI; students of a
-    calibrated or mapped teacher with those of the same teacher as it is; and what `evaluate.pairs`, `claims`,
-    `contrasts` and `curves` name, which may be families.
+    - Teachers are compared with the baseline teacher, and plain students with the first plain student.
+    - Distilled students are compared with plain students and with the baseline's student.
+    - Students of a teacher are compared with students of another teacher that is matched to its CMI.
+    - Students of a calibrated or mapped teacher are compared with students of the unchanged teacher.
+    - `evaluate.pairs`, `claims`, `contrasts` and `curves` name more pairs of arms or families.
 
     Raises:
-        UserError: an unknown name, two families of unlike numbers of trials, of which the larger has better chances, or
-            a curve that cannot be drawn (see `curve_pairs`).
+        UserError: a name is unknown, two families differ in their number of trials (the larger one has better chances),
+            or a curve cannot be drawn (see `curve_pairs`).
     """
     pairs, trials = _pairs_of_arms(params), trials_of(params)
     named, of_curves = list(_named_pairs(params)), list(_pairs_of_curves(params, trials))
@@ -30,13 +31,13 @@ def pairs_to_compare(params: Params) -> list[ArmPair]:
         _check(key, pair, trials)
     pairs += [pair for _, pair in named]
     for _, (role, first, second) in of_curves:
-        if (role, second, first) not in pairs:  # which says the same
+        if (role, second, first) not in pairs:  # the same comparison, turned round
             pairs.append((role, first, second))
     return list(dict.fromkeys(pairs))
 
 
 def _named_pairs(params: Params) -> Iterator[tuple[str, ArmPair]]:
-    """What `pairs`, `claims` with their references, and `contrasts` want compared, each with its key."""
+    """The pairs that `pairs`, `claims` with their references, and `contrasts` name, each with its key."""
     for pair in params.evaluate.pairs:
         yield f"{EVALUATE}.pairs", (pair.role, pair.family, pair.against)
     for name, claim in params.evaluate.claims.items():
@@ -49,7 +50,7 @@ def _named_pairs(params: Params) -> Iterator[tuple[str, ArmPair]]:
 
 
 def _pairs_of_curves(params: Params, trials: TrialsByRole) -> Iterator[tuple[str, ArmPair]]:
-    """What `curves` want compared, each with its key."""
+    """The pairs that `curves` compare, each with its key."""
     for name, curve in params.evaluate.curves.items():
         key = f"{EVALUATE}.curves.{name}"
         for line, arms in curve.lines.items():
@@ -66,7 +67,7 @@ def _check(key: str, pair: ArmPair, trials: TrialsByRole) -> None:
     (first, of_first), (second, of_second) = ((name, len(trials[role][name])) for name in names)
     if of_first != of_second:
         problem = f"{first} has {of_first} trials and {second} has {of_second}"
-        raise UserError(key, problem, "as many trials on both sides")
+        raise UserError(key, problem, "give both sides as many trials")
 
 
 def _check_known(key: str, role: Role, name: str, trials: TrialsByRole) -> None:
@@ -75,10 +76,10 @@ def _check_known(key: str, role: Role, name: str, trials: TrialsByRole) -> None:
 
 
 def trials_of(params: Params) -> TrialsByRole:
-    """The arms and families of each role, each with its trials; an arm is a family of one.
+    """The arms and families of each role, each with its trials. An arm is its own only trial.
 
     Raises:
-        UserError: a family has the name of an arm, or its trials are unknown or those of another family.
+        UserError: a family has the name of an arm, or one of its trials is unknown or named twice.
     """
     found: TrialsByRole = {}
     for role, arms in arms_of(params).items():
@@ -92,12 +93,12 @@ def _check_families(where: str, families: dict[str, list[str]], arms: list[str])
     seen: set[str] = set()
     for name, trials in families.items():
         if name in arms:
-            raise UserError(f"{where}.{name}", "is also the name of an arm", "a name of its own")
+            raise UserError(f"{where}.{name}", "is also the name of an arm", "choose another name")
         for trial in trials:
             if trial not in arms:
                 raise UserError(f"{where}.{name}", f"unknown arm '{trial}'", f"allowed: {', '.join(arms)}")
             if trial in seen:
-                raise UserError(f"{where}.{name}", f"arm '{trial}' is named twice", "each arm in one family, once")
+                raise UserError(f"{where}.{name}", f"arm '{trial}' is named twice", "name each arm once, in one family")
             seen.add(trial)
 
 

@@ -1,6 +1,6 @@
-"""The tables of a study: its runs and arms on test, the paired comparisons, these over tasks, and the trials.
+"""The tables of a study: arms on test, paired comparisons, comparisons over tasks, and trials.
 
-Nothing here was looked at while a run trained: test labels are read by `collect` and judged here.
+No training reads a test label: `collect` reads them after training, and these tables follow from its records.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ COMPARISON += ["n", "p", "p_holm", "p_sign_flip"]
 
 @dataclass(frozen=True)
 class ComparedTask:
-    """A task, and for every arm and family of a role the lines of the runs that stand for it."""
+    """A task, with the lines of the runs that stand for each arm and family of a role."""
 
     measured: MeasuredTask
     lines: Mapping[tuple[Role, str], list[int]]
@@ -36,13 +36,13 @@ class ComparedTask:
 
 
 def compared_task(measured: MeasuredTask, chosen: Chosen) -> ComparedTask:
-    """A task with every arm standing for itself, and for each family its chosen trial."""
+    """A task in which each arm stands for itself, and the chosen trial for its family."""
     of_families = {(role, family): measured.lines[role, arm] for (role, family), arm in chosen.items()}
     return ComparedTask(measured, measured.lines | of_families)
 
 
 def arms_table(task: ComparedTask, confidence: float) -> pd.DataFrame:
-    """For each metric, arm and family: mean, std over seeds, low and high (see `intervals`), n seeds."""
+    """For each metric, arm and family: mean, std over seeds, low and high (see `intervals`), and the n of seeds."""
     rows = []
     for metric, values in task.measured.metrics.items():
         for (role, name), runs in task.lines.items():
@@ -54,10 +54,10 @@ def arms_table(task: ComparedTask, confidence: float) -> pd.DataFrame:
 
 
 def comparisons_table(tasks: Iterable[ComparedTask], pairs: list[ArmPair], confidence: float) -> pd.DataFrame:
-    """For each task, pair and metric: the difference of the two, first minus second, runs of equal seeds paired.
+    """For each task, pair and metric: the difference, first minus second, with runs of equal seeds paired.
 
-    low, high and p come with their standard error and degrees of freedom; p_holm is Holm's correction of p over tasks,
-    and p_sign_flip a test over seeds alone (exact up to 32). Folds, which are not independent, have none.
+    low, high and p come with their standard error and degrees of freedom. p_holm is Holm's correction of p over tasks.
+    p_sign_flip is a test over seeds only, exact up to 32 seeds. Folds have none, because they are not independent.
     """
     rows = [
         {"task": task.measured.name, "role": role, "arm": arm, "against": against, "metric": metric}
@@ -81,13 +81,13 @@ def _comparison(values: RunValues, runs: list[int], against: list[int], confiden
 
 
 def holm_of_known(p: pd.Series) -> pd.Series:
-    """Holm's correction of the p-values that are known; those that are not stay so."""
+    """Holm's correction of the known p-values. Unknown ones stay unknown."""
     known = p.dropna()
     return pd.Series(holm(known.tolist()), known.index, dtype=float).reindex(p.index)
 
 
 def over_tasks_table(comparisons: pd.DataFrame, primary: Mapping[str, str], confidence: float) -> pd.DataFrame:
-    """For each comparison its primary metric over just these tasks, as `over_tasks` gives it.
+    """The result of `over_tasks` for each comparison, in the primary metric of each task.
 
     Args:
         primary: the primary metric of each task.
@@ -106,13 +106,13 @@ def over_tasks(tasks: pd.DataFrame, confidence: float, sign: int = 1) -> dict[st
     """The mean difference over tasks, and how many of them gain.
 
     Args:
-        tasks: a line of the comparisons a task.
-        sign: 1 where a higher value is a gain, -1 where a lower one is.
+        tasks: a line of the comparisons per task.
+        sign: 1 if a higher value is a gain, -1 if a lower one is.
 
     Returns:
-        difference, low, high and p; smallest_visible, the effect that such a study tells from 0 four times in five;
-        wins (tasks with a gain), ties, tasks and p_wins, the chance of at least as many wins among the tasks without a
-        tie if gain and loss were equally likely. Six of eight has p_wins = 0.145.
+        difference, low, high and p; smallest_visible, the effect whose interval excludes 0 in 80 % of such studies;
+        wins (tasks with a gain), ties and tasks; and p_wins. p_wins is the chance of at least as many wins among the
+        tasks without a tie, if gain and loss were equally likely. Six wins of eight have p_wins = 0.145.
     """
     found = mean_over_tasks([_estimate(*row) for row in tasks[ESTIMATE].itertuples(index=False)])
     low, high = found.interval(confidence)
@@ -124,7 +124,7 @@ def over_tasks(tasks: pd.DataFrame, confidence: float, sign: int = 1) -> dict[st
 
 
 def _estimate(mean: float, error: float | None, freedom: float | None) -> Estimate:
-    """As it was before a table made NaN of its missing error."""
+    """An estimate from a line of a table, in which a missing error is NaN."""
     return Estimate(mean) if pd.isna(error) else Estimate(mean, error, freedom)
 
 
@@ -139,9 +139,9 @@ def trials_table(task: str, families: Families, scores: Scores, chosen: Chosen) 
 
 
 def headline(arms: pd.DataFrame, primary: Mapping[str, str], families: Families) -> dict[str, dict[str, float]]:
-    """The mean of each task's primary metric for every family, and for every arm that is in none.
+    """The mean of each task's primary metric for every family, and for every arm outside the families.
 
-    DVC shows it as `<task>.<arm>`. A student that is called as a teacher is has `(student)` behind its name.
+    DVC shows it as `<task>.<arm>`. A student that shares a teacher's name gets the suffix `(student)`.
     """
     trials = {(role, arm) for role, _, own in families.listed() for arm in own}
     shown: dict[str, dict[str, float]] = {}

@@ -13,13 +13,13 @@ from src.study.statistics.intervals import FEWEST_SEEDS
 HOLDS, DOES_NOT_HOLD, OPPOSITE = "holds", "does not hold", "opposite"
 CANNOT_BE_TOLD = "cannot be told at this size"
 CANNOT_BE_SEEN = "cannot be seen here"
-VERDICTS = [HOLDS, DOES_NOT_HOLD, OPPOSITE, CANNOT_BE_TOLD]  # of a claim by itself; its reference may add the fifth
+VERDICTS = [HOLDS, DOES_NOT_HOLD, OPPOSITE, CANNOT_BE_TOLD]  # of a claim by itself; the fifth needs a reference pair
 NO_INTERVAL = ["low", "high", "p", "smallest_visible"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One of five words, and why. A verdict is null if its interval holds 0: no difference was seen."""
+    """One of five verdicts and its reason. It is null if the interval contains 0: no difference was seen."""
 
     verdict: str
     reason: str
@@ -29,11 +29,11 @@ class Verdict:
 def judged_over(
     tasks: pd.DataFrame, claim: Claim, confidence: float, reference: pd.DataFrame | None = None
 ) -> dict[str, Any]:
-    """The verdict over some tasks, and the numbers behind it, as plain values; what is not known is left out.
+    """The verdict over some tasks and the numbers behind it, as plain values. Unknown values are left out.
 
     Args:
-        tasks: a line of the comparisons a task, and `no_error`, why its difference has an error of 0.
-        reference: the same lines of the claim's reference pair.
+        tasks: a line of the comparisons per task, with `no_error`, the reason for an error of 0.
+        reference: the same lines for the claim's reference pair.
     """
     over, verdict = _by_itself(tasks, claim, confidence)
     seen: dict[str, Any] = {}
@@ -49,9 +49,9 @@ def judged_over(
 
 
 def _by_itself(tasks: pd.DataFrame, claim: Claim, confidence: float) -> tuple[dict[str, Any], Verdict]:
-    """Tasks whose difference has an error of 0 stay in the mean.
+    """The claim over its tasks, and its verdict without regard to a reference pair.
 
-    They can change no verdict but to "cannot be told".
+    Tasks whose difference has an error of 0 stay in the mean. They can change a verdict only to "cannot be told".
     """
     over, verdict = _by_the_rule(tasks, claim, confidence)
     with_error = tasks[tasks["no_error"].isna()]
@@ -73,12 +73,12 @@ def _by_the_rule(tasks: pd.DataFrame, claim: Claim, confidence: float) -> tuple[
 
 
 def verdict_of(over: dict[str, Any], tasks: pd.DataFrame, sign: int, worthwhile: float, confidence: float) -> Verdict:
-    """The verdict of a claim by itself, all tasks having an error.
+    """The verdict of a claim by itself, for tasks that all have an error.
 
     Args:
-        over: the claim over its tasks, as `over_tasks` gives it.
-        tasks: a line of the comparisons per task, with p_holm over just these.
-        sign: 1 where the claim is for a higher value, -1 for a lower one.
+        over: the claim over its tasks, from `over_tasks`.
+        tasks: a line of the comparisons per task, with p_holm over these tasks.
+        sign: 1 if the claim is for a higher value, -1 for a lower one.
     """
     if over["low"] is None:
         return Verdict(CANNOT_BE_TOLD, _why_no_interval(tasks))
@@ -98,7 +98,7 @@ def verdict_of(over: dict[str, Any], tasks: pd.DataFrame, sign: int, worthwhile:
 
 
 def _why_no_interval(tasks: pd.DataFrame) -> str:
-    """What the tasks lack whose difference has no known error: seeds, or else rows that are independent."""
+    """The reason that a difference has no known error: too few seeds, or too few independent rows."""
     lacking = tasks[tasks["standard_error"].isna()]
     if (lacking["n"] < FEWEST_SEEDS).any():
         return f"fewer than {FEWEST_SEEDS} seeds give no interval"
@@ -106,7 +106,7 @@ def _why_no_interval(tasks: pd.DataFrame) -> str:
 
 
 def _of_one_side(verdict: str, most_agree: bool, one_is_against: bool) -> Verdict:
-    """The interval of the mean lies wholly on one side; the tasks have to agree with it."""
+    """The verdict if the mean's interval lies on one side of 0. The tasks have to agree with that side."""
     if one_is_against:
         return Verdict(DOES_NOT_HOLD, "the interval leaves out 0, but a task goes the other way beyond doubt")
     if not most_agree:
@@ -117,7 +117,7 @@ def _of_one_side(verdict: str, most_agree: bool, one_is_against: bool) -> Verdic
 def _reference_over(tasks: pd.DataFrame, claim: Claim, confidence: float) -> dict[str, Any]:
     """The difference of the reference pair over these tasks, and whether its interval lies wholly on the claimed side.
 
-    As with the claim itself, the interval must not owe this to tasks whose difference has an error of 0.
+    As for the claim itself, this must also be so without the tasks whose difference has an error of 0.
     """
     over, with_error = over_tasks(tasks, confidence, claim.sign), tasks[tasks["no_error"].isna()]
     if with_error.empty:
@@ -139,5 +139,5 @@ def reference_in_words(pair: dict[str, Any]) -> str:
 
 
 def known(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without the numbers that are not known."""
+    """A row without its unknown values."""
     return {key: value for key, value in row.items() if not pd.isna(value)}

@@ -1,4 +1,4 @@
-"""The picture of a study's claims: on each task and over all of them, the difference with its interval."""
+"""The figure of a study's claims: the difference with its interval, on each task and over all tasks."""
 
 from pathlib import Path
 from textwrap import wrap
@@ -17,14 +17,14 @@ from src.study.drawing.scales import metric_in_words, scale_of
 TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
 PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4
 TITLE_WIDTH = 40  # characters that fit above a panel
-SIDE_WIDTH = 34  # the same of names of arms, whose characters are wider
+SIDE_WIDTH = 34  # the same for names of arms, which have wider characters
 
 
 def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
-    """A panel a claim; nothing where no claim is about any task.
+    """Draw a PNG file with a panel per claim. There is no file if no claim has a task.
 
     Args:
-        claims: as `src.study.claims.claims.judged` gives them, and contrasts.
+        claims: the study's claims and contrasts, as in claims.json.
     """
     shown = [claim for claim in claims if claim["tasks"]]
     if not shown:
@@ -42,7 +42,7 @@ def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
 
 
 def _draw(axis: Axes, claim: dict[str, Any]) -> None:
-    """Tasks from above in their order, and below them the mean over tasks."""
+    """Draw the tasks in their order from the top, and the mean over tasks at the bottom."""
     rows: list[dict[str, Any]] = [*claim["tasks"], claim | {"task": "all tasks"}]
     heights = np.arange(len(rows))[::-1]
     decided = claim["verdict"] in (HOLDS, OPPOSITE)
@@ -66,7 +66,7 @@ def _draw(axis: Axes, claim: dict[str, Any]) -> None:
 
 
 def _title(claim: dict[str, Any]) -> list[str]:
-    """What is compared, its verdict, and the tasks without any of which the verdict would be another."""
+    """The lines of a title: the two sides, the verdict, and each task without which the verdict changes."""
     fragile = [rest["task"] for rest in hangs_on(claim)]
     lines = [*_compared(claim), claim["verdict"]]
     return [*lines, *wrap(f"(not without {', '.join(fragile)})", TITLE_WIDTH)] if fragile else lines

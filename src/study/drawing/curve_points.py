@@ -1,4 +1,4 @@
-"""What the figure of a curve shows: a point for each arm and task with its interval, and the differences of lines."""
+"""The points in the figure of a curve: each arm on each task with its interval, and differences between lines."""
 
 import pandas as pd
 
@@ -7,17 +7,17 @@ from src.study.claims.curves import pairs_of_lines, x_of
 from src.study.drawing.study_results import StudyResults
 
 SCORE, RATERS, DIFFERENCE = "score", "raters", "difference"  # rows of panels
-OVER_TASKS = "mean over tasks"  # in place of a task; no task's name has blanks
+OVER_TASKS = "mean over tasks"  # in place of a task; names of tasks have no blanks
 XOfArms = dict[tuple[str, str], float]  # by task and name of an arm or a family
 POINT = ["row", "task", "metric", "line", "x", "y", "low", "high"]
 
 
 def curve_points(curve: Curve, results: StudyResults) -> pd.DataFrame:
-    """A table with one row a point, those of a row of panels together.
+    """A table with a row per point, one row of panels after the other.
 
     Returns:
         row, task, metric, line, x, y, low and high. y is a mean of the task's first metric or of KL to raters in nats,
-        or a difference to the line `against` in the first metric; without an interval low and high are missing.
+        or a difference from the line `against`. Without an interval low and high are missing.
     """
     places = _places(curve, results)
     scores = _scores(curve, results, places)
@@ -28,7 +28,7 @@ def curve_points(curve: Curve, results: StudyResults) -> pd.DataFrame:
 
 
 def _places(curve: Curve, results: StudyResults) -> XOfArms:
-    """Where each arm and family stands on each task: a family stands where its chosen trial does."""
+    """The x value of each arm and family on each task. A family has the x value of its chosen trial."""
     standing = results.chosen(curve.role)
     names = {name for line in curve.lines.values() for name in line}
     keys = [(task, name) for task in results.records for name in names]
@@ -36,7 +36,7 @@ def _places(curve: Curve, results: StudyResults) -> XOfArms:
 
 
 def _scores(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFrame:
-    """The arms' means in what a curve shows. Where the task has no raters, those of its second test set are taken."""
+    """The arms' mean scores and mean KL to raters. A task without raters has those of its second test set."""
     members = [(line, name) for line, names in curve.lines.items() for name in names]
     arms = results.tables.arms
     found = arms[arms["role"] == curve.role].merge(pd.DataFrame(members, columns=["line", "arm"]), on="arm")
@@ -50,7 +50,7 @@ def _scores(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFram
 
 
 def _differences(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFrame:
-    """Those of arms that stand at one x on a task."""
+    """The differences between arms with the same x on a task."""
     found = _of_pairs(curve, results.tables.comparisons)
     found = found[found["metric"] == found["task"].map(results.primary)]
     x, other = ([places[key] for key in zip(found["task"], found[end], strict=True)] for end in ("arm", "against"))
@@ -58,7 +58,7 @@ def _differences(curve: Curve, results: StudyResults, places: XOfArms) -> pd.Dat
 
 
 def _over_tasks(curve: Curve, results: StudyResults, places: XOfArms) -> pd.DataFrame:
-    """Those of arms that stand at one x, the same on all tasks; none where there is one task."""
+    """The differences over tasks between arms with one x on all tasks; none if the study has one task."""
     found = _of_pairs(curve, results.tables.over_tasks)
     stand = [
         {places[task, name] for task in results.records for name in pair}
@@ -70,11 +70,13 @@ def _over_tasks(curve: Curve, results: StudyResults, places: XOfArms) -> pd.Data
 
 
 def _of_pairs(curve: Curve, table: pd.DataFrame) -> pd.DataFrame:
-    """The comparisons that could be a curve's, turned round where the table has them the other way only."""
+    """The comparisons of a curve's pairs. A pair that the table has only the other way round is turned."""
     pairs = pd.DataFrame([*pairs_of_lines(curve)], columns=["line", "arm", "against"])
     own = table[table["role"] == curve.role]
     turned = own.rename(columns={"arm": "against", "against": "arm", "low": "high", "high": "low"})
     turned[["difference", "low", "high"]] *= -1
-    found = pd.concat([own, turned]).merge(pairs, on=["arm", "against"])
-    found = found.drop_duplicates(["line", "arm", "against", *found.columns.intersection(["task", "metric"])])
+    both_ways = pd.concat([own, turned])
+    found = both_ways.merge(pairs, on=["arm", "against"])
+    key = [name for name in ("line", "arm", "against", "task", "metric") if name in found]
+    found = found.drop_duplicates(key)  # the table's own direction comes first
     return found.assign(row=DIFFERENCE).rename(columns={"difference": "y"})

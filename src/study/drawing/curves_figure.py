@@ -1,6 +1,6 @@
-"""The figures of a study's curves: how arms fare on test as one of their settings changes.
+"""The figures of a study's curves: scores of arms on test over one of their settings.
 
-Bytes are stable: equal results give equal files.
+Equal results give equal bytes.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ SETTINGS = {
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 LEGEND_COLUMNS, MANY_TICKS = 3, 5
 MOST_COLUMNS, NARROWEST, FIGURE_WIDTH, HEIGHT = 4, 2.4, 7.5, 1.9  # inches
-WIDEST_STEP, SPREAD = 0.18, 0.5  # of lines beside each other; values of the setting are 1 apart
+WIDEST_STEP, SPREAD = 0.18, 0.5  # of lines side by side; values of the setting are 1 apart
 
 Cell = tuple[str, str]  # row and task of a panel
 GridPlaces = Mapping[Cell, tuple[int, int]]  # row and column in the grid
@@ -48,10 +48,10 @@ def draw_curves(results: StudyResults, folder: Path) -> None:
 
 
 def draw_curve(curve: Curve, points: pd.DataFrame) -> Figure:
-    """A column a task, a row a measure; tasks that find no room beside the others go on below.
+    """A figure with a column per task and a row per measure. Tasks beyond the last column continue below.
 
     Args:
-        points: as `curve_points` gives them.
+        points: the table from `curve_points`.
     """
     places, values = _places(points), sorted(points["x"].unique())
     down, across = (1 + max(numbers) for numbers in zip(*places.values(), strict=True))
@@ -67,7 +67,7 @@ def draw_curve(curve: Curve, points: pd.DataFrame) -> Figure:
 
 
 def _title(curve: Curve, points: pd.DataFrame, results: StudyResults) -> str:
-    """What the points are, and the name of a line that is alone and has no legend."""
+    """The figure's title. It names a line that is alone, because such a line has no legend."""
     alone = f"{next(iter(curve.lines))}: " if len(curve.lines) == 1 else ""
     seeds = "one seed" if (results.tables.arms["n"] == 1).all() else "mean over seeds"
     confidence = f", {100 * results.params.evaluate.confidence:g} % intervals" if points["low"].notna().any() else ""
@@ -75,7 +75,7 @@ def _title(curve: Curve, points: pd.DataFrame, results: StudyResults) -> str:
 
 
 def _places(points: pd.DataFrame) -> GridPlaces:
-    """Where in the grid each row's panel of each task is; those of a task lie below each other."""
+    """The place of each panel in the grid. The panels of a task are below each other."""
     rows, tasks = (list(dict.fromkeys(points[key])) for key in ("row", "task"))
     across = -(-len(tasks) // -(-len(tasks) // MOST_COLUMNS))
     filled = {*points[["row", "task"]].itertuples(index=False, name=None)}
@@ -87,7 +87,7 @@ def _places(points: pd.DataFrame) -> GridPlaces:
 
 
 def _draw(axis: Axes, points: pd.DataFrame, lines: list[str]) -> None:
-    """The lines beside each other, so that no interval hides another."""
+    """Draw the lines side by side, so that no interval hides another."""
     step = min(WIDEST_STEP, SPREAD / len(lines))
     for number, line in enumerate(lines):
         own, style = points[points["line"] == line].sort_values("x"), _style(number)
@@ -99,7 +99,7 @@ def _draw(axis: Axes, points: pd.DataFrame, lines: list[str]) -> None:
 
 
 def _share_y(axes: list[Axes]) -> None:
-    """Differences of tasks can be compared by eye, and with no difference."""
+    """Give panels of differences one y-axis and a line at 0, so that readers can compare tasks by eye."""
     for axis in axes:
         axis.axhline(0, color="0.6", linewidth=1, zorder=1)
         if axis is not axes[0]:
@@ -111,7 +111,7 @@ def _style(number: int) -> dict[str, Any]:
 
 
 def _name_panels(curve: Curve, points: pd.DataFrame, places: GridPlaces, grid: np.ndarray, ticks: list[str]) -> None:
-    """The task above its panels, the setting below them, and beside a panel what the one left of it does not say."""
+    """Write the task above its panels, the setting below, and a y-label unless the panel on the left has the same."""
     of_cells = points.groupby(["row", "task"])["metric"].first()
     labels = {place: _label(curve, cell[0], of_cells[cell]) for cell, place in places.items()}
     cells = list(places)
@@ -139,7 +139,7 @@ def _label(curve: Curve, row: str, metric: str) -> str:
 
 
 def _add_legend(figure: Figure, spare: list[Axes], curve: Curve) -> None:
-    """Where no panel is, or below all; one line needs none."""
+    """Add the legend in an empty place of the grid, or below all panels. A single line needs none."""
     for axis in spare:
         axis.set_axis_off()
     if len(curve.lines) == 1:

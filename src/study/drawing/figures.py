@@ -1,6 +1,6 @@
-"""The study's figures for people, as PNG.
+"""The figures of each task of a study, as PNG.
 
-Bytes are stable: equal results give equal files, so that DVC and git see no change where there is none.
+Equal results give equal bytes, so that DVC and git see no change.
 """
 
 from collections.abc import Callable
@@ -39,16 +39,16 @@ NAMES = {
     "selection_class_cmi": "CMI, class space (nats)",
     "selection_feature_cmi": "CMI, feature space (nats)",
 }
-MOST_NAMED = len(COLOURS)  # figures tell so many labels apart; of more they show the whole
+MOST_NAMED = len(COLOURS)  # figures show more labels than this together
 CLUSTER_POINTS = 300
 SCORES_OF_FOLDS = "test scores, mean and folds; intervals over folds from five on"
-BETWEEN_SEEDS, BETWEEN_ARMS = 0.25, 0.03  # of the distance between two lines, and between two epochs
+BETWEEN_SEEDS, BETWEEN_ARMS = 0.25, 0.03  # shares of the distance between two lines, and between two epochs
 WIDEST = 0.5
 
 
 @dataclass(frozen=True)
 class TaskResults:
-    """What the figures of one task show: its records, and its lines of the study's tables of arms and of runs."""
+    """The results of one task: its records, and its lines in the study's tables of arms and runs."""
 
     records: TaskRecords
     arms: pd.DataFrame
@@ -69,20 +69,20 @@ def draw_task(results: TaskResults, folder: Path) -> None:
 
 
 def figure_names(records: TaskRecords) -> list[str]:
-    """The figures that a task has: without features there are no clusters of them."""
+    """The names of a task's figures. Clusters of features need saved features."""
     return [name for name in FIGURES if name != "clusters_feature" or len(records.clusters)]
 
 
 def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
-    """Primary metric, NLL and (where there are raters) KL to the human distribution, an arm a line, a ring a seed.
+    """Primary metric, NLL and, with raters, KL to the human distribution: a line per arm, a ring per seed.
 
-    Rings of an arm lie below each other, so that equal seeds are seen.
+    Rings of an arm are below each other, so that seeds with equal scores stay visible.
     """
     names = {primary: NAMES[primary], "nll": "NLL (nats)", "kl_to_human": "KL(human || model) (nats)"}
     metrics = [name for name in names if name in set(arms["metric"])]
     labels = arms_of_table(arms)
-    by_arm = colours_of_arms(arms)
-    colours = [by_arm[label] for label in labels]
+    colour_of = colours_of_arms(arms)
+    colours = [colour_of[label] for label in labels]
     figure, axes = panels(1, len(metrics), width=4.2, height=0.8 + 0.38 * len(labels))
     for axis, metric in zip(axes.flat, metrics, strict=True):
         rows = arms[arms["metric"] == metric].set_index(["role", "arm"]).loc[labels]
@@ -92,7 +92,7 @@ def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
         for height, (role, arm) in zip(heights, labels, strict=True):
             seeds = runs.loc[(runs["role"] == role) & (runs["arm"] == arm), metric]
             below = height - spread(len(seeds), BETWEEN_SEEDS)
-            axis.scatter(seeds, below, s=50, facecolors="none", edgecolors=by_arm[role, arm])
+            axis.scatter(seeds, below, s=50, facecolors="none", edgecolors=colour_of[role, arm])
         axis.set_yticks(heights, [f"{role} {shortened(arm)}" for role, arm in labels])
         axis.set_xlabel(names[metric])
         axis.grid(axis="x", alpha=0.3)
@@ -101,12 +101,12 @@ def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
 
 
 def spread(count: int, step: float) -> np.ndarray:
-    """Offsets (count,) around 0 that are `step` apart, or less where they would take more than `WIDEST`."""
+    """Offsets (count,) around 0 that are `step` apart, or closer if they would take more than `WIDEST`."""
     return min(step, WIDEST / max(count, 1)) * (np.arange(count) - (count - 1) / 2)
 
 
 def draw_epochs(records: TaskRecords) -> Figure:
-    """Selection score and CMI in both spaces, a column each; teachers above students; arms of an epoch side by side."""
+    """Selection score and CMI in both spaces per epoch, a column each. Teachers are above students."""
     columns = [f"selection_{records.primary}", "selection_class_cmi", "selection_feature_cmi"]
     roles, colours = list(dict.fromkeys(records.history["role"])), colours_of_arms(records.runs)
     figure, axes = panels(len(roles), len(columns), width=4, height=2.7)
@@ -120,7 +120,7 @@ def draw_epochs(records: TaskRecords) -> Figure:
                 [line] = axis.plot(at, over["mean"], marker="o", markersize=3, color=colour)
                 lines.append((shortened(arm), line))
                 axis.fill_between(at, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0)
-                if len(over) == 1:  # of which an area shows nothing
+                if len(over) == 1:  # an area over one epoch has no width
                     axis.vlines(at, over["min"], over["max"], color=colour, linewidth=1)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axis.set_xlabel("epoch")
@@ -131,7 +131,7 @@ def draw_epochs(records: TaskRecords) -> Figure:
 
 
 def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
-    """CMI in each space that has it against the primary metric; circles are teachers, triangles students."""
+    """The primary metric against CMI in each measured space. Circles are teachers, triangles are students."""
     colours, spaces = colours_of_arms(runs), measured_spaces(runs)
     figure, axes = panels(1, len(spaces), width=4.6, height=max(3.6, 0.18 * len(colours)))
     for axis, space in zip(axes.flat, spaces, strict=True):
@@ -149,7 +149,7 @@ def draw_cmi_and_score(runs: pd.DataFrame, primary: str) -> Figure:
 
 
 def draw_class_clusters(records: TaskRecords) -> Figure:
-    """Histogram of the true class's probability, a row per class and a column per arm; of many classes one row."""
+    """Histograms of the true class's probability, a row per class and a column per arm. Many classes share a row."""
     arms, colours, bins = records.pooled_logits("test"), colours_of_arms(records.runs), np.linspace(0, 1, 21)
     names, classes = records.label_names, np.arange(len(records.label_names))
     groups = dict(zip(names, classes, strict=True)) if len(names) <= MOST_NAMED else {f"{len(names)} labels": classes}
@@ -167,7 +167,7 @@ def draw_class_clusters(records: TaskRecords) -> Figure:
 
 
 def draw_feature_clusters(records: TaskRecords) -> Figure:
-    """Features of test rows projected to two dimensions, a panel per arm, a colour per class; of many, the frequent."""
+    """Features of test rows in two dimensions, a panel per arm, a colour per class. Rare classes of many share one."""
     arms, groups = arms_of_table(records.clusters), _frequent_labels(records)
     colours = COLOURS if len(records.label_names) <= MOST_NAMED else ["lightgrey", *COLOURS]
     figure, axes = grid(len(arms), width=2.6, height=2.5)
@@ -199,10 +199,10 @@ def draw_reliability(records: TaskRecords, bins: int) -> Figure:
 
 
 def draw_confusion(records: TaskRecords) -> Figure:
-    """Row-normalised confusion matrices, a panel per arm; of many classes in colours that show rare confusions too."""
+    """Row-normalised confusion matrices, a panel per arm. With many classes, colours stress rare confusions."""
     arms, names = records.pooled_logits("test"), [shortened(name) for name in records.label_names]
     many, longest = len(names) > MOST_NAMED, max(map(len, names))
-    upright = len(names) * longest > 28  # names that would run into each other below the panel
+    upright = len(names) * longest > 28  # names would overlap below the panel
     side = 3.5 if many else 2.3 + 0.3 * max(0, len(names) - 4) + upright * 0.07 * longest
     figure, axes = grid(len(arms), width=side, height=side)
     for axis, ((role, arm), (truth, logits)) in zip(axes, arms.items(), strict=False):
@@ -228,7 +228,7 @@ def _name_cells(axis: Axes, shares: np.ndarray, names: list[str], upright: bool)
 
 
 def _frequent_labels(records: TaskRecords) -> dict[str, list[int]]:
-    """The numbers of the labels by name; of many, those of few test rows together and the others by name."""
+    """The numbers of the labels by name. Of many labels, those with few test rows form one group."""
     names = records.label_names
     if len(names) <= MOST_NAMED:
         return {name: [number] for number, name in enumerate(names)}

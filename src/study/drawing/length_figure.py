@@ -1,7 +1,8 @@
-"""The picture of what a loss does to h: how long h is, how far its CMI moved, and what the arm gains.
+"""The figure of a loss's effect on h: the length of h, its CMI, and the arm's gain.
 
-Scaling h by k multiplies a small CMI by k squared (docs/controls.md, Controls of CMI in feature space). An arm on that
-line has changed the length of h and nothing else. Lengths and CMI are ratios to the baseline, on selection rows.
+Scaling h by k multiplies a small CMI by k squared (docs/controls.md, Controls of CMI in feature space). The figure has a
+line for this rule: an arm on it changed only the length of h. Lengths and CMI are ratios to the baseline, on selection
+rows.
 """
 
 from pathlib import Path
@@ -16,13 +17,13 @@ from src.study.drawing.panels import COLOURS, add_legend, panels, save, shortene
 from src.study.drawing.study_results import StudyResults
 
 NAMES = {LENGTH: "length of h", CMI: "CMI of h", PER_LENGTH: "CMI of h per squared length"}
-# Of the highest to the lowest ratio of an axis: above the first 1, 2 and 5 are enough, up to the second numbers between
-# are needed.
+# Quotients of the highest and the lowest ratio on an axis. Above the first, ticks at 1, 2 and 5 are enough. Up to the
+# second, an axis also needs ticks between whole numbers.
 FEW_NUMBERS_ABOVE, CLOSE = 4, 1.5
 
 
 def draw_length(results: StudyResults, path: Path) -> None:
-    """CMI against length, and gain against both; nothing where no teacher arm has ratios to the baseline."""
+    """Draw CMI against length, and the gain against both. There is no file if no teacher arm has ratios."""
     gains = gains_of(results)
     found = [ratios(results, arm, against) for arm, against in gains.index]
     if all(one.empty for one in found):
@@ -46,10 +47,9 @@ def draw_length(results: StudyResults, path: Path) -> None:
 
 
 def gains_of(results: StudyResults) -> pd.DataFrame:
-    """By teacher arm and what it is compared with: its gain over all tasks and the interval, in points.
+    """The gain of teacher arms over all tasks with its interval, in points, by arm and the arm it is compared with.
 
-    Where a family holds the baseline, it is what others are compared with, and arms that are compared with the baseline
-    itself are left out.
+    Arms are compared with the baseline's family, if it has one, and otherwise with the baseline.
     """
     evaluate, table = results.params.evaluate, results.tables.over_tasks
     families = [name for name, trials in evaluate.families.teacher.items() if evaluate.baseline in trials]
@@ -58,10 +58,10 @@ def gains_of(results: StudyResults) -> pd.DataFrame:
 
 
 def ratios(results: StudyResults, arm: str, against: str) -> pd.DataFrame:
-    """Of each task: the arm's geometric means over seeds, divided by those of the other's same seeds.
+    """For each task, the arm's geometric means over seeds, divided by those of the other arm.
 
-    They are of the epochs that were kept, on selection rows, which every study has measured. A task is left out where
-    one of them is not known, or 0.
+    The values are those of the kept epochs, on selection rows, which every study measures. A task is left out if one of
+    its values is unknown or 0.
 
     Returns:
         task, arm, and one column each for the length of h, its CMI, and CMI per squared length.
@@ -75,7 +75,7 @@ def ratios(results: StudyResults, arm: str, against: str) -> pd.DataFrame:
 
 
 def _logs(results: StudyResults, task: str) -> pd.DataFrame:
-    """The logarithms of what the figure shows, by teacher arm and seed."""
+    """The logarithms of the figure's measures, by teacher arm and seed."""
     runs = results.tables.runs
     own = runs[(runs["task"] == task) & (runs["role"] == "teacher")]
     table = in_kept_epochs(own, results.records[task].history)
@@ -84,7 +84,7 @@ def _logs(results: StudyResults, task: str) -> pd.DataFrame:
 
 
 def _draw_cmi(axis: Axes, table: pd.DataFrame, means: pd.DataFrame, colours: dict[str, str]) -> None:
-    """A small point a task, a large one over tasks, and the line of a change of length alone."""
+    """Draw a small point per task, a large one over tasks, and the line on which only the length changes."""
     for arm, rows in table.groupby("arm", sort=False):
         axis.scatter(rows[LENGTH], rows[CMI], s=14, color=colours[str(arm)], alpha=0.5, linewidths=0)
     axis.scatter(means[LENGTH], means[CMI], s=60, c=[colours[str(arm)] for arm in means.index], zorder=3)
@@ -98,7 +98,7 @@ def _draw_cmi(axis: Axes, table: pd.DataFrame, means: pd.DataFrame, colours: dic
 
 
 def _draw_gain(axis: Axes, name: str, means: pd.DataFrame, gains: pd.DataFrame, colours: dict[str, str]) -> None:
-    """An arm a point with its interval over tasks, where it has one."""
+    """Draw a point per arm, with its interval over tasks if it has one."""
     own = gains.loc[means.index]
     shown = [colours[str(arm)] for arm in means.index]
     axis.vlines(means[name], own["low"], own["high"], colors=shown, linewidth=2)
@@ -110,7 +110,7 @@ def _draw_gain(axis: Axes, name: str, means: pd.DataFrame, gains: pd.DataFrame, 
 
 
 def _as_ratios(axis: Axes, which: str) -> None:
-    """A logarithmic axis with plain numbers and a line at 1."""
+    """Make an axis logarithmic, with plain numbers and a line at 1."""
     set_scale, line = (axis.set_xscale, axis.axvline) if which == "x" else (axis.set_yscale, axis.axhline)
     set_scale("log")
     line(1, color="0.6", linewidth=1, zorder=0)

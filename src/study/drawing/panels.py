@@ -1,4 +1,4 @@
-"""What figures are made of: panels, legends, colours and names that find room."""
+"""Parts of figures: panels, legends, colours, and names that fit."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -16,12 +16,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-matplotlib.rcdefaults()  # no matplotlibrc of the user's, or of the folder, changes a figure
+matplotlib.rcdefaults()  # no matplotlibrc of the user or the folder changes a figure
 plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label starts no formula
 
 # Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.
 COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
-ROOM = 0.7  # between the labels of two ticks, in heights of a label
+ROOM = 0.7  # the least distance between two tick labels, in heights of a label
 LONGEST_SHOWN = 20  # characters of a name
 
 
@@ -33,7 +33,7 @@ def panels(rows: int, columns: int, width: float, height: float, **options) -> t
 
 
 def grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    """Panels in rows of up to four; the axes left over are hidden."""
+    """A figure with rows of up to four panels, and its axes. Spare axes are hidden."""
     columns = min(4, count)
     figure, axes = panels(-(-count // columns), columns, width, height)
     for axis in axes.flat[count:]:
@@ -42,9 +42,9 @@ def grid(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
 
 
 def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, fontsize: int = 8) -> None:
-    """A legend in the axis or to the right of it.
+    """Add a legend in the axis or to the right of it.
 
-    Its entries are given, because matplotlib leaves out artists whose own label starts with an underscore.
+    Callers pass the entries, because matplotlib leaves out artists whose own label starts with an underscore.
     """
     names, artists = zip(*entries, strict=True)
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}
@@ -52,14 +52,14 @@ def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, font
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, the same bytes for the same figure, and let go of it."""
+    """Write a figure as PNG, and close it. Equal figures give equal bytes."""
     part_ticks(figure)
     figure.savefig(path, dpi=120, metadata={"Software": None})
     plt.close(figure)
 
 
 def part_ticks(figure: Figure) -> None:
-    """Take fewer ticks below a panel where their labels run together. Ticks that were set one by one stay."""
+    """Set fewer ticks below panels whose tick labels overlap. Ticks that were set one by one stay."""
     figure.draw_without_rendering()
     for axis in figure.axes:
         count = len(axis.get_xticks())
@@ -69,14 +69,14 @@ def part_ticks(figure: Figure) -> None:
 
 
 def _run_together(axis: Axes) -> bool:
-    """Whether two labels below a panel are nearer than `ROOM`."""
+    """Whether two labels below a panel are closer than `ROOM`."""
     shown = [label for label in axis.get_xticklabels() if label.get_visible() and label.get_text()]
     boxes = sorted((label.get_window_extent() for label in shown), key=lambda box: box.x0)
     return any(right.x0 - left.x1 < ROOM * min(left.height, right.height) for left, right in pairwise(boxes))
 
 
 def shortened(name: str) -> str:
-    """A long name without its middle: names of arms often differ at the end only."""
+    """A long name without its middle, because names of arms often differ only at the end."""
     half = LONGEST_SHOWN // 2
     return name if len(name) <= LONGEST_SHOWN else f"{name[: half - 1]}…{name[-half:]}"
 
@@ -92,7 +92,7 @@ def by_arm(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
 
 
 def colours_of_arms(table: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """A colour for every (role, arm): a student has that of the teacher arm it learnt from."""
+    """A colour for every (role, arm). A student has the colour of its teacher's arm."""
     origins = {arm: arm.rpartition("-")[2] for arm in table["arm"]}
     order = list(dict.fromkeys(origins.values()))
     return {

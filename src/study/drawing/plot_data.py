@@ -1,4 +1,4 @@
-"""The CSV files that `dvc plots` draws, as dvc.yaml lists them: a folder a plot, a file a task (and arm)."""
+"""The CSV files for `dvc plots`, as dvc.yaml lists them: a folder per plot, a file per task (and arm)."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
     """Write the files of one task into folders of `root`.
 
     Args:
-        arms, runs: the study's tables, of this task.
+        arms, runs: the lines of this task in the study's tables.
     """
     task = records.task["task"]
     scores = arms[arms["metric"] == records.primary].rename(columns={"mean": "score"})
@@ -38,7 +38,7 @@ def write_plot_data(records: TaskRecords, arms: pd.DataFrame, runs: pd.DataFrame
 
 
 def _epochs(history: pd.DataFrame, primary: str) -> pd.DataFrame:
-    """An arm's epochs, means over seeds."""
+    """The means over seeds of an arm's epochs."""
     measures = history.rename(columns={f"selection_{primary}": "selection_score"})
     columns = ["selection_score", "selection_class_cmi", "selection_feature_cmi"]
     return measures.groupby("epoch")[columns].mean().reset_index()

@@ -1,4 +1,4 @@
-"""What `evaluate` and `collect` leave of a study, read for its figures and its report."""
+"""The results of a study from `collect` and `evaluate`, read for its figures and its report."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +12,7 @@ from src.study.claims.claims import load_claims
 from src.study.records.task_records import TaskRecords, load_records
 from src.system.files import read_csv
 
-# Of the tables: texts, whatever they look like.
+# Columns of the tables that hold text, even if every value looks like a number.
 TEXT_COLUMNS = ("task", "role", "family", "arm", "against", "metric", "claim", "left_out")
 
 
@@ -39,7 +39,7 @@ class StudyResults:
     records: dict[str, TaskRecords]
 
     def chosen(self, role: Role) -> dict[tuple[str, str], str]:
-        """By task and family: the trial that stands for it."""
+        """The trial that stands for each family, by task and family."""
         trials = self.tables.trials[(self.tables.trials["role"] == role) & self.tables.trials["chosen"].astype(bool)]
         return dict(zip(zip(trials["task"], trials["family"], strict=True), trials["arm"], strict=True))
 
@@ -50,14 +50,14 @@ class StudyResults:
 
 
 def run_command(study: str) -> str:
-    """What runs a study: that of params.yaml has no file, and the folder of the demo has no studies."""
+    """The command that runs a study. The study of params.yaml has no file, and the demo's folder has no studies."""
     if Path("studies", study, "study.yaml").is_file():
         return f"make study NAME={study}"
     return "make demo" if study == "demo" else "make repro"
 
 
 def load_results(params: Params) -> StudyResults:
-    """Read what the study of params.yaml came to."""
+    """Read the results of a study."""
     metrics = METRICS_FOLDER / params.study
     names = [table.name for table in fields(Tables)]
     tables = {name: read_csv(metrics / f"tables/{name}.csv", text=TEXT_COLUMNS) for name in names}

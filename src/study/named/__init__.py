@@ -1,1 +1,1 @@
-"""Named studies: their files, how DVC runs them, and how the workspace comes back. No result is judged here."""
+"""Named studies: their files, their runs by DVC, and the restored workspace. No result is judged here."""

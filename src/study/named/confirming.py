@@ -1,12 +1,13 @@
-"""From a choosing study to the study that confirms: what was chosen, task by task, on fresh seeds (docs/protocol.md).
+"""The confirming study of a choosing study: the chosen trials, task by task, on fresh seeds (docs/protocol.md).
 
-A family of the choosing study becomes an arm of the confirming one, and what the family's chosen trial sets on a task
-an override of that task. Families of distilled students choose the teacher, or the recipe, that their name says.
+A family of the choosing study becomes an arm of the confirming one. The settings of the family's chosen trial on a task
+become overrides of that task. A family of distilled students chooses the teacher or the recipe in its name.
 """
 
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from src.arms import distilled_arm
@@ -17,16 +18,16 @@ from src.study.records.task_records import load_records
 from src.system.errors import UserError
 
 Content = dict[str, Any]
-Names = dict[tuple[Role, str], str]  # the new name of an arm
+Names = dict[tuple[Role, str], str]  # the new names of arms
 NONE = MoreSeeds(tasks=[], seeds=[])
 
 
 @dataclass(frozen=True)
 class Replaced:
-    """Entries of one mapping of params.yaml, one of which takes the place of all under a new name.
+    """Entries of one mapping of params.yaml that one entry with a new name replaces.
 
-    `section` is the mapping's path, `kind` its name in a task's `arms`. `entries` says which entry each trial of
-    `family` stands for.
+    `section` is the mapping's path, `kind` its name in a task's `arms`. `entries` has the entry of each trial of
+    `family`.
     """
 
     role: Role
@@ -48,24 +49,26 @@ def chosen_on_tasks(params: Params) -> tuple[dict[str, Chosen], dict[str, Scores
 
 
 def _selection_scores(params: Params, task: str) -> Scores:
-    """The scores of a task of which every run is there."""
+    """The selection scores of a task. All its runs must be in the records."""
     records = load_records(params.study, task, splits=["selection"])
     found = records.logits("selection")
     for run in runs_of_task(params, task):
         if (run.role, run.arm, run.seed) not in found:
-            raise UserError(run, "is not among the study's records", f"finish study {params.study} first")
+            raise UserError(run, "is missing in the study's records", f"finish study {params.study} first")
     return selection_scores(records)
 
 
 def confirming_content(
     content: Content, params: Params, chosen: Mapping[str, Chosen], seeds: list[int], more_seeds: MoreSeeds = NONE
 ) -> tuple[Content, list[str]]:
-    """The content of params.yaml for the confirming study, and what is left out of it: comparisons within one family.
+    """The content of params.yaml for the confirming study, and the comparisons within one family, which it leaves out.
 
     Args:
-        content: that of the choosing study, and `params`, the same as values.
+        content: the content of params.yaml for the choosing study.
+        params: the same as values.
         chosen: the trial that stands for each family on each task.
-        seeds: of all tasks; some may run more.
+        seeds: the seeds of all tasks.
+        more_seeds: tasks that run more seeds, and these seeds.
 
     Raises:
         UserError: there are no families, a seed is not fresh, or a family's trials differ in more than one way.
@@ -85,13 +88,14 @@ def confirming_content(
 
 def _check_fresh(params: Params, seeds: list[int]) -> None:
     if used := sorted({*params.seeds, *params.more_seeds.seeds} & {*seeds}):
-        raise UserError("--seeds", f"{used[0]} is a seed of the choosing study", "seeds that have chosen nothing")
+        raise UserError("--seeds", f"{used[0]} is a seed of the choosing study", "give seeds that chose nothing")
 
 
 def _replaced(params: Params) -> Iterator[Replaced]:
     families = params.evaluate.families
     if not (families.teacher or families.student):
-        raise UserError(f"study {params.study}", "has no evaluate.families to choose from", "see docs/protocol.md")
+        allowed = "add families as docs/protocol.md shows, or name another study"
+        raise UserError(f"study {params.study}", "has no evaluate.families to choose from", allowed)
     for family, trials in families.teacher.items():
         yield Replaced("teacher", family, ("finetune", "arms"), "teacher", family, {arm: arm for arm in trials})
     for family, trials in families.student.items():
@@ -99,7 +103,7 @@ def _replaced(params: Params) -> Iterator[Replaced]:
 
 
 def _replaced_by_students(params: Params, family: str, trials: list[str]) -> Replaced:
-    """Students without a teacher are arms of their own; distilled ones differ in their teacher, or in their recipe."""
+    """The replaced entries for a family of students: arms of `student`, or the teachers or recipes of its trials."""
     if set(trials) <= params.student.arms.keys():
         return Replaced("student", family, ("student", "arms"), "student", family, {arm: arm for arm in trials})
     recipe, _, teacher = family.partition("-")
@@ -111,25 +115,25 @@ def _replaced_by_students(params: Params, family: str, trials: list[str]) -> Rep
     ):
         if set(trials) <= known.keys():
             return Replaced("student", family, section, kind, name, {arm: known[arm] for arm in trials})
-    problem = f"its trials are not students of one recipe '{recipe}', nor of one teacher '{teacher}'"
-    allowed = "a family <recipe>-<name> of students of that recipe, or <name>-<teacher> of that teacher"
+    problem = f"its trials are neither students of recipe '{recipe}' nor students of teacher '{teacher}'"
+    allowed = "name the family <recipe>-<name> or <name>-<teacher>, after the recipe or teacher of all its trials"
     raise UserError(f"evaluate.families.student.{family}", problem, allowed)
 
 
 def _check_names(params: Params, replaced: list[Replaced]) -> None:
-    """Each new entry has a name of its own."""
+    """Refuse a new entry with the name of another."""
     taken = {
         "teacher": {*params.finetune.arms}, "student": {*params.student.arms}, "recipe": {*params.distill.recipes}
     }  # fmt: skip
     for one in replaced:
         if one.name in taken[one.kind]:
             problem = f"there would be two {one.kind}s '{one.name}'"
-            raise UserError(f"evaluate.families.{one.role}.{one.family}", problem, "another name for the family")
+            raise UserError(f"evaluate.families.{one.role}.{one.family}", problem, "choose another name for the family")
         taken[one.kind].add(one.name)
 
 
 def _choose(made: Content, content: Content, task: str, one: Replaced, trial: str) -> None:
-    """Write the settings of the trial that was chosen on a task, its own for the task among them, as the task's."""
+    """Write the settings of a task's chosen trial, with its settings for this task, into the task's `arms`."""
     entry = one.entries[trial]
     own = content["task_settings"][task].get("arms", {}).get(one.kind, {}).get(entry, {})
     arms = made["task_settings"][task].setdefault("arms", {}).setdefault(one.kind, {})
@@ -137,7 +141,7 @@ def _choose(made: Content, content: Content, task: str, one: Replaced, trial: st
 
 
 def _replace(made: Content, content: Content, one: Replaced) -> None:
-    """Take out the trials, and put in the arm that every task now has settings for. A recipe needs some of its own."""
+    """Replace the trials by the new arm, which each task has settings for. A recipe also needs settings of its own."""
     entries = made[one.section[0]][one.section[1]]
     originals = content[one.section[0]][one.section[1]]
     tasks = [settings.get("arms", {}).get(one.kind, {}) for settings in made["task_settings"].values()]
@@ -148,22 +152,26 @@ def _replace(made: Content, content: Content, one: Replaced) -> None:
 
 
 def _rename(made: Content, params: Params, replaced: list[Replaced]) -> list[str]:
-    """Whatever named a trial names its family's arm. The comparisons of two trials of one family are left out."""
+    """Rename trials to their family's arm in `evaluate` and `distill`.
+
+    Comparisons of two trials of one family are removed; returns a description of each.
+    """
     entries = {(one.kind, entry): one.name for one in reversed(replaced) for entry in one.entries.values()}
     evaluate = made["evaluate"]
-    evaluate["curves"] = {}  # most are over trials, of which one is left
-    baseline = evaluate["baseline"]
-    evaluate |= {"families": {}, "baseline": entries.get(("teacher", baseline), baseline)}
+    evaluate["curves"] = {}  # most curves are over trials, and one trial is left
+    evaluate |= {"families": {}, "baseline": _new(entries, "teacher", evaluate["baseline"])}
     left_out = _rename_comparisons(evaluate, _new_names(params, replaced, entries))
     return left_out + _rename_changed(made["distill"], entries)
 
 
+def _new(entries: Mapping[tuple[str, str], str], kind: str, entry: str) -> str:
+    """The new name of an entry, which may be its old one."""
+    return entries.get((kind, entry), entry)
+
+
 def _rename_changed(distill: Content, entries: Mapping[tuple[str, str], str]) -> list[str]:
-    """Rename the arms of teachers that are changed after training; those made of one family alone are left out."""
-
-    def new(arm: str) -> str:
-        return entries.get(("teacher", arm), arm)
-
+    """Rename the arms of teachers that are changed after training. Pairs within one family are removed and returned."""
+    new = partial(_new, entries, "teacher")
     matched = distill.get("matched", [])
     within = [pair for pair in matched if new(pair["teacher"]) == new(pair["like"])]
     distill["matched"] = [{end: new(arm) for end, arm in pair.items()} for pair in matched if pair not in within]
@@ -175,21 +183,21 @@ def _rename_changed(distill: Content, entries: Mapping[tuple[str, str], str]) ->
 
 
 def _new_names(params: Params, replaced: list[Replaced], entries: Mapping[tuple[str, str], str]) -> Names:
-    """The names of all arms that have another one now."""
+    """The new names of arms that are renamed."""
     names: Names = {(one.role, trial): one.family for one in replaced for trial in one.entries}
     for recipe in params.distill.recipes:
+        new_recipe = _new(entries, "recipe", recipe)
         for teacher in params.finetune.arms:
-            new = distilled_arm(entries.get(("recipe", recipe), recipe), entries.get(("teacher", teacher), teacher))
+            new = distilled_arm(new_recipe, _new(entries, "teacher", teacher))
             names.setdefault(("student", distilled_arm(recipe, teacher)), new)
         for change in params.distill.changed():
-            arms = {key: entries.get(("teacher", arm), arm) for key, arm in change.arms.items()}
-            new = distilled_arm(entries.get(("recipe", recipe), recipe), change.model_copy(update=arms).name)
-            names["student", distilled_arm(recipe, change.name)] = new
+            renamed = change.model_copy(update={key: _new(entries, "teacher", arm) for key, arm in change.arms.items()})
+            names["student", distilled_arm(recipe, change.name)] = distilled_arm(new_recipe, renamed.name)
     return names
 
 
 def _rename_comparisons(evaluate: Content, names: Names) -> list[str]:
-    """Rename the arms of pairs, claims and contrasts; pairs and claims of two trials of one family are left out."""
+    """Rename the arms of pairs, claims and contrasts. Pairs and claims within one family are removed and returned."""
     pairs, claims, contrasts = evaluate.get("pairs", []), evaluate.get("claims", {}), evaluate.get("contrasts", {})
     left_out = [*_within_a_family(pairs, claims, names)]
     references = {name: claim["reference"] for name, claim in claims.items() if claim.get("reference")}
@@ -206,7 +214,7 @@ def _rename_comparisons(evaluate: Content, names: Names) -> list[str]:
 
 
 def _within_a_family(pairs: list[Content], claims: Mapping[str, Content], names: Names) -> Iterator[str]:
-    """The pairs and claims of two trials of one family, by their key."""
+    """A description of each pair and claim between two trials of one family."""
     compared = [("evaluate.pairs", pair) for pair in pairs]
     compared += [(f"evaluate.claims.{name}", claim) for name, claim in claims.items()]
     for key, own in compared:
@@ -221,16 +229,17 @@ def _left_out(key: str, first: str, second: str, family: str) -> str:
 
 
 def _check_are_of_families(references: Content, contrasts: Content) -> None:
-    """References and contrasts need what pairs and claims may lose: two arms, and pairs that differ."""
+    """Refuse references and contrasts within one family. Pairs and claims within one family can be left out."""
     for name, pair in references.items():
         if pair["family"] == pair["against"]:
             problem = f"both of its arms become {pair['family']}"
-            raise UserError(f"evaluate.claims.{name}.reference", problem, "a pair of two families, or no reference")
+            allowed = "name a pair of two families, or set no reference"
+            raise UserError(f"evaluate.claims.{name}.reference", problem, allowed)
     for name, contrast in contrasts.items():
         kept = {(arm, against) for arm, against in contrast["pairs"] if arm != against}
         if len(kept) < len(contrast["pairs"]):
-            problem = "it compares trials of one family, of which one is left"
-            raise UserError(f"evaluate.contrasts.{name}", problem, "pairs of families, or no such contrast")
+            problem = "it compares trials of one family, and one trial of a family is left"
+            raise UserError(f"evaluate.contrasts.{name}", problem, "name pairs of families, or remove the contrast")
 
 
 def _joined(base: Content, own: Content) -> Content:

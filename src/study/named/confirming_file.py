@@ -40,11 +40,11 @@ def write_confirming_study(
         The file, and what it leaves out of the choosing study: comparisons within one family.
 
     Raises:
-        UserError: the file is there already, the study is not finished or has no families, or a seed is not fresh.
+        UserError: the file exists, the study is not finished or has no families, or a seed is not fresh.
     """
     path = study_file(name, folder)
     if path.exists():
-        raise UserError(path, "is there already", "another name, or delete it")
+        raise UserError(path, "exists already", "choose another name, or delete it")
     check_unchanged(params_file, folder)
     content = study_content(study, params_file, folder)
     params = check_params(params_file, content)
@@ -52,7 +52,7 @@ def write_confirming_study(
     made, left_out = confirming_content(content, params, chosen, seeds, more_seeds)
     made["study"] = name
     base = base_content(params_file)
-    # DVC cannot read again what it writes where it leaves out all of a mapping: what is empty already stays.
+    # DVC cannot read its own output once a mapping has lost all entries. So mappings that are empty in `base` stay.
     families = base.get("evaluate", {}).get("families", {})
     made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
     parts = {} if base.get("study") == study else _parts_of(study, folder)
@@ -80,7 +80,7 @@ def _command(study: str, name: str, seeds: list[int], more_seeds: MoreSeeds) -> 
 
 
 def _choices(chosen: dict[str, Chosen], scores: dict[str, Scores]) -> Iterator[str]:
-    """Comments that say which trial stands for each family, and its score."""
+    """Comments with the trial that stands for each family, and its score."""
     yield "# Chosen by the mean score on selection rows, task by task:"
     for task, of_task in chosen.items():
         for (role, family), arm in of_task.items():

@@ -1,8 +1,8 @@
-"""What DVC must be told to run a named study: `dvc exp run` with a -S for each override.
+"""The DVC command of a named study: `dvc exp run` with a -S for each override.
 
 DVC takes an override as text in Hydra's grammar, where quotes, brackets, `$` and many words have a meaning. So each
-value is written in that grammar, and DVC's own code then says what comes of it: only a command that leads to just what
-the study's file says is given.
+value is written in that grammar. DVC's own code then applies the command to a copy of params.yaml. A command whose
+result differs from the study's file is refused.
 """
 
 import re
@@ -37,7 +37,7 @@ from src.system.errors import UserError
 
 @dataclass(frozen=True)
 class Experiment:
-    """A named study as DVC runs it: the command for a workspace as committed, and params.yaml as that sets it."""
+    """A named study as DVC runs it: the command for a committed workspace, and the params.yaml that it makes."""
 
     name: str
     command: list[str]
@@ -45,10 +45,10 @@ class Experiment:
 
 
 def experiment_of(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Experiment:
-    """`dvc exp run` with a -S for all that a study sets over the committed params.yaml.
+    """The experiment of a study: `dvc exp run` with a -S for each override of the committed params.yaml.
 
     Raises:
-        UserError: no such study, params.yaml with its overrides is not valid, or DVC cannot be told of one of them.
+        UserError: no such study, params.yaml with its overrides is not valid, or a -S cannot express an override.
     """
     merged = with_study(base_content(params_file), name, folder)
     return experiment_for(merged, study_file(name, folder), params_file)
@@ -62,21 +62,21 @@ def experiment_for(merged: dict[str, Any], file: Path, params_file: Path = PARAM
     params = _set_by_dvc(settings, text)
     if params is None or parse_yaml(params_file, params) != merged:
         wrong = [setting for setting, own in settings.items() if not _is_told(setting, own, text, base)]
-        problem = f"DVC cannot be told of {', '.join(wrong) or 'all its overrides together'}"
-        raise UserError(file, problem, "write it into params.yaml, and use `dvc exp run`")
+        problem = f"`dvc exp run -S` cannot set {', '.join(wrong) or 'all its overrides together'}"
+        raise UserError(file, problem, "set it in params.yaml, and call `dvc exp run`")
     told = [part for setting in settings for part in ("-S", setting)]
     return Experiment(study, ["dvc", "exp", "run", "--name", study, *told], params)
 
 
 def _nested(path: tuple[str, ...], value: Any) -> dict:
-    """Mappings in each other that hold one value at a path."""
+    """Nested mappings that hold one value at a path."""
     for key in reversed(path):
         value = {key: value}
     return value
 
 
 def _setting(path: tuple[str, ...], value: Any, base: dict) -> str:
-    """What stands after -S. DVC sets a key that is not there yet, or below a mapping, only when a plus says so."""
+    """The text after -S. DVC needs a plus to add a key or to merge a mapping, and a tilde to remove a mapping."""
     known: Any = base
     for key in path:
         known = known.get(key, ...) if isinstance(known, dict) else ...
@@ -101,8 +101,8 @@ def _written(value: Any) -> str:
 
 
 def _written_text(text: str) -> str:
-    """Text as it is where Hydra takes it for just that, also in a list, else in quotes."""
-    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # without a backslash OmegaConf would look up what ${...} names
+    """The text unchanged if Hydra reads it as the same text, also in a list; otherwise the text in quotes."""
+    text = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)  # without a backslash OmegaConf would look up the name in ${...}
     try:
         taken_for = OverridesParser.create().parse_rule(f"[{text}]", "value")
     except HydraException:
@@ -111,13 +111,13 @@ def _written_text(text: str) -> str:
 
 
 def _is_told(setting: str, own: dict, text: bytes, base: dict) -> bool:
-    """Whether one setting alone comes to what the study's file says there."""
+    """Whether DVC, given one setting alone, sets the value of the study's file."""
     found = _set_by_dvc([setting], text)
     return found is not None and parse_yaml(PARAMS_FILE, found) == merged_content(base, own)
 
 
 def _set_by_dvc(settings: Iterable[str], text: bytes) -> bytes | None:
-    """A params.yaml once DVC has set something in it; None where DVC refuses, or cannot read what it wrote."""
+    """The bytes of params.yaml after DVC applied the settings; None if DVC refuses or cannot read its own output."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / PARAMS_FILE.name
         copy.write_bytes(text)

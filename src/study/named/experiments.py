@@ -13,13 +13,13 @@ CODE = ("src", "stages", "dvc.yaml")
 
 
 def experiments_named(name: str) -> list[str]:
-    """The refs of all experiments of that name, of whichever commit."""
+    """The refs of all experiments with this name, at any commit."""
     found = git("for-each-ref", "--format=%(refname)", f"refs/exps/*/*/{name}") if shutil.which("git") else None
     return found.stdout.decode().split() if found else []
 
 
 def experiment_here(name: str) -> str | None:
-    """The ref of the experiment of that name of the last commit."""
+    """The ref of the experiment with this name at the last commit, or None."""
     named = experiments_named(name)
     commit = git("rev-parse", "HEAD").stdout.decode().strip() if named else ""
     wanted = f"refs/exps/{commit[:2]}/{commit[2:]}/{name}"
@@ -27,11 +27,11 @@ def experiment_here(name: str) -> str | None:
 
 
 def check_same(name: str, ref: str, params: bytes) -> None:
-    """Refuse to train what DVC, which gives no name twice at one commit, would not keep.
+    """Refuse to train an experiment that DVC would not keep: a commit has one experiment per name.
 
     Args:
-        ref: of the experiment that has the name.
-        params: params.yaml as the study has it now.
+        ref: the ref of the experiment that has the name.
+        params: the study's present params.yaml.
 
     Raises:
         UserError: the experiment has other settings or other code.
@@ -41,21 +41,21 @@ def check_same(name: str, ref: str, params: bytes) -> None:
     changed += git("diff", "--name-only", ref, "--", *CODE).stdout.decode().splitlines()
     changed += git("ls-files", "--others", "--exclude-standard", "--", *CODE).stdout.decode().splitlines()
     if changed:
-        problem = f"is there already at this commit, made with another {changed[0]}"
+        problem = f"exists already at this commit, with another {changed[0]}"
         raise UserError(f"experiment {name}", problem, _way_out(name))
 
 
 def check_same_results(name: str, ref: str) -> None:
-    """Say where metrics/<study> is not what the experiment keeps, as after a change of data.
+    """Refuse results in metrics/<study> that differ from the experiment's, as after a change of data.
 
     Raises:
-        UserError: some file is another one, or missing.
+        UserError: a file differs or is missing.
     """
     listed = git("ls-tree", "-r", "-z", ref, "--", str(METRICS_FOLDER / name)).stdout.decode().split("\0")
     kept = {path: about.split()[2] for about, _, path in (line.partition("\t") for line in listed if line)}
     found = git("hash-object", "--stdin-paths", stdin="\n".join(kept).encode()).stdout.decode().split()
     if found != list(kept.values()):
-        problem = f"keeps other results than {METRICS_FOLDER / name} has: data or models have changed since"
+        problem = f"its results differ from {METRICS_FOLDER / name}: data or models have changed since"
         raise UserError(f"experiment {name}", problem, _way_out(name))
 
 

@@ -29,7 +29,7 @@ def study_file(name: str, folder: Path = STUDIES_FOLDER) -> Path:
 
 
 def base_text(params_file: Path = PARAMS_FILE) -> bytes:
-    """What every study builds on: params.yaml of the last commit, or as it stands where none has it.
+    """The params.yaml that every study builds on: the committed one, or the file itself if no commit has it.
 
     Raises:
         UserError: there is no params.yaml.

@@ -1,4 +1,4 @@
-"""Named studies whose records are there, in git or from a run here."""
+"""Named studies that have records, in git or from a run on this machine."""
 
 from src.params import Params
 from src.study.drawing.study_results import run_command
@@ -8,15 +8,15 @@ from src.system.errors import UserError
 
 
 def recorded_study(name: str) -> Params:
-    """A study with the records of all its tasks.
+    """The params of a study that has records of all its tasks.
 
     Raises:
-        UserError: no such study, or it has not run.
+        UserError: no such study, or some task has no records.
     """
     params = study_params(name)
     missing = [folder for task in params.tasks if not (folder := records_folder(name, task)).is_dir()]
     if missing:
         some = len(missing) < len(params.tasks)
         where, problem = (missing[0], "has not run on this task") if some else (missing[0].parent, "has not run")
-        raise UserError(where, f"is not there: study {name} {problem}", f"`{run_command(name)}`")
+        raise UserError(where, f"is missing: study {name} {problem}", f"run `{run_command(name)}`")
     return params

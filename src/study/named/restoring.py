@@ -1,6 +1,6 @@
-"""Putting back what an experiment changes: params.yaml, dvc.lock, settings/ and the results of the committed study.
+"""Restore the files that an experiment changes: params.yaml, dvc.lock, settings/ and the committed study's results.
 
-Nothing is deleted: what stood there goes to git's stash. Results of other studies stay where they are.
+Nothing is deleted: the replaced content goes to git's stash. Results of other studies stay in place.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from src.system.errors import UserError
 
 
 def changed_by_experiments() -> list[str]:
-    """The files that are not as committed, among those that an experiment on the committed study changes.
+    """The files with uncommitted changes, among those that an experiment on the committed study changes.
 
     Raises:
         UserError: there is no git, or no git repository here.
@@ -21,12 +21,12 @@ def changed_by_experiments() -> list[str]:
     places = (str(PARAMS_FILE), "dvc.lock", "settings", f"metrics/{study}", f"plots/{study}")
     found = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *places)
     if found.returncode:
-        raise UserError(Path(), found.stderr.decode(errors="replace"), "this needs a git repository")
+        raise UserError(Path(), found.stderr.decode(errors="replace"), "run this in a git repository")
     return [line[3:] for line in found.stdout.decode().split("\0") if line]
 
 
 def put_away(files: list[str]) -> None:
-    """Have files be as committed, and keep what they held in git's stash.
+    """Restore the committed files, and keep their replaced content in git's stash.
 
     Raises:
         UserError: git refuses.
@@ -35,4 +35,4 @@ def put_away(files: list[str]) -> None:
     paths = "\0".join(files).encode()
     done = git(*command, "--pathspec-from-file=-", "--pathspec-file-nul", stdin=paths)
     if done.returncode:
-        raise UserError("git stash", done.stderr.decode(errors="replace"), "nothing is put back; mend this first")
+        raise UserError("git stash", done.stderr.decode(errors="replace"), "nothing is restored; correct this first")

@@ -1,4 +1,4 @@
-"""params.yaml of the workspace: what a study may replace there, and what stands there while it runs."""
+"""params.yaml of the workspace: the check that a study may replace it, and its content while a study runs."""
 
 import sys
 from collections.abc import Generator
@@ -22,9 +22,9 @@ from src.system.files import new_file
 
 
 def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> None:
-    """Refuse where params.yaml holds a change that no study would have and nothing keeps.
+    """Refuse a params.yaml with changes of your own that would be lost.
 
-    What a study has left there is no such change: it follows from the study's file, or an experiment keeps it.
+    The params.yaml of an earlier study passes: the study's file or an experiment keeps its content.
 
     Raises:
         UserError: names the first key that is changed.
@@ -36,16 +36,16 @@ def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLD
         return
     keys = changed_keys(of_study, own) if isinstance(own, dict) else ["all of it"]
     more = f" ({len(keys) - 1} more after this one)" if len(keys) > 1 else ""
-    problem = f"is changed and not committed{more}, and a study builds on the committed {params_file.name}"
+    problem = f"has an uncommitted change{more}, but a study builds on the committed {params_file.name}"
     allowed = f"commit it, set it in the study's file, or undo it with `git checkout {params_file.name}`"
     raise UserError(f"{params_file}: {keys[0]}", problem, allowed)
 
 
 def tell_uncommitted(name: str) -> None:
-    """Warn if git lacks the study's file, or a part that it includes, as it stands."""
+    """Warn if the study's file, or a part that it includes, has changes that are not committed."""
     for file, _ in layers(study_overrides(name, STUDIES_FOLDER), study_file(name), STUDIES_FOLDER):
         if committed(file) != file.read_bytes():
-            line = "is not committed as it stands; commit it, so that every clone has the same study"
+            line = "has uncommitted changes; commit them, so that every clone has the same study"
             print(f"warning: {file}: {line}", file=sys.stderr)
 
 
@@ -57,7 +57,7 @@ def _is_kept(name: str, params_file: Path) -> bool:
 
 @contextmanager
 def params_in_place(text: bytes) -> Generator[None]:
-    """Have params.yaml hold a study's in the block, and after it; what was there comes back if the block fails.
+    """Put a study's params.yaml in place for the block and afterwards. If the block fails, the old content comes back.
 
     An edit that someone makes meanwhile stays, with a warning.
     """
@@ -69,7 +69,7 @@ def params_in_place(text: bytes) -> Generator[None]:
         if PARAMS_FILE.is_file() and PARAMS_FILE.read_bytes() == text:
             _write(before)
         else:
-            line = "was changed while the study ran, and is left as it is; `make restore` puts the committed one back"
+            line = "was changed while the study ran, and stays as it is; `make restore` restores the committed file"
             print(f"warning: {PARAMS_FILE}: {line}", file=sys.stderr)
         raise
 

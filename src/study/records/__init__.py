@@ -1,1 +1,1 @@
-"""A task's records, which git keeps: they are collected, read and scored here. No arms are compared here."""
+"""A task's records, which git keeps: collect, read and score them. No arms are compared here."""

@@ -1,8 +1,8 @@
-"""A task's second test set, of which nothing but measures is kept.
+"""A task's second test set. Its records keep measures only, no rows and no votes.
 
-Data sets that were rated by many people often may not be passed on. What tables and intervals need of one are, for each
-metric, the values of all runs and the sums of products of `RunValues`, over clusters where rows share texts. Neither
-rows nor votes can be had from these.
+Data sets with many raters often may not be redistributed. For each metric, tables and intervals need only the values of
+all runs and the `products` of `RunValues`, over clusters if rows share texts. Rows and votes cannot be recovered from
+these.
 """
 
 from dataclasses import replace
@@ -25,8 +25,8 @@ def measured_also_test(
     """The measures of runs on their task's second test set, as plain values.
 
     Args:
-        description: the task's, as prepared.
-        selection: labels, and raters' shares where there are any; each run's temperature is fitted on these rows.
+        description: the description of the prepared task.
+        selection: labels, and raters' shares if there are any. Each run's temperature is fitted on these rows.
     """
     tested = load_test_labels(description["task"], split="also_test")
     rows = [_predicted(run, tested, selection) for run in runs]
@@ -38,7 +38,7 @@ def measured_also_test(
 
 
 def recorded_metrics(content: dict[str, Any]) -> dict[str, RunValues]:
-    """The metrics of `measured_also_test` under the names that tables give them: `<name>_<metric>`."""
+    """The metrics of `measured_also_test` under their names in tables, `<name>_<metric>`."""
     rows = content.get("effective_rows", content["rows"])
     return {f"{content['name']}_{metric}": _read(kept, rows) for metric, kept in content["metrics"].items()}
 
@@ -54,7 +54,7 @@ def _rows(run: RunResult, split: str, labels: pd.DataFrame) -> PredictedRows:
 
 
 def _plain(values: RunValues) -> dict[str, Any]:
-    """A metric without an error has no products."""
+    """A metric as plain values. A metric without an error has no products."""
     kept = {"of_runs": values.of_runs.tolist()}
     return kept if values.of_rows is None else kept | {"products": products_of(values.of_rows).tolist()}
 

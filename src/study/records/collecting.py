@@ -1,6 +1,6 @@
-"""Collecting the results of a task's runs into its records: measures in feature space, projections, copies.
+"""Collect the results of a task's runs into its records: measures in feature space, projections, copies.
 
-It needs torch and scikit-learn, which take seconds to import. `task_records`, which reads the records, needs neither.
+This module imports torch and scikit-learn, which takes seconds. `task_records`, which reads the records, needs neither.
 """
 
 from pathlib import Path
@@ -24,8 +24,8 @@ from src.system.files import new_folder, write_csv, write_json, write_parquet
 def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, first_seed: int) -> None:
     """Gather the results of the named runs of a task into `folder`.
 
-    A second test set is measured here and now: its rows and votes may not be ours to publish, and are not kept.
-    `first_seed` is the one whose features are projected; where no run has it, clusters.parquet has no rows.
+    A second test set is measured here. Its rows and votes may not be ours to publish, so the records do not keep them.
+    Features of `first_seed` are projected. If no run has this seed, clusters.parquet has no rows.
 
     Raises:
         UserError: a run is missing, or its rows are not those of the prepared task.
@@ -56,7 +56,7 @@ def _environments(runs: dict[RunName, RunResult]) -> list[dict]:
 def _run_table(
     runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], description: dict[str, Any]
 ) -> pd.DataFrame:
-    """A line a run; of a task with folds with the rows that it learnt from, which its intervals need."""
+    """A line per run. For a task with folds it has the number of rows that the run learnt from, for intervals."""
     table = pd.DataFrame([_run_row(name, run, _own(labels, name)) for name, run in runs.items()])
     if FOLDS in description:
         table["learnt_rows"] = [_learnt(name, run, description) for name, run in runs.items()]
@@ -76,7 +76,7 @@ def _learnt(name: RunName, run: RunResult, description: dict[str, Any]) -> int:
 
 
 def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> dict:
-    """How far a run went, and measures of the features that it kept, if any."""
+    """The epochs and steps of a run, and measures of its saved features, if any."""
     row: dict[str, Any] = {"role": name.role, "arm": name.arm, "seed": name.seed}
     row |= {key: run.record[key] for key in ("best_epoch", "epochs", "steps")}
     features = torch.from_numpy(run.features["test"])
@@ -88,7 +88,7 @@ def _run_row(name: RunName, run: RunResult, labels: dict[str, pd.DataFrame]) -> 
 def _feature_measures(
     features: torch.Tensor, labels: dict[str, pd.DataFrame], feature_map: FeatureMap
 ) -> dict[str, float]:
-    """Measures in feature space (tau = 1, nats) of features (N, D) of the first test rows, and their mean length."""
+    """Measures in feature space (tau = 1, nats) for features (N, D) of the first test rows, and their mean length."""
     test_labels = torch.tensor(labels["test"]["label"].to_numpy()[: len(features)])
     num_classes = max(int(own["label"].max()) for own in labels.values()) + 1
     row = {}
@@ -99,7 +99,7 @@ def _feature_measures(
 
 
 def _with_names(tables: dict[RunName, pd.DataFrame]) -> pd.DataFrame:
-    """Tables of several runs below each other, with the columns role, arm and seed before their own."""
+    """The tables of several runs in one, with the columns role, arm and seed first."""
     parts = []
     for name, table in tables.items():
         own = pd.DataFrame({"role": name.role, "arm": name.arm, "seed": name.seed}, index=table.index)
@@ -111,7 +111,7 @@ def _predictions(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]
     tables = {}
     for name, run in runs.items():
         for split, own in _own(labels, name).items():
-            split_logits(run.logits, split, own["row_id"].tolist(), name.folder())  # for its check of the rows
+            split_logits(run.logits, split, own["row_id"].tolist(), name.folder())  # checks the rows
         tables[name] = run.logits[run.logits["split"].isin(MEASURED_SPLITS)].reset_index(drop=True)
     return _with_names(tables)
 
@@ -129,9 +129,9 @@ def _clusters(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], f
 
 
 def _projected(features: np.ndarray) -> np.ndarray:
-    """Features (N, D) in their two directions of largest variance, float32 (N, 2); 0 where there is no such direction.
+    """Features (N, D) in their two directions of largest variance, float32 (N, 2); 0 for a direction that is missing.
 
-    One row and one feature have fewer than two; equal rows have no variance, of which scikit-learn takes shares.
+    One row or one feature has fewer than two directions. Equal rows have no variance, and scikit-learn divides by it.
     """
     if not len(features):
         return np.zeros((0, 2), np.float32)

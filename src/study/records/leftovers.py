@@ -1,7 +1,7 @@
-"""Runs of arms and seeds that params.yaml does not ask for any more.
+"""Runs of arms and seeds that params.yaml no longer asks for.
 
-`collect` depends on the folder of a task's runs, since DVC takes no list of dependencies from params.yaml. A run left
-there would enter its hash: the same results would have another dvc.lock here than in a clone that never had that run.
+`collect` depends on the folder of a task's runs, because DVC takes no list of dependencies from params.yaml. A run left
+there changes the folder's hash. Equal results would then have another dvc.lock than in a fresh clone.
 """
 
 import shutil
@@ -16,26 +16,24 @@ ASIDE = RUNS_FOLDER / ".aside"
 
 
 def set_aside(task: str, wanted: Iterable[RunName]) -> None:
-    """Move the runs of a task that are not wanted below `runs/.aside`, and name each on stderr.
+    """Move the unwanted runs of a task below `runs/.aside`, and name each on stderr.
 
     Raises:
-        CannotWrite: no right to.
+        CannotWrite: a folder cannot be moved.
     """
     asked = {name.folder() for name in wanted}
     found = {record.parent for record in (RUNS_FOLDER / task).glob("*/*/*/record.json")}
     for run in sorted(found - asked):
         target = ASIDE / run.relative_to(RUNS_FOLDER)
         _move(run, target)
-        print(
-            f"warning: {run} is not among the arms and seeds of params.yaml; it is moved to {target}", file=sys.stderr
-        )
+        print(f"warning: params.yaml does not ask for {run}; this run is moved to {target}", file=sys.stderr)
 
 
 def bring_back(wanted: Iterable[RunName]) -> None:
-    """Move wanted runs that are missing in place back from `runs/.aside`, and say on stderr how many.
+    """Move wanted runs that are missing in `runs/` back from `runs/.aside`, and say on stderr how many.
 
     Raises:
-        CannotWrite: no right to.
+        CannotWrite: a folder cannot be moved.
     """
     moved = [name for name in wanted if _is_aside(name)]
     for name in moved:

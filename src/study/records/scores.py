@@ -1,4 +1,4 @@
-"""Every run of a task on test, in every metric: what tables and claims are made of."""
+"""The scores of every run of a task on test, in every metric, for tables and claims."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +23,10 @@ RunKey = tuple[str, str, int]  # role, arm, seed
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """The metrics of a task's runs; `runs` has a line a run, in the order of each metric's values.
+    """The metrics of a task's runs. `runs` has a line per run, in the order of each metric's values.
 
     `also_test` is the name of the task's second test set. `of_one_label` are the lines of runs that predict the same
-    label for every test row. `test_ratios` are those of `RunValues`.
+    label for every test row. `test_ratios` are as in `RunValues`.
     """
 
     name: str
@@ -46,12 +46,12 @@ class MeasuredTask:
         return {arm: [line for _, line in sorted(runs)] for arm, runs in of_arms.items()}
 
     def table(self) -> pd.DataFrame:
-        """A line a run, with the task's name before it."""
+        """The table `runs` with a first column for the task's name."""
         return pd.concat([pd.Series(self.name, self.runs.index, name="task"), self.runs], axis=1)
 
 
 def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
-    """Measure every run of a task on test; what was measured on its second test set joins in."""
+    """Measure every run of a task on test, and add the recorded measures of its second test set."""
     keys = list(records.runs[["role", "arm", "seed"]].itertuples(index=False, name=None))
     rows, ratios = _predicted(records, keys), records.test_ratios
     metrics = metrics_of_runs(rows, records.task["metrics"], ece_bins, records.text_clusters, ratios)
@@ -68,7 +68,7 @@ def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
 
 
 def _predicted(records: TaskRecords, keys: list[RunKey]) -> list[PredictedRows]:
-    """The test predictions of runs, each with the labels of the rows that its seed tests."""
+    """The test predictions of runs, with the labels of the rows that each run's seed tests."""
     seeds, logits = {seed for _, _, seed in keys}, records.logits("test")
     labels = {seed: records.split_labels("test", seed) for seed in seeds}
     human = {seed: records.human("test", seed) for seed in seeds}
@@ -77,15 +77,15 @@ def _predicted(records: TaskRecords, keys: list[RunKey]) -> list[PredictedRows]:
 
 
 def _of_all_runs(runs: pd.DataFrame, name: str) -> bool:
-    """Measures of a feature map are those of runs with that map; only where all have it can they be compared."""
+    """Whether all runs have a measure. Only runs with a feature map have its measures, so others cannot be compared."""
     return name in runs and bool(runs[name].notna().all())
 
 
 def temperatures(records: TaskRecords) -> dict[RunKey, float]:
-    """For each run the temperature at which it is nearest to the raters on selection, or else to selection's labels.
+    """For each run, the temperature at which it is nearest to the raters on selection, or to the labels without raters.
 
-    Fitted on selection, so that the KL to the raters on test at this temperature is an honest figure: what is left of
-    a difference between two models when either may be softened or sharpened at will.
+    The fit uses no test row, so the KL to the raters on test at this temperature is a fair estimate. A difference of
+    two models in it does not come from their confidence alone.
     """
     found = {}
     for key, logits in records.logits("selection").items():

@@ -1,22 +1,23 @@
 """The small results of a task's runs, collected into files that git keeps.
 
-    metrics/<study>/records/<task>/task.json            as prepared: label names, metrics, sizes, hashes
+    metrics/<study>/records/<task>/task.json            the prepared task: label names, metrics, sizes, hashes
                                    environment.json     the distinct environments of the runs
                                    runs.csv             role, arm, seed, best epoch, feature-space measures on test
                                    history.csv          role, arm, seed and one row per epoch
                                    selection_labels.parquet, test_labels.parquet
-                                                        row_id, label[, human_<label>]; of test also cluster, which
-                                                        records of before did not have; with folds also seed
+                                                        row_id, label[, human_<label>]; for test also cluster, which
+                                                        some records lack; with folds also seed
                                    predictions.parquet  role, arm, seed, split, row_id, logit_0 ... logit_C-1
                                    clusters.parquet     2-D projection of test features, first seed
-                                   also_test.json       measures of a second test set, where the task has one
+                                   also_test.json       measures of a second test set, if the task has one
                                    code.json            the hash of the code that training depends on
 
-All statistics and figures follow from them without training. Labels and predictions list the same rows in the
-same order. Of a task with folds, labels have the rows of each seed below each other, runs.csv has `learnt_rows`, the
-number of rows that each run learnt from, and task.json the splits of each seed.
+All statistics and figures follow from these files without training. Labels and predictions list the same rows in the
+same order. For a task with folds, the files of labels list the rows of one seed after the other. task.json then has the
+splits of each seed, and runs.csv has `learnt_rows`, the number of rows that each run learnt from.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,25 +36,25 @@ MEASURED_SPLITS = ("selection", "test")
 
 
 def clusters_of(labels: pd.DataFrame) -> np.ndarray | None:
-    """The clusters (N,) of labelled rows, numbers from 0; None where no two rows share one or where none are known."""
+    """The clusters (N,) of labelled rows as numbers from 0; None if they are unknown or no two rows share one."""
     if CLUSTER not in labels or labels[CLUSTER].is_unique:
         return None
     return pd.factorize(labels[CLUSTER])[0]
 
 
 def human_shares(labels: pd.DataFrame) -> np.ndarray | None:
-    """The raters' shares (N, C) of labelled rows; None where nobody rated them."""
+    """The raters' shares (N, C) of labelled rows, or None without raters."""
     shares = labels.filter(regex=f"^{HUMAN_PREFIX}")
     return shares.to_numpy() if len(shares.columns) else None
 
 
 def of_seed(labels: pd.DataFrame, seed: int | None) -> pd.DataFrame:
-    """The labels of the rows that a seed's runs predict: of a task without folds all of them."""
+    """The labels of the rows that a seed's runs predict. Without folds these are all rows."""
     return labels[labels[SEED] == seed] if SEED in labels else labels
 
 
 def described_splits(description: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The facts of each split by its name, from task.json; of a task with folds those of each seed."""
+    """The facts of each split by its name, from task.json; for a task with folds, of each split of each seed."""
     if FOLDS not in description:
         return description["splits"]
     seeds = description["splits"].items()
@@ -84,28 +85,28 @@ class TaskRecords:
 
     @property
     def folds(self) -> int:
-        """The folds of cross-validation; 1 where all seeds test the same rows."""
+        """The folds of cross-validation; 1 if all seeds test the same rows."""
         return self.task.get(FOLDS, 1)
 
     def split_labels(self, split: str, seed: int | None = None) -> np.ndarray:
-        """Labels (N,) of a split; where the task has folds, of that of a seed."""
+        """The labels (N,) of a split; for a task with folds, of the seed's split."""
         return of_seed(self.labels[split], seed)["label"].to_numpy()
 
     def human(self, split: str, seed: int | None = None) -> np.ndarray | None:
-        """The raters' shares (N, C) of the same rows, or None where nobody rated them."""
+        """The raters' shares (N, C) of the same rows, or None without raters."""
         return human_shares(of_seed(self.labels[split], seed))
 
     @property
     def text_clusters(self) -> np.ndarray | None:
-        """The clusters (N,) of test rows that share texts; None where none do, nobody has looked, or there are folds.
+        """The clusters (N,) of test rows that share texts; None if they are unknown, no rows share any, or with folds.
 
-        Rows that share a document or both texts are in one fold, and folds are what intervals are over.
+        With folds, intervals are over folds, and rows that share a document or both texts are in one fold.
         """
         return clusters_of(self.labels["test"]) if self.folds == 1 else None
 
     @property
     def test_ratios(self) -> np.ndarray | None:
-        """Of each run (R,) the test rows over the rows that it learnt from; None without folds."""
+        """For each run (R,), its test rows over the rows that it learnt from; None without folds."""
         if self.folds == 1:
             return None
         tested = self.runs["seed"].map(self.labels["test"][SEED].value_counts())
@@ -118,29 +119,30 @@ class TaskRecords:
         return {run: part.filter(like="logit_").to_numpy() for run, part in runs}
 
     def pooled_logits(self, split: str) -> dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]:
-        """Labels (S N,) and logits (S N, C) of a split by (role, arm), those of all S seeds below each other."""
-        arms: dict[tuple[str, str], list[tuple[np.ndarray, np.ndarray]]] = {}
-        for (role, arm, seed), logits in self.logits(split).items():
-            arms.setdefault((role, arm), []).append((self.split_labels(split, seed), logits))
-        unzipped = ((name, zip(*parts, strict=True)) for name, parts in arms.items())
-        return {name: (np.concatenate(labels), np.concatenate(logits)) for name, (labels, logits) in unzipped}
+        """Labels (S N,) and logits (S N, C) of a split by (role, arm), for all S seeds one after the other."""
+        labels: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+        logits: dict[tuple[str, str], list[np.ndarray]] = defaultdict(list)
+        for (role, arm, seed), own in self.logits(split).items():
+            labels[role, arm].append(self.split_labels(split, seed))
+            logits[role, arm].append(own)
+        return {arm: (np.concatenate(labels[arm]), np.concatenate(logits[arm])) for arm in labels}
 
 
 def measured_spaces(runs: pd.DataFrame) -> list[str]:
-    """The spaces in which the runs of a table have CMI on test: not in feature space where no features were kept."""
+    """The spaces in which the runs of a table have CMI on test. Feature space needs saved features."""
     return [space for space in ("class", "feature") if f"{space}_cmi" in runs]
 
 
 def records_folder(study: str, task: str) -> Path:
-    """Where the records of a task lie."""
+    """The folder of a task's records."""
     return METRICS_FOLDER / study / "records" / task
 
 
 def load_records(study: str, task: str, splits: Iterable[str] = MEASURED_SPLITS) -> TaskRecords:
-    """Read the records of a task; of labels just those of `splits`: who chooses reads no test label.
+    """Read the records of a task, with the labels of `splits` only, so that a choice reads no test label.
 
     Raises:
-        UserError: they have not been collected, or a file of them is damaged.
+        UserError: the records have not been collected, or one of their files is damaged.
     """
     folder = records_folder(study, task)
     if not is_file(folder / "task.json"):

@@ -1,9 +1,10 @@
 """Records of units, for a study whose parts run on machines that share no disk.
 
     metrics/<study>/units/<task>-<seed>/    the files of `src.study.records.task_records`, with the runs of one seed
-                                            settings.json    their arms, and what params.yaml says of them
+                                            settings.json    their arms and resolved settings
 
-`join_units` makes the records of a task from those of its seeds: the same as `collect` makes where all runs are.
+`join_units` makes the records of a task from those of its seeds. They equal the records that `collect` makes if all
+runs are on one disk.
 """
 
 import shutil
@@ -40,8 +41,7 @@ JOINED_TEXTS = ("runs.csv", "history.csv")
 def check_joinable(params: Params) -> None:
     """Refuse a study with a second test set or folds.
 
-    The intervals of a second test set take products of runs that no unit has together. Units of a task with folds have
-    other rows each.
+    The intervals of a second test set need products of runs from different units. With folds, each unit has other rows.
 
     Raises:
         UserError: names the task.
@@ -54,7 +54,7 @@ def check_joinable(params: Params) -> None:
 
 
 def keep_unit(params: Params, unit: Unit) -> Path:
-    """Collect the runs of a unit that are in runs/; returns the folder of its records.
+    """Collect the runs of a unit from runs/, and return the folder of its records.
 
     Raises:
         UserError: a run is missing, or its rows are not those of the prepared task.
@@ -72,7 +72,7 @@ def join_units(params: Params, task: str) -> None:
     """Make the records of a task from those of its units.
 
     Raises:
-        UserError: a unit is missing, two were made from other data or by other code, or settings are others now.
+        UserError: a unit is missing, two units differ in data or code, or the study's settings have changed.
     """
     units = [_unit_folder(params.study, task, seed) for seed in params.seeds_of(task)]
     _check_all_there(units)
@@ -107,24 +107,25 @@ def _check_all_there(units: list[Path]) -> None:
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         allowed = "run its part with `python -m stages.study --part ... --keep`"
-        raise UserError(missing[0], f"is not there, or lacks a file{more}", allowed)
+        raise UserError(missing[0], f"is missing or lacks a file{more}", allowed)
 
 
 def _check_same(units: list[Path]) -> None:
     for name in SAME:
         for unit in units[1:]:
             if sha256_of(unit / name) != sha256_of(units[0] / name):
-                problem = f"differs from {units[0] / name}: other data, settings or code made this unit"
-                raise UserError(unit / name, problem, "run one of the two again")
+                problem = f"differs from {units[0] / name}: the data, settings or code of the two units differ"
+                raise UserError(unit / name, problem, "run one of the two units again")
 
 
 def _check_settings(kept: Path, wanted: dict[str, Any]) -> None:
     if read_json(kept) != wanted:
-        raise UserError(kept, "is not what the study says now", "run its parts again, or undo the change of the study")
+        problem = "differs from the study's present settings"
+        raise UserError(kept, problem, "run the study's parts again, or undo the change of the study")
 
 
 def _below_each_other(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all units in the order of `collect`: arm by arm, and of an arm the seeds in the order of params."""
+    """The rows of all units in the order of `collect`: by arm, then by seed in the order of params.yaml."""
     whole = pd.concat(tables, ignore_index=True)
     arms = whole.groupby(["role", "arm"], sort=False, observed=True).ngroup()
     return whole.iloc[arms.argsort(kind="stable")].reset_index(drop=True)

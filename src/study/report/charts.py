@@ -1,6 +1,6 @@
-"""The report's charts, as Vega-Lite specifications: hover tells what a mark is, menus choose the task and the metric.
+"""The report's charts as Vega-Lite specifications, with tooltips for marks, and menus for task and metric.
 
-Views and datasets have names of their own, so that equal results give equal bytes.
+Views and datasets have fixed names, so that equal results give equal bytes.
 """
 
 from typing import Any
@@ -14,17 +14,17 @@ from src.study.records.task_records import TaskRecords, measured_spaces
 alt.data_transformers.disable_max_rows()
 
 Spec = dict[str, Any]
-DIGITS = 5  # significant ones: as many as can be told apart in a chart
+DIGITS = 5  # significant digits; more make no visible difference in a chart
 CMI = {"selection_class_cmi": "CMI, class space (nats)", "selection_feature_cmi": "CMI, feature space (nats)"}
 HEIGHT, LINE = 320, 22  # pixels, of a chart and of a line of names
-# Where all values are equal Vega rounds the label of the one tick to a whole number: such a label is written anew.
+# If all values are equal, Vega rounds the label of the only tick to a whole number. Such a label is replaced.
 LABEL = "toNumber(replace(datum.label, '\u2212', '-'))"  # Vega writes a minus sign, and reads a hyphen
 TRUE_LABELS = f"{LABEL} == datum.value ? datum.label : format(datum.value, '.6~g')"
 NUMBERS = alt.Axis(labelExpr=TRUE_LABELS)
-FEW_TICKS = alt.Axis(tickCount=5, labelExpr=TRUE_LABELS)  # whose labels have room on a telephone
-MOST_COLOURS = 10  # of the palette
-NAMES_OF_LINES = alt.Axis(labelLimit=160)  # pixels: as much as a telephone spares for them
-APART = 0.5  # of the room of an epoch or arm, which its marks share
+FEW_TICKS = alt.Axis(tickCount=5, labelExpr=TRUE_LABELS)  # their labels fit on a phone
+MOST_COLOURS = 10  # of the smaller palette
+NAMES_OF_LINES = alt.Axis(labelLimit=160)  # pixels; this fits on a phone
+APART = 0.5  # the share of an epoch's or arm's space that its marks use
 
 
 def claim_chart(claim: dict[str, Any], name: str) -> Spec:
@@ -46,11 +46,11 @@ def claim_chart(claim: dict[str, Any], name: str) -> Spec:
 
 
 def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str) -> Spec:
-    """Every metric per arm: a ring a seed, a dot their mean, a line its interval; equal rings lie below each other.
+    """Every metric per arm: a ring per seed, a dot for their mean, a line for its interval.
 
     Args:
         runs, arms: the study's tables.
-        primary: the metric to begin with.
+        primary: the metric that the chart shows first.
     """
     metrics = [metric for metric in arms["metric"].unique() if metric in runs]
     seeds = runs.melt(["task", "role", "arm", "seed"], metrics, "metric", "value").dropna(subset="value")
@@ -68,7 +68,7 @@ def scores_chart(runs: pd.DataFrame, arms: pd.DataFrame, primary: str, name: str
 
 
 def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
-    """CMI on test against each task's primary metric, an open mark a run: those below another are seen through it."""
+    """Each task's primary metric against CMI on test. Marks of runs are open, so that marks below them stay visible."""
     keys = ["task", "role", "arm", "seed"]
     spaces = {f"{space}_cmi": space for space in measured_spaces(runs)}
     scores = pd.concat([own.assign(score=own[primary[str(task)]]) for task, own in runs.groupby("task", sort=False)])
@@ -87,7 +87,7 @@ def cmi_chart(runs: pd.DataFrame, primary: dict[str, str], name: str) -> Spec:
 
 
 def epochs_chart(records: list[TaskRecords], name: str) -> Spec:
-    """What was measured on selection after each epoch, means over seeds; equal arms stand side by side."""
+    """Measures on selection after each epoch, means over seeds. Arms are side by side, so that equal ones show."""
     rows = pd.concat([_epochs(one) for one in records])
     menus = {"task": rows["task"].unique().tolist(), "measure": rows["measure"].unique().tolist()}
     params, shown = _menus(menus | {"role": rows["role"].unique().tolist()})
@@ -109,13 +109,13 @@ def _epochs(records: TaskRecords) -> pd.DataFrame:
 
 
 def _intervals(base: Any, rows: pd.DataFrame) -> list[Any]:
-    """A line from low to high; no layer where no row has an interval."""
+    """A layer with a line from low to high; no layer if no row has an interval."""
     lines = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2).encode(x="low:Q", x2="high:Q")
     return [lines] if rows["low"].notna().any() else []
 
 
 def _menus(choices: dict[str, list[str]], first: dict[str, str] | None = None) -> tuple[list[alt.Parameter], str]:
-    """A menu a column, and the filter for the rows that they choose."""
+    """A menu per column, and the filter for the rows that the menus choose."""
     params = [
         alt.param(name=f"{key}_menu", bind=alt.binding_select(options=options, name=f"{key} "), value=value)
         for key, options in choices.items()
@@ -125,12 +125,12 @@ def _menus(choices: dict[str, list[str]], first: dict[str, str] | None = None) -
 
 
 def _labelled(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with role and arm in one column, numbers as short as a chart needs them."""
+    """Rows with role and arm in one column, and with short numbers."""
     return _short(rows.assign(label=rows["role"] + " " + rows["arm"]))
 
 
 def _short(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with numbers of `DIGITS` digits: CMI of 0.00001 nats differs from CMI of 0.000012."""
+    """Rows with numbers of `DIGITS` significant digits. Fixed decimals would make small CMI equal."""
     numbers = {name: [float(f"{value:.{DIGITS}g}") for value in rows[name]] for name in rows.select_dtypes("float")}
     return rows.assign(**numbers)
 
@@ -142,7 +142,7 @@ def _colour(rows: pd.DataFrame) -> alt.Color:
 
 
 def _chart(rows: pd.DataFrame) -> Any:
-    """A chart of some rows. No type checker sees what its methods give: altair wraps them."""
+    """A chart of some rows. Its type is Any, because no type checker can follow the methods that altair wraps."""
     return alt.Chart(rows)
 
 

@@ -1,8 +1,8 @@
-"""The page that `dvc plots show` and `dvc plots diff` fill, with its JavaScript within.
+"""The page that `dvc plots show` and `dvc plots diff` fill, with its JavaScript included.
 
-DVC's own page asks a server on the net for it, and stays blank where there is none. `.dvc/config` names this one.
-`make page` writes it anew; a test holds it to the pinned library. The report takes the JavaScript from the page: to
-make it anew takes V8, which asks for more than 64 GiB of address space, and many clusters allow less.
+DVC's own page loads the JavaScript from a server, and stays blank without a network. `.dvc/config` names this page.
+`make page` writes it, and a test compares it with the pinned library. The report takes the JavaScript from this page.
+To generate it needs V8, which reserves more than 64 GiB of address space, and many clusters allow less.
 """
 
 from pathlib import Path
@@ -16,12 +16,12 @@ START, END = "<script>", "</script>"
 
 
 def chart_library() -> str:
-    """The JavaScript that draws charts, all of it, as the page has it: no network is asked for any."""
+    """All JavaScript that draws charts, read from the page. It needs no network."""
     return PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0]
 
 
 def content() -> str:
-    """The template of the page, with two of DVC's marks in it: where plots go, and where a page says when to reload."""
+    """The template of the page, with DVC's two placeholders: one for plots, one for the time of a reload."""
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -38,7 +38,7 @@ def content() -> str:
 
 
 def _pinned_library() -> str:
-    import vl_convert  # its V8 is wanted here alone
+    import vl_convert  # starts V8, which only this function needs
 
     version = alt.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
     return vl_convert.javascript_bundle(vl_version=version)  # ty: ignore[missing-argument]  # its stub is wrong

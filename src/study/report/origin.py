@@ -1,4 +1,4 @@
-"""Where a study comes from, for its report: its command, the comment at the head of its file, and its page."""
+"""The origin of a study, for its report: its command, the comment at the head of its file, and its page."""
 
 import re
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Origin:
 
 
 def origin_of(params: Params) -> Origin:
-    """Where the study of the current folder comes from."""
+    """The origin of the study in the current folder."""
     command, seeds = run_command(params.study), len(params.seeds)
     file = Path("studies", params.study, "study.yaml")
     if file.is_file():
@@ -40,7 +40,7 @@ def origin_of(params: Params) -> Origin:
 
 
 def _head(file: Path) -> str:
-    """The comment before the first setting, without what a command wrote line by line."""
+    """The comment before the first setting, or nothing if a command wrote it."""
     lines = file.read_text(encoding="utf-8").splitlines()
     first = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
     text = " ".join(line.removeprefix("#").strip() for line in lines[:first])

@@ -1,4 +1,4 @@
-"""The report of a study: one page that holds all it needs, for a reader who runs nothing."""
+"""The report of a study: one self-contained page, for a reader who runs nothing."""
 
 import io
 import json
@@ -36,11 +36,11 @@ MEANINGS = {  # of the arms of params.yaml
     "cmi_max": "Fine-tuning that also makes CMI large (maximises it).",
     "plain": "A student without a teacher.",
 }
-NOT_SHOWN = {"checkpoints", "task_settings"}  # of params: no result depends on the one, the other has all tasks
+NOT_SHOWN = {"checkpoints", "task_settings"}  # no result depends on checkpoints; task_settings has unused tasks too
 
 
 def write_report(target: Path, results: StudyResults) -> None:
-    """Write the page; equal results give equal bytes."""
+    """Write the page. Equal results give equal bytes."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined
     )
@@ -82,13 +82,13 @@ def chart_specs(results: StudyResults) -> dict[str, charts.Spec]:
 
 
 def _shown(arms: pd.DataFrame) -> set[str]:
-    """The words of the glossary that stand for arms of this study."""
+    """The glossary entries for arms of this study."""
     names = set(arms["arm"])
     return names | ({"kd-"} if any(name.startswith("kd-") for name in names) else set())
 
 
 def _claim(claim: dict[str, Any], moved: pd.DataFrame) -> dict[str, Any]:
-    """What the page says of a claim or contrast, and the table of how far CMI moved."""
+    """The page's content for a claim or contrast, with the table of how far CMI moved."""
     own = moved[moved["claim"] == claim["name"]]
     sides = own.groupby(["role", "family", "against"], sort=False)
     words = {"title": titled(claim), "in_numbers": in_numbers(claim, moved), "measure": metric_in_words(claim)}
@@ -97,7 +97,7 @@ def _claim(claim: dict[str, Any], moved: pd.DataFrame) -> dict[str, Any]:
 
 
 def _moved(models: str, against: str, lines: pd.DataFrame) -> dict[str, Any]:
-    """How far CMI moved between two arms: each measure of each split over tasks, and what is left out, in words."""
+    """How far CMI moved between two arms: each measure on each split over tasks, and the reasons for omissions."""
     measures, left_out = [], []
     for _, own in lines.groupby(["split", "measure"], sort=False):
         [over] = own[own["task"].isna()].to_dict("records")
@@ -110,7 +110,7 @@ def _moved(models: str, against: str, lines: pd.DataFrame) -> dict[str, Any]:
 
 
 def _task(results: StudyResults, task: str) -> dict[str, Any]:
-    """A task's tables, and what its data are."""
+    """A task's tables, and facts about its data."""
     records, own = results.records[task], results.tables.arms[results.tables.arms["task"] == task]
     metrics = [*records.task["metrics"], *(name for name in TABLE_METRICS if (own["metric"] == name).any())]
     seeds = results.tables.runs[results.tables.runs["task"] == task]
@@ -134,7 +134,7 @@ def _task(results: StudyResults, task: str) -> dict[str, Any]:
 
 
 def _splits(description: dict[str, Any]) -> dict[str, Any]:
-    """The facts of each split, those of the second test set under its own name."""
+    """The facts of each split, with the second test set under its own name."""
     second = description.get("also_test")
     return described_splits(description) | ({second["name"]: second} if second else {})
 
@@ -161,7 +161,7 @@ def _run_counts(results: StudyResults) -> dict[str, Any]:
 
 
 def _as_yaml(params: Params) -> str:
-    """The params of the study, without those of other tasks; what an arm or a task does not set is left out there."""
+    """The study's params in YAML, without other tasks, and without keys that an arm or a task does not set."""
     content = params.model_dump(exclude=NOT_SHOWN)
     if not params.evaluate.curves:
         del content["evaluate"]["curves"]

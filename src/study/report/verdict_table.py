@@ -11,18 +11,18 @@ from src.study.claims.verdicts import CANNOT_BE_SEEN, CANNOT_BE_TOLD, DOES_NOT_H
 from src.study.drawing.scales import POINT, better, metric_in_words, scale_of
 
 NULL_FIRST = [OPPOSITE, DOES_NOT_HOLD, CANNOT_BE_SEEN, CANNOT_BE_TOLD, HOLDS]
-CLASSES = dict(zip(NULL_FIRST, ("opposite", "fails", "unseen", "untold", "holds"), strict=True))  # of their colours
-MARGIN = 0.1  # of the axis, on both sides of its outer ticks: their labels are wider than a tick
-FEWEST_POINTS = 0.1  # from the lowest to the highest tick
+CLASSES = dict(zip(NULL_FIRST, ("opposite", "fails", "unseen", "untold", "holds"), strict=True))  # in style.css
+MARGIN = 0.1  # of the axis, on both sides of its outer ticks, because labels are wider than ticks
+FEWEST_POINTS = 0.1  # the least distance from the lowest to the highest tick
 
 
 def null_first(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Claims in the order of the report: what speaks against a claim comes before what speaks for it."""
+    """Claims in the order of the report: verdicts against a claim come before verdicts for it."""
     return sorted(claims, key=lambda claim: NULL_FIRST.index(claim["verdict"]))
 
 
 def verdict_table(claims: list[dict[str, Any]]) -> dict[str, Any]:
-    """The ticks of the common axis in points, and a row a claim; places are in per cent of the axis."""
+    """The ticks of the common axis in points, and a row per claim. Places are in per cent of the axis."""
     known = [claim[key] / POINT for claim in claims for key in ("difference", "low", "high") if key in claim]
     ticks = _ticks([0.0, *known])
     low, high = ticks[0], ticks[-1]
@@ -40,14 +40,14 @@ def verdict_table(claims: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _ticks(points: list[float]) -> list[float]:
-    """Round numbers from below the lowest to above the highest; no claim of a study may have a difference."""
+    """Round numbers from below the lowest point to above the highest."""
     low, high = min(points), max(points)
     found = MaxNLocator(4).tick_values(low, max(high, low + FEWEST_POINTS))
     return [float(tick) + 0.0 for tick in np.round(found, 6)]  # no -0.0
 
 
 def _unit(claims: list[dict[str, Any]]) -> str:
-    """What the numbers of the axis are."""
+    """The unit of the axis."""
     units = {scale_of(claim).unit for claim in claims}
     return "points" if units <= {"points"} else "points; for a claim in nats, hundredths of a nat"
 

@@ -1,1 +1,1 @@
-"""How far intervals and verdicts can be trusted: simulated studies, clusters of rows. No stage needs this room."""
+"""Tests of intervals and verdicts: simulated studies, clusters of rows. No stage of dvc.yaml needs this room."""

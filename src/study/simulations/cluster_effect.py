@@ -1,7 +1,7 @@
-"""How clusters of test rows change a finished study: its standard errors and its verdicts.
+"""The effect of clusters of test rows on the standard errors and verdicts of a finished study.
 
-Records in git hold no texts. The clusters come from the study's data, which must be at hand. Of a second test set
-records have sums over rows or over clusters, whichever `collect` knew: these stay as they are.
+Records in git hold no texts, so the clusters come from the study's data, which must be on this machine. For a second
+test set, records have sums over rows or over clusters. These stay as recorded.
 """
 
 from dataclasses import dataclass, replace
@@ -23,9 +23,9 @@ from src.system.errors import UserError
 
 @dataclass(frozen=True)
 class TaskEffect:
-    """A task's clusters, those of its N test rows (N,), and how far they change errors of its first metric.
+    """The clusters (N,) of a task's test rows, and their effect on standard errors of its first metric.
 
-    `arms` and `differences` are ratios of standard errors, over clusters to over rows: of each arm's mean and of each
+    `arms` and `differences` are ratios of standard errors, over clusters to over rows, for each arm's mean and for each
     comparison. Both are empty with fewer than five seeds.
     """
 
@@ -36,19 +36,19 @@ class TaskEffect:
 
     @property
     def sharing(self) -> float:
-        """The share of test rows that have a text or a document in common with another."""
+        """The share of test rows that share a text or a document with another row."""
         return float(self.clusters.duplicated(keep=False).mean())
 
 
 def effect_of_clusters(params: Params) -> tuple[list[TaskEffect], list[tuple[str, str, str]]]:
-    """Each task's errors, and each claim with its verdict of intervals over rows and of those over clusters.
+    """The effect on each task, and each claim with its verdict over rows and its verdict over clusters.
 
     Raises:
-        UserError: the data are not at hand, or are not those of the records, or a task has folds.
+        UserError: the data are missing or differ from the records, or a task has folds.
     """
     for task in folded_tasks(params):
-        problem = "its intervals are over folds, and neither over rows nor over clusters"
-        raise UserError(f"study {params.study}: task {task}", problem, "a study without folds")
+        problem = "its intervals are over folds, not over rows or clusters"
+        raise UserError(f"study {params.study}: task {task}", problem, "name a study without folds")
     known = {task: _with_clusters(params, task, load_records(params.study, task)) for task in params.tasks}
     over_clusters, over_rows = (
         {task: (own, measured_task(own, params.evaluate.ece_bins)) for task, own in records.items()}
@@ -69,13 +69,13 @@ def effect_of_clusters(params: Params) -> tuple[list[TaskEffect], list[tuple[str
 
 
 def _with_clusters(params: Params, task: str, records: TaskRecords) -> TaskRecords:
-    """The records with the clusters of the data's test rows, which have to be those of the records."""
+    """The records with the clusters of their test rows, from the data."""
     with TemporaryDirectory() as folder:
         description = prepare_task(task, params, Path(folder))
         prepared = load_test_labels(task, Path(folder))
     ours, theirs = (described["splits"]["test"]["sha256"] for described in (description, records.task))
     if ours != theirs:
-        where, problem = records_folder(params.study, task) / "task.json", "the test rows of the data here are others"
+        where, problem = records_folder(params.study, task) / "task.json", "the data here have other test rows"
         raise UserError(where, problem, "use the data that the study's page names")
     return _labelled(records, records.labels["test"].assign(**{CLUSTER: prepared[CLUSTER].to_numpy()}))
 
@@ -97,10 +97,10 @@ def _ratios_of_arms(rows: MeasuredTask, clusters: MeasuredTask) -> pd.Series:
 
 
 def _ratios_of_differences(rows: pd.DataFrame, clusters: pd.DataFrame) -> pd.DataFrame:
-    """The lines of a table of comparisons, with the `ratio` of their errors to those of another with the same lines."""
+    """The comparisons over rows, with the `ratio` of errors over clusters to over rows. The tables have equal lines."""
     return rows.assign(ratio=_ratio(clusters["standard_error"].astype(float), rows["standard_error"].astype(float)))
 
 
 def _ratio(clusters: pd.Series, rows: pd.Series) -> pd.Series:
-    """Errors of 0, as of arms that predict one label, have none."""
+    """The ratios of errors, NaN where the error over rows is 0, as for arms that predict one label."""
     return clusters / rows.where(rows > 0)

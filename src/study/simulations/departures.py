@@ -1,7 +1,7 @@
-"""How often intervals hold the truth where studies depart from what they assume: `make intervals` prints the tables.
+"""The coverage of intervals in studies that depart from their assumptions: `make intervals` prints the tables.
 
-In some, test rows lie in clusters of 2 to 4, and an arm is better or worse in a cluster as a whole. In others, some
-runs of one arm fail: they predict one label. `src.study.simulations.simulation` makes the studies.
+In some studies, test rows are in clusters of 2 to 4, and an arm is better or worse in a whole cluster. In others, some
+runs of one arm fail and predict one label. `src.study.simulations.simulation` makes the studies.
 """
 
 import argparse
@@ -16,15 +16,15 @@ from src.study.statistics.row_values import statistics_of
 
 CLUSTERED, FAILING = ["accuracy", "nll"], ["accuracy"]
 CLUSTER_SIZES = (2, 3, 4)
-FAILURES, MARGIN = 0.1, 2.06  # one run in ten falls from an accuracy of 0.85 to that of one label, 0.5
+FAILURES, MARGIN = 0.1, 2.06  # one run in ten falls from an accuracy of 0.85 to 0.5, the accuracy of one label
 ROWS, SEEDS, SPREAD = (300, 1000), (5, 10), 0.15
 
 
 def coverage_with_clusters(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:
-    """As `coverage` gives it, of intervals that take rows as independent, and of those over clusters.
+    """The table of `coverage`, for intervals that treat rows as independent and for intervals over clusters.
 
     Returns:
-        metric, coverage and width; a metric's name is followed by `rows` or `clusters`.
+        metric, coverage and width. The name of a metric ends with `rows` or `clusters`.
     """
     found: dict[str, list] = {}
     for metric, table in _differences(setting, CLUSTERED, replicates, seed):
@@ -34,13 +34,13 @@ def coverage_with_clusters(setting: Setting, replicates: int, seed: int = 0) -> 
 
 
 def coverage_with_failures(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:
-    """The same of accuracy, where runs of one arm fail: the true difference is what these lose on average."""
+    """The same for accuracy, in studies where runs of one arm fail. The true difference is their mean loss."""
     found = [estimate_of(table) for _, table in _differences(setting, FAILING, replicates, seed)]
     return pd.DataFrame([summary("accuracy", -setting.failures * (setting.accuracy - 0.5), found)])
 
 
 def _differences(setting: Setting, metrics: list[str], replicates: int, seed: int) -> Iterator[tuple[str, np.ndarray]]:
-    """For each study and metric the differences (S, N) of its two arms, second minus first."""
+    """For each study and metric, the differences (S, N) of its two arms, second minus first."""
     generator = np.random.default_rng([seed, setting.rows, setting.seeds])
     statistics = statistics_of(["accuracy"], has_humans=False, ece_bins=15)
     for _ in range(replicates):

@@ -1,7 +1,7 @@
-"""How often a claim holds by luck: simulated studies of eight tasks, seven claims as glue-minilm has, and no effect.
+"""How often a claim holds by chance: `make intervals` prints the table of docs/protocol.md.
 
-`make intervals` prints the table of docs/protocol.md. As in `simulation`, a row is right with logit 1 + its difficulty
-+ a seed effect, which the arms share by half. The claims share arms.
+The simulated studies have no effect, eight tasks, and seven claims that share arms, like glue-minilm. As in
+`simulation`, a row is right with logit 1 + its difficulty + a seed effect. Arms share half of its variance.
 """
 
 import argparse
@@ -39,7 +39,7 @@ ONE, ANY, FIRM, HOLM = (
 
 
 def luck(studies: int, seed: int = 0) -> pd.Series:
-    """The share of simulated studies without an effect in which claims hold; `ONE` is the mean over the claims."""
+    """The share of simulated studies without an effect in which claims hold. `ONE` is the mean over the claims."""
     generator = np.random.default_rng([seed, len(CLAIMS)])
     found = pd.DataFrame([_of_a_study(generator) for _ in range(studies)])
     return found.mean()
@@ -60,7 +60,7 @@ def _hangs_on_no_task(claim: Claim, tasks: pd.DataFrame) -> bool:
 
 
 def _claims(generator: np.random.Generator) -> Iterator[tuple[Claim, pd.DataFrame]]:
-    """Each claim, with its line of the comparisons a task."""
+    """Each claim with its comparisons, a line per task."""
     compared = {task: _task(task, generator) for task in map("task {}".format, range(TASKS))}
     pairs: list[ArmPair] = [("teacher", *pair) for pair in CLAIMS.values()]
     comparisons = comparisons_table(compared.values(), pairs, 0.95)
@@ -72,7 +72,7 @@ def _claims(generator: np.random.Generator) -> Iterator[tuple[Claim, pd.DataFram
 
 
 def _task(name: str, generator: np.random.Generator) -> ComparedTask:
-    """A task of all arms, in accuracy."""
+    """A task with the accuracy of all arms."""
     size = (len(ARMS), SETTING.seeds, SETTING.rows)
     shared, own = generator.normal(size=size[1:2]), generator.normal(size=size[:2])
     of_seed = SETTING.spread * np.sqrt(0.5) * (shared + own)

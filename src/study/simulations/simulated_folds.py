@@ -1,9 +1,9 @@
-"""How often intervals over folds hold the truth, in simulated cross-validations: `make intervals` prints the table.
+"""The coverage of intervals over folds, in simulated cross-validations: `make intervals` prints the table.
 
-Two arms learn a linear rule from the same rows of two Gaussian classes, by least squares with two penalties. They are
-really trained, so that folds which share train rows are as much alike as such rules are. The second arm reads all
-features, or the one that goes best with the labels of train. Which one that is depends on the data set, and most of its
-folds agree on it. Noise in the weights stands for what a seed changes and shared rows do not.
+Two arms learn a linear rule from the same rows of two Gaussian classes, by least squares with two penalties. The rules
+are really fitted, so that folds with shared train rows are as similar as such rules are. The second arm reads all
+features, or only the feature that fits the train labels best. This feature depends on the data set, and most folds of a
+data set choose the same one. Noise in the weights stands for the changes that come from the seed alone.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import pandas as pd
 from src.study.simulations.simulation import print_table, summary
 from src.study.statistics.intervals import Estimate, mean_over_folds, mean_over_seeds
 
-MEANS = np.linspace(0.0, 0.4, 20)  # of the class above 0 in each feature; the other's are below
-PENALTIES = (0.01, 1.0)  # of the squared weights, the rows' mean squared error being about 1
+MEANS = np.linspace(0.0, 0.4, 20)  # of one class in each feature; the other class has the negative means
+PENALTIES = (0.01, 1.0)  # factors of the squared weights; the rows' mean squared error is about 1
 NOISE = 0.3  # the spread added to the weights, in units of their root mean square
 FOLDS, ROUNDS, ROWS, CHOICES = 5, (1, 2, 10), (200, 500, 1000), ("all", "one")
 T, CORRECTED = "t over folds", "corrected"
@@ -34,9 +34,9 @@ class CrossValidation:
 
 
 def coverage(setting: CrossValidation, replicates: int, seed: int = 0) -> pd.DataFrame:
-    """How often 95 % intervals hold the truth, and their mean width as a multiple of what an exact interval needs.
+    """How often 95 % intervals contain the true difference, and their mean width as a multiple of an exact interval.
 
-    The truth is the mean difference of arms over all data sets of this size, which the simulated ones estimate.
+    The true difference is the mean over all data sets of this size, estimated by the simulated ones.
 
     Returns:
         metric (the kind of the interval), coverage and width.
@@ -68,7 +68,7 @@ def differences(setting: CrossValidation, generator: np.random.Generator) -> np.
 
 
 def _rules(features: np.ndarray, labels: np.ndarray, read: str, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """The weights (D,) of each arm; those of features that it does not read are 0."""
+    """The weights (D,) of each arm. Features that it does not read have a weight of 0."""
     squares, products = features.T @ features / len(labels), features.T @ labels / len(labels)
     best = np.arange(len(products)) == np.abs(products).argmax()
     for penalty, known in zip(PENALTIES, (True, True if read == "all" else best), strict=True):

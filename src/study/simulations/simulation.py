@@ -1,9 +1,9 @@
-"""How often the intervals hold the truth, in simulated studies without an effect: `make intervals` prints the tables.
+"""The coverage of intervals in simulated studies without an effect: `make intervals` prints the tables.
 
-A row is right with logit 1 + its difficulty + a seed effect. The seed effects of the two arms, which are paired, share
-half of their variance: a spread of 0.15 of them is about 2.5 points of accuracy, 0.4 about 7. Difficulties have a
-spread of 1 and are the same for both arms, but for a spread of their own in the second table, where an arm is better in
-some rows and worse in others. The true difference of the arms is 0.
+A row is right with logit 1 + its difficulty + a seed effect. The seed effects of the two paired arms share half of
+their variance. A spread of 0.15 is about 2.5 points of accuracy, and 0.4 is about 7. Difficulties have a spread of 1
+and are equal in both arms. In the second table each arm has a further spread of its own, so that it is better in some
+rows and worse in others. The true difference of the arms is 0.
 """
 
 import argparse
@@ -29,16 +29,17 @@ METRICS = ["accuracy", "f1", "matthews", "nll"]
 ONE_ARM = "accuracy of one arm"
 ROWS, SPREADS = (71, 300, 1000, 5000), (0.0, 0.15, 0.4)
 EFFECTS = (0.0, 0.05, 0.1, 0.2, 0.4)
-FEWEST = 2  # also those that a study does not report: the table shows why
-EXACT_WIDTH = 3.92  # standard errors: that of a 95 % interval from a variance that is known
+FEWEST = 2  # seeds; studies report no interval for so few, and the table shows why
+EXACT_WIDTH = 3.92  # in standard errors, of a 95 % interval with a known variance
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The size of a study, and the spreads of its effects of seeds, and of rows in one arm alone, in the logit.
+    """The size of a study, and the spreads of its effects in the logit.
 
-    Rows lie in clusters of these sizes, in turn, and the rows of a cluster have the last effect in common. A share
-    `failures` of the second arm's runs predicts one label.
+    `spread` is for effects of seeds, `row_spread` for effects of rows in one arm only. Rows are in clusters of
+    `cluster_sizes`, in turn, and rows of a cluster share the latter effect. A share `failures` of the second arm's runs
+    predicts one label.
     """
 
     rows: int
@@ -79,13 +80,13 @@ def simulated_arms(setting: Setting, generator: np.random.Generator, effect: flo
 
 
 def _predicted(labels: np.ndarray, margins: np.ndarray) -> PredictedRows:
-    """Two classes, of which the true one leads by the margin."""
+    """Predictions of two classes, with the logit of the true class ahead by the margin."""
     logits = np.stack([margins / 2, -margins / 2], axis=1)
     return PredictedRows(labels, np.where(labels[:, None] == 0, logits, logits[:, ::-1]), None)
 
 
 def _failed(run: PredictedRows) -> PredictedRows:
-    """The first label for every row."""
+    """The run with the first label predicted for every row."""
     return replace(run, logits=np.tile([1.0, 0.0], (len(run.labels), 1)))
 
 
@@ -99,13 +100,13 @@ def estimates(setting: Setting, generator: np.random.Generator, effect: float = 
 
 
 def estimate_of(table: np.ndarray, clusters: np.ndarray | None = None) -> Estimate:
-    """The mean of a table (S, N), or of its clusters, with an error for two seeds already."""
+    """The mean of a table (S, N), or of its clusters, with an error from two seeds on."""
     values, rows = (table, table.shape[1]) if clusters is None else clustered(table, clusters)
     return mean_over_seeds_and_rows(table.mean(axis=1), products_of(values), rows, FEWEST)
 
 
 def verdicts(setting: Setting, tasks: int, effect: float, studies: int, seed: int = 0) -> pd.Series:
-    """The share of simulated studies of several tasks in which a claim gets each verdict, 0.01 being worthwhile."""
+    """The share of simulated studies of several tasks in which a claim gets each verdict. `worthwhile` is 0.01."""
     generator = np.random.default_rng([seed, tasks, round(100 * effect)])
     claim = Claim(statement="simulated", role="teacher", family="b", against="a", direction="higher", worthwhile=0.01)
     names = [f"task {number}" for number in range(tasks)]
@@ -121,7 +122,7 @@ def verdicts(setting: Setting, tasks: int, effect: float, studies: int, seed: in
 def _compared(
     tasks: Iterable[str], setting: Setting, generator: np.random.Generator, effect: float
 ) -> dict[str, ComparedTask]:
-    """The tasks of a study of two arms in accuracy, as `evaluate` would measure them, by name."""
+    """The tasks of a study with the accuracy of two arms, by name, as `evaluate` would measure them."""
     accuracy = statistics_of(["accuracy"], has_humans=False, ece_bins=15)["accuracy"]
     found = {}
     for task in tasks:
@@ -131,17 +132,17 @@ def _compared(
 
 
 def task_of_teachers(name: str, arms: Iterable[str], seeds: int, accuracy: RunValues) -> ComparedTask:
-    """A task of teachers in accuracy, whose values are those of all seeds of an arm after each other."""
+    """A task with the accuracy of teachers. The values list all seeds of one arm after the other."""
     lines = [("teacher", arm, seed) for arm in arms for seed in range(seeds)]
     runs = pd.DataFrame(lines, columns=["role", "arm", "seed"])
     return compared_task(MeasuredTask(name, "accuracy", runs, {"accuracy": accuracy}), {})
 
 
 def coverage(setting: Setting, replicates: int, seed: int = 0) -> pd.DataFrame:
-    """How often 95 % intervals hold the truth, and their mean width as a multiple of what an exact interval needs.
+    """How often 95 % intervals contain the true value, and their mean width as a multiple of an exact interval.
 
     Returns:
-        metric, coverage and width of each metric's difference, and of the accuracy of one arm.
+        metric, coverage and width, for the difference in each metric and for the accuracy of one arm.
     """
     generator = np.random.default_rng([seed, setting.rows, setting.seeds, round(100 * setting.spread)])
     found = [estimates(setting, generator) for _ in range(replicates)]
@@ -158,11 +159,11 @@ def summary(name: str, truth: float, found: list[Estimate]) -> dict[str, str | f
 
 
 def print_table(columns: list[str], tables: Iterable[tuple[tuple[float | str, ...], pd.DataFrame]]) -> None:
-    """Print coverage and width in Markdown, a line as soon as it is known.
+    """Print coverage and width in Markdown, each line as soon as it is computed.
 
     Args:
         columns: the names of all columns.
-        tables: the size that each line begins with, and its metrics as `coverage` gives them.
+        tables: for each line, the size that it begins with and a table from `coverage`.
     """
     print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|", flush=True)
     for size, table in tables:
@@ -195,7 +196,7 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=1000, help="simulated studies of each size")
     replicates = parser.parse_args().replicates
     print_coverage((2, 3, 4, 5, 10), 0.0, replicates)
-    print("\nThe same, where difficulties differ between the arms by a spread of 1:\n")
+    print("\nThe same with difficulties that differ between the arms by a spread of 1:\n")
     print_coverage((5, 10), 1.0, replicates)
     print("\nVerdicts on a claim:\n")
     print_verdicts(replicates)

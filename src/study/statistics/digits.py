@@ -1,7 +1,7 @@
-"""How many digits a number has: in the files of a study, and where a decision asks whether two numbers are equal.
+"""The digits of numbers in a study's files, and in decisions that compare two numbers.
 
-The last bits of a sum or an exponential depend on the CPU, because libraries choose other instructions on other CPUs.
-Files have fewer digits than that, so that equal records give equal bytes on any CPU (docs/statistics.md).
+The last bits of a sum or an exponential depend on the CPU, because libraries choose instructions by CPU. Files have
+fewer digits, so that equal records give equal bytes on any CPU (docs/statistics.md).
 """
 
 from typing import Any
@@ -10,21 +10,21 @@ import numpy as np
 import pandas as pd
 
 DECIMALS = 8
-# Both divide by a standard error, which has fewer exact digits where two arms are nearly the same.
+# p-values and degrees of freedom divide by a standard error, which has fewer exact digits if two arms are nearly equal.
 FEWER_DECIMALS = {"p": 6, "p_holm": 6, "freedom": 3}
-# Two numbers that agree to so many decimals are equal. Scores and nats of about 1 have rounding errors of about 1e-15.
+# Two numbers that agree to this many decimals count as equal. Scores and nats near 1 have rounding errors near 1e-15.
 EXACT_DECIMALS = 12
 
 
 def settled(numbers: Any) -> Any:
-    """Numbers without the digits that rounding alone decides, to be compared."""
+    """Numbers rounded for a comparison, without the digits that rounding errors can change."""
     return np.round(numbers, EXACT_DECIMALS)
 
 
 def written_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A table with the digits that its file has.
+    """A table with the digits of its file.
 
-    Where parts of it without a number were joined to others, pandas calls a column of floats one of objects.
+    A column of floats has the dtype object if a part without numbers was concatenated; `infer_objects` undoes this.
     """
     table = table.infer_objects()
     floats = {str(name) for name in table.select_dtypes("floating")}
@@ -32,7 +32,7 @@ def written_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def written_content(content: Any, key: str = "") -> Any:
-    """The content of a JSON file with the digits that the file has."""
+    """The content of a JSON file with the digits of that file."""
     if isinstance(content, dict):
         return {name: written_content(value, name) for name, value in content.items()}
     if isinstance(content, list):
@@ -41,5 +41,5 @@ def written_content(content: Any, key: str = "") -> Any:
 
 
 def _written(numbers: Any, name: str) -> Any:
-    """In two steps: the first makes a number exact that lies between two decimals, as a share of 640 rows can."""
+    """Round in two steps: the first makes a number exact that lies halfway between two decimals, as shares can."""
     return np.round(settled(numbers), FEWER_DECIMALS.get(name, DECIMALS)) + 0.0  # no -0.0

@@ -1,13 +1,13 @@
 """Intervals and p-values for the mean of a seeds x rows table, and for the mean over tasks.
 
-Seeds and test rows are both samples, and they cross: every seed's model is asked every row. A cell of the table is
+Seeds and test rows are both samples, and they cross: the model of every seed predicts every row. A cell of the table is
 
-    value = mean + seed effect + row effect + what belongs to this seed and row alone,
+    value = mean + seed effect + row effect + interaction of this seed and this row.
 
-three random effects whose variances an analysis of variance estimates. Their mean squares say how far the table's mean
-may be from the truth, and Student's t with Satterthwaite's degrees of freedom how far that estimate can be trusted.
-Drawing seeds and rows anew together, as one bootstrap, would count the last effect three times (Owen 2007, "The
-pigeonhole bootstrap"). docs/coverage.md shows how often these intervals hold the truth in simulated studies.
+An analysis of variance estimates the variances of the three random effects. Their mean squares give the standard error
+of the table's mean. Student's t with Satterthwaite's degrees of freedom allows for the error of that estimate. A
+bootstrap that draws seeds and rows together would count the interaction three times (Owen 2007, "The pigeonhole
+bootstrap"). docs/coverage.md shows how often these intervals contain the true value in simulated studies.
 """
 
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from scipy.stats import t as student_t
 
 POWER = 0.8
 FEWEST_SEEDS = 5  # with fewer, the spread over seeds is a guess: see docs/statistics.md
-# Standard errors no farther apart than this share are equal: where one run alone differs between two arms, two of the
-# mean squares are, and rounding alone would tell which degrees of freedom the interval has.
+# Standard errors within this relative distance count as equal. If only one run differs between two arms, two mean
+# squares are equal, and rounding errors would choose the degrees of freedom.
 EQUAL_ERRORS = 1e-9
-NO_ERROR = 1e-12  # a standard error below, or a mean without one, is of rounding: scores and nats are of about 1
+NO_ERROR = 1e-12  # a smaller standard error or mean is a rounding error: scores and nats are near 1
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean, its standard error, and the degrees of freedom of that; both None where they are unknown."""
+    """A mean, its standard error and the degrees of freedom of that error. The last two are None if unknown."""
 
     mean: float
     standard_error: float | None = None
     freedom: float | None = None
 
     def interval(self, confidence: float) -> tuple[float | None, float | None]:
-        """Lower and upper end of Student's interval."""
+        """The lower and upper end of Student's interval; None without a standard error."""
         if self.standard_error is None:
             return None, None
         half = float(student_t.ppf((1 + confidence) / 2, self.freedom)) * self.standard_error
@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def p(self) -> float | None:
-        """The two-sided p-value of a mean of 0, of the same t as the interval."""
+        """The two-sided p-value for a true mean of 0, from the same t as the interval; None without an error."""
         if self.standard_error is None:
             return None
         if self.standard_error == 0:
@@ -48,7 +48,7 @@ class Estimate:
         return float(2 * student_t.sf(abs(self.mean) / self.standard_error, self.freedom))
 
     def smallest_visible(self, confidence: float) -> float | None:
-        """The least mean that an interval of so much confidence would tell from 0 in 80 % of studies like this one."""
+        """The smallest true mean whose interval would exclude 0 in 80 % of studies like this one."""
         if self.standard_error is None:
             return None
         quantiles = student_t.ppf([(1 + confidence) / 2, POWER], self.freedom)
@@ -60,15 +60,15 @@ class Estimate:
 
 @dataclass(frozen=True)
 class RunValues:
-    """A metric of all R runs of a task, and all that intervals need to know of its values per row.
+    """A metric of all R runs of a task, with the values per row that intervals need.
 
-    `of_runs` (R,). `of_rows` (R, N), the values per row; or in their place `products` (R, R) over N `rows`: for two
-    runs the sum over rows of the product of their values there, each less its run's mean. A measure that is known per
-    run only has neither. Without `has_error` no spread says how far a mean may be off. Where rows share texts, clusters
-    stand in their place (`src.study.statistics.clusters`), and `rows` is the effective number of these.
+    `of_runs` has shape (R,) and `of_rows` (R, N). `products` (R, R) over N `rows` can replace `of_rows`. Its entry for
+    two runs is the sum over rows of the product of their deviations from each run's mean. A measure without values per
+    row has neither. If `has_error` is false, the metric has no standard error. If rows share texts, clusters replace
+    rows (`src.study.statistics.clusters`), and `rows` is their effective number.
 
-    Runs of cross-validation, whose seeds test other rows and learn from overlapping ones, have `test_ratios` (R,): each
-    run's test rows over the rows that it learns from.
+    In cross-validation, seeds test different rows and learn from overlapping ones. Such runs have `test_ratios` (R,):
+    each run's test rows over the rows that it learns from.
     """
 
     of_runs: np.ndarray
@@ -79,12 +79,12 @@ class RunValues:
     test_ratios: np.ndarray | None = None
 
     def of_seeds(self, runs: list[int], against: list[int] | None = None) -> np.ndarray:
-        """The values (S,) of some runs, one a seed, or their differences from others of the same seeds."""
+        """The values (S,) of some runs, one per seed, or their differences from other runs of the same seeds."""
         own = self.of_runs[runs]
         return own if against is None else own - self.of_runs[against]
 
     def estimate(self, runs: list[int], against: list[int] | None = None) -> Estimate:
-        """The mean over some runs, one a seed, or that of their differences from others, with its error."""
+        """The mean of the values that `of_seeds` gives, with its standard error."""
         values = self.of_seeds(runs, against)
         if not self.has_error:
             return Estimate(float(values.mean()))
@@ -92,7 +92,7 @@ class RunValues:
             sides = [self.test_ratios[side] for side in (runs, against) if side is not None]
             return mean_over_folds(values, max(float(ratios.mean()) for ratios in sides))
         if self.of_rows is not None:
-            # Differences come before products: those of products cancel where two arms are nearly the same.
+            # Differences come before products: differences of products lose digits if two arms are nearly equal.
             table = self.of_rows[runs] if against is None else self.of_rows[runs] - self.of_rows[against]
             return mean_over_seeds_and_rows(values, products_of(table), self.rows or table.shape[1])
         if self.products is None:
@@ -105,7 +105,7 @@ class RunValues:
 
 
 def products_of(table: np.ndarray) -> np.ndarray:
-    """The products (S, S) of `RunValues` for values (S, N); unlike those of BLAS the same on any threads."""
+    """The `products` (S, S) of `RunValues` for values (S, N). Unlike BLAS products, they do not depend on threads."""
     deviations = table - table.mean(axis=1, keepdims=True)
     return np.einsum("ri,si->rs", deviations, deviations)
 
@@ -113,16 +113,16 @@ def products_of(table: np.ndarray) -> np.ndarray:
 def mean_over_seeds_and_rows(
     means: np.ndarray, products: np.ndarray, rows: float, fewest: int = FEWEST_SEEDS
 ) -> Estimate:
-    """The mean of a table (S, N) with crossed random effects; without an error below `fewest` seeds.
+    """The mean of a table (S, N) with crossed random effects. It has no error with fewer than `fewest` seeds.
 
     The variance is the largest of three estimates: from both effects and their interaction, from the seeds alone, and
     from the rows alone. If the estimated variance of one effect is negative, it counts as 0: the mean square of the
-    other effect is used alone. Of equal estimates the first counts.
+    other effect is used alone. The first of equal estimates counts.
 
     Args:
-        means: (S,) of the table's lines, one a seed.
-        products: (S, S) as `products_of` gives them.
-        rows: N, or of clusters their effective number.
+        means: (S,), the mean of each seed.
+        products: (S, S), from `products_of`.
+        rows: N, or the effective number of clusters.
     """
     seeds, mean = len(means), float(means.mean())
     if seeds < fewest or rows < 2:
@@ -146,10 +146,10 @@ def mean_over_seeds(values: np.ndarray) -> Estimate:
 
 
 def mean_over_folds(values: np.ndarray, test_ratio: float) -> Estimate:
-    """The mean of one value per fold (J,), of one round of cross-validation or several.
+    """The mean of one value per fold (J,), over one or more rounds of cross-validation.
 
     Folds learn from overlapping rows, so their values are correlated. The corrected resampled t of Nadeau & Bengio
-    (Machine Learning 52, 2003) takes the correlation as n_test / (n_test + n_train): the variance is
+    (Machine Learning 52, 2003) takes the correlation as n_test / (n_test + n_train). The variance is then
     (1/J + n_test/n_train) S^2. Bouckaert & Frank (2004) use it for repeated cross-validation.
 
     Args:
@@ -163,7 +163,7 @@ def mean_over_folds(values: np.ndarray, test_ratio: float) -> Estimate:
 
 
 def mean_over_tasks(estimates: list[Estimate]) -> Estimate:
-    """The mean of independent estimates, for just these tasks; without an error where one of them has none."""
+    """The mean of independent estimates for these tasks. It has no error if one of them has none."""
     mean = float(np.mean([estimate.mean for estimate in estimates]))
     if any(estimate.standard_error is None for estimate in estimates):
         return Estimate(mean)
@@ -172,7 +172,7 @@ def mean_over_tasks(estimates: list[Estimate]) -> Estimate:
 
 
 def _summed(mean: float, terms: np.ndarray, freedom: np.ndarray) -> Estimate:
-    """A variance that is a sum of independent terms, with Satterthwaite's degrees of freedom."""
+    """An estimate whose variance is a sum of independent terms, with Satterthwaite's degrees of freedom."""
     variance, spread = float(terms.sum()), float((terms**2 / freedom).sum())
     if variance < NO_ERROR**2:
         return Estimate(mean, 0.0, float(freedom.min()))

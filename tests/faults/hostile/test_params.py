@@ -139,7 +139,7 @@ PARAMS = {
     "smoothing beside mse": (
         "label smoothing beside a loss that has none",
         ("finetune.arms.cmi_min", {"label_loss": "mse", "label_smoothing": 0.1}),
-        "finetune.arms.cmi_min: label_smoothing belongs to label_loss ce",
+        "finetune.arms.cmi_min: label_smoothing needs label_loss ce",
     ),
     "patience beside the last epoch": (
         "patience, where the last epoch is kept whatever its score",
@@ -149,7 +149,7 @@ PARAMS = {
     "a loss without labels": (
         "a loss without labels, and no epochs that train the head",
         ("finetune.arms.cmi_min.label_weight", 0.0),
-        "finetune.arms.cmi_min: its loss does not train the head (label_weight is 0, or contrastive_weight is 1); set "
+        "finetune.arms.cmi_min: the loss does not train the head (label_weight is 0, or contrastive_weight is 1); set "
         "training.head_epochs to 1 or",
     ),
     "no ratio below 0": (
@@ -165,7 +165,7 @@ PARAMS = {
     "a temperature twice": (
         "a temperature named twice",
         ("finetune.arms.cmi_min.taus", [1.0, 1]),
-        "finetune.arms.cmi_min: it should name each temperature once",
+        "finetune.arms.cmi_min: name each temperature once",
     ),
     "alpha over 1": (
         "a teacher that weighs more than all",
@@ -190,7 +190,7 @@ PARAMS = {
     "matched twice": (
         "two teachers matched twice",
         ("distill.matched", [{"teacher": "ce", "like": "cmi_max"}] * 2),
-        "distill.matched: holds a value twice; each may be named once",
+        "distill.matched: holds a value twice; name each value once",
     ),
     "calibrated nobody": (
         "a calibrated teacher that is no arm",
@@ -200,7 +200,7 @@ PARAMS = {
     "calibrated twice": (
         "a teacher calibrated twice",
         ("distill.calibrated", ["ce", "ce"]),
-        "distill.calibrated: holds a value twice; each may be named once",
+        "distill.calibrated: holds a value twice; name each value once",
     ),
     "calibrated like matched": (
         "a pair in the list of calibrated teachers",
@@ -225,12 +225,12 @@ PARAMS = {
     "mapped like a teacher": (
         "a mapped teacher with the name of a teacher arm",
         ("distill.mapped", [MAPPED | {"name": "cmi_max"}]),
-        "finetune.arms, distill: two teachers of students are called cmi_max; give one of them another name in",
+        "finetune.arms, distill: two teachers have the name cmi_max; give one of them another name in",
     ),
     "two maps of one name": (
         "two mapped teachers of one name",
         ("distill.mapped", [MAPPED, MAPPED | {"cmi_weight": 1.0}]),
-        "finetune.arms, distill: two teachers of students are called up",
+        "finetune.arms, distill: two teachers have the name up",
     ),
     "unknown pair": (
         "a comparison with an arm that does not exist",
@@ -240,7 +240,7 @@ PARAMS = {
     "two students of one name": (
         "a teacher arm whose student is called as that of a matched pair",
         [("finetune.arms.ce_as_cmi_max", {}), ("distill.matched", [{"teacher": "ce", "like": "cmi_max"}])],
-        "finetune.arms, distill: two teachers of students are called ce_as_cmi_max",
+        "finetune.arms, distill: two teachers have the name ce_as_cmi_max",
     ),
     "pair with itself": (
         "an arm compared with itself",
@@ -314,7 +314,7 @@ PARAMS = {
     "trained in bf16": (
         "trained weights to be held in bf16",
         ("models.teacher.dtype", "bf16"),
-        "dtype bf16 is for frozen weights and needs lora: a weight in bf16 loses small updates",
+        "dtype bf16 needs lora, because a weight that is trained in bf16 loses small updates",
     ),
     "weights in fp16": (
         "weights to be held in fp16",
@@ -437,7 +437,7 @@ PARAMS_TEXT = {
     "5000 hex digits": (
         "a hexadecimal number of 5,000 digits",
         with_seeds(f"[0x{'f' * 5000}]"),
-        "seeds.0: not acceptable (got a number of too many digits)",
+        "seeds.0: not acceptable (got a number with too many digits)",
     ),
     "no such day": (
         "a name that YAML takes for a date that does not exist",

@@ -16,7 +16,7 @@ TASKS = {
     "unknown metric": ("an unknown metric", {"metrics": ["spearman"]}, "it should be 'accuracy'"),
     "no metric": ("no metric", {"metrics": []}, "task_settings.tiny.metrics: not acceptable (got [])"),
     "metric twice": ("a metric named twice", {"metrics": ["f1", "f1"]}, "metrics: not acceptable (got ['f1', 'f1'])"),
-    "column twice": ("a text column named twice", {"text": ["a", "a"]}, "(got ['a', 'a']); each may be named once"),
+    "column twice": ("a text column named twice", {"text": ["a", "a"]}, "(got ['a', 'a']); name each one once"),
     "three columns": ("three text columns", {"text": ["a", "b", "c"]}, "task_settings.tiny.text: not acceptable"),
     "label as text": (
         "the label among the texts",
@@ -59,12 +59,12 @@ TASKS = {
     "name to drop": (
         "labels to drop that leave one to learn",
         {"labels": ["1", "2"], "drop_labels": [2]},
-        "drop_labels leaves 1 of labels to learn: at least two are needed",
+        "drop_labels leaves 1 of labels to learn: leave at least two",
     ),
     "rated rows to drop": (
         "labels to drop of VADER, whose labels are made from ratings",
         {"source": "vader", "part": "movie", "drop_labels": [-1]},
-        "drop_labels is of the other sources",
+        "source vader takes no drop_labels",
     ),
     "votes for one label": (
         "a column of votes for one label of two",
@@ -74,17 +74,17 @@ TASKS = {
     "votes of two labels in one column": (
         "one column of votes for two labels",
         {"human": ["yes", "yes"]},
-        "human needs a column for each label that is learnt, and each once",
+        "human needs one column for each label that is learnt, and no column twice",
     ),
     "votes of vader": (
         "columns of votes for VADER, which has ratings of its own",
         {"source": "vader", "part": "movie", "human": ["no", "yes"]},
-        "human and also_test are of the other sources: vader has ratings of its own",
+        "source vader takes no human and no also_test: it has its own ratings",
     ),
     "second test set at a branch": (
         "a second test set on the hub without a revision",
         {"also_test": {"name": "rated", "source": "hub", "path": "a/b", "split": "test"}},
-        "source hub needs a revision, source folder takes none (null)",
+        "source hub needs a revision; set revision to null for source folder",
     ),
     "learning rate of a task": (
         "a learning rate of a task that is no number",
@@ -102,11 +102,11 @@ TASKS = {
 # Label names: the same form.
 LABEL_NAMES = {
     "one label": ("one label only", {"labels": ["yes"]}, "task_settings.tiny.labels: not acceptable (got ['yes'])"),
-    "twice": ("a label named twice", {"labels": ["a", "a"]}, "label names should differ by more than case"),
+    "twice": ("a label named twice", {"labels": ["a", "a"]}, "label names must differ by more than case"),
     "case": (
         "labels that differ by case only",
         {"labels": ["Good", "good"]},
-        "labels: not acceptable (got ['Good', 'good']); label names should differ by more than case",
+        "labels: not acceptable (got ['Good', 'good']); label names must differ by more than case",
     ),
     "blank": (
         "a blank label",
@@ -152,7 +152,7 @@ SOURCES = {
     "f1 of three raters' labels": (
         "f1 for a part of VADER that has three labels",
         {"source": "vader", "part": "tweets", "metrics": ["f1"]},
-        "task_settings.tiny.metrics: does not fit negative, neutral, positive; f1 is of two labels",
+        "task_settings.tiny.metrics: does not fit negative, neutral, positive; f1 is defined for two labels",
     ),
     "unknown part": (
         "an unknown part of VADER",

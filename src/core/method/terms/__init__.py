@@ -1,6 +1,6 @@
-"""The terms of the objective, each with its weight, its name and its state in one class; `TERMS` lists them.
+"""The terms of the objective. One class has a term's weight, name and state; `TERMS` lists the classes.
 
-To add one: a class here, its weight in `src.params.runs.ObjectiveDefaults`, and its tests (CONTRIBUTING.md).
+To add a term, see CONTRIBUTING.md: a class here, its weight in `src.params.runs.ObjectiveDefaults`, and its tests.
 """
 
 from src.core.method.terms.base import Run, Term
@@ -11,7 +11,7 @@ from src.core.method.terms.outputs import Distillation, Entropy, LabelLoss
 from src.core.method.terms.ratio import Ncmi
 from src.params import Objective
 
-# In the order in which they are added up: another order would round differently.
+# The terms are added up in this order. Another order would round differently.
 TERMS: tuple[type[Term], ...] = (
     LabelLoss,
     Distillation,
@@ -29,10 +29,10 @@ __all__ = ["TERMS", "Run", "Term", "passes_in", "terms_in"]
 
 
 def terms_in(settings: Objective) -> list[type[Term]]:
-    """The terms of an objective: those that every run measures, and those that it gives a weight."""
+    """The terms of an objective: the terms that every run measures, and the terms that it gives a weight."""
     return [term for term in TERMS if term.in_every_run or term.is_weighted(settings)]
 
 
 def passes_in(settings: Objective) -> int:
-    """How often a step passes each row of a batch."""
+    """The number of times that a step passes each row of a batch."""
     return max(term.passes for term in terms_in(settings))

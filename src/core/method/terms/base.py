@@ -1,4 +1,4 @@
-"""What a term of the objective is."""
+"""The base class of the objective's terms."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +13,7 @@ from src.params import Objective
 
 @dataclass(frozen=True)
 class Run:
-    """What a term may know of its run: the objective with its space, the classes, and the parts of a batch."""
+    """The facts about a run that a term may use: objective, space, number of classes, and parts of a batch."""
 
     settings: Objective
     num_classes: int
@@ -21,20 +21,20 @@ class Run:
     parts: int = 1
 
     def centroids(self) -> Centroids:
-        """Centroids by the objective's rule, which take as long to forget as without parts."""
+        """Centroids by the objective's rule, which forget at the same rate as without parts."""
         return make_centroids(self.settings.centroid, self.settings.momentum ** (1 / self.parts))
 
 
 class Term:
-    """One term of the objective, in nats where its class says nothing else.
+    """One term of the objective, in nats unless its class says otherwise.
 
     Attributes:
-        name: in histories, after `loss_`.
-        key: of its weight in `Objective`; none of a term that no single key weighs.
-        in_every_run: whether a history has it also where its weight is 0.
-        of_all_rows: whether it is a mean over all rows of a batch, and not over those with a label.
-        passes: how often a step passes each row of a batch. All rows of the second pass come after those of the first.
-        limit_in_parts: why several processes or parts cannot share a batch, after the key; none if they can.
+        name: the name in histories, after `loss_`.
+        key: the key of the weight in `Objective`; empty if several keys make the weight.
+        in_every_run: whether a history has the term even if its weight is 0.
+        of_all_rows: whether the term is a mean over all rows of a batch, and not only over rows with a label.
+        passes: the number of times that a step passes each row. Rows of the second pass come after all of the first.
+        limit_in_parts: why several processes or parts cannot share a batch, to follow the key; empty if they can.
     """
 
     name: ClassVar[str]
@@ -53,16 +53,16 @@ class Term:
         return bool(getattr(settings, cls.key))
 
     def weight(self, batch: Batch) -> float:
-        """What the term is multiplied with in the loss of a batch."""
+        """The factor of the term in the loss of a batch."""
         return getattr(self.settings, self.key)
 
     def __call__(self, view: View) -> Tensor:
-        """The term of a batch, or its part's share of it: a scalar, without the weight."""
+        """The term of a batch, or the share of one part: a scalar, without the weight."""
         raise NotImplementedError
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
-        """Look at the train split before an epoch, where the term has centroids."""
+        """Look at the train split before an epoch, if the term has centroids."""
 
     def stateful(self) -> dict[str, Centroids]:
-        """By name: what the term gathers from batch to batch."""
+        """The states that the term keeps from batch to batch, by name."""
         return {}

@@ -11,18 +11,18 @@ from src.core.method.terms.outputs import left_to_labels
 class Contrastive(Term):
     """Supervised contrastive learning on h / |h| (SCL; Gunel et al. 2021, arXiv 2011.01403).
 
-    It takes its weight from the loss on labels.
+    Its weight is a share of the weight of the loss on labels.
     """
 
     name, key = "contrastive", "contrastive_weight"
-    limit_in_parts = "compares all rows of a batch in pairs, but several processes or parts share the batch"
+    limit_in_parts = "compares all pairs of rows in a batch, but several processes or parts share the batch"
 
     def weight(self, batch: Batch) -> float:
-        """The share of it in what the teacher leaves to the labels."""
+        """Its share of the weight that the teacher leaves to the labels."""
         return left_to_labels(self.settings, batch) * self.settings.contrastive_weight
 
     def __call__(self, view: View) -> Tensor:
-        """Its mean over the rows that have a partner in the batch; 0 where none has, as in a batch of one class."""
+        """The mean over the rows that have a partner in the batch; 0 if none has, as in a batch of one class."""
         are_partners = partners(view.labels)
         losses = contrastive_losses(view.known.features, are_partners, self.settings.contrastive_tau)
         return losses.sum() / are_partners.any(dim=-1).sum().clamp(min=1)

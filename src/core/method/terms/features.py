@@ -1,4 +1,4 @@
-"""Terms of h alone, the vector that enters the head. They have no unit."""
+"""Terms that use only h, the vector that enters the head. They have no unit."""
 
 from torch import Tensor
 
@@ -9,9 +9,9 @@ from src.core.method.terms.base import Run, Term
 
 
 class CentreLoss(Term):
-    """Half the squared distance of h to the mean h of its label (Wen et al. 2016), by the rule of the centroids.
+    """Half the squared distance of h to the mean h of its label (Wen et al. 2016).
 
-    With `centre_map` unit, of h / |h| in place of h.
+    The centroids' rule estimates the means. With `centre_map` unit, h / |h| replaces h.
     """
 
     name, key = "centre", "centre_weight"
@@ -22,13 +22,13 @@ class CentreLoss(Term):
         self.map = CENTRE_MAPS[run.settings.centre_map]
 
     def __call__(self, view: View) -> Tensor:
-        """Its mean over the labelled rows, after the centres have taken in the batch."""
+        """The mean over the labelled rows, after the centres have taken in the batch."""
         vectors = self.map(view.known.features)
         centres = self.centres.update(view.class_sums_without_gradient(vectors))
         return view.mean(centre_distances(vectors, view.labels, centres))
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
-        """Let the centres look at the train split, if they are of the kind that does."""
+        """Let centres that are taken from the train split look at it."""
         self.centres.start_epoch(epoch, lambda: train_sums(lambda outputs: self.map(outputs.features)))
 
     def stateful(self) -> dict[str, Centroids]:
@@ -42,5 +42,5 @@ class NormPenalty(Term):
     name, key = "norm", "norm_penalty"
 
     def __call__(self, view: View) -> Tensor:
-        """Its mean over the labelled rows."""
+        """The mean over the labelled rows."""
         return view.mean(squared_norms(view.known.features))

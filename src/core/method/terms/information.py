@@ -14,7 +14,7 @@ from src.core.method.terms.base import Run, Term
 class Cmi(Term):
     """CMI: the KL of each labelled row to the centroid of its cluster.
 
-    With `taus` it is the mean over these temperatures, each with centroids of its own (CMIM, arXiv 2507.00012).
+    With `taus` it is the mean over these temperatures, each with its own centroids (CMIM, arXiv 2507.00012).
     """
 
     name, key, in_every_run = "cmi", "cmi_weight", True
@@ -26,13 +26,13 @@ class Cmi(Term):
         self.of_classes = run.settings.clusters == "class"
 
     def weight(self, batch: Batch) -> float:
-        """The weight over the unit; it rises linearly over the first `cmi_warmup` of the steps."""
+        """cmi_weight / cmi_unit. It rises linearly from 0 over the first share `cmi_warmup` of the steps."""
         warmup = self.settings.cmi_warmup
         risen = min(batch.progress / warmup, 1.0) if warmup else 1.0
         return self.settings.cmi_weight * risen / self.settings.cmi_unit
 
     def __call__(self, view: View) -> Tensor:
-        """Its mean over the labelled rows, after the centroids have taken in the batch."""
+        """The mean over the labelled rows, after the centroids have taken in the batch."""
         cluster = view.labels if self.of_classes else torch.zeros_like(view.labels)
 
         def at(p: Distributions, centroids: Centroids) -> Tensor:
@@ -41,7 +41,7 @@ class Cmi(Term):
         return torch.stack([at(view.p(tau), own) for tau, own in zip(self.taus, self.centroids, strict=True)]).mean()
 
     def start_epoch(self, epoch: int, train_sums: TrainSums) -> None:
-        """Let the centroids look at p over the train split, if they are of the kind that does."""
+        """Let centroids that are taken from the train split look at its p."""
         for tau, own in zip(self.taus, self.centroids, strict=True):
             p_of_split = partial(self.run.space.p_of_split, tau=tau)
             own.start_epoch(epoch, lambda p=p_of_split: self._clustered(train_sums(p)))
@@ -51,23 +51,23 @@ class Cmi(Term):
         return {f"centroids at {tau}": own for tau, own in zip(self.taus, self.centroids, strict=True)}
 
     def _clustered(self, sums: ClassSums) -> ClassSums:
-        """The sums of the clusters, from those of the labels: the same, or one of all rows."""
+        """The sums of the clusters, from the sums of the labels: unchanged, or one sum of all rows."""
         if self.of_classes:
             return sums
         return ClassSums(sums.totals.sum(dim=0, keepdim=True), sums.counts.sum(dim=0, keepdim=True))
 
 
 class Gamma(Term):
-    """The separation of the classes, of the pairs within a part of a batch."""
+    """Gamma, the separation of the classes, over the pairs within each part of a batch."""
 
     name, key, in_every_run = "gamma", "separation_weight", True
 
     def weight(self, batch: Batch) -> float:
-        """Below 0: more separation is less loss."""
+        """Minus separation_weight: more separation lowers the loss."""
         return -self.settings.separation_weight
 
     def __call__(self, view: View) -> Tensor:
-        """The part's share of the batch's mean over parts."""
+        """This part's share of the batch's mean over parts."""
         p = view.p(self.settings.tau)
         gamma = separation_of_sums(p.sums.totals, view.class_sums(p.log_p).totals, view.part_rows)
         return gamma if view.part_rows == view.labelled_rows else gamma * (view.part_rows / view.labelled_rows)

@@ -9,7 +9,7 @@ from src.params import Objective
 
 
 def left_to_labels(settings: Objective, batch: Batch) -> float:
-    """What the teacher leaves of the loss to the labels: 1 without a teacher."""
+    """The share of the loss that the teacher leaves to the labels; 1 without a teacher."""
     return 1.0 if batch.teacher_logits is None else 1 - settings.alpha
 
 
@@ -19,12 +19,12 @@ class LabelLoss(Term):
     name, in_every_run = "label", True
 
     def weight(self, batch: Batch) -> float:
-        """label_weight times what teacher and supervised contrastive learning leave to the labels."""
+        """label_weight times the share that the teacher and supervised contrastive learning leave to the labels."""
         share = 1 - self.settings.contrastive_weight
         return self.settings.label_weight * left_to_labels(self.settings, batch) * share
 
     def __call__(self, view: View) -> Tensor:
-        """Its mean over the labelled rows."""
+        """The mean over the labelled rows."""
         return view.mean(label_loss(view.known.logits.float(), view.labels, self.settings))
 
 
@@ -34,11 +34,11 @@ class Distillation(Term):
     name, key, in_every_run, of_all_rows = "kd", "alpha", True, True
 
     def weight(self, batch: Batch) -> float:
-        """alpha, where there is a teacher."""
+        """alpha with a teacher, 0 without one."""
         return 0.0 if batch.teacher_logits is None else self.settings.alpha
 
     def __call__(self, view: View) -> Tensor:
-        """Its mean over all rows, those without a label too."""
+        """The mean over all rows, including rows without a label."""
         logits, teacher = view.outputs.logits.float(), view.batch.teacher_logits
         if teacher is None:
             return logits.new_zeros(())
@@ -51,9 +51,9 @@ class Entropy(Term):
     name, key, in_every_run = "entropy", "confidence_penalty", True
 
     def weight(self, batch: Batch) -> float:
-        """Below 0: more entropy is less loss."""
+        """Minus confidence_penalty: more entropy lowers the loss."""
         return -self.settings.confidence_penalty
 
     def __call__(self, view: View) -> Tensor:
-        """Its mean over the labelled rows."""
+        """The mean over the labelled rows."""
         return view.mean(entropies(view.known.logits))

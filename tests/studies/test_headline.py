@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-import pytest
-
 from src.study.drawing.headline_figure import draw_headline
 from tests.conftest import REPOSITORY
-
-pytestmark = pytest.mark.study
 
 
 def test_the_committed_picture_is_that_of_the_committed_verdicts(tmp_path: Path):

@@ -1,8 +1,7 @@
 """The numbers and verdicts of the README are those of the committed results, and its study file is a valid one."""
 
 import re
-
-import pytest
+from typing import Any
 
 from src.runs import runs_of_task
 from src.study.claims.verdicts import HOLDS
@@ -21,8 +20,6 @@ from tests.support.study_numbers import (
     of_predictions,
     said,
 )
-
-pytestmark = pytest.mark.study
 
 README = (REPOSITORY / "README.md").read_text()
 ROWS = [(CHOSEN, "alone", 8), (FIXED, "alone", 6), (CHOSEN, "kd", None), (CHOSEN, "kd_max", None)]  # and the epochs
@@ -43,10 +40,14 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
 
+def cell(found: dict[str, Any]) -> str:
+    return "{} ({}): {}".format(*said(found), verdict_in_words(found))
+
+
 def test_the_table_of_results_is_that_of_the_committed_verdicts():
     for (study, name, _), (label, *cells) in zip(ROWS, table("Results"), strict=True):
         claim = claims(study)[name]
-        assert cells == [*said(without_wnli(claim)), verdict_in_words(claim).replace("\n", " ")]
+        assert cells == [cell(without_wnli(claim)), cell(claim)]
         assert f"[`{study}`]" in label
 
 
@@ -68,7 +69,7 @@ def test_the_rivals_are_those_of_the_records():
 
 def test_the_claims_that_are_left_of_all_are_those_after_holms_correction():
     count, left = left_after_holm(WITH_INTERVALS)
-    assert point("Chance").startswith(f"of {count} claims in six studies, {len(left)} are left")
+    assert point("Chance").startswith(f"of {count} comparisons in six studies, {len(left)} are left")
     assert {*left} <= {(CHOSEN, "alone"), *((RATES, name) for name in claims(RATES))}  # all of claim 1
 
 
