@@ -106,8 +106,9 @@ headline: setup ## draw docs/claims.png, the picture of the README, from the ver
 page: setup ## write src/study/report/dvc_page.html, the page of `dvc plots`, from the pinned chart library
 	@$(RUN) python -m src.study.report.dvc_page
 
-lint: setup ## check style and types, and that docs/params.md and params.schema.json match the code
-	@$(RUN) ruff check . && ruff format --check . && ty check src stages benchmarks && python -m src.params.reference --check
+lint: setup ## check style, types and imports, and that docs/params.md and params.schema.json match the code
+	@$(RUN) ruff check . && ruff format --check . && ty check src stages benchmarks && lint-imports --no-logo --no-cache && \
+		python -m src.params.reference --check
 
 fresh: setup ## check that the results in git match the code and params.yaml, without running a stage (for a clean clone)
 	@$(RUN) python -m stages.fresh

@@ -5,6 +5,7 @@ import sys
 import pandas as pd
 
 from src.params import Params, load_params
+from src.study import METRICS_FOLDER
 from src.study.claims.claims import claims_content, with_holm
 from src.study.claims.claims_in_words import verdict_in_words
 from src.study.claims.families import chosen_trials, selection_scores
@@ -19,7 +20,7 @@ from src.study.claims.tables import (
     trials_table,
 )
 from src.study.records.scores import measured_task
-from src.study.records.task_records import METRICS_FOLDER, load_records
+from src.study.records.task_records import load_records
 from src.study.statistics.clusters import cluster_warnings
 from src.study.statistics.digits import written_content, written_table
 from src.system.errors import stage

@@ -11,8 +11,8 @@ from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.data.preparation import prepare_task
 from src.data.prepared import SPLITS, PreparedTask, load_task
+from src.glue_data.official import OFFICIAL_ROWS
 from src.params import ModelSource, Params
-from src.study.report.published_scores import OFFICIAL_ROWS
 from src.system.errors import UserError
 from src.system.files import user_path
 

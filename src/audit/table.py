@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from src.study import METRICS_FOLDER
 from src.system.files import read_json
 
-METRICS_FOLDER = Path("metrics")  # as in src.study.records.task_records, which imports pandas
 AUDITS = "audits"
 HEADINGS = (
     *("study", "unit", "runs", "minutes", "differs in", "equal bytes"),

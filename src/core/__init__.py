@@ -1,7 +1,7 @@
 """One training run, in rooms.
 
-Two modules stand beside the rooms: `metrics`, which training and the study share, and `deferred`, which imports a
-library late.
+Three modules stand beside the rooms: `metrics`, which training and the study share, `training_code`, the hash of the
+code that trains, and `deferred`, which imports a library late.
 
 | room | contents | imports |
 |---|---|---|

@@ -14,6 +14,17 @@ from src.system.files import user_path
 
 LOCAL_COPY = "name a folder (make glue-data FROM=FOLDER)"
 IDX = "idx"
+# Rows of the train split and of the validation split; for MNLI, the matched one.
+OFFICIAL_ROWS = {
+    "cola": (8551, 1043),
+    "sst2": (67349, 872),
+    "mrpc": (3668, 408),
+    "qqp": (363846, 40430),
+    "mnli": (392702, 9815),
+    "qnli": (104743, 5463),
+    "rte": (2490, 277),
+    "wnli": (635, 71),
+}
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,12 @@ class Pair(Section):
 
     role: Role
     """Role of the arms: teacher or student."""
-    arm: str
-    """An arm or a family."""
+    family: str
+    """A family or an arm."""
     against: str
     """The arm or family that it is compared with."""
 
-    _are_two = two_of("arm", "against", "two arms")
+    _are_two = two_of("family", "against", "two")
 
 
 class Families(Section):

@@ -6,5 +6,8 @@ from all except `drawing` and `report`. CONTRIBUTING.md, Rooms, has the rule for
 """
 
 import os
+from pathlib import Path
 
 os.environ.pop("MPLBACKEND", None)  # figures are files, and an unknown backend makes the import of matplotlib fail
+
+METRICS_FOLDER = Path("metrics")  # metrics/<study> has the records, tables and verdicts of a study

@@ -7,6 +7,7 @@ from src.core.machine.environment import start
 from src.core.models.encoding import encode
 from src.core.speed.half_precision import round_products
 from src.core.training.inference import predict
+from src.core.training.loop import epoch_score
 from src.kept_models import kept_folder, load_kept
 from src.params import Params, Role, Runtime
 from src.runs import RunName
@@ -27,8 +28,7 @@ def best_run(params: Params, task: str, role: Role, arm: str) -> RunName:
 
 def _selection_score(run: RunName, metric: str) -> tuple[float, float]:
     history, record = read_csv(run.folder() / "history.csv"), read_json(run.folder() / "record.json")
-    row = history.iloc[record["best_epoch"] - 1]
-    return float(row[f"selection_{metric}"]), -float(row["selection_nll"])
+    return epoch_score(history.iloc[record["best_epoch"] - 1], metric)
 
 
 class Predictor:

@@ -27,6 +27,7 @@ from tests.support.repository import (
     PATHLIB,
     clone_with,
     digests,
+    queue_at_its_end,
     run,
     same_results,
     small_disk,
@@ -477,7 +478,7 @@ def test_two_queue_workers_side_by_side(tmp_path, reference, record_fault):
         run(folder, "dvc", "exp", "run", "--queue", "--name", name, "-S", setting)
     try:
         run(folder, "dvc", "queue", "start", "--jobs", "2")
-        states = wait_for_queue(folder)
+        states = queue_at_its_end(folder, "weak", "strong")
     finally:
         run(folder, "dvc", "queue", "stop", "--kill")
     assert states == {"weak": "Success", "strong": "Success"}
@@ -490,15 +491,3 @@ def test_two_queue_workers_side_by_side(tmp_path, reference, record_fault):
     record_fault(
         "side by side", "two experiments in two workers of DVC's queue", "both ended; the arms in common are equal"
     )
-
-
-def wait_for_queue(folder: Path, seconds: float = 400) -> dict[str, str]:
-    """The state of each experiment when none is queued or running."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        rows = [line.split() for line in run(folder, "dvc", "queue", "status").splitlines()]
-        states = {row[1]: row[-1] for row in rows if len(row) > 2 and row[1] in ("weak", "strong")}
-        if states and not set(states.values()) & {"Queued", "Running"}:
-            return states
-        time.sleep(3)
-    raise TimeoutError(f"the queue was not done after {seconds} s: {states}")

@@ -21,11 +21,11 @@ import src.core.models.compatibility
 import src.data.sources.labels
 import stages.settings
 from src.core.models.tokenizer import TOKENIZER_FILES
+from src.core.training_code import TRAINING_CODE
 from src.params import ModelSource, load_params
 from src.repository.fingerprints import KEPT_FILE
 from src.repository.settings import settings_are_written
 from src.repository.watched import watched_model
-from src.study.records.collecting import TRAINING_CODE
 from src.system.files import new_folder
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.faults.hostile.cases import everything, write_params
@@ -350,11 +350,16 @@ def test_a_stage_depends_on_the_code_that_it_imports(stage):
     assert imported - covered <= WITHOUT_EFFECT
 
 
-def test_records_hash_the_code_that_dvc_watches():
-    stages_of = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
-    deps = {path for stage in ("finetune", "student", "distill", *OF_CHANGED) for path in stages_of[stage]["deps"]}
-    watched = {path for path in deps if path.startswith(("src/", "stages/"))}
-    assert watched == {pattern.partition("/*")[0] for pattern in TRAINING_CODE}
+def test_records_and_checkpoints_hash_the_code_that_dvc_watches():
+    watched = {stage: code_of(stage) for stage in ("finetune", "student", "distill", *OF_CHANGED)}
+    assert set.union(*watched.values()) == set(TRAINING_CODE)
+    assert {stage for stage in OF_CHANGED if watched[stage] != watched["distill"]} == set()
+
+
+def code_of(stage: str) -> set[str]:
+    """The code that a stage depends on."""
+    deps = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"][stage]["deps"]
+    return {path for path in deps if path.startswith(("src/", "stages/"))}
 
 
 @pytest.mark.parametrize("used_in", [src.data.sources.labels, src.core.models.compatibility])
@@ -384,7 +389,7 @@ REFUSED = {
     "misspelt section": ("+evaluat.ece_bins=5", "params.yaml: evaluat: unknown key; allowed: evaluate, "),
     "no dependency": ("checkpoints.seconds=-5", "params.yaml: checkpoints.seconds: not acceptable (got -5); "),
     "seed": ("seeds=[5.0]", "params.yaml: seeds.0: not acceptable (got 5.0); it should be a valid integer"),
-    "arm to compare": ("evaluate.pairs=[{role: teacher, arm: no, against: ce}]", "params.yaml: evaluate.pairs: "),
+    "arm to compare": ("evaluate.pairs=[{role: teacher, family: no, against: ce}]", "params.yaml: evaluate.pairs: "),
 }
 
 

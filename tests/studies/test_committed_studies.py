@@ -23,6 +23,7 @@ from src.system.files import sha256_of
 from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
+from tests.support.repository import run
 from tests.support.study_numbers import CHOSEN, RATES, WHERE, claims, left_after_holm, page_of, rows, said
 
 STUDIES = ("glue-minilm-fixed", "glue-minilm", "glue-minilm-rates", "glue-minilm-class", "lowdata", "human")
@@ -75,8 +76,22 @@ def test_figures_and_report_are_those_of_the_records(records_alone, study):
     plots = Path("plots", study)
     made, kept = (files_of(root / plots) for root in (records_alone, REPOSITORY))
     assert "report.html" in made
-    with_data = any(name.startswith("data/") for name in kept)  # in git for one of them
-    assert kept == {name: value for name, value in made.items() if with_data or not name.startswith("data/")}
+    ignored = ignored_of(plots, {*made, *kept})
+    assert {name: made[name] for name in made.keys() - ignored} == {name: kept[name] for name in kept.keys() - ignored}
+
+
+def ignored_of(folder: Path, names: set[str]) -> set[str]:
+    """The files of a study's plots that .gitignore names; there are some of each named study."""
+    paths = {str(folder / name): name for name in names}
+    return {paths[path] for path in run(REPOSITORY, "git", "check-ignore", "--no-index", *paths).splitlines()}
+
+
+def test_of_a_named_study_git_keeps_the_report_and_the_figures_over_all_tasks():
+    tracked = run(REPOSITORY, "git", "ls-files", "plots").splitlines()
+    named = [path for path in tracked if not path.startswith("plots/default/")]
+    of_all_tasks = re.compile(r"plots/[\w-]+/(report\.html|(claims|length|curve_\w+)\.png)")
+    assert [path for path in named if not of_all_tasks.fullmatch(path)] == []
+    assert {Path(path).parent.name for path in named} == {*STUDIES}
 
 
 def test_the_page_has_the_verdicts_of_the_study(study):

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,18 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
     )
     assert (outcome.returncode == 0) == ok, outcome.stdout
     return outcome.stdout
+
+
+def queue_at_its_end(folder: Path, *names: str, seconds: float = 400) -> dict[str, str]:
+    """The states of named experiments of DVC's queue when none is queued or running."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        rows = [line.split() for line in run(folder, "dvc", "queue", "status").splitlines()]
+        states = {row[1]: row[-1] for row in rows if len(row) > 2 and row[1] in names}
+        if states and not set(states.values()) & {"Queued", "Running"}:
+            return states
+        time.sleep(3)
+    raise TimeoutError(f"the queue was not done after {seconds} s: {states}")
 
 
 def stages_run(told: str) -> list[str]:

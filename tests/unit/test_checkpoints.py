@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from src.core.training import checkpoints as checkpoints_module
 from src.core.training.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
 from src.core.training.loop import Setup
 from src.core.training.phases import train
+from src.core.training_code import REPOSITORY, training_code
 from src.params import CheckpointSettings, Objective
 from src.runs import RunName
 from src.system.errors import UserError
@@ -169,14 +171,16 @@ def test_what_determines_a_run_is_in_its_key(tmp_path, monkeypatch):
         run_key({"lr": 1e-4, "seed": 0}, [torch.tensor([0.0, 1.0, 2.5])]),
         run_key({"lr": 1e-4, "seed": 0}, [torch.arange(3.0).reshape(1, 3)]),
     ]
-    shutil.copytree(checkpoints_module.CODE, tmp_path / "core")
-    monkeypatch.setattr(checkpoints_module, "CODE", tmp_path / "core")
-    (tmp_path / "core" / ".#losses.py").symlink_to("user@host.1234")  # as Emacs marks what it edits
+    for folder in ("src", "stages"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder)
+    monkeypatch.setattr(checkpoints_module, "training_code", partial(training_code, tmp_path))
+    (tmp_path / "src/core/.#losses.py").symlink_to("user@host.1234")  # as Emacs marks what it edits
     assert run_key({"lr": 1e-4, "seed": 0}, tensors) == key
-    with (tmp_path / "core" / "method" / "losses.py").open("a") as file:
-        file.write("# changed\n")
-    others.append(run_key({"lr": 1e-4, "seed": 0}, tensors))
-    assert len({key, *others}) == 5
+    for changed in ("src/core/method/losses.py", "src/runs.py"):
+        with (tmp_path / changed).open("a") as file:
+            file.write("# changed\n")
+        others.append(run_key({"lr": 1e-4, "seed": 0}, tensors))
+    assert len({key, *others}) == 6
 
 
 @pytest.fixture

@@ -284,7 +284,7 @@ def with_evaluate(params: Params, **evaluate) -> Params:
 
 def test_families_may_be_compared_where_they_have_equally_many_trials(params):
     families = {"teacher": {"cmi": ["cmi_min", "cmi_max"], "plain": ["ce"]}}
-    pair = [{"role": "teacher", "arm": "cmi", "against": "plain"}]
+    pair = [{"role": "teacher", "family": "cmi", "against": "plain"}]
     with pytest.raises(UserError, match=r"evaluate\.pairs: cmi has 2 trials and plain has 1; give both sides as many"):
         pairs_to_compare(with_evaluate(params, families=families, pairs=pair))
     families["teacher"]["cmi"] = ["cmi_min"]

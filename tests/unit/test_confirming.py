@@ -122,7 +122,7 @@ def test_teachers_that_are_changed_after_training_are_those_of_families(choice):
     content["distill"] |= {"matched": [{"teacher": "ce", "like": "max_1"}], "calibrated": ["ce", "max_1", "max_2"]}
     content["distill"]["mapped"] = [{"name": "up", "teacher": "ce", "cmi_weight": -0.3}]
     pairs = [("kd-max_2_calibrated", "kd-ce_calibrated"), ("kd-up", "kd-ce_as_max_1")]
-    content["evaluate"]["pairs"] = [{"role": "student", "arm": one, "against": other} for one, other in pairs]
+    content["evaluate"]["pairs"] = [{"role": "student", "family": one, "against": other} for one, other in pairs]
     chosen = {("teacher", "plain"): "ce", ("teacher", "cmi_min"): "min_1", ("student", "kd-cmi_max"): "kd-max_2"}
     made, _ = confirming_content(content, check_params(Path("params.yaml"), content), {"tiny": chosen}, [5])
     params = check_params(Path("made"), made)
@@ -130,7 +130,7 @@ def test_teachers_that_are_changed_after_training_are_those_of_families(choice):
         "plain_as_cmi_max", "plain_calibrated", "cmi_max_calibrated", "up"
     ]  # fmt: skip
     assert params.distill.mapped[0].teacher == "plain"
-    assert [(pair.arm, pair.against) for pair in params.evaluate.pairs] == [
+    assert [(pair.family, pair.against) for pair in params.evaluate.pairs] == [
         ("kd-cmi_max_calibrated", "kd-plain_calibrated"), ("kd-up", "kd-plain_as_cmi_max")
     ]  # fmt: skip
     pairs_to_compare(params)  # which knows all of these names
@@ -168,8 +168,8 @@ def test_a_contrast_over_trials_of_one_family_is_refused(choice, pairs):
 def test_what_compares_trials_of_one_family_is_left_out_and_named(choice, monkeypatch, capsys):
     evaluate = read_yaml(Path("params.yaml"))["evaluate"]
     evaluate["claims"]["kd"]["against"] = "kd-max_2"
-    evaluate["pairs"] = [{"role": "teacher", "arm": "min_5", "against": "min_1"}]
-    evaluate["pairs"].append({"role": "teacher", "arm": "min_1", "against": "ce"})
+    evaluate["pairs"] = [{"role": "teacher", "family": "min_5", "against": "min_1"}]
+    evaluate["pairs"].append({"role": "teacher", "family": "min_1", "against": "ce"})
     params_with(evaluate=evaluate)
     monkeypatch.setattr(sys, "argv", ["stage", "--study", "made", "--name", "sure", "--seeds", "5"])
     stages.confirm.main()
@@ -180,7 +180,7 @@ def test_what_compares_trials_of_one_family_is_left_out_and_named(choice, monkey
     )
     found = study_params("sure").evaluate
     assert [*found.claims] == ["alone"]
-    assert [pair.model_dump() for pair in found.pairs] == [{"role": "teacher", "arm": "cmi_min", "against": "plain"}]
+    assert [pair.model_dump() for pair in found.pairs] == [{"role": "teacher", "family": "cmi_min", "against": "plain"}]
 
 
 def test_a_study_file_is_never_written_over(choice):

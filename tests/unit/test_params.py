@@ -307,7 +307,7 @@ def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, ex
 
 
 def test_a_misspelt_arm_in_the_pairs_of_a_study_is_found_before_it_runs(tmp_path):
-    pairs = {"evaluate": {"pairs": [{"role": "teacher", "arm": "cmi_mni", "against": "ce"}]}}
+    pairs = {"evaluate": {"pairs": [{"role": "teacher", "family": "cmi_mni", "against": "ce"}]}}
     with pytest.raises(
         UserError, match=r"evaluate\.pairs: unknown teacher arm or family 'cmi_mni'; allowed: ce, cmi_min, cmi_max"
     ):

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from src.glue_data.official import OFFICIAL_ROWS
 from src.params import ModelSource
 from src.study.drawing.study_results import load_results
 from src.study.named.overrides import study_params
-from src.study.report.published_scores import OFFICIAL_ROWS, PUBLISHED, as_markdown, comparable_scores
+from src.study.report.published_scores import PUBLISHED, as_markdown, comparable_scores
 from tests.conftest import REPOSITORY
 from tests.support.study_numbers import WHERE
 

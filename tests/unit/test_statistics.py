@@ -248,12 +248,12 @@ def test_arms_are_compared_with_their_controls(params):
         "calibrated": ["cmi_max"],
         "mapped": [{"name": "up", "teacher": "cmi_min", "cmi_weight": -1.0}],
     }
-    content["evaluate"]["pairs"] = [{"role": "teacher", "arm": "cmi_min", "against": "cmi_max"}]
+    content["evaluate"]["pairs"] = [{"role": "teacher", "family": "cmi_min", "against": "cmi_max"}]
     more = set(pairs_to_compare(Params.model_validate(content))) - set(found)
     assert ("student", "kd-cmi_max", "kd-ce_as_cmi_max") in more
     assert {("student", "kd-cmi_max_calibrated", "kd-cmi_max"), ("student", "kd-up", "kd-cmi_min")} <= more
     assert ("teacher", "cmi_min", "cmi_max") in more
-    content["evaluate"]["pairs"][0]["arm"] = "nosuch"
+    content["evaluate"]["pairs"][0]["family"] = "nosuch"
     with pytest.raises(
         UserError, match=r"evaluate\.pairs: unknown teacher arm or family 'nosuch'; allowed: ce, cmi_min, cmi_max"
     ):

@@ -28,7 +28,8 @@ NO_MAP = {  # problem, and what to do
         "set another cmi_weight, or train its teacher for fewer epochs",
     ),
 }
-LOG_TEMPERATURES = np.linspace(np.log(0.05), np.log(20), 121)
+# Up to 20 and not to `HIGHEST_TEMPERATURE`: another grid would change the last digits of the committed controls.
+LOG_TEMPERATURES = np.linspace(np.log(LOWEST_TEMPERATURE), np.log(20), 121)
 
 
 def changed_logits(

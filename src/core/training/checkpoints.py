@@ -26,6 +26,7 @@ from accelerate.utils import broadcast_object_list
 from filelock import BaseFileLock
 from torch import Tensor
 
+from src.core.training_code import training_code
 from src.params import CheckpointSettings
 from src.runs import RunName
 from src.system.errors import first_line
@@ -33,7 +34,6 @@ from src.system.files import new_file, repository_root
 from src.system.locks import lock_if_free
 
 KEPT = 2  # the newest, and the one before in case the newest is damaged
-CODE = Path(__file__).parent.parent  # src/core
 # The exceptions that zipfile and torch raise for a damaged file, depending on the place of the damage.
 DAMAGE = (zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, OSError, ValueError, RuntimeError, EOFError)
 
@@ -44,10 +44,9 @@ def checkpoints_root() -> Path:
 
 
 def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
-    """A hash of a run's settings (plain values), of its tensors at the start, and of the code in src/core."""
+    """A hash of a run's settings (plain values), of its tensors at the start, and of the code that trains."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for path in sorted(CODE.rglob("[!.]*.py")):
-        digest.update(path.read_bytes())
+    digest.update(training_code().encode())
     for tensor in tensors:
         digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -49,6 +49,11 @@ class Kept:
     score: tuple[float, ...] = (-math.inf, -math.inf)
     epoch: int = 0
     weights: dict[str, Tensor] = field(default_factory=dict)
+
+
+def epoch_score(row: Mapping[str, float], metric: str) -> tuple[float, float]:
+    """What the best epoch has most of: the metric on selection, ties by the lower NLL. `row` is one of a history."""
+    return float(row[f"selection_{metric}"]), -float(row["selection_nll"])
 
 
 class Phase:
@@ -173,7 +178,7 @@ class Phase:
         if self.curve is not None:
             self.curve.add(row, learning_rate=self.optimisation.rate, rows_per_second=rate)
         self.batches_taken = 0
-        score = (row[f"selection_{self.data.metrics[0]}"], -row["selection_nll"])
+        score = epoch_score(row, self.data.metrics[0])
         if self.settings.keep_epoch == "last" or score > self.kept.score:
             weights = {name: weight.detach().clone() for name, weight in trained_weights(self.model).items()}
             self.kept = Kept(score, self.epochs, weights)

@@ -39,7 +39,7 @@ def pairs_to_compare(params: Params) -> list[ArmPair]:
 def _named_pairs(params: Params) -> Iterator[tuple[str, ArmPair]]:
     """The pairs that `pairs`, `claims` with their references, and `contrasts` name, each with its key."""
     for pair in params.evaluate.pairs:
-        yield f"{EVALUATE}.pairs", (pair.role, pair.arm, pair.against)
+        yield f"{EVALUATE}.pairs", (pair.role, pair.family, pair.against)
     for name, claim in params.evaluate.claims.items():
         yield f"{EVALUATE}.claims", (claim.role, claim.family, claim.against)
         if claim.reference is not None:

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 
 from src.params import Params, Role
+from src.study import METRICS_FOLDER
 from src.study.claims.claims import load_claims
-from src.study.records.task_records import METRICS_FOLDER, TaskRecords, load_records
+from src.study.records.task_records import TaskRecords, load_records
 from src.system.files import read_csv
 
 # Columns of the tables that hold text, even if every value looks like a number.

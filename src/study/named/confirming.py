@@ -201,14 +201,13 @@ def _rename_comparisons(evaluate: Content, names: Names) -> list[str]:
     pairs, claims, contrasts = evaluate.get("pairs", []), evaluate.get("claims", {}), evaluate.get("contrasts", {})
     left_out = [*_within_a_family(pairs, claims, names)]
     references = {name: claim["reference"] for name, claim in claims.items() if claim.get("reference")}
-    named = [(pair["role"], pair, "arm") for pair in pairs]
-    named += [(claim["role"], claim, "family") for claim in claims.values()]
-    named += [(claims[name]["role"], pair, "family") for name, pair in references.items()]
-    for role, pair, first in named:
-        pair |= {end: names.get((role, pair[end]), pair[end]) for end in (first, "against")}
+    named = [(pair["role"], pair) for pair in (*pairs, *claims.values())]
+    named += [(claims[name]["role"], pair) for name, pair in references.items()]
+    for role, pair in named:
+        pair |= {end: names.get((role, pair[end]), pair[end]) for end in ("family", "against")}
     for contrast in contrasts.values():
         contrast["pairs"] = [[names.get((contrast["role"], arm), arm) for arm in pair] for pair in contrast["pairs"]]
-    evaluate["pairs"] = [pair for pair in pairs if pair["arm"] != pair["against"]]
+    evaluate["pairs"] = [pair for pair in pairs if pair["family"] != pair["against"]]
     evaluate["claims"] = {name: claim for name, claim in claims.items() if claim["family"] != claim["against"]}
     _check_are_of_families({name: pair for name, pair in references.items() if name in evaluate["claims"]}, contrasts)
     return left_out
@@ -216,10 +215,11 @@ def _rename_comparisons(evaluate: Content, names: Names) -> list[str]:
 
 def _within_a_family(pairs: list[Content], claims: Mapping[str, Content], names: Names) -> Iterator[str]:
     """A description of each pair and claim between two trials of one family."""
-    ends = [("evaluate.pairs", pair["role"], pair["arm"], pair["against"]) for pair in pairs]
-    ends += [(f"evaluate.claims.{name}", own["role"], own["family"], own["against"]) for name, own in claims.items()]
-    for key, role, *arms in ends:
-        first, second = (names.get((role, arm), arm) for arm in arms)
+    compared = [("evaluate.pairs", pair) for pair in pairs]
+    compared += [(f"evaluate.claims.{name}", claim) for name, claim in claims.items()]
+    for key, own in compared:
+        arms = own["family"], own["against"]
+        first, second = (names.get((own["role"], arm), arm) for arm in arms)
         if first == second:
             yield _left_out(key, *arms, first)
 

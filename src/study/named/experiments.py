@@ -1,16 +1,15 @@
 """DVC's experiments of named studies: commits that git keeps as refs/exps/<commit>/<name>."""
 
 import shutil
-from pathlib import Path
 
 from src.params import PARAMS_FILE
 from src.params.reading import parse_yaml
 from src.repository.committed import committed, git
+from src.study import METRICS_FOLDER
 from src.study.named.overrides import changed_keys
 from src.system.errors import UserError
 
 CODE = ("src", "stages", "dvc.yaml")
-RESULTS = Path("metrics")  # as in src.study.records.task_records, which imports pandas
 
 
 def experiments_named(name: str) -> list[str]:
@@ -52,11 +51,11 @@ def check_same_results(name: str, ref: str) -> None:
     Raises:
         UserError: a file differs or is missing.
     """
-    listed = git("ls-tree", "-r", "-z", ref, "--", str(RESULTS / name)).stdout.decode().split("\0")
+    listed = git("ls-tree", "-r", "-z", ref, "--", str(METRICS_FOLDER / name)).stdout.decode().split("\0")
     kept = {path: about.split()[2] for about, _, path in (line.partition("\t") for line in listed if line)}
     found = git("hash-object", "--stdin-paths", stdin="\n".join(kept).encode()).stdout.decode().split()
     if found != list(kept.values()):
-        problem = f"its results differ from {RESULTS / name}: data or models have changed since"
+        problem = f"its results differ from {METRICS_FOLDER / name}: data or models have changed since"
         raise UserError(f"experiment {name}", problem, _way_out(name))
 
 

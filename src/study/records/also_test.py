@@ -5,15 +5,15 @@ all runs and the `products` of `RunValues`, over clusters if rows share texts. R
 these.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from src.data.prepared import load_test_labels
-from src.data.sources.labelled_text import HUMAN_PREFIX
 from src.runs import RunResult, split_logits
-from src.study.records.task_records import clusters_of
+from src.study.records.task_records import clusters_of, human_shares
 from src.study.statistics.clusters import effective_number
 from src.study.statistics.intervals import RunValues, products_of
 from src.study.statistics.row_values import PredictedRows, best_temperature, metrics_of_runs
@@ -29,7 +29,7 @@ def measured_also_test(
         selection: labels, and raters' shares if there are any. Each run's temperature is fitted on these rows.
     """
     tested = load_test_labels(description["task"], split="also_test")
-    rows = [_predicted(run, tested, _temperature(run, selection)) for run in runs]
+    rows = [_predicted(run, tested, selection) for run in runs]
     clusters = clusters_of(tested)
     metrics = metrics_of_runs(rows, description["metrics"], ece_bins, clusters)
     plain = {name: _plain(values) for name, values in metrics.items()}
@@ -43,19 +43,14 @@ def recorded_metrics(content: dict[str, Any]) -> dict[str, RunValues]:
     return {f"{content['name']}_{metric}": _read(kept, rows) for metric, kept in content["metrics"].items()}
 
 
-def _predicted(run: RunResult, tested: pd.DataFrame, temperature: float) -> PredictedRows:
-    logits = split_logits(run.logits, "also_test", tested["row_id"].tolist(), "also_test")
-    return PredictedRows(tested["label"].to_numpy(), logits, _shares(tested), temperature)
+def _predicted(run: RunResult, tested: pd.DataFrame, selection: pd.DataFrame) -> PredictedRows:
+    temperature = best_temperature(_rows(run, "selection", selection))
+    return replace(_rows(run, "also_test", tested), best_temperature=temperature)
 
 
-def _temperature(run: RunResult, selection: pd.DataFrame) -> float:
-    logits = split_logits(run.logits, "selection", selection["row_id"].tolist(), "selection")
-    return best_temperature(PredictedRows(selection["label"].to_numpy(), logits, _shares(selection)))
-
-
-def _shares(labels: pd.DataFrame) -> np.ndarray | None:
-    shares = labels.filter(regex=f"^{HUMAN_PREFIX}")
-    return shares.to_numpy() if len(shares.columns) else None
+def _rows(run: RunResult, split: str, labels: pd.DataFrame) -> PredictedRows:
+    logits = split_logits(run.logits, split, labels["row_id"].tolist(), split)
+    return PredictedRows(labels["label"].to_numpy(), logits, human_shares(labels))
 
 
 def _plain(values: RunValues) -> dict[str, Any]:

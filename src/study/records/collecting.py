@@ -3,7 +3,6 @@
 This module imports torch and scikit-learn, which takes seconds. `task_records`, which reads the records, needs neither.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +12,13 @@ import torch
 from sklearn.decomposition import PCA
 
 from src.core.method.spaces import measure_features, names_of_maps
+from src.core.training_code import training_code
 from src.data.prepared import FOLDS, load_description, load_selection_labels, load_test_labels
 from src.params import FeatureMap
 from src.runs import RunName, RunResult, load_run, split_logits
 from src.study.records.also_test import measured_also_test
 from src.study.records.task_records import MEASURED_SPLITS, of_seed
 from src.system.files import new_folder, write_csv, write_json, write_parquet
-
-REPOSITORY = Path(__file__).parents[3]
-TRAINING_CODE = (
-    "src/core/**/*.py",
-    "src/fetching/*.py",
-    "src/arms.py",
-    "src/runs.py",
-    "src/data/prepared.py",
-    "src/system/unicode.py",
-    "stages/finetune.py",
-    "stages/student.py",
-    "stages/distill.py",
-)
 
 
 def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, first_seed: int) -> None:
@@ -59,14 +46,6 @@ def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, f
             write_parquet(draft / f"{split}_labels.parquet", own)
         write_parquet(draft / "predictions.parquet", _predictions(runs, labels))
         write_parquet(draft / "clusters.parquet", _clusters(runs, labels, first_seed))
-
-
-def training_code() -> str:
-    """The SHA-256 of the names and bytes of the code that training depends on, as dvc.yaml lists it."""
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in TRAINING_CODE for path in REPOSITORY.glob(pattern)):
-        digest.update(path.relative_to(REPOSITORY).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
 
 
 def _environments(runs: dict[RunName, RunResult]) -> list[dict]:

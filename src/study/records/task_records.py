@@ -28,10 +28,10 @@ import pandas as pd
 
 from src.data.prepared import FOLDS
 from src.data.sources.labelled_text import CLUSTER, HUMAN_PREFIX, SEED
+from src.study import METRICS_FOLDER
 from src.system.errors import UserError
 from src.system.files import is_file, read_csv, read_json, read_parquet
 
-METRICS_FOLDER = Path("metrics")
 MEASURED_SPLITS = ("selection", "test")
 
 
@@ -40,6 +40,12 @@ def clusters_of(labels: pd.DataFrame) -> np.ndarray | None:
     if CLUSTER not in labels or labels[CLUSTER].is_unique:
         return None
     return pd.factorize(labels[CLUSTER])[0]
+
+
+def human_shares(labels: pd.DataFrame) -> np.ndarray | None:
+    """The raters' shares (N, C) of labelled rows, or None without raters."""
+    shares = labels.filter(regex=f"^{HUMAN_PREFIX}")
+    return shares.to_numpy() if len(shares.columns) else None
 
 
 def of_seed(labels: pd.DataFrame, seed: int | None) -> pd.DataFrame:
@@ -88,8 +94,7 @@ class TaskRecords:
 
     def human(self, split: str, seed: int | None = None) -> np.ndarray | None:
         """The raters' shares (N, C) of the same rows, or None without raters."""
-        shares = of_seed(self.labels[split], seed).filter(regex=f"^{HUMAN_PREFIX}")
-        return shares.to_numpy() if len(shares.columns) else None
+        return human_shares(of_seed(self.labels[split], seed))
 
     @property
     def text_clusters(self) -> np.ndarray | None:

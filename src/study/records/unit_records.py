@@ -18,7 +18,8 @@ from src.parallel.units import Unit
 from src.params import Params
 from src.repository.settings import settings_of_task
 from src.runs import runs_of_task
-from src.study.records.task_records import METRICS_FOLDER, records_folder
+from src.study import METRICS_FOLDER
+from src.study.records.task_records import records_folder
 from src.system.errors import UserError
 from src.system.files import (
     new_folder,

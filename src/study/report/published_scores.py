@@ -9,20 +9,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from src.glue_data.official import OFFICIAL_ROWS
 from src.params import Role
 from src.study.drawing.study_results import StudyResults
 
-# Rows of the train split and of the validation split; of MNLI's matched one.
-OFFICIAL_ROWS = {
-    "cola": (8551, 1043),
-    "sst2": (67349, 872),
-    "mrpc": (3668, 408),
-    "qqp": (363846, 40430),
-    "mnli": (392702, 9815),
-    "qnli": (104743, 5463),
-    "rte": (2490, 277),
-    "wnli": (635, 71),
-}
 FEWEST_TRAIN_ROWS = 0.95  # share of the split: selection takes some rows
 ARMS: dict[Role, str] = {"teacher": "ce", "student": "plain"}  # trained as the published models were
 

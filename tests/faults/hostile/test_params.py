@@ -234,7 +234,7 @@ PARAMS = {
     ),
     "unknown pair": (
         "a comparison with an arm that does not exist",
-        ("evaluate.pairs", [{"role": "student", "arm": "kd-ce", "against": "kd-nosuch"}]),
+        ("evaluate.pairs", [{"role": "student", "family": "kd-ce", "against": "kd-nosuch"}]),
         "evaluate.pairs: unknown student arm or family 'kd-nosuch'; allowed: plain, kd-ce, kd-cmi_min, kd-cmi_max",
     ),
     "two students of one name": (
@@ -244,7 +244,7 @@ PARAMS = {
     ),
     "pair with itself": (
         "an arm compared with itself",
-        ("evaluate.pairs", [{"role": "teacher", "arm": "ce", "against": "ce"}]),
+        ("evaluate.pairs", [{"role": "teacher", "family": "ce", "against": "ce"}]),
         "evaluate.pairs.0: not acceptable",
     ),
     "unknown baseline": (
