@@ -11,7 +11,7 @@ from src.core.method.centroids import CENTROIDS
 from src.core.method.cmi import class_means, class_sums, kl_to_centroids, separation_from_centroids
 from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs, log_feature_probabilities
-from src.core.method.terms.ratio import cmi_over_separation
+from src.core.method.terms.ncmi import cmi_over_separation
 from src.params import FeatureMap, Objective
 from tests.support.objectives import BASE, COMMITTED, batch
 

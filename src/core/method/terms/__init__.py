@@ -7,8 +7,8 @@ from src.core.method.terms.base import Run, Term
 from src.core.method.terms.contrastive import Contrastive, RDrop
 from src.core.method.terms.features import CentreLoss, NormPenalty
 from src.core.method.terms.information import Cmi, Gamma
+from src.core.method.terms.ncmi import Ncmi
 from src.core.method.terms.outputs import Distillation, Entropy, LabelLoss
-from src.core.method.terms.ratio import Ncmi
 from src.params import Objective
 
 # The terms are added up in this order. Another order would round differently.
