@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-HEAD = """# Faults tried, and what came of them
+HEAD = """# Faults and their outcomes
 
 Written by `make faults` from its test runs, not by hand: {passed} faults survived, {failed} not, {skipped} not tried.
 """
-FIRST_LINES = "| fault | what came of it |\n|---|---|\n"
+FIRST_LINES = "| fault | outcome |\n|---|---|\n"
 FAULT_TESTS = pytest.StashKey[set[str]]()  # the ids of the fault tests of this session's files
 FILES = pytest.StashKey[set[str]]()  # its files of tests, if each was asked for as a whole
 Row = dict[str, str] | None  # kind, fault, outcome; None: a test of the tests

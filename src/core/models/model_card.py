@@ -7,11 +7,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from src.data.prepared import PreparedTask
 from src.fetching.pinned import licence_of_model
 from src.params import ModelSource, RunSettings
+from src.params.types import KeptEpoch
 from src.runs import RunName
 
 PIPELINE = "text-classification"
 EXAMPLES = {1: '"a text"', 2: '{"text": "the first text", "text_pair": "the second"}'}
-WHICH = {True: "the best on selection", False: "the last one"}
+WHICH: dict[KeptEpoch, str] = {"best": "the best on selection", "last": "the last one"}
 SAID_AT_0 = ("label_weight",)  # 0 is not its default
 TEXT = """
 # {run}
@@ -45,7 +46,7 @@ def model_card(
 ) -> ModelCard:
     """A card in the form of the Hugging Face hub; `kept` is the kept epoch's row of the history."""
     model, objective = settings.model, settings.objective.model_dump()
-    chosen = settings.training.keep_epoch == "best"
+    rule = settings.training.keep_epoch
     scores = {metric: kept[f"selection_{metric}"] for metric in (*task.metrics, "nll")}
     data = ModelCardData(
         model_name=str(run),
@@ -70,8 +71,8 @@ def model_card(
         selection_rows=len(task.selection),
         objective=", ".join(f"{key} {value}" for key, value in objective.items() if value or key in SAID_AT_0),
         epoch=int(kept["epoch"]),
-        which=WHICH[chosen],
-        chosen=", which chose the epoch" if chosen else "",
+        which=WHICH[rule],
+        chosen=", which chose the epoch" if rule != "last" else "",
         epochs=settings.training.epochs + settings.training.plain_epochs + settings.training.head_epochs,
         data_licence=data_licence,
         base_licence=licence_of_model(model.name) if model.source == "pypi" else "see the base model's card",

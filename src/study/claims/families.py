@@ -17,7 +17,7 @@ Chosen = Mapping[tuple[Role, str], str]  # the arm that stands for each family o
 
 
 def selection_scores(records: TaskRecords) -> dict[tuple[Role, str], float]:
-    """Each arm's mean selection score over seeds, in the metric that chose the epochs."""
+    """Each arm's mean selection score over seeds, in the task's first metric."""
     of_seeds = {}
     for (role, arm, seed), logits in records.logits("selection").items():
         score = task_scores([records.primary], records.split_labels("selection", seed), logits)[records.primary]
