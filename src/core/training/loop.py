@@ -52,7 +52,7 @@ class Kept:
 
 
 def epoch_score(row: Mapping[str, float], metric: str) -> tuple[float, float]:
-    """The score by which an epoch is the best: the metric on selection, ties by the lower NLL. `row` is one of a history."""
+    """The score of an epoch: the metric on selection, ties by the lower NLL. `row` is one of a history."""
     return float(row[f"selection_{metric}"]), -float(row["selection_nll"])
 
 
