@@ -50,7 +50,7 @@ onnx: $(VENV)/with-export ## add ONNX to .venv, to export models (docs/take-away
 repro: setup ## run the pipeline of params.yaml: data, teachers, students, evaluation, plots (JOBS=1: one run at a time)
 	@$(RUN) python -m stages.check && exec python -m stages.repro $(if $(JOBS),--jobs $(JOBS))
 
-demo: setup ## run the whole pipeline on a hundredth of the work, in demo/: takes a minute and changes nothing else
+demo: setup ## run the whole pipeline on a hundredth of the work, in demo/: takes two minutes and changes nothing else
 	@$(RUN) python -m stages.check && exec python -m stages.demo
 
 statistics: setup ## redo tables and figures from the predictions in git, without training (NAME=...: for a named study)

@@ -376,7 +376,9 @@ def imports_of(path: Path) -> set[Path]:
     found, left = set(), [path]
     while left:
         for node in ast.walk(ast.parse(left.pop().read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("src.") and node.level == 0:
+            if not isinstance(node, ast.ImportFrom) or (node.module or "").startswith("src.params"):
+                continue
+            if (node.module or "").startswith("src.") and node.level == 0:
                 file = REPOSITORY / f"{str(node.module).replace('.', '/')}.py"
                 if file.is_file() and file not in found:
                     found.add(file)

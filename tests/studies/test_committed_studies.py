@@ -15,6 +15,7 @@ from src.params import MoreSeeds
 from src.study.claims.claims import hangs_on, judged
 from src.study.claims.tables import compared_task, comparisons_table
 from src.study.drawing.claims_figure import draw_claims
+from src.study.drawing.scales import scale_of
 from src.study.named.confirming_file import write_confirming_study
 from src.study.named.overrides import study_content, study_params
 from src.study.records.scores import measured_task
@@ -24,22 +25,16 @@ from stages.evaluate import evaluate
 from stages.plot import plot
 from tests.conftest import REPOSITORY
 from tests.support.repository import run
-from tests.support.study_numbers import CHOSEN, RATES, WHERE, claims, left_after_holm, page_of, rows, said
-
-STUDIES = ("glue-minilm-fixed", "glue-minilm", "glue-minilm-rates", "glue-minilm-class", "lowdata", "human")
-
-
-def in_points(claim: dict[str, Any]) -> dict[str, float]:
-    return {key: 100 * claim[key] for key in ("difference", "low", "high")}
+from tests.support.study_numbers import CHOSEN, RATES, WHERE, WITH_CLAIMS, claims, left_after_holm, page_of, rows, said
 
 
 def in_a_table(claim: dict[str, Any]) -> str:
-    if claim["metric"].startswith("kl_"):
-        return "| {difference:+.3f} nats | {low:+.3f} to {high:+.3f} |".format(**claim)
-    return "| {difference:+.1f} points | {low:+.1f} to {high:+.1f} |".format(**in_points(claim))
+    scale = scale_of(claim)
+    difference, low, high = (f"{scale.factor * claim[key]:+.{scale.digits}f}" for key in ("difference", "low", "high"))
+    return f"| {' '.join((difference, scale.unit)).strip()} | {low} to {high} |"
 
 
-@pytest.fixture(params=STUDIES)
+@pytest.fixture(params=WITH_CLAIMS)
 def study(request) -> str:
     return request.param
 
@@ -88,10 +83,10 @@ def ignored_of(folder: Path, names: set[str]) -> set[str]:
 
 def test_of_a_named_study_git_keeps_the_report_and_the_figures_over_all_tasks():
     tracked = run(REPOSITORY, "git", "ls-files", "plots").splitlines()
-    named = [path for path in tracked if not path.startswith("plots/default/")]
+    named = [path for path in tracked if path.split("/")[1] in WITH_CLAIMS]
     of_all_tasks = re.compile(r"plots/[\w-]+/(report\.html|(claims|length|curve_\w+)\.png)")
     assert [path for path in named if not of_all_tasks.fullmatch(path)] == []
-    assert {Path(path).parent.name for path in named} == {*STUDIES}
+    assert {Path(path).parent.name for path in named} == {*WITH_CLAIMS}
 
 
 def test_the_page_has_the_verdicts_of_the_study(study):
@@ -185,7 +180,7 @@ def test_the_page_of_human_names_every_verdict_that_hangs_on_a_task():
 
 def test_the_protocol_says_which_claims_are_left_of_all():
     """Holm's correction over the claims of all studies that have a page of their own."""
-    count, left = left_after_holm(STUDIES)
+    count, left = left_after_holm(WITH_CLAIMS)
     page = " ".join((REPOSITORY / "docs/protocol.md").read_text().split())
     assert f"over all {count} claims of the six committed studies" in page
     first, second, alone = (RATES, "rate_1"), (RATES, "rate_2"), (CHOSEN, "alone")
@@ -203,13 +198,14 @@ def test_the_protocol_says_which_verdicts_a_reference_changes():
         told |= {(study.strip("`"), name, *words) for name in re.findall("`(.*?)`", names)}
     found = {
         (study, name, claim["by_itself"], claim["verdict"])
-        for study in STUDIES
+        for study in WITH_CLAIMS
         for name, claim in claims(study).items()
         if "by_itself" in claim
     }
     assert told == found
     assert (
-        f"changes the words of {len(found)} of their {sum(len(claims(study)) for study in STUDIES)} verdicts" in section
+        f"changes the words of {len(found)} of their {sum(len(claims(study)) for study in WITH_CLAIMS)} verdicts"
+        in section
     )
 
 

@@ -14,6 +14,7 @@ from tests.support.study_numbers import (
     CLASS,
     FIXED,
     RATES,
+    WITH_CLAIMS,
     Arm,
     claims,
     left_after_holm,
@@ -23,7 +24,6 @@ from tests.support.study_numbers import (
 
 README = (REPOSITORY / "README.md").read_text()
 ROWS = [(CHOSEN, "alone", 8), (FIXED, "alone", 6), (CHOSEN, "kd", None), (CHOSEN, "kd_max", None)]  # and the epochs
-WITH_INTERVALS = (FIXED, CHOSEN, RATES, CLASS, "lowdata", "human")
 WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
 
@@ -68,7 +68,7 @@ def test_the_rivals_are_those_of_the_records():
 
 
 def test_the_claims_that_are_left_of_all_are_those_after_holms_correction():
-    count, left = left_after_holm(WITH_INTERVALS)
+    count, left = left_after_holm(WITH_CLAIMS)
     assert point("Chance").startswith(f"of {count} comparisons in six studies, {len(left)} are left")
     assert {*left} <= {(CHOSEN, "alone"), *((RATES, name) for name in claims(RATES))}  # all of claim 1
 
