@@ -152,7 +152,7 @@ def test_weights_that_were_not_kept_are_missed(place, capsys):
     for folder in place.glob("runs/glue-mnli/teacher/ce/*/model"):
         shutil.rmtree(folder)
     told = refused(capsys)
-    assert "model: the weights of this run were not kept; set runtime.keep_weights: true in params.yaml" in told
+    assert "model: the weights of this run were not kept; set runtime.keep_weights to true in params.yaml" in told
     assert not (place / "submissions").exists()
 
 
