@@ -15,7 +15,8 @@ import yaml
 from benchmarks.variants import FEWER_STEPS, MINILM, MODELS, PRECISIONS, STUDIES, Model, Variant
 from src.data.prepared import LabelledSplit, PreparedTask, load_task
 from src.params import PARAMS_FILE, Params, Precision, RunSettings, check_params, read_yaml
-from src.study.named.overrides import STUDIES_FOLDER, merged_content, study_file
+from src.study import STUDIES_FOLDER, study_file
+from src.study.named.overrides import merged_content
 
 REPOSITORY = Path(__file__).parent.parent
 RESULTS = ("metrics/", "plots/", "dvc.lock")

@@ -11,7 +11,7 @@ from src.system.errors import stage
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", required=True, help="a file in studies/, without .yaml")
+    parser.add_argument("--name", required=True, help="a folder in studies/")
     name = parser.parse_args().name
 
     table = comparable_scores(load_results(recorded_study(name)))

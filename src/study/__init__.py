@@ -11,3 +11,9 @@ from pathlib import Path
 os.environ.pop("MPLBACKEND", None)  # figures are files, and an unknown backend makes the import of matplotlib fail
 
 METRICS_FOLDER = Path("metrics")  # metrics/<study> has the records, tables and verdicts of a study
+STUDIES_FOLDER = Path("studies")
+
+
+def study_file(name: str, folder: Path = STUDIES_FOLDER) -> Path:
+    """The file with a study's overrides. Its page, README.md, lies beside it."""
+    return folder / name / "study.yaml"

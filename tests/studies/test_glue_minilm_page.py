@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.study.claims.claims import hangs_on
+from src.study.claims.claims import hangs_on, without_task
 from src.study.named.overrides import study_content
 from tests.conftest import REPOSITORY
 from tests.support.study_numbers import (
@@ -30,7 +30,6 @@ from tests.support.study_numbers import (
     rows,
     said,
     text,
-    without,
 )
 
 TEACHER, STUDENT = "teacher", "student"
@@ -42,7 +41,7 @@ def test_each_table_of_claims_has_the_difference_without_wnli(study):
     section = (REPOSITORY / page_of(study)).read_text().split("\n## Results\n")[1]
     for name, claim in claims(study).items():
         [row] = [line for line in section.splitlines() if line.startswith(f"| `{name}`: ")]
-        assert "| {} ({}) |".format(*said(without(claim, "wnli"))) in row
+        assert "| {} ({}) |".format(*said(without_task(claim, "wnli"))) in row
 
 
 @pytest.mark.parametrize("study", [FIXED, CHOSEN, CLASS, RATES])
@@ -83,7 +82,7 @@ def test_the_pages_name_every_verdict_that_hangs_on_a_task():
         (CLASS, "kd_2"): ["cola"],
     }
     for name, task in {"alone_2": "qqp-sample", "kd_2": "cola"}.items():
-        rest = without(claims(CLASS)[name], task)
+        rest = without_task(claims(CLASS)[name], task)
         assert cells(page_of(CLASS), f"`{task}`") == [f"`{name}`", *said(rest), rest["verdict"]]
     least = min(claims(FIXED)["undistillable"]["without"], key=lambda rest: abs(rest["difference"]))
     assert least["task"] == "cola"
@@ -203,7 +202,7 @@ def test_the_page_says_what_the_fixed_study_shows_on_single_tasks():
 
 def test_the_page_compares_six_epochs_with_eight():
     page = page_of(RATES)
-    both = without(claims(FIXED)["alone"], "wnli")
+    both = without_task(claims(FIXED)["alone"], "wnli")
     assert cells(page, "CMI-min against plain, both six epochs, 1e-4") == [*said(both)]
     for label, six, eight in (
         ("CMI-min", Arm(FIXED, TEACHER, "cmi_min"), AT_RATES[1][0]),

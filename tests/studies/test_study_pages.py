@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.study.claims.claims import hangs_on
+from src.study.claims.claims import hangs_on, without_task
 from src.study.named.overrides import study_content
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
 from tests.conftest import REPOSITORY
@@ -25,7 +25,6 @@ from tests.support.study_numbers import (
     said,
     text,
     values,
-    without,
 )
 
 LOWDATA, HUMAN = page_of("lowdata"), page_of("human")
@@ -66,7 +65,7 @@ def test_the_page_of_few_rows_names_every_verdict_that_hangs_on_a_task():
     assert hanging == {"max_5": ["vader-movie"], "max_50": ["sst2"], "kd_5": ["vader-movie"], "kd_100": ["sst2"]}
     for name in ("kd_5", "kd_100"):
         [task] = hanging[name]
-        assert without(claims("lowdata")[name], task)["verdict"].startswith("cannot be told")
+        assert without_task(claims("lowdata")[name], task)["verdict"].startswith("cannot be told")
     for name, tasks in hanging.items():
         [row] = [line for line in (REPOSITORY / LOWDATA).read_text().splitlines() if line.startswith(f"| `{name}`: ")]
         assert f"hangs on `{tasks[0]}`" in row

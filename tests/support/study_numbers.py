@@ -188,9 +188,3 @@ def said(found: Estimate | dict[str, Any], digits: int = 1, scale: float = 100) 
         mean, (low, high) = found.mean, found.interval(0.95)
     mean, low, high = (f"{scale * value:+.{digits}f}" for value in (mean, low, high))
     return mean, f"{low} to {high}"
-
-
-def without(claim: dict[str, Any], task: str) -> dict[str, Any]:
-    """A claim judged without a task."""
-    [rest] = [rest for rest in claim["without"] if rest["task"] == task]
-    return rest

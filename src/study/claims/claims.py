@@ -86,6 +86,12 @@ def hangs_on(claim: dict[str, Any]) -> list[dict[str, Any]]:
     return [rest for rest in claim.get("without", []) if rest["verdict"] != claim["verdict"]]
 
 
+def without_task(claim: dict[str, Any], task: str) -> dict[str, Any]:
+    """The result of a claim without one of its tasks."""
+    [rest] = [rest for rest in claim["without"] if rest["task"] == task]
+    return rest
+
+
 def with_holm(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Claims and contrasts with `p_holm` after each known p: Holm's correction over all of them."""
     corrected = holm_of_known(pd.Series([claim.get("p") for claim in found], dtype=float))

@@ -11,6 +11,11 @@ from src.study.claims.verdicts import CANNOT_BE_SEEN, reference_in_words
 TOLD = {CMI: "of h", PER_LENGTH: "per squared length"} | {name: name for name in OF_MAPS} | {OF_CLASS: "class"}
 
 
+def short_verdict(found: dict[str, Any]) -> str:
+    """The verdict of a claim, or of a claim without a task, as short as pages and pictures print it."""
+    return found["verdict"].removesuffix(" at this size")
+
+
 def verdict_in_words(claim: dict[str, Any], moved: pd.DataFrame) -> str:
     """A claim with its verdict, and the sentences of `in_numbers` on the lines below.
 

@@ -7,7 +7,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MultipleLocator
 
-from src.study.claims.claims import load_claims
+from src.study.claims.claims import load_claims, without_task
+from src.study.claims.claims_in_words import short_verdict
 from src.study.drawing.panels import COLOURS, save
 from src.study.drawing.scales import POINT
 
@@ -69,13 +70,7 @@ def claim_of(row: Row, metrics: Path) -> dict[str, Any]:
 
 def without_wnli(claim: dict[str, Any]) -> dict[str, Any]:
     """The difference, interval and verdict of a claim over all tasks but WNLI."""
-    [rest] = [rest for rest in claim["without"] if rest["task"] == LEFT_OUT]
-    return rest
-
-
-def verdict_in_words(found: dict[str, Any]) -> str:
-    """A verdict as the README and the picture print it."""
-    return found["verdict"].removesuffix(" at this size")
+    return without_task(claim, LEFT_OUT)
 
 
 def _draw(axis: Axes, title: str, claims: dict[str, dict[str, Any]]) -> None:
@@ -87,7 +82,7 @@ def _draw(axis: Axes, title: str, claims: dict[str, dict[str, Any]]) -> None:
         ):
             _draw_line(axis, height + above, found, colour, width)
             axis.annotate(
-                verdict_in_words(found),
+                short_verdict(found),
                 (1.01, height + above),
                 xycoords=("axes fraction", "data"),
                 va="center",

@@ -1,13 +1,12 @@
 """The results of a study from `collect` and `evaluate`, read for its figures and its report."""
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from src.params import Params, Role
-from src.study import METRICS_FOLDER
+from src.study import METRICS_FOLDER, study_file
 from src.study.claims.claims import load_claims
 from src.study.records.task_records import TaskRecords, load_records
 from src.system.files import read_csv
@@ -51,7 +50,7 @@ class StudyResults:
 
 def run_command(study: str) -> str:
     """The command that runs a study. The study of params.yaml has no file, and the demo's folder has no studies."""
-    if Path("studies", study, "study.yaml").is_file():
+    if study_file(study).is_file():
         return f"make study NAME={study}"
     return "make demo" if study == "demo" else "make repro"
 

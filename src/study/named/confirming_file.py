@@ -8,16 +8,15 @@ from ruamel.yaml import YAML
 
 from src.params import PARAMS_FILE, MoreSeeds, check_params
 from src.params.reading import parse_yaml
+from src.study import STUDIES_FOLDER, study_file
 from src.study.claims.families import Chosen, Scores
 from src.study.named.confirming import NONE, Content, chosen_on_tasks, confirming_content
 from src.study.named.dvc_experiment import experiment_for
 from src.study.named.overrides import (
     INCLUDE,
-    STUDIES_FOLDER,
     base_content,
     difference,
     study_content,
-    study_file,
     study_overrides,
     with_overrides,
 )

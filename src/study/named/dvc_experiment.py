@@ -21,15 +21,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.params import PARAMS_FILE, read_yaml
 from src.params.reading import parse_yaml
+from src.study import STUDIES_FOLDER, study_file
 from src.study.named.overrides import (
-    STUDIES_FOLDER,
     base_content,
     base_text,
     checked_content,
     difference,
     leaves,
     merged_content,
-    study_file,
     with_study,
 )
 from src.system.errors import UserError

@@ -14,18 +14,14 @@ from src.params import PARAMS_FILE, Params, check_params, read_yaml
 from src.params.folds import check_rounds
 from src.params.reading import parse_yaml
 from src.repository.committed import committed
+from src.study import STUDIES_FOLDER, study_file
 from src.study.claims.pairs import pairs_to_compare
 from src.submission.asked import check_submissions
 from src.system.errors import UserError
 
-STUDIES_FOLDER, PARTS = Path("studies"), "parts"
+PARTS = "parts"  # the folder in studies/ that holds shared parts
 INCLUDE = "include"  # the key of a study's file that lists its parts
 PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
-
-
-def study_file(name: str, folder: Path = STUDIES_FOLDER) -> Path:
-    """The file with a study's overrides."""
-    return folder / name / "study.yaml"
 
 
 def base_text(params_file: Path = PARAMS_FILE) -> bytes:

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from src.params import PARAMS_FILE, read_yaml
 from src.repository.committed import committed
+from src.study import STUDIES_FOLDER, study_file
 from src.study.named.experiments import experiments_named
 from src.study.named.overrides import (
-    STUDIES_FOLDER,
     base_content,
     changed_keys,
     layers,
-    study_file,
     study_overrides,
     with_study,
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.params import Params
+from src.study import study_file
 from src.study.drawing.study_results import run_command
 from src.study.statistics.intervals import FEWEST_SEEDS
 
@@ -30,10 +31,10 @@ class Origin:
 def origin_of(params: Params) -> Origin:
     """The origin of the study in the current folder."""
     command, seeds = run_command(params.study), len(params.seeds)
-    file = Path("studies", params.study, "study.yaml")
+    file = study_file(params.study)
     if file.is_file():
         about = _head(file)
-        return Origin("named", command, "../..", seeds, about=about, page=_page(params.study, about))
+        return Origin("named", command, "../..", seeds, about=about, page=_page(file, about))
     if command == "make demo":
         return Origin("demo", command, "../../..", seeds)  # the demo's folder has no docs/
     return Origin("own", command, "../..", seeds)
@@ -47,9 +48,9 @@ def _head(file: Path) -> str:
     return text if not text.startswith("Made by") else ""
 
 
-def _page(study: str, about: str) -> str | None:
+def _page(file: Path, about: str) -> str | None:
     """The README beside the study's file, or else the page that the comment names."""
-    named, own = PAGE.search(about), f"studies/{study}/README.md"
-    if Path(own).is_file():
-        return own
+    named, own = PAGE.search(about), file.with_name("README.md")
+    if own.is_file():
+        return own.as_posix()
     return named[0] if named else None
