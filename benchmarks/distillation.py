@@ -3,7 +3,8 @@
 There are two loops with a teacher: Trainer's (`peers.OnlineTeacher`), and ours with only this change. There the teacher
 predicts each batch, in evaluation mode and without gradients. Timed for logits from disk: reading them, and the epoch's
 steps. Timed for the loops: the epoch's steps. The teacher's pass over the train rows, which makes the logits, has its
-own rate. The last figure includes that pass, spread over the student's epochs. All take turns in their own processes.
+own rate. One figure includes that pass, spread over the student's epochs. The relation loss has the teacher's pass in
+its loop too, beside logits from disk. All take turns in their own processes.
 """
 
 import tempfile
@@ -25,10 +26,12 @@ from benchmarks.processes import contenders, in_turns, ratios
 from benchmarks.scratch import Setting, first_rows, prepared
 from benchmarks.variants import MINILM, MINILM_BF16, Variant, in_turn
 from src.core.method.batch import Batch
-from src.core.models.classifier import Classifier
+from src.core.models.classifier import Classifier, load_classifier
+from src.core.models.tokenizer import load_tokenizer
 from src.core.training.batches import LabelledTokens
 from src.core.training.inference import predict
 from src.data.prepared import PreparedTask
+from src.kept_models import KeptModel
 from src.params import RunSettings
 from src.runs import load_logits, logits_table, split_logits
 from src.system.files import write_parquet
@@ -65,10 +68,12 @@ def compared(setting: Setting, variant: Variant) -> list[Figure]:
         "the pass": (pass_rate, task, teacher),
         "Trainer, best": (online_teacher_rate, task, teacher, student),
         "our loop": (online_rate, task, teacher, student),
+        "relations": (relation_rate, task, teacher, student),
     }
     with contenders(starts) as measures:
         rates = in_turns(measures, setting.repeats)
-    ours, passes, epochs = rates.pop("ours"), rates.pop("the pass"), student.training.epochs
+    ours, passes, related = (rates.pop(name) for name in ("ours", "the pass", "relations"))
+    epochs = student.training.epochs
     whole = [epochs / (1 / once + epochs / each) for once, each in zip(passes, ours, strict=True)]
     return [
         median_figure(f"KD epoch{variant}: ours, logits on disk", ours, "rows/s"),
@@ -81,6 +86,7 @@ def compared(setting: Setting, variant: Variant) -> list[Figure]:
         median_figure(
             f"KD{variant}, {epochs} epochs and the pass: ours / online, our loop", ratios(whole, rates["our loop"]), "x"
         ),
+        median_figure(f"KD epoch{variant}: ours / with the relation loss", ratios(ours, related), "x"),
     ]
 
 
@@ -115,6 +121,16 @@ def online_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) 
     """A function that measures the rate of our own loop with the teacher in it."""
     run = with_online_teacher(ready(task, student, "student"), ready(task, teacher).loaded.model)
     return partial(epoch_rate, warmed_up(run))
+
+
+def relation_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
+    """A function that measures our rate with the relation loss, whose teacher passes each batch too."""
+    tokenizer = load_tokenizer(teacher.model)
+    model = load_classifier(teacher.model, task.label_names, tokenizer.pad_token_id, seed=0)
+    kept = KeptModel(teacher.model, model, tokenizer, teacher.training.max_length)
+    own = replace(student, objective=student.objective.model_copy(update={"relation_weight": 1.0}))
+    logits = np.zeros((len(task.train), len(task.label_names)), dtype=np.float32)
+    return partial(epoch_rate, warmed_up(ready(task, own, "student", logits, kept)))
 
 
 def with_online_teacher(run: Ready, teacher: Classifier) -> Ready:

@@ -25,6 +25,7 @@ from src.core.training.loading import PreparedRun, prepare_run
 from src.core.training.loop import Phase, Setup
 from src.core.training.phases import train
 from src.data.prepared import PreparedTask
+from src.kept_models import KeptModel
 from src.params import Role, RunSettings, Training
 from src.runs import RunName
 
@@ -50,11 +51,15 @@ class Ready:
 
 
 def ready(
-    task: PreparedTask, settings: RunSettings, role: Role = "teacher", teacher_logits: np.ndarray | None = None
+    task: PreparedTask,
+    settings: RunSettings,
+    role: Role = "teacher",
+    teacher_logits: np.ndarray | None = None,
+    teacher: KeptModel | None = None,
 ) -> Ready:
     """Load a run as the stages do, with all work between loading and training."""
     accelerator = start(settings.runtime)
-    loaded = prepare_run(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits)
+    loaded = prepare_run(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits, teacher)
     return Ready(loaded, settings, accelerator)
 
 
@@ -69,7 +74,7 @@ def train_with(
     training = run.training if epochs is None else run.training.model_copy(update={"epochs": epochs})
     with mock.patch.object(Phase, "_step", step), suppress(Enough):
         precision = precision_of(run.settings.runtime)
-        setup = Setup(run.loaded.model, run.loaded.data, 0, run.accelerator, precision, curve)
+        setup = Setup(run.loaded.model, run.loaded.data, 0, run.accelerator, precision, curve, run.loaded.relations)
         train(setup, run.settings.objective, training, checkpoints)
 
 

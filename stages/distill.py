@@ -9,6 +9,7 @@ from src.core.distillation.changed_teachers import changed_logits
 from src.core.distillation.teacher_logits import teacher_logits
 from src.core.training.run import run_training
 from src.data.prepared import load_task
+from src.kept_models import load_kept
 from src.params import Params, entry, load_params
 from src.runs import RunName
 from src.system.command_line import run_arguments
@@ -29,7 +30,12 @@ def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int)
         logits, told = changed_logits(change, task, seed, settings.objective.transfer, share)
         print(told)
 
-    run_training(run, task, settings, logits, params.study)
+    # A term that compares layers also needs the model itself.
+    kept = None
+    if settings.objective.relation_weight:
+        kept = load_kept(RunName(task.name, "teacher", change.teacher if change else teacher, seed), task.label_names)
+
+    run_training(run, task, settings, logits, params.study, kept)
 
 
 @stage

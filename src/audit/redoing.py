@@ -59,10 +59,9 @@ def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
 
 
 def unit_content(unit: AuditedUnit) -> dict[str, Any]:
-    """The params of the study for one unit, with absolute paths and without saved weights."""
+    """The params of the study for one unit, with absolute paths."""
     content = deepcopy(study_content(unit.study))
     content |= {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
-    content["runtime"]["keep_weights"] = False  # no result depends on it
     models = [model for model in content["models"].values() if model["source"] == "folder"]
     task = content["task_settings"][unit.task]
     named = [(model, "name") for model in models] + [(content["glue"], "folder")]

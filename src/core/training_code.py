@@ -13,6 +13,7 @@ TRAINING_CODE = (  # files, and folders with all of their modules
     "src/fetching",
     "src/arms.py",
     "src/runs.py",
+    "src/kept_models.py",
     "src/data/prepared.py",
     "src/system/unicode.py",
     "stages/finetune.py",

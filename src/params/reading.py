@@ -13,6 +13,7 @@ from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.error import MarkedYAMLError
 
 from src.params.folds import check_folded_tasks
+from src.params.runs import RunSettings
 from src.params.study import PARAMS_FILE, Params, entry
 from src.params.types import Section
 from src.system.errors import UserError, first_line
@@ -130,9 +131,17 @@ def _check_runs(path: Path, params: Params) -> None:
             except ValidationError as error:
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise UserError(f"{path}: {place}", problem, f"see {error.title.lower()} in params.yaml") from None
-            if not (run.objective.learns_labels or run.training.head_epochs):
-                problem = "the loss does not train the head (label_weight is 0, or contrastive_weight is 1)"
-                raise UserError(f"{path}: {place}", problem, "set training.head_epochs to 1 or more")
+            _check_run(f"{path}: {place}", run)
+
+
+def _check_run(where: str, run: RunSettings) -> None:
+    """Check that the loss of a run trains its head, and that the weights of its teacher will be there."""
+    if not (run.objective.learns_labels or run.training.head_epochs):
+        problem = "the loss does not train the head (label_weight is 0, or contrastive_weight is 1)"
+        raise UserError(where, problem, "set training.head_epochs to 1 or more")
+    if run.objective.relation_weight and not run.runtime.keep_weights:
+        problem = "relation_weight needs the weights of the teachers, but runtime.keep_weights is false"
+        raise UserError(where, problem, "set runtime.keep_weights to true")
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:

@@ -103,12 +103,13 @@ class ObjectiveDefaults(Section):
 
 
 class Objective(ObjectiveDefaults):
-    """The objective of one run. Its last four keys are described in `Teaching`; alpha is 0 without a teacher."""
+    """The objective of one run. Its last five keys are described in `Teaching`; alpha is 0 without a teacher."""
 
     alpha: AnyShare = 0.0
     temperature: Temperature = 1.0
     kd_loss: KdLoss = "kl"
     transfer: bool = False
+    relation_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
 
     @model_validator(mode="after")
     def _smoothing_is_of_cross_entropy(self) -> "Objective":
@@ -201,6 +202,11 @@ class Teaching(Section):
     """Distance between student and teacher: docs/distillation.md."""
     transfer: bool = False
     """true: also learn from the task's unlabelled transfer rows."""
+    relation_weight: NonNegative = Field(0.0, exclude_if=lambda weight: weight == 0)
+    """Weight of the relation loss, which compares how the last layers of student and teacher relate tokens:
+    docs/distillation.md, Relations between tokens. Above 0, it needs runtime.keep_weights, and a step also takes the
+    teacher's pass.
+    """
 
 
 class Recipe(Teaching, Arm):

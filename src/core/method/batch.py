@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from src.core.method.cmi import ClassSums, class_sums
+from src.core.method.relations import LastLayer
 from src.core.method.spaces import Outputs, OutputSpace
 
 NO_LABEL = -1
@@ -26,6 +27,7 @@ class Batch:
         global_labelled: labelled rows of the batch over all processes; None likewise.
         part_labelled: labelled rows of this part of the batch over all processes; None if the batch is not in parts.
         progress: share of the run's steps already taken.
+        last_layers: the last layers of the student and of its teacher; None if no term compares them.
     """
 
     labels: Tensor
@@ -34,6 +36,7 @@ class Batch:
     global_labelled: int | None = None
     part_labelled: int | None = None
     progress: float = 1.0
+    last_layers: tuple[LastLayer, LastLayer] | None = None
 
     @property
     def all_rows(self) -> int:

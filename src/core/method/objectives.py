@@ -2,13 +2,13 @@
 
     loss = (1 - alpha) ((1 - contrastive_weight) label_weight L(labels) + contrastive_weight SCL) + alpha KD(teacher)
            + cmi_weight CMI / cmi_unit - separation_weight Gamma - confidence_penalty H
-           + r_drop_weight R                                                                (nats)
+           + r_drop_weight R + relation_weight K                                            (nats)
            + centre_weight D + norm_penalty |h|^2 + ncmi_weight N                           (no unit)
 
 cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. With `taus`, CMI is the mean over several temperatures. D is
 half the squared distance of h to its label's mean, N the CMI of a row divided by its separation. SCL is the supervised
-contrastive loss of h / |h|, R the KL between two passes of a row under dropout.
-Without a teacher alpha is 0. Rows without a label enter only KD.
+contrastive loss of h / |h|, R the KL between two passes of a row under dropout, K that of the teacher's last layer to
+the student's. Without a teacher alpha and relation_weight are 0. Rows without a label enter only KD and K.
 """
 
 from dataclasses import dataclass

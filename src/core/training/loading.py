@@ -14,20 +14,25 @@ from src.core.method.batch import NO_LABEL
 from src.core.method.terms import passes_in
 from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
-from src.core.models.compatibility import check_vocabulary
+from src.core.models.compatibility import check_length, check_vocabulary
 from src.core.models.encoding import EncodedSplit, encode
+from src.core.models.last_attention import NoAttention, RelationTeacher
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.cuda_graphs import replay_training
 from src.core.speed.dropout import check_dropout, use_cpu_dropout
 from src.core.speed.first_token import compute_first_token_only
-from src.core.speed.half_precision import round_products
+from src.core.speed.half_precision import round_passes, round_products
 from src.core.speed.head_alone import check_head_alone
 from src.core.speed.recompute import recompute_activations
 from src.core.speed.vocabulary import CompactVocabulary
 from src.core.training.batches import LabelledTokens, TrainingData
 from src.data.prepared import PreparedTask
+from src.kept_models import KeptModel
 from src.params import RunSettings
 from src.runs import RunName
+from src.system.errors import UserError
+
+SAME_KIND = "set relation_weight to 0, or use a teacher and a student of one kind, such as layers of one encoder"
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class PreparedRun:
     vocabulary: CompactVocabulary
     tokens: dict[str, EncodedSplit]
     data: TrainingData
+    relations: RelationTeacher | None = None
 
     def savers(self) -> list[Saver]:
         """Functions that write the model, with its whole vocabulary, and its tokenizer to a folder."""
@@ -49,20 +55,29 @@ class PreparedRun:
         return [*self.model.savers, self.tokenizer.save_pretrained]
 
     def tensors(self) -> Iterator[Tensor]:
-        """The tensors that determine the run besides settings and code: weights, tokens, labels, teacher's logits."""
+        """The tensors that determine the run besides settings and code: weights, tokens, labels, teacher's part."""
         yield from self.model.state_dict().values()
+        if self.relations is not None:
+            yield from self.relations.teacher.state_dict().values()
         for split in (self.data.train, self.data.selection):
             yield from (split.tokens.ids, split.tokens.lengths, split.labels)
             yield from (extra for extra in (split.tokens.segments, split.teacher_logits) if extra is not None)
 
 
 def prepare_run(
-    run: RunName, task: PreparedTask, settings: RunSettings, teacher_logits: np.ndarray | None
+    run: RunName,
+    task: PreparedTask,
+    settings: RunSettings,
+    teacher_logits: np.ndarray | None,
+    teacher: KeptModel | None = None,
 ) -> PreparedRun:
     """Tokenise the task and load the model that the run starts from.
 
+    Args:
+        teacher: the teacher's model, if a term compares its last layer with the student's.
+
     Raises:
-        UserError: the model cannot be used (see `src.core.models.classifier`).
+        UserError: the model cannot be used (see `src.core.models.classifier`), or its last layer cannot be compared.
     """
     source, max_length = settings.model, settings.training.max_length
     tokenizer = load_tokenizer(source, pairs=len(task.train.texts[0]) == 2)
@@ -75,7 +90,8 @@ def prepare_run(
     check_vocabulary(source, model.model, tokens.values())
     if settings.runtime.recompute:
         recompute_activations(source, model.model)
-    compute_first_token_only(model.model)
+    if teacher is None:  # the last layer of a teacher is compared token by token
+        compute_first_token_only(model.model)
     if device_type(settings.runtime) == "cpu":
         use_cpu_dropout(model.model)
     if uses_cuda_graphs(settings.runtime):
@@ -85,12 +101,34 @@ def prepare_run(
         check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     if passes_in(settings.objective) > 1:
         check_dropout(source, model, tokenizer.pad_token_id)
+    relations = None if teacher is None else relation_teacher(settings, model, tokens, task, teacher)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
     learnt = learnt_rows(len(task.train), settings.training.train_share, run.seed)
     data = training_data(task, tokens, transfer, learnt, settings.runtime.diagnostic_rows, teacher_logits)
-    return PreparedRun(model, tokenizer, vocabulary, tokens, data)
+    return PreparedRun(model, tokenizer, vocabulary, tokens, data, relations)
+
+
+def relation_teacher(
+    settings: RunSettings, student: Classifier, tokens: dict[str, EncodedSplit], task: PreparedTask, kept: KeptModel
+) -> RelationTeacher:
+    """A kept teacher that reads the student's batches, with the numbers of tokens that these have.
+
+    Raises:
+        UserError: student and teacher read texts as other tokens, or their last layers cannot be compared.
+    """
+    where = f"params.yaml: relation_weight, task {task.name}"
+    own = encode(task.train.texts, kept.tokenizer, settings.training.max_length)
+    if not (torch.equal(own.ids, tokens["train"].ids) and torch.equal(own.lengths, tokens["train"].lengths)):
+        raise UserError(where, "student and teacher read a text as different tokens", SAME_KIND)
+    check_length(kept.source, kept.model.model, max(int(split.lengths.max()) for split in tokens.values()))
+    CompactVocabulary(kept.model.model, tokens.values(), kept.tokenizer.pad_token_id)
+    round_passes(kept.model, precision_of(settings.runtime))
+    try:
+        return RelationTeacher(student, kept.model)
+    except NoAttention as error:
+        raise UserError(where, str(error), SAME_KIND) from None
 
 
 def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:

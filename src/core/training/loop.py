@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
 from src.core.models.encoding import training_batches
+from src.core.models.last_attention import RelationTeacher
 from src.core.models.trained_weights import put_trained_weights, trained_weights
 from src.core.monitoring.live import LiveCurve
 from src.core.training.batches import TrainingData
@@ -40,6 +41,7 @@ class Setup:
     accelerator: Accelerator
     precision: Precision = "fp32"
     curve: LiveCurve | None = None
+    relations: RelationTeacher | None = None
 
 
 @dataclass
@@ -85,6 +87,9 @@ class Phase:
         self.steps_per_epoch = len(self._order(epoch=0))
         self.optimisation = optimise(self.model, settings, self.steps_per_epoch, accelerator, setup.precision)
         self.history, self.epochs_before, self.steps_before = list(history), len(history), steps_before
+        self.relations = setup.relations if objective.relation_weight else None  # plain epochs and the head have none
+        if self.relations is not None:
+            self.relations.teacher.to(accelerator.device)
         self.kept = Kept()
         self.batches_taken = 0
         self.loss_sums, self.loss_counts = torch.zeros(2, len(self.objective.names), device=accelerator.device)
@@ -155,7 +160,10 @@ class Phase:
         for part in rows.tensor_split(self.settings.accumulate):
             passes = self.objective.passes
             inputs, batch = self.data.train.batch(rows, *place, progress, accelerator.device, part, passes)
-            terms = self.objective(self.optimisation.model(**inputs), batch)
+            outputs = self.optimisation.model(**inputs)
+            if self.relations is not None:
+                batch = replace(batch, last_layers=self.relations.last_layers(inputs))
+            terms = self.objective(outputs, batch)
             self.optimisation.backward(terms.total, accelerator)
             # Each term is a mean over rows of the batch. With their number as weight, an epoch's mean is over its rows.
             counts = torch.where(self.of_all_rows, batch.all_rows, batch.all_labelled)

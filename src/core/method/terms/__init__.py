@@ -9,6 +9,7 @@ from src.core.method.terms.features import CentreLoss, NormPenalty
 from src.core.method.terms.information import Cmi, Gamma
 from src.core.method.terms.ncmi import Ncmi
 from src.core.method.terms.outputs import Distillation, Entropy, LabelLoss
+from src.core.method.terms.relation import Relation
 from src.params import Objective
 
 # The terms are added up in this order. Another order would round differently.
@@ -23,6 +24,7 @@ TERMS: tuple[type[Term], ...] = (
     Ncmi,
     Contrastive,
     RDrop,
+    Relation,
 )
 
 __all__ = ["TERMS", "Run", "Term", "passes_in", "terms_in"]

@@ -1,0 +1,132 @@
+"""The relation loss, which reads the layers of a kept teacher: a distilled run, and models that cannot have it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import stages.check
+import stages.distill
+import stages.finetune
+from tests.conftest import word_tokenizer
+from tests.faults.hostile.cases import FINETUNE, Case, table, write_params
+from tests.support.repository import digests
+from tests.support.tiny_models import save_tiny_model
+
+KIND = "relations between tokens"
+WEIGHT = "distill.recipes.kd.relation_weight"
+DISTIL = ["--task", "tiny", "--recipe", "kd", "--teacher", "ce", "--seed", "0"]
+STUDENT = Path("runs/tiny/student/kd-ce/0")
+ONE_KIND = "set relation_weight to 0, or use a teacher and a student of one kind"
+PARAMS = {
+    "no weights": (
+        "a recipe that reads the layers of a teacher, without kept weights",
+        [(WEIGHT, 1.0)],
+        "distill.recipes.kd: relation_weight needs the weights of the teachers, but runtime.keep_weights is false; set",
+    ),
+    "weights without a teacher": (
+        "a relation loss of an arm, which has no teacher",
+        [("student.arms.plain", {"relation_weight": 1.0}), ("runtime.keep_weights", True)],
+        "student.arms.plain.relation_weight: unknown key",
+    ),
+    "weight below 0": (
+        "a relation loss with a weight below 0",
+        [(WEIGHT, -1.0), ("runtime.keep_weights", True)],
+        f"{WEIGHT}: not acceptable (got -1.0); it should be greater than or equal to 0",
+    ),
+}
+
+
+@table(PARAMS)
+def test_params(workplace, refused, case: Case):
+    write_params(*case.damage)
+    refused(KIND, case, stages.check.main)
+
+
+def ask(*changes: tuple[str, object], student: str = "model", layers: list[int] | None = None) -> None:
+    """A recipe with a relation loss, and short runs of tiny models."""
+    short = [(f"{section}.training.epochs", 2) for section in ("finetune", "student")]
+    models = [
+        ("models.teacher", {"source": "folder", "name": "model"}),
+        ("models.student", {"source": "folder", "name": student, "layers": layers}),
+    ]
+    write_params(("runtime.keep_weights", True), (WEIGHT, 1.0), *short, *models, *changes)
+
+
+def call(stage, *arguments: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["stage", *arguments])
+        stage.main()
+
+
+@pytest.fixture
+def taught(model) -> Path:
+    """The prepared task with a teacher that kept its model."""
+    ask()
+    call(stages.finetune, *FINETUNE)
+    return Path("runs/tiny/teacher/ce/0")
+
+
+def test_a_student_learns_its_teachers_relations_and_runs_are_equal(taught):
+    ask(layers=[0, 3])
+    call(stages.distill, *DISTIL)
+    history = pd.read_csv(STUDENT / "history.csv")
+    assert 0 < history["loss_relation"].iloc[-1] < history["loss_relation"].iloc[0]
+    found = digests(STUDENT)
+    shutil.rmtree(STUDENT)
+    call(stages.distill, *DISTIL)
+    assert digests(STUDENT) == found
+
+
+def test_the_teachers_that_a_change_makes_have_the_layers_of_their_own(taught):
+    """A calibrated teacher has other logits, so another loss, and the same relations in the first step."""
+    ask(("distill.calibrated", ["ce"]))
+    call(stages.distill, *DISTIL)
+    call(stages.distill, *[argument.replace("ce", "ce_calibrated") for argument in DISTIL])
+    plain, calibrated = (
+        pd.read_csv(STUDENT.parents[1] / f"kd-{name}/0/history.csv") for name in ("ce", "ce_calibrated")
+    )
+    assert plain["loss_kd"][0] != calibrated["loss_kd"][0]
+    assert plain["loss_relation"][0] == pytest.approx(calibrated["loss_relation"][0], rel=0.05)
+
+
+def test_a_teacher_that_kept_no_model(taught, refused):
+    ask()
+    shutil.rmtree(taught / "model")
+    expected = "runs/tiny/teacher/ce/0/model: the weights of this run were not kept; set runtime.keep_weights to true"
+    refused(
+        KIND, Case("a relation loss with a teacher that kept no model", None, expected), stages.distill.main, *DISTIL
+    )
+
+
+def test_recomputed_activations(taught, refused):
+    ask(("runtime.recompute", True))
+    expected = (
+        "tiny/student/kd-ce/0: relation_weight reads the last layer in each pass, which runtime.recompute replaces; set"
+    )
+    refused(KIND, Case("a relation loss with recomputed activations", None, expected), stages.distill.main, *DISTIL)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "pad", "heads", "problem"),
+    [
+        ("with other heads", "bert", "[PAD]", 4, "the student has 4 heads and the teacher 2"),
+        (
+            "of another kind",
+            "gpt2",
+            "[PAD]",
+            2,
+            "no layer of a gpt2 model has queries, keys and values with known names",
+        ),
+        ("that reads other tokens", "bert", None, 2, "student and teacher read a text as different tokens"),
+    ],
+)
+def test_students_that_do_not_fit(taught, refused, fault, kind, pad, heads, problem):
+    tokenizer = word_tokenizer(pad)
+    tokenizer.pad_token = "[PAD]"
+    save_tiny_model(kind, tokenizer, Path("other"), num_attention_heads=heads)
+    ask(student="other")
+    expected = f"params.yaml: relation_weight, task tiny: {problem}; {ONE_KIND}"
+    refused(KIND, Case(f"a relation loss for a student {fault}", None, expected), stages.distill.main, *DISTIL)
