@@ -55,6 +55,7 @@ CHANGES = {
     "taus": {"cmi_weight": 0.5, "taus": [0.5, 2.0]},
     "ncmi_weight": {"ncmi_weight": 0.5},
     "label_weight": {"label_weight": 0.6},
+    "relation_weight": {"alpha": 0.9, "relation_weight": 0.4, "teacher": True},
 }
 # The loss of each is fixed in tests/fixtures/losses.json: float32 on the batch of `batch()`, a quarter of the way
 # through a run. A new value comes from a formula of its own on that batch, not from the function under test.

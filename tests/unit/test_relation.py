@@ -20,20 +20,13 @@ from src.core.training.loop import Setup
 from src.core.training.phases import train
 from src.params import Objective
 from tests.conftest import word_tokenizer
-from tests.support.objectives import BASE, batch
+from tests.support.objectives import BASE, batch, last_layer
 from tests.support.tiny_models import save_tiny_model
 from tests.support.training import LABELS, TOKENS, TWO_EPOCHS, Killed, KilledAt, data_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 PADDED = TOKENS | {"attention_mask": torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])}
-
-
-def layer(seed: int, width: int = 4, rows: int = 3, tokens: int = 5) -> LastLayer:
-    """Random states of a last layer with two heads. The rows have 5, 4, 3, ... tokens."""
-    generator = torch.Generator().manual_seed(seed)
-    states = torch.randn(3, rows, 2, tokens, width, generator=generator, dtype=torch.float64)
-    return LastLayer(*states, torch.arange(tokens) < (tokens - torch.arange(rows)).unsqueeze(1))
 
 
 def one_head(queries: list[float], keys: list[float], values: list[float]) -> LastLayer:
@@ -60,7 +53,7 @@ def test_the_loss_is_that_of_a_plain_formula():
         scores = np.exp(left @ right.T / np.sqrt(left.shape[1]))
         return scores / scores.sum(axis=1, keepdims=True)
 
-    student, teacher = layer(0), layer(1, width=6)
+    student, teacher = last_layer(0), last_layer(1, width=6)
     for row, found in enumerate(relation_losses(student, teacher)):
         kls = []
         for of, to in (("query", "key"), ("value", "value")):
@@ -74,7 +67,7 @@ def test_the_loss_is_that_of_a_plain_formula():
 
 
 def test_padding_changes_nothing():
-    student, teacher = layer(0, tokens=7), layer(1, tokens=7)
+    student, teacher = last_layer(0, tokens=7), last_layer(1, tokens=7)
     known = torch.ones(3, 7).bool()
     known[:, 5:] = False
     padded = relation_losses(student._replace(known=known), teacher._replace(known=known))
@@ -83,7 +76,7 @@ def test_padding_changes_nothing():
 
 
 def test_the_gradient_is_that_of_finite_differences():
-    student, teacher = layer(0), layer(1)
+    student, teacher = last_layer(0), last_layer(1)
     leaves = [states.requires_grad_() for states in student[:3]]
     assert gradcheck(lambda *states: relation_losses(LastLayer(*states, student.known), teacher), leaves)
 
@@ -136,7 +129,7 @@ def test_parts_and_processes_give_the_loss_of_one(own_rows):
     """Parts add up; data-parallel training averages."""
     settings = Objective(**{**BASE, "alpha": 0.5, "relation_weight": 2.0})
     outputs, labels, teacher = batch(rows=6)
-    student, other = layer(0, rows=6, tokens=8), layer(1, rows=6, tokens=8)
+    student, other = last_layer(0, rows=6, tokens=8), last_layer(1, rows=6, tokens=8)
     groups = [torch.tensor(own_rows), torch.tensor([row for row in range(6) if row not in own_rows])]
 
     def found(rows: torch.Tensor, processes: int) -> float:
