@@ -1,8 +1,8 @@
-"""The arms of a study, and the names of students."""
+"""The arms of a study, the names of students, and the settings of an arm's runs."""
 
 from itertools import chain
 
-from src.params import Changed, Params, Role
+from src.params import Changed, Params, Role, RunSettings
 
 
 def distilled_arm(recipe: str, teacher: str) -> str:
@@ -26,3 +26,12 @@ def arms_of(params: Params) -> dict[Role, list[str]]:
     """Every arm of params.yaml, by role, in the order of the stages."""
     students = [*params.student.arms, *chain.from_iterable(distilled_arms(params).values())]
     return {"teacher": list(params.finetune.arms), "student": students}
+
+
+def settings_of(params: Params, task: str, role: Role, arm: str) -> RunSettings:
+    """The settings of an arm's runs on a task. A distilled student has the settings of its recipe."""
+    if role == "teacher":
+        return params.teacher(task, arm)
+    if arm in params.student.arms:
+        return params.plain_student(task, arm)
+    return params.distilled_student(task, arm.partition("-")[0])  # no recipe has a dash in its name

@@ -1,8 +1,11 @@
-"""Train the runs of params.yaml without DVC, in processes that import once and train one run after the other.
+"""Train the runs of a study without DVC, in processes that import once and do one run after the other.
 
-Use it on a machine without DVC, or for runs that are shorter than a stage's imports. `data/` must have the prepared
-data. Existing runs stay, so the same command continues a study. Runs that `collect` moved to `runs/.aside` come back if
-params.yaml asks for them. Only `dvc repro` checks that runs match their code, data and settings.
+Use it on a machine without DVC, or for runs that are shorter than a stage's imports. Without `--name` the study is that
+of params.yaml, and `data/` must have its prepared data. With `--name` it is a study of studies/: its data are prepared
+too, and as soon as a task's runs of one seed are done, their records go to metrics/<name>/units/ for `stages.join`.
+
+A run stays if its settings are those of the study, so the same command continues it. Runs that `collect` moved to
+`runs/.aside` come back if params.yaml asks for them. Only `dvc repro` checks that runs match their code and data.
 """
 
 import argparse
@@ -10,54 +13,107 @@ import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from src.arms import distilled_arm, teachers_of
+import yaml
+
+from src.arms import distilled_arm, settings_of, teachers_of
+from src.data.preparation import prepare_task
 from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
 from src.parallel.progress import Progress, counted
 from src.params import Params, load_params
 from src.runs import RUNS_FOLDER, RunName, runs_of_task
+from src.study.named.overrides import study_content
+from src.study.named.workspace import check_unchanged, params_in_place
 from src.study.records.leftovers import bring_back
+from src.study.records.unit_records import check_joinable, is_kept, keep_unit
 from src.system.errors import UserError, stage
+from src.system.files import read_json
 from stages.distill import distil
 from stages.finetune import finetune
 from stages.student import train_student
 
 LOGS = Path("logs/pool")
-TRAIN: dict[str, Callable[..., None]] = {"teacher": finetune, "student": train_student, "distilled": distil}
+WORK: dict[str, Callable[..., object]] = {
+    "teacher": finetune,
+    "student": train_student,
+    "distilled": distil,
+    "records": keep_unit,
+}
 
 
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--name", help="a folder in studies/, whose records to keep (default: the study of params.yaml)"
+    )
     parser.add_argument("--workers", type=count, default=1, help="runs at a time (default: 1)")
     parser.add_argument("--seconds", type=float, help="start no more runs after this time")
     add_arms_option(parser)
     arguments = parser.parse_args()
+    if arguments.name and arguments.arms:
+        parser.error("--arms cannot go with --name, because records need all arms")
 
+    if arguments.name:
+        train_study(arguments.name, arguments.workers, arguments.seconds)
+        return
     params = load_params()
+    jobs = jobs_of(params)
+    do(params, of_arms(jobs, arguments.arms) if arguments.arms else jobs, arguments.workers, arguments.seconds)
+
+
+def train_study(name: str, workers: int, seconds: float | None) -> None:
+    """Prepare the data of a study, train its runs and keep the records of its units. Units that are kept stay."""
+    check_unchanged()
+    with params_in_place(yaml.safe_dump(study_content(name), sort_keys=False).encode(), stays=False):
+        params = load_params()
+        check_joinable(params)
+        for task in params.tasks:
+            prepare_task(task, params)
+        units = [unit for unit in _units(params) if not is_kept(params, *unit)]
+        print(f"{counted(len(units), 'unit')} of {len(_units(params))} to do", file=sys.stderr, flush=True)
+        do(params, [job for unit in units for job in jobs_with_records(params, *unit)], workers, seconds, "job")
+
+
+def do(params: Params, all_jobs: list[Job], workers: int, seconds: float | None, noun: str = "run") -> None:
+    """Do the jobs that are not done.
+
+    Raises:
+        UserError: a job failed, or the time was over.
+    """
     bring_back(name for task in params.tasks for name in runs_of_task(params, task))
-    all_jobs = of_arms(jobs_of(params), arguments.arms) if arguments.arms else jobs_of(params)
-    jobs = [job for job in all_jobs if not _is_made(job)]
+    jobs = [job for job in all_jobs if not _is_made(params, job)]
     made = len(all_jobs) - len(jobs)
-    print(f"{counted(len(jobs), 'run')} to train, {made} exist already; logs in {LOGS}", file=sys.stderr, flush=True)
-    progress = Progress(len(jobs), arguments.workers, "run")
-    run_jobs(jobs, train, arguments.workers, LOGS, progress.ended, arguments.seconds)
+    print(f"{counted(len(jobs), noun)} to do, {made} exist already; logs in {LOGS}", file=sys.stderr, flush=True)
+    progress = Progress(len(jobs), workers, noun)
+    run_jobs(jobs, work, workers, LOGS, progress.ended, seconds)
 
     progress.tell_failures()
-    if missing := sum(not _is_made(job) for job in jobs):
-        problem = f"{missing} of {len(jobs)} runs are missing, {len(progress.failures)} of them failed"
+    if missing := sum(not _is_made(params, job) for job in jobs):
+        problem = f"{missing} of {len(jobs)} {noun}s are missing, {len(progress.failures)} of them failed"
         raise UserError(LOGS, problem, "correct the errors and run again")
 
 
-def train(kind: str, *chosen: str | int | None) -> None:
-    """Train one run in a worker."""
-    TRAIN[kind](load_params(), *chosen)
+def work(kind: str, *chosen: str | int | None) -> None:
+    """Do one job in a worker."""
+    WORK[kind](load_params(), *chosen)
 
 
 def jobs_of(params: Params) -> list[Job]:
     """All runs of a study, seed by seed, so that an interrupted study has whole seeds."""
+    return [job for task, seed in _units(params) for job in _jobs_of_unit(params, task, seed)]
+
+
+def jobs_with_records(params: Params, task: str, seed: int) -> list[Job]:
+    """A task's runs of one seed, and their records."""
+    runs = _jobs_of_unit(params, task, seed)
+    return [*runs, Job(f"records of {task}-{seed}", ("records", task, seed), tuple(job.name for job in runs))]
+
+
+def _units(params: Params) -> list[tuple[str, int]]:
+    """The tasks and seeds of a study, seed by seed."""
     seeds = [*params.seeds, *params.more_seeds.seeds]
-    return [job for seed in seeds for task in params.tasks for job in _jobs_of_unit(params, task, seed)]
+    return [(task, seed) for seed in seeds for task in params.tasks if seed in params.seeds_of(task)]
 
 
 def add_arms_option(parser: argparse.ArgumentParser) -> None:
@@ -86,9 +142,7 @@ def of_arms(jobs: list[Job], arms: Collection[str]) -> list[Job]:
 
 
 def _jobs_of_unit(params: Params, task: str, seed: int) -> list[Job]:
-    """A task's runs of one seed, teachers first; empty if the task does not run that seed."""
-    if seed not in params.seeds_of(task):
-        return []
+    """A task's runs of one seed, teachers first."""
 
     def teacher(arm: str) -> str:
         return str(RunName(task, "teacher", arm, seed))
@@ -109,8 +163,15 @@ def _arm(job: Job) -> str:
     return job.name.split("/")[2]
 
 
-def _is_made(job: Job) -> bool:
-    return (RUNS_FOLDER / job.name / "record.json").is_file()
+def _is_made(params: Params, job: Job) -> bool:
+    """Whether records are there, or a run with the settings that the study has now."""
+    kind, task, *_ = job.arguments
+    if kind == "records":
+        return is_kept(params, task, job.arguments[-1])
+    settings = settings_of(params, task, "teacher" if kind == "teacher" else "student", _arm(job))
+    wanted = {name: getattr(settings, name).model_dump() for name in ("model", "objective", "training")}
+    record = RUNS_FOLDER / job.name / "record.json"
+    return record.is_file() and wanted.items() <= read_json(record).items()
 
 
 if __name__ == "__main__":

@@ -75,7 +75,7 @@ def keep_part(part: Part) -> None:
     """Write the records of a part for `stages.join`. The part must be up to date."""
     params = load_params()
     for unit in units_of_part(part):
-        print(f"records of {unit.name}: {keep_unit(params, unit)}")
+        print(f"records of {unit.name}: {keep_unit(params, unit.task, unit.seed)}")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
-from src.arms import distilled_arm, teachers_of
+from src.arms import arms_of, settings_of
 from src.core.monitoring.event_files import Epoch
 from src.data.prepared import DATA_FOLDER, SPLITS_FOLDER
-from src.params import Params, Training
+from src.params import Params, Role, Training
 from src.runs import RunName, runs_of_task
 from src.status.found import Found, found_of, now
 from src.status.logs import failures_in_log
@@ -99,11 +99,7 @@ def _majority_score(params: Params, task: str) -> float | None:
     return majority_scores(read_json(path), "selection").get(params.task(task).metrics[0])
 
 
-def _trainings(params: Params, task: str) -> dict[tuple[str, str], Training]:
+def _trainings(params: Params, task: str) -> dict[tuple[Role, str], Training]:
     """The optimisation of each arm's runs, by role and arm."""
-    found = {("teacher", arm): params.teacher(task, arm).training for arm in params.finetune.arms}
-    found |= {("student", arm): params.plain_student(task, arm).training for arm in params.student.arms}
-    for recipe in params.distill.recipes:
-        training = params.distilled_student(task, recipe).training
-        found |= {("student", distilled_arm(recipe, teacher)): training for teacher in teachers_of(params)}
-    return found
+    arms = [(role, arm) for role, names in arms_of(params).items() for arm in names]
+    return {(role, arm): settings_of(params, task, role, arm).training for role, arm in arms}

@@ -71,7 +71,7 @@ def test_it_comes_back_when_params_ask_for_it_again(study, capsys, monkeypatch, 
     aside = len(list((study / "runs/tiny").glob("*/*/*"))) - 1
     more = f" and {aside - 1} more"
     assert first == f"params.yaml asks again for runs/tiny/teacher/cmi_min/0{more}: moved back from runs/.aside"
-    assert (stage == "collect" and not after) or after[0].startswith("0 runs to train")
+    assert (stage == "collect" and not after) or after[0].startswith("0 runs to do")
     record_fault(KIND, f"it was moved aside, is asked for again, and `stages.{stage}` runs", f"`` {first} ``")
 
 

@@ -28,7 +28,7 @@ from src.study.records.task_records import TaskRecords, load_records, records_fo
 from src.system.errors import UserError
 from src.system.files import read_json, write_json, write_parquet
 from stages.evaluate import evaluate
-from stages.pool import jobs_of, of_arms, train
+from stages.pool import jobs_of, of_arms, work
 from tests.support.repository import clone_with, digests, run, tiny_study
 
 KIND = "Audits"
@@ -89,7 +89,7 @@ def audited(tmp_path_factory, tiny_encoder) -> Audited:
         params = load_params()
         for job in jobs_of(params):
             if "/teacher/" in job.name or job.name.endswith("/0"):
-                train(*job.arguments)
+                work(*job.arguments)
         for run_of_0 in Path("runs").glob("*/student/*/0"):
             shutil.copytree(run_of_0, run_of_0.with_name("1"))
         collect_task("tiny", runs_of_task(params, "tiny"), RECORDS, params.evaluate.ece_bins, 0)

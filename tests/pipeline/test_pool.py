@@ -1,6 +1,7 @@
 """Jobs in worker processes: their order, and what becomes of those that fail; runs of a study without DVC."""
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -16,6 +17,10 @@ import stages.pool
 import stages.prepare
 import stages.student
 from src.parallel.pool import Job, run_jobs
+from src.study.named.overrides import study_params
+from src.study.records.task_records import load_records
+from src.study.records.unit_records import join_units, keep_unit
+from src.system.files import read_json
 from tests.conftest import REPOSITORY
 from tests.support.pool_work import note
 from tests.support.repository import digests, start, tiny_study
@@ -111,3 +116,50 @@ def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, c
     said = capsys.readouterr().err
     assert "tiny/teacher/ce/0: error: data/tiny: has not been prepared; run `dvc repro`" in said
     assert "error: logs/pool: 7 of 7 runs are missing, 4 of them failed; correct the errors and run again" in said
+
+
+def test_a_pool_keeps_the_records_of_a_named_study_as_units(tmp_path, tiny_encoder, call, monkeypatch, capsys):
+    """Its data are prepared, its records join, params.yaml comes back, and kept units are not trained again."""
+    content = tiny_study(tiny_encoder, tmp_path) | {"study": "other"}
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    before = Path("params.yaml").read_bytes()
+    Path("studies/small").mkdir(parents=True)
+    own = {"seeds": [0, 1], "finetune": {"arms": {"cmi_min": None, "cmi_max": None}}}
+    Path("studies/small/study.yaml").write_text(yaml.safe_dump(own | {"distill": {"recipes": {"kd": None}}}))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    call(stages.pool, "--name", "small", "--workers", "2")
+    assert capsys.readouterr().err.startswith("2 units of 2 to do\n6 jobs to do, 0 exist already; ")
+    assert Path("params.yaml").read_bytes() == before
+    kept = digests(Path("metrics"), ".")
+    assert {Path(name).parent.name for name in kept} == {"tiny-0", "tiny-1"}
+
+    params = study_params("small")
+    for seed in (0, 1):
+        keep_unit(params, "tiny", seed)  # from the same runs, in this process
+    assert digests(Path("metrics"), ".") == kept
+    join_units(params, "tiny")
+    assert len(load_records("small", "tiny").runs) == 4
+
+    Path("runs").rename("elsewhere")
+    call(stages.pool, "--name", "small")
+    assert capsys.readouterr().err.startswith("0 units of 2 to do\n0 jobs to do, 0 exist already; ")
+    shutil.rmtree("metrics/small/units/tiny-1")
+    call(stages.pool, "--name", "small")
+    assert capsys.readouterr().err.startswith("1 unit of 2 to do\n3 jobs to do, 0 exist already; ")
+
+
+def test_a_run_with_other_settings_is_trained_again(tmp_path, tiny_encoder, call, monkeypatch, capsys):
+    content = tiny_study(tiny_encoder, tmp_path)
+    content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_min": {"cmi_weight": 1.0}}
+    content["distill"]["recipes"] = {}
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    told = []
+    for weight in (1.0, 1.0, 2.0):
+        content["finetune"]["arms"]["cmi_min"]["cmi_weight"] = weight
+        Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        call(stages.prepare, "--task", "tiny")
+        capsys.readouterr()
+        call(stages.pool)
+        told.append(capsys.readouterr().err.partition(";")[0])
+    assert told == ["3 runs to do, 0 exist already", "0 runs to do, 3 exist already", "1 run to do, 2 exist already"]
+    assert read_json(Path("runs/tiny/teacher/cmi_min/0/record.json"))["objective"]["cmi_weight"] == 2.0

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from dvc.utils.serialize import dump_yaml
 
+from src.arms import settings_of
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER, SPLITS_FOLDER
 from src.params import Params
 from src.runs import RUNS_FOLDER, RunResult, load_run, logits_table, runs_of_task, save_run
@@ -70,7 +71,10 @@ def make_runs(
     generator = generator or np.random.default_rng(0)
     classes = 1 + max(int(split["label"].max()) for split in splits.values())
     for name in runs_of_task(params, task):
-        save_run(name.folder(), _run(classes, splits, epochs, (feature_rows, width), generator))
+        run = _run(classes, splits, epochs, (feature_rows, width), generator)
+        settings = settings_of(params, task, name.role, name.arm)
+        run.record.update({part: getattr(settings, part).model_dump() for part in ("model", "objective", "training")})
+        save_run(name.folder(), run)
 
 
 def predict_one_label(task: str, arms: str, seeds: str = "*") -> None:
@@ -118,7 +122,6 @@ def _run(
     history = pd.DataFrame({"epoch": range(1, epochs + 1)} | {key: generator.random(epochs) for key in HISTORY})
     return RunResult(
         record={
-            **{"objective": {}, "training": {"train_share": 1.0}},
             **{"best_epoch": epochs, "epochs": epochs, "steps": epochs},
             "environment": {"device": "none"},
         },

@@ -7,7 +7,6 @@ import pytest
 
 import stages.collect
 import stages.study
-from src.parallel.units import Unit
 from src.params import Params
 from src.study.records.unit_records import check_joinable, join_units, keep_unit
 from src.system.errors import UserError
@@ -25,7 +24,7 @@ def study(tmp_path, monkeypatch) -> Params:
     monkeypatch.chdir(tmp_path)
     params = make_study(["bad", "good"], seeds=3)
     for seed in params.seeds:
-        keep_unit(params, Unit("tiny", seed, ()))
+        keep_unit(params, "tiny", seed)
     return params
 
 
@@ -60,7 +59,7 @@ def test_units_of_other_code_are_not_joined(study):
 
 
 def test_units_of_other_settings_are_not_joined(study):
-    keep_unit(with_other_settings(study), Unit("tiny", 2, ()))
+    keep_unit(with_other_settings(study), "tiny", 2)
     line = f"{UNITS}/tiny-2/settings.json: differs from {UNITS}/tiny-0/settings.json: the data, settings or code of"
     with pytest.raises(UserError, match=line):
         join_units(study, "tiny")

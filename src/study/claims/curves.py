@@ -3,19 +3,11 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from src.params import Curve, Params, Role, RunSettings
+from src.arms import settings_of
+from src.params import Curve, Params
 from src.system.errors import UserError
 
 TrialsByName = Mapping[str, list[str]]  # the trials of each arm and family of a role
-
-
-def settings_of(params: Params, task: str, role: Role, arm: str) -> RunSettings:
-    """The settings of an arm's runs on a task. A distilled student has the settings of its recipe."""
-    if role == "teacher":
-        return params.teacher(task, arm)
-    if arm in params.student.arms:
-        return params.plain_student(task, arm)
-    return params.distilled_student(task, arm.partition("-")[0])  # no recipe has a dash in its name
 
 
 def x_of(params: Params, curve: Curve, task: str, arm: str) -> float:

@@ -55,22 +55,28 @@ def _is_kept(name: str, params_file: Path) -> bool:
 
 
 @contextmanager
-def params_in_place(text: bytes) -> Generator[None]:
-    """Put a study's params.yaml in place for the block and afterwards. If the block fails, the old content comes back.
+def params_in_place(text: bytes, stays: bool = True) -> Generator[None]:
+    """Put a study's params.yaml in place for the block and, if it `stays`, afterwards.
 
-    An edit that someone makes meanwhile stays, with a warning.
+    If the block fails, the old content comes back. An edit that someone makes meanwhile stays, with a warning.
     """
     before = PARAMS_FILE.read_bytes()
     _write(text)
     try:
         yield
     except BaseException:
-        if PARAMS_FILE.is_file() and PARAMS_FILE.read_bytes() == text:
-            _write(before)
-        else:
-            line = "was changed while the study ran, and stays as it is; `make restore` restores the committed file"
-            print(f"warning: {PARAMS_FILE}: {line}", file=sys.stderr)
+        _put_back(before, text)
         raise
+    if not stays:
+        _put_back(before, text)
+
+
+def _put_back(before: bytes, text: bytes) -> None:
+    if PARAMS_FILE.is_file() and PARAMS_FILE.read_bytes() == text:
+        _write(before)
+    else:
+        line = "was changed while the study ran, and stays as it is; `make restore` restores the committed file"
+        print(f"warning: {PARAMS_FILE}: {line}", file=sys.stderr)
 
 
 def _write(text: bytes) -> None:

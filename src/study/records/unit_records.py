@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 
 from src.arms import arms_of
-from src.parallel.units import Unit
 from src.params import Params
 from src.repository.settings import settings_of_task
 from src.runs import runs_of_task
@@ -53,19 +52,24 @@ def check_joinable(params: Params) -> None:
             raise UserError(f"task_settings.{task}.{refused[0]}", problem, "run all seeds of this study on one disk")
 
 
-def keep_unit(params: Params, unit: Unit) -> Path:
-    """Collect the runs of a unit from runs/, and return the folder of its records.
+def keep_unit(params: Params, task: str, seed: int) -> Path:
+    """Collect a task's runs of one seed from runs/, and return the folder of their records.
 
     Raises:
         UserError: a run is missing, or its rows are not those of the prepared task.
     """
     from src.study.records.collecting import collect_task  # it imports torch, which takes seconds
 
-    names = [name for name in runs_of_task(params, unit.task) if name.seed == unit.seed]
-    folder = _unit_folder(params.study, unit.task, unit.seed)
-    collect_task(unit.task, names, folder, params.evaluate.ece_bins, min(params.seeds_of(unit.task)))
-    write_json(folder / SETTINGS, _settings(params, unit.task))
+    names = [name for name in runs_of_task(params, task) if name.seed == seed]
+    folder = _unit_folder(params.study, task, seed)
+    collect_task(task, names, folder, params.evaluate.ece_bins, min(params.seeds_of(task)))
+    write_json(folder / SETTINGS, _settings(params, task))
     return folder
+
+
+def is_kept(params: Params, task: str, seed: int) -> bool:
+    """Whether the records of a task's runs of one seed are there."""
+    return (_unit_folder(params.study, task, seed) / SETTINGS).is_file()
 
 
 def join_units(params: Params, task: str) -> None:
