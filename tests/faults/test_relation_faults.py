@@ -112,7 +112,7 @@ def test_recomputed_activations(taught, refused):
 @pytest.mark.parametrize(
     ("fault", "kind", "pad", "heads", "problem"),
     [
-        ("with other heads", "bert", "[PAD]", 4, "the student has 4 heads and the teacher 2"),
+        ("with other heads", "bert", "[PAD]", 4, "they have 4 and 2 heads"),
         (
             "of another kind",
             "gpt2",
@@ -120,7 +120,7 @@ def test_recomputed_activations(taught, refused):
             2,
             "no layer of a gpt2 model has queries, keys and values with known names",
         ),
-        ("that reads other tokens", "bert", None, 2, "student and teacher read a text as different tokens"),
+        ("that reads other tokens", "bert", None, 2, "they read a text as different tokens"),
     ],
 )
 def test_students_that_do_not_fit(taught, refused, fault, kind, pad, heads, problem):
@@ -128,5 +128,6 @@ def test_students_that_do_not_fit(taught, refused, fault, kind, pad, heads, prob
     tokenizer.pad_token = "[PAD]"
     save_tiny_model(kind, tokenizer, Path("other"), num_attention_heads=heads)
     ask(student="other")
-    expected = f"params.yaml: relation_weight, task tiny: {problem}; {ONE_KIND}"
+    compared = "relation_weight compares the last layers of student and teacher, but"
+    expected = f"tiny/student/kd-ce/0: {compared} {problem}; {ONE_KIND}"
     refused(KIND, Case(f"a relation loss for a student {fault}", None, expected), stages.distill.main, *DISTIL)

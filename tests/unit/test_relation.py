@@ -120,7 +120,7 @@ def test_models_without_known_attention_or_with_other_heads_are_refused(tiny_enc
     heads = encoder.model.config.num_attention_heads
     source = save_tiny_model("bert", word_tokenizer("[PAD]"), tmp_path, num_attention_heads=2 * heads)
     other = load_classifier(source, LABELS, 0, 0)
-    with pytest.raises(NoAttention, match=f"the student has {heads} heads and the teacher {2 * heads}"):
+    with pytest.raises(NoAttention, match=f"they have {heads} and {2 * heads} heads"):
         RelationTeacher(encoder, other)
 
 

@@ -72,7 +72,7 @@ class RelationTeacher:
         self.teacher = teacher.eval().requires_grad_(False)
         self.of_student, self.of_teacher = LastAttention(student.model), LastAttention(teacher.model)
         if self.of_student.heads != self.of_teacher.heads:
-            raise NoAttention(f"the student has {self.of_student.heads} heads and the teacher {self.of_teacher.heads}")
+            raise NoAttention(f"they have {self.of_student.heads} and {self.of_teacher.heads} heads")
 
     def last_layers(self, inputs: dict[str, Tensor]) -> tuple[LastLayer, LastLayer]:
         """The student's last layer in its pass over these inputs, and the teacher's, in a pass that this makes."""

@@ -32,6 +32,7 @@ from src.params import RunSettings
 from src.runs import RunName
 from src.system.errors import UserError
 
+COMPARED = "relation_weight compares the last layers of student and teacher"
 SAME_KIND = "set relation_weight to 0, or use a teacher and a student of one kind, such as layers of one encoder"
 
 
@@ -101,7 +102,7 @@ def prepare_run(
         check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     if passes_in(settings.objective) > 1:
         check_dropout(source, model, tokenizer.pad_token_id)
-    relations = None if teacher is None else relation_teacher(settings, model, tokens, task, teacher)
+    relations = None if teacher is None else relation_teacher(run, settings, model, tokens, task, teacher)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
@@ -111,24 +112,28 @@ def prepare_run(
 
 
 def relation_teacher(
-    settings: RunSettings, student: Classifier, tokens: dict[str, EncodedSplit], task: PreparedTask, kept: KeptModel
+    run: RunName,
+    settings: RunSettings,
+    student: Classifier,
+    tokens: dict[str, EncodedSplit],
+    task: PreparedTask,
+    kept: KeptModel,
 ) -> RelationTeacher:
     """A kept teacher that reads the student's batches, with the numbers of tokens that these have.
 
     Raises:
         UserError: student and teacher read texts as other tokens, or their last layers cannot be compared.
     """
-    where = f"params.yaml: relation_weight, task {task.name}"
     own = encode(task.train.texts, kept.tokenizer, settings.training.max_length)
     if not (torch.equal(own.ids, tokens["train"].ids) and torch.equal(own.lengths, tokens["train"].lengths)):
-        raise UserError(where, "student and teacher read a text as different tokens", SAME_KIND)
+        raise UserError(run, f"{COMPARED}, but they read a text as different tokens", SAME_KIND)
     check_length(kept.source, kept.model.model, max(int(split.lengths.max()) for split in tokens.values()))
     CompactVocabulary(kept.model.model, tokens.values(), kept.tokenizer.pad_token_id)
     round_passes(kept.model, precision_of(settings.runtime))
     try:
         return RelationTeacher(student, kept.model)
     except NoAttention as error:
-        raise UserError(where, str(error), SAME_KIND) from None
+        raise UserError(run, f"{COMPARED}, but {error}", SAME_KIND) from None
 
 
 def splits_to_predict(run: RunName, task: PreparedTask) -> list[str]:
