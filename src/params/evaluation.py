@@ -1,6 +1,7 @@
 """The section `evaluate` of params.yaml: families, comparisons, claims and curves."""
 
-from typing import Annotated, Literal, get_args
+from collections import Counter
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -21,6 +22,9 @@ from src.params.types import (
 
 Trials = Annotated[list[str], Field(min_length=1)]
 LineName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+# The keys of claims.json: two lists, and for each claim its name with these endings.
+CLAIM_LISTS = ("claims", "warnings")
+CLAIM_ENDINGS = ("", "_interval", "_verdict", "_hangs_on")
 # The settings that a curve may be drawn over: numbers of the objective or of the training, which arms set.
 CurveSetting = Literal[
     "cmi_weight",
@@ -162,10 +166,12 @@ class EvaluateSection(Section):
     confidence: Share
     """Confidence level of all intervals."""
 
-    @field_validator("contrasts")
+    @field_validator("claims", "contrasts")
     @classmethod
-    def _have_names_of_their_own(cls, contrasts: dict[str, Contrast], info: ValidationInfo) -> dict[str, Contrast]:
-        """Refuse a name that a claim has too: one file keeps the verdicts of both by name."""
-        if both := [name for name in contrasts if name in info.data.get("claims", {})]:
-            raise ValueError(f"'{both[0]}' is also the name of a claim: give the contrast another name")
-        return contrasts
+    def _have_keys_of_their_own(cls, named: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        """Refuse names that would give claims.json a key twice: it has the verdicts of claims and contrasts by name."""
+        names = [*info.data.get("claims", {}), *named]  # while the claims are checked, the data has none
+        keys = Counter([*CLAIM_LISTS, *(name + ending for name in names for ending in CLAIM_ENDINGS)])
+        if twice := [key for key, times in keys.items() if times > 1]:
+            raise ValueError(f"claims.json would have the key '{twice[0]}' twice: rename a claim or a contrast")
+        return named

@@ -121,9 +121,22 @@ def test_a_contrast_with_the_name_of_a_claim(tmp_path, monkeypatch, capsys, reco
     line = capsys.readouterr().err.strip()
     assert (caught.value.code, line.splitlines()) == (1, [line])
     assert line.startswith("error: params.yaml: evaluate.contrasts: not acceptable (got {'kd_max': ")
-    assert line.endswith("; 'kd_max' is also the name of a claim: give the contrast another name")
+    assert line.endswith("; claims.json would have the key 'kd_max' twice: rename a claim or a contrast")
     assert not Path("metrics").exists()
     record_fault(KIND, "a contrast with the name of a claim", f"`{line}`")
+
+
+@pytest.mark.parametrize("name", ["kd_max_verdict", "kd_interval", "alone_hangs_on", "claims", "warnings"])
+def test_a_claim_whose_name_is_a_key_of_another(tmp_path, monkeypatch, capsys, record_fault, name):
+    monkeypatch.chdir(tmp_path)
+    write_params((f"evaluate.claims.{name}", CLAIM))
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit) as caught:
+        stages.evaluate.main()
+    line = capsys.readouterr().err.strip()
+    assert (caught.value.code, line.splitlines()) == (1, [line])
+    assert line.endswith(f"; claims.json would have the key '{name}' twice: rename a claim or a contrast")
+    record_fault(KIND, f"a claim called {name}", f"`{line}`")
 
 
 def test_a_second_test_set_whose_name_makes_a_metric_of_the_task(tmp_path, monkeypatch, capsys, record_fault):

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from src.params import Claim, Families, Params, Reference
+from src.params.evaluation import CLAIM_ENDINGS, CLAIM_LISTS
 from src.study.claims.claims import claims_content, hangs_on, judged, with_holm
 from src.study.claims.claims_in_words import verdict_in_words
 from src.study.claims.families import chosen_trials
@@ -99,7 +100,9 @@ def test_a_verdict_that_hangs_on_one_task_says_so():
     )
     assert (second["verdict"], second["difference"]) == ("holds", pytest.approx(0.0455))
     assert in_words(found).endswith("Without t0: does not hold (+0.0010, interval -0.0047 to +0.0067).")
-    assert claims_content([found], [])["some_hangs_on"] == "t0"
+    content = claims_content([found], ["a warning"])
+    assert content["some_hangs_on"] == "t0"
+    assert set(content) == {*CLAIM_LISTS, *(f"some{ending}" for ending in CLAIM_ENDINGS)}
 
 
 def test_numbers_of_a_claim_are_those_of_its_tasks():
