@@ -1,4 +1,4 @@
-"""The figures of docs/speed-measurements.md are those of benchmarks/results.json."""
+"""The figures of docs/speed-measurements.md are those of benchmarks/results.json and results-amx.json."""
 
 import json
 
@@ -8,6 +8,14 @@ from tests.support.repository import REPOSITORY
 
 TASK, PRODUCTS, SHARE = "fine-tuning vader-movie", "matrix products alone / our step, vader-movie", "share of a step"
 STEPS = ("", ", bf16", ", MPNet, bf16")  # MiniLM in float32, in bf16, and MPNet in bf16
+AMX = "AMX: "  # before the names of figures from results-amx.json
+
+
+def with_amx(name: str, end: str) -> list[str]:
+    """A figure of MiniLM in bf16 without and with AMX, then the same of MPNet."""
+    return [f"{machine}{name}{of}{end}" for of in STEPS[1:] for machine in ("", AMX)]
+
+
 # The beginning of a line of a table, a format, and the figures that the line has in this order.
 LINES = {
     "examples/s, vader-movie: over `Trainer` with run_glue's": ("{:.1f} x", [f"{TASK}: ours / Trainer, defaults"]),
@@ -28,10 +36,14 @@ LINES = {
         "{:.0f}",
         [f"rate of our step's products / a large product's{of}" for of in STEPS],
     ),
-    "training, bf16 / fp32": ("{:.2f} x", [f"{TASK}{of}: ours / ours, fp32" for of in STEPS[1:]]),
-    "predicting, bf16 / fp32": ("{:.2f} x", [f"predicting vader-movie{of}: ours / ours, fp32" for of in STEPS[1:]]),
-    "training / `Trainer` in bf16 at": ("{:.2f} x", [f"{TASK}{of}: ours / Trainer, best" for of in STEPS[1:]]),
-    "products alone / a step": ("{:.0f} %", [PRODUCTS + of for of in STEPS[1:]]),
+    "training, bf16 / fp32": ("{:.2f} x", with_amx(TASK, ": ours / ours, fp32")),
+    "predicting, bf16 / fp32": ("{:.2f} x", with_amx("predicting vader-movie", ": ours / ours, fp32")),
+    "training / `Trainer` in bf16 at": ("{:.2f} x", with_amx(TASK, ": ours / Trainer, best")),
+    "products alone / a step": ("{:.0f} %", with_amx(PRODUCTS, "")),
+    "training / `Trainer` in bf16 with": (
+        "{:.2f} x",
+        [f"{AMX}{TASK}{of}: ours / Trainer, defaults" for of in STEPS[1:]],
+    ),
 }
 KINDS = ["products of linear layers", "products of attention", "copies and zeros", "casts between types", "GELU"]
 KINDS += ["AdamW, norm of the gradient", "softmax of attention, masks", "random numbers of dropout", "layer norm"]
@@ -50,8 +62,11 @@ LINES |= {line: ("{:.2f} x", [f"speed gained{of} by: {name}" for of in STEPS[:2]
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, float]:
-    content = json.loads((REPOSITORY / "benchmarks/results.json").read_text())
-    return {figure["name"]: figure["value"] for figure in content["figures"]}
+    return {
+        before + figure["name"]: figure["value"]
+        for before, file in (("", "results.json"), (AMX, "results-amx.json"))
+        for figure in json.loads((REPOSITORY / "benchmarks" / file).read_text())["figures"]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +91,7 @@ def _has(line: str, told: list[str]) -> bool:
     return True
 
 
-def test_the_page_names_the_commit_of_its_figures(page):
-    content = json.loads((REPOSITORY / "benchmarks/results.json").read_text())
-    assert f"commit {content['commit']}, " in page
+@pytest.mark.parametrize(("file", "after"), [("results.json", ", "), ("results-amx.json", "\n")])
+def test_the_page_names_the_commit_of_its_figures(page, file, after):
+    content = json.loads((REPOSITORY / "benchmarks" / file).read_text())
+    assert f"commit {content['commit']}{after}" in page
