@@ -16,13 +16,14 @@ from src.core.method.relations import LastLayer, relation_losses
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import load_classifier
 from src.core.models.last_attention import LastAttention, NoAttention, RelationTeacher
+from src.core.speed.vocabulary import CompactVocabulary
 from src.core.training.loop import Setup
 from src.core.training.phases import train
 from src.params import Objective
 from tests.conftest import word_tokenizer
 from tests.support.objectives import BASE, batch, last_layer
 from tests.support.tiny_models import save_tiny_model
-from tests.support.training import LABELS, TOKENS, TWO_EPOCHS, Killed, KilledAt, data_for
+from tests.support.training import LABELS, TOKENS, TWO_EPOCHS, Killed, KilledAt, adapted, data_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -111,6 +112,35 @@ def test_a_teacher_equal_to_its_student_has_no_loss_and_gets_no_gradient(tiny_en
     assert all(weight.grad is None for weight in teacher.parameters())
     assert not relations.of_student._seen
     assert not relations.of_teacher._seen
+
+
+def test_a_teacher_reads_the_students_tokens_whatever_its_own_config_names(tiny_encoder):
+    """Numbers of tokens follow the student's vocabulary: the teacher's config names a token beyond the student's."""
+    student, teacher = (load_classifier(tiny_encoder, LABELS, 0, 0).eval() for _ in range(2))
+    teacher.model.config.eos_token_id = 20
+    tokens = data_for(tiny_encoder).train.tokens
+    rows = torch.arange(8)
+    expected = teacher(**tokens.batch(rows)).logits
+    vocabulary = CompactVocabulary(student.model, [tokens], 0)
+    vocabulary.cut(teacher.model)
+    assert len(teacher.model.get_input_embeddings().weight) == len(vocabulary.tokens) < 64
+    assert torch.equal(teacher(**vocabulary.numbered(tokens).batch(rows)).logits, expected)
+
+
+@pytest.mark.parametrize("adapted_one", ["student", "teacher"])
+def test_low_rank_updates_of_queries_count(tiny_encoder, adapted_one):
+    """A model with LoRA on all layers relates tokens as its updated weights do."""
+    sources = {"student": tiny_encoder, "teacher": tiny_encoder} | {adapted_one: adapted(tiny_encoder)}
+    models = {name: load_classifier(source, LABELS, 0, 0).eval() for name, source in sources.items()}
+    relations = RelationTeacher(*models.values())
+    models["student"](**PADDED)
+    assert relation_losses(*relations.last_layers(PADDED)).abs().max() < 1e-6  # an update begins at 0
+    with torch.no_grad():
+        for name, weights in models[adapted_one].named_parameters():
+            if "lora_B" in name:
+                weights.fill_(0.3)
+    models["student"](**PADDED)
+    assert relation_losses(*relations.last_layers(PADDED)).min() > 1e-4
 
 
 def test_models_without_known_attention_or_with_other_heads_are_refused(tiny_encoder, tiny_decoder, tmp_path):

@@ -49,6 +49,15 @@ class CompactVocabulary:
         numbers[self.tokens] = torch.arange(len(self.tokens), dtype=torch.int32)
         return replace(split, ids=numbers[split.ids.long()])
 
+    def cut(self, model: PreTrainedModel) -> None:
+        """Give these tokens, with these numbers, to another model that will not train and knows the tokens of all splits."""
+        embedding: Any = model.get_input_embeddings()
+        table = embedding.weight.detach()
+        # Tokens that only this model's config names may be beyond the other's table. No text has them.
+        rows = table[self.tokens.clamp(max=len(table) - 1)]
+        embedding.weight = nn.Parameter(rows, requires_grad=False)
+        embedding.num_embeddings, embedding.padding_idx = len(rows), None
+
     def restore(self) -> None:
         """Give the model its full table again, with the trained embeddings of the tokens in use."""
         table = self.table.to(self.embedding.weight)

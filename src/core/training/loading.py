@@ -28,7 +28,7 @@ from src.core.speed.vocabulary import CompactVocabulary
 from src.core.training.batches import LabelledTokens, TrainingData
 from src.data.prepared import PreparedTask
 from src.kept_models import KeptModel
-from src.params import RunSettings
+from src.params import Precision, RunSettings
 from src.runs import RunName
 from src.system.errors import UserError
 
@@ -102,8 +102,12 @@ def prepare_run(
         check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     if passes_in(settings.objective) > 1:
         check_dropout(source, model, tokenizer.pad_token_id)
-    relations = None if teacher is None else relation_teacher(run, settings, model, tokens, task, teacher)
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
+    relations = None
+    if teacher is not None:
+        check_teacher(run, teacher, tokens, task, max_length)
+        vocabulary.cut(teacher.model.model)
+        relations = relation_teacher(run, model, teacher, precision_of(settings.runtime))
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
     learnt = learnt_rows(len(task.train), settings.training.train_share, run.seed)
@@ -111,25 +115,28 @@ def prepare_run(
     return PreparedRun(model, tokenizer, vocabulary, tokens, data, relations)
 
 
-def relation_teacher(
-    run: RunName,
-    settings: RunSettings,
-    student: Classifier,
-    tokens: dict[str, EncodedSplit],
-    task: PreparedTask,
-    kept: KeptModel,
-) -> RelationTeacher:
-    """A kept teacher that reads the student's batches, with the numbers of tokens that these have.
+def check_teacher(
+    run: RunName, kept: KeptModel, tokens: dict[str, EncodedSplit], task: PreparedTask, max_length: int
+) -> None:
+    """Check that a kept teacher can read its student's batches.
 
     Raises:
-        UserError: student and teacher read texts as other tokens, or their last layers cannot be compared.
+        UserError: it reads texts as other tokens, has no embedding for one, or takes fewer tokens.
     """
-    own = encode(task.train.texts, kept.tokenizer, settings.training.max_length)
+    own = encode(task.train.texts, kept.tokenizer, max_length)
     if not (torch.equal(own.ids, tokens["train"].ids) and torch.equal(own.lengths, tokens["train"].lengths)):
         raise UserError(run, f"{COMPARED}, but they read a text as different tokens", SAME_KIND)
+    check_vocabulary(kept.source, kept.model.model, tokens.values())
     check_length(kept.source, kept.model.model, max(int(split.lengths.max()) for split in tokens.values()))
-    CompactVocabulary(kept.model.model, tokens.values(), kept.tokenizer.pad_token_id)
-    round_passes(kept.model, precision_of(settings.runtime))
+
+
+def relation_teacher(run: RunName, student: Classifier, kept: KeptModel, precision: Precision) -> RelationTeacher:
+    """A kept teacher that passes its student's batches.
+
+    Raises:
+        UserError: their last layers cannot be compared.
+    """
+    round_passes(kept.model, precision)
     try:
         return RelationTeacher(student, kept.model)
     except NoAttention as error:
