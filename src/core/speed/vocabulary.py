@@ -50,7 +50,7 @@ class CompactVocabulary:
         return replace(split, ids=numbers[split.ids.long()])
 
     def cut(self, model: PreTrainedModel) -> None:
-        """Give these tokens, with these numbers, to another model that will not train and knows the tokens of all splits."""
+        """Give another model, which does not train, these tokens with these numbers. It must know all texts' tokens."""
         embedding: Any = model.get_input_embeddings()
         table = embedding.weight.detach()
         # Tokens that only this model's config names may be beyond the other's table. No text has them.
