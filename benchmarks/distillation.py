@@ -125,12 +125,16 @@ def online_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) 
 
 def relation_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings) -> Callable[[], float]:
     """A function that measures our rate with the relation loss, whose teacher passes each batch too."""
-    tokenizer = load_tokenizer(teacher.model)
-    model = load_classifier(teacher.model, task.label_names, tokenizer.pad_token_id, seed=0)
-    kept = KeptModel(teacher.model, model, tokenizer, teacher.training.max_length)
+
+    def load_teacher() -> KeptModel:
+        tokenizer, max_length = load_tokenizer(teacher.model), teacher.training.max_length
+        tokenizer.model_max_length = max_length
+        model = load_classifier(teacher.model, task.label_names, tokenizer.pad_token_id, seed=0)
+        return KeptModel(teacher.model, model, tokenizer, max_length)
+
     own = replace(student, objective=student.objective.model_copy(update={"relation_weight": 1.0}))
     logits = np.zeros((len(task.train), len(task.label_names)), dtype=np.float32)
-    return partial(epoch_rate, warmed_up(ready(task, own, "student", logits, kept)))
+    return partial(epoch_rate, warmed_up(ready(task, own, "student", logits, load_teacher)))
 
 
 def with_online_teacher(run: Ready, teacher: Classifier) -> Ready:

@@ -21,11 +21,10 @@ from src.core.method.objectives import RunObjective
 from src.core.monitoring.live import LiveCurve
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.inference import predict
-from src.core.training.loading import PreparedRun, prepare_run
+from src.core.training.loading import LoadTeacher, PreparedRun, prepare_run
 from src.core.training.loop import Phase, Setup
 from src.core.training.phases import train
 from src.data.prepared import PreparedTask
-from src.kept_models import KeptModel
 from src.params import Role, RunSettings, Training
 from src.runs import RunName
 
@@ -55,11 +54,11 @@ def ready(
     settings: RunSettings,
     role: Role = "teacher",
     teacher_logits: np.ndarray | None = None,
-    teacher: KeptModel | None = None,
+    load_teacher: LoadTeacher | None = None,
 ) -> Ready:
     """Load a run as the stages do, with all work between loading and training."""
     accelerator = start(settings.runtime)
-    loaded = prepare_run(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits, teacher)
+    loaded = prepare_run(RunName(task.name, role, "benchmark", 0), task, settings, teacher_logits, load_teacher)
     return Ready(loaded, settings, accelerator)
 
 

@@ -4,6 +4,8 @@ The teacher is a teacher arm, or one that `distill` in params.yaml changes after
 ce_calibrated, or a name from `distill.mapped`.
 """
 
+from functools import partial
+
 from src.arms import distilled_arm, teachers_of
 from src.core.distillation.changed_teachers import changed_logits
 from src.core.distillation.teacher_logits import teacher_logits
@@ -30,12 +32,11 @@ def distil(params: Params, task_name: str, recipe: str, teacher: str, seed: int)
         logits, told = changed_logits(change, task, seed, settings.objective.transfer, share)
         print(told)
 
-    # A term that compares layers also needs the model itself.
-    kept = None
-    if settings.objective.relation_weight:
-        kept = load_kept(RunName(task.name, "teacher", change.teacher if change else teacher, seed), task.label_names)
+    # A term that compares layers also loads the model itself.
+    of_teacher = RunName(task.name, "teacher", change.teacher if change else teacher, seed)
+    load_teacher = partial(load_kept, of_teacher, task.label_names)
 
-    run_training(run, task, settings, logits, params.study, kept)
+    run_training(run, task, settings, logits, params.study, load_teacher)
 
 
 @stage

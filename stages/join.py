@@ -1,4 +1,4 @@
-"""Join the records of a study's units, which `stages.study --part ... --keep` wrote, into records of its tasks."""
+"""Join the records of a study's units, from `stages.study --keep` or `stages.pool --name`, into those of its tasks."""
 
 import argparse
 

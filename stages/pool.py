@@ -1,33 +1,42 @@
 """Train the runs of a study without DVC, in processes that import once and do one run after the other.
 
-Use it on a machine without DVC, or for runs that are shorter than a stage's imports. Without `--name` the study is that
-of params.yaml, and `data/` must have its prepared data. With `--name` it is a study of studies/: its data are prepared
-too, and as soon as a task's runs of one seed are done, their records go to metrics/<name>/units/ for `stages.join`.
+Use it on a machine without DVC, or for runs that are shorter than a stage's imports. Without `--name` it runs the study
+of params.yaml, and `data/` must have its prepared data. With `--name` it runs a study of studies/: it prepares the data
+too, and as soon as a task's runs of one seed are done, it writes their records to metrics/<name>/units/ for
+`stages.join`.
 
-A run stays if its settings are those of the study, so the same command continues it. Runs that `collect` moved to
-`runs/.aside` come back if params.yaml asks for them. Only `dvc repro` checks that runs match their code and data.
+A run stays if its settings and those of its teacher are the study's, so the same command continues a study. Other runs
+in its place are deleted. Runs that `collect` moved to `runs/.aside` come back if params.yaml asks for them. Only
+`dvc repro` checks that runs match their code, their data and the changes of `distill.mapped`.
 """
 
 import argparse
+import shutil
 import sys
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
 
 from src.arms import distilled_arm, settings_of, teachers_of
+from src.core.machine.device import precision_of
 from src.data.preparation import prepare_task
+from src.kept_models import MODEL
 from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
 from src.parallel.progress import Progress, counted
+from src.parallel.units import UNITS_FOLDER
 from src.params import Params, load_params
 from src.runs import RUNS_FOLDER, RunName, runs_of_task
 from src.study.named.overrides import study_content
-from src.study.named.workspace import check_unchanged, params_in_place
+from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
 from src.study.records.leftovers import bring_back
 from src.study.records.unit_records import check_joinable, is_kept, keep_unit
 from src.system.errors import UserError, stage
 from src.system.files import read_json
+from src.system.locks import lock_if_free
 from stages.distill import distil
 from stages.finetune import finetune
 from stages.student import train_student
@@ -45,53 +54,87 @@ WORK: dict[str, Callable[..., object]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--name", help="a folder in studies/, whose records to keep (default: the study of params.yaml)"
+        "--name",
+        help="a study in studies/: prepare its data, train its runs and keep their records (default: params.yaml)",
     )
     parser.add_argument("--workers", type=count, default=1, help="runs at a time (default: 1)")
-    parser.add_argument("--seconds", type=float, help="start no more runs after this time")
+    parser.add_argument(
+        "--seconds", type=float, help="start no more runs after this time, which includes the preparation"
+    )
     add_arms_option(parser)
     arguments = parser.parse_args()
     if arguments.name and arguments.arms:
         parser.error("--arms cannot go with --name, because records need all arms")
 
+    until = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     if arguments.name:
-        train_study(arguments.name, arguments.workers, arguments.seconds)
+        with only_pool():
+            train_study(arguments.name, arguments.workers, until)
         return
     params = load_params()
     jobs = jobs_of(params)
-    do(params, of_arms(jobs, arguments.arms) if arguments.arms else jobs, arguments.workers, arguments.seconds)
+    do(params, of_arms(jobs, arguments.arms) if arguments.arms else jobs, arguments.workers, until)
 
 
-def train_study(name: str, workers: int, seconds: float | None) -> None:
+@contextmanager
+def only_pool() -> Generator[None]:
+    """Allow one launcher per repository, because a study takes the place of params.yaml.
+
+    Raises:
+        UserError: another launcher runs here.
+    """
+    lock = lock_if_free(UNITS_FOLDER / "lock")
+    if lock is None:
+        raise UserError(UNITS_FOLDER, "another launcher runs here", "wait for that launcher, or stop it")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def train_study(name: str, workers: int, until: float | None) -> None:
     """Prepare the data of a study, train its runs and keep the records of its units. Units that are kept stay."""
     check_unchanged()
+    tell_uncommitted(name)
     with params_in_place(yaml.safe_dump(study_content(name), sort_keys=False).encode(), stays=False):
         params = load_params()
         check_joinable(params)
-        for task in params.tasks:
-            prepare_task(task, params)
         units = [unit for unit in _units(params) if not is_kept(params, *unit)]
         print(f"{counted(len(units), 'unit')} of {len(_units(params))} to do", file=sys.stderr, flush=True)
-        do(params, [job for unit in units for job in jobs_with_records(params, *unit)], workers, seconds, "job")
+        for task in dict.fromkeys(task for task, _ in units):
+            prepare_task(task, params)
+        do(params, [job for unit in units for job in jobs_with_records(params, *unit)], workers, until, "job")
 
 
-def do(params: Params, all_jobs: list[Job], workers: int, seconds: float | None, noun: str = "run") -> None:
+def do(params: Params, all_jobs: list[Job], workers: int, until: float | None, noun: str = "run") -> None:
     """Do the jobs that are not done.
 
     Raises:
         UserError: a job failed, or the time was over.
     """
     bring_back(name for task in params.tasks for name in runs_of_task(params, task))
-    jobs = [job for job in all_jobs if not _is_made(params, job)]
+    jobs = unmade(params, all_jobs)
+    for job in jobs:
+        shutil.rmtree(RUNS_FOLDER / job.name, ignore_errors=True)
     made = len(all_jobs) - len(jobs)
     print(f"{counted(len(jobs), noun)} to do, {made} exist already; logs in {LOGS}", file=sys.stderr, flush=True)
     progress = Progress(len(jobs), workers, noun)
-    run_jobs(jobs, work, workers, LOGS, progress.ended, seconds)
+    run_jobs(jobs, work, workers, LOGS, progress.ended, None if until is None else until - time.monotonic())
 
     progress.tell_failures()
-    if missing := sum(not _is_made(params, job) for job in jobs):
+    if missing := len(unmade(params, jobs)):
         problem = f"{missing} of {len(jobs)} {noun}s are missing, {len(progress.failures)} of them failed"
-        raise UserError(LOGS, problem, "correct the errors and run again")
+        allowed = "correct the errors and run again" if progress.failures else "run the same command again"
+        raise UserError(LOGS, problem, allowed)
+
+
+def unmade(params: Params, jobs: list[Job]) -> list[Job]:
+    """The jobs that are not done, with those that need one of them: a student of a new teacher is a new student."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        if not (_is_made(params, job) and found.keys().isdisjoint(job.needs)):
+            found[job.name] = job
+    return list(found.values())
 
 
 def work(kind: str, *chosen: str | int | None) -> None:
@@ -107,7 +150,7 @@ def jobs_of(params: Params) -> list[Job]:
 def jobs_with_records(params: Params, task: str, seed: int) -> list[Job]:
     """A task's runs of one seed, and their records."""
     runs = _jobs_of_unit(params, task, seed)
-    return [*runs, Job(f"records of {task}-{seed}", ("records", task, seed), tuple(job.name for job in runs))]
+    return [*runs, Job(f"records of {task}-{seed}", ("records", task, seed), tuple(job.name for job in runs), True)]
 
 
 def _units(params: Params) -> list[tuple[str, int]]:
@@ -169,9 +212,12 @@ def _is_made(params: Params, job: Job) -> bool:
     if kind == "records":
         return is_kept(params, task, job.arguments[-1])
     settings = settings_of(params, task, "teacher" if kind == "teacher" else "student", _arm(job))
+    folder = RUNS_FOLDER / job.name
+    if not (folder / "record.json").is_file() or (params.runtime.keep_weights and not (folder / MODEL).is_dir()):
+        return False
+    record = read_json(folder / "record.json")
     wanted = {name: getattr(settings, name).model_dump() for name in ("model", "objective", "training")}
-    record = RUNS_FOLDER / job.name / "record.json"
-    return record.is_file() and wanted.items() <= read_json(record).items()
+    return wanted.items() <= record.items() and record["environment"]["precision"] == precision_of(params.runtime)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from typing import Protocol
 import psutil
 
 from src.parallel.slots import Slot
-from src.parallel.unit_copy import UNITS_FOLDER
-from src.parallel.units import Unit
+from src.parallel.units import UNITS_FOLDER, Unit
 from src.repository.dvc_needs import check_dvc_can_work
 from src.system.errors import UserError
 from src.system.interrupts import Stopped

@@ -26,11 +26,15 @@ from src.system.printing import accept_any_text
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work: `work(*arguments)` makes `name`, once all jobs in `needs` are done."""
+    """A piece of work: `work(*arguments)` makes `name`, once all jobs in `needs` are done.
+
+    A `short` job starts even after the time is over.
+    """
 
     name: str
     arguments: tuple[Any, ...]
     needs: tuple[str, ...] = ()
+    short: bool = False
 
 
 def run_jobs(
@@ -48,7 +52,7 @@ def run_jobs(
         workers: the number of processes.
         logs: a folder with a log per worker.
         ended: called with the name of each job that ends, and the reason why it failed or None.
-        seconds: the time after which no job starts. Jobs that run then go on to their end.
+        seconds: the time after which only short jobs start. Jobs that run then go on to their end.
 
     Raises:
         Stopped: a signal came, and the workers have ended.
@@ -86,9 +90,9 @@ class _Board:
     def take(self) -> Job | None:
         """Wait for a job that can start, and return it; None if there will be none."""
         with self.changed:
-            while self.waiting and not (self.stopped or self._is_late()):
+            while self.waiting and not self.stopped:
                 for job in self.waiting:
-                    if self.unmade.isdisjoint(job.needs):
+                    if self.unmade.isdisjoint(job.needs) and (job.short or not self._is_late()):
                         self.waiting.remove(job)
                         self.running += 1
                         return job

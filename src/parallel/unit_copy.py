@@ -17,14 +17,13 @@ from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 from ruamel.yaml.comments import CommentedMap
 
 from src.data.prepared import DATA_FOLDER
-from src.parallel.units import Unit, in_copy
+from src.parallel.units import UNITS_FOLDER, Unit, in_copy
 from src.params import PARAMS_FILE
 from src.repository.settings import SETTINGS_FOLDER
 from src.runs import RUNS_FOLDER, TIMING_FOLDER
 from src.system.files import new_file, new_folder
 from src.system.write_faults import faults_named
 
-UNITS_FOLDER = Path(".dvc/tmp/units")
 LOCK_FILE = Path("dvc.lock")
 CODE = ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/config.local", "src", "stages", str(SETTINGS_FOLDER))
 Entries = dict[str, dict[str, Any]]  # the entries of dvc.lock, by stage

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
+UNITS_FOLDER = Path(".dvc/tmp/units")  # a copy of the repository for each unit that runs, and the lock of launchers
 COMMAND = re.compile(r"python -m stages\.(?:finetune|student|distill) .*--task (?P<task>\S+).* --seed (?P<seed>\d+)")
 Part = tuple[int, int]
 WHOLE: Part = (1, 1)

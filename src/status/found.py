@@ -16,8 +16,7 @@ from src.core.monitoring.event_files import (
     event_files,
     read_curve,
 )
-from src.parallel.unit_copy import UNITS_FOLDER
-from src.parallel.units import Unit
+from src.parallel.units import UNITS_FOLDER, Unit
 from src.runs import RUNS_FOLDER, TIMING_FOLDER, RunName
 from src.status.logs import Failure
 from src.system.files import read_json

@@ -143,23 +143,44 @@ def test_a_pool_keeps_the_records_of_a_named_study_as_units(tmp_path, tiny_encod
     Path("runs").rename("elsewhere")
     call(stages.pool, "--name", "small")
     assert capsys.readouterr().err.startswith("0 units of 2 to do\n0 jobs to do, 0 exist already; ")
+    changed = Path("metrics/small/units/tiny-0/code.json")
+    code = changed.read_text()
+    changed.write_text('{"sha256": "0"}')
+    with pytest.raises(SystemExit):
+        call(stages.pool, "--name", "small")
+    line = (
+        "error: metrics/small/units/tiny-0: code.json is not that of the study's present settings and code; go back to"
+    )
+    assert capsys.readouterr().err.startswith(line)
+    assert Path("params.yaml").read_bytes() == before
+    changed.write_text(code)
+
     shutil.rmtree("metrics/small/units/tiny-1")
     call(stages.pool, "--name", "small")
     assert capsys.readouterr().err.startswith("1 unit of 2 to do\n3 jobs to do, 0 exist already; ")
 
 
-def test_a_run_with_other_settings_is_trained_again(tmp_path, tiny_encoder, call, monkeypatch, capsys):
+def test_records_start_after_the_time_and_other_jobs_do_not(tmp_path):
+    jobs = [Job("a", (str(tmp_path), "a")), Job("records", (str(tmp_path), "records"), ("a",), short=True)]
+    found: dict[str, str | None] = {}
+    run_jobs([*jobs, Job("b", (str(tmp_path), "b"))], note, 1, tmp_path / "logs", found.__setitem__, 0.1)
+    assert list(found) == ["a", "records"]
+
+
+def test_a_run_with_other_settings_is_trained_again_and_so_are_its_students(
+    tmp_path, tiny_encoder, call, monkeypatch, capsys
+):
     content = tiny_study(tiny_encoder, tmp_path)
     content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_min": {"cmi_weight": 1.0}}
-    content["distill"]["recipes"] = {}
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     told = []
-    for weight in (1.0, 1.0, 2.0):
+    for weight, precision in ((1.0, "fp32"), (1.0, "fp32"), (2.0, "fp32"), (2.0, "bf16")):
         content["finetune"]["arms"]["cmi_min"]["cmi_weight"] = weight
+        content["runtime"]["precision"] = precision
         Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
         call(stages.prepare, "--task", "tiny")
         capsys.readouterr()
         call(stages.pool)
         told.append(capsys.readouterr().err.partition(";")[0])
-    assert told == ["3 runs to do, 0 exist already", "0 runs to do, 3 exist already", "1 run to do, 2 exist already"]
+    assert told == [f"{new} to do, {5 - int(new[0])} exist already" for new in ("5 runs", "0 runs", "2 runs", "5 runs")]
     assert read_json(Path("runs/tiny/teacher/cmi_min/0/record.json"))["objective"]["cmi_weight"] == 2.0

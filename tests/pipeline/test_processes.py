@@ -57,8 +57,9 @@ def trained_in(processes: int, model: Path, output: Path, *arguments: str):
     ("centroid", "space", "rounding"),
     [
         ("ema", "feature", 2e-5),
-        ("ema", "unit_sigmoid", 1e-4),  # with R-Drop, each gradient is a sum over twice the rows
-        pytest.param("ema", "ncmi", 2e-5, marks=pytest.mark.slow),
+        # AdamW enlarges the rounding of gradients near 0, on some CPUs to 1.5e-4. A lost or doubled row moves weights by 1e-2.
+        ("ema", "unit_sigmoid", 5e-4),
+        pytest.param("ema", "ncmi", 5e-4, marks=pytest.mark.slow),
         pytest.param("frozen", "class", 2e-5, marks=pytest.mark.slow),
     ],
 )

@@ -123,7 +123,7 @@ def _run(
     return RunResult(
         record={
             **{"best_epoch": epochs, "epochs": epochs, "steps": epochs},
-            "environment": {"device": "none"},
+            "environment": {"device": "none", "precision": "fp32"},
         },
         history=history,
         logits=logits_table(logits, {split: rows["row_id"].tolist() for split, rows in splits.items()}),

@@ -7,8 +7,9 @@
 
 cmi_weight > 0 minimises CMI, cmi_weight < 0 maximises it. With `taus`, CMI is the mean over several temperatures. D is
 half the squared distance of h to its label's mean, N the CMI of a row divided by its separation. SCL is the supervised
-contrastive loss of h / |h|, R the KL between two passes of a row under dropout, K that of the teacher's last layer to
-the student's. Without a teacher alpha and relation_weight are 0. Rows without a label enter only KD and K.
+contrastive loss of h / |h|, R the KL between two passes of a row under dropout, K the KL from the teacher's
+relations between tokens to the student's. Without a teacher alpha and relation_weight are 0. Rows without a label enter
+only KD and K.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The queries, keys and values of a model's last layer, and a teacher that shows its own for a student's batches."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -9,8 +7,12 @@ from transformers import PreTrainedModel
 from src.core.method.relations import LastLayer
 from src.core.models.classifier import Classifier
 
-# Names of the linear layers that make queries, keys and values, in transformers' encoders.
-PROJECTIONS = (("query", "key", "value"), ("q_lin", "k_lin", "v_lin"), ("q", "k", "v"))
+# The kinds of encoders that are known, and the names of the linear layers that make their queries, keys and values.
+LIKE_BERT = ("albert", "bert", "camembert", "electra", "roberta", "xlm-roberta")
+PROJECTIONS: dict[str, tuple[str, str, str]] = dict.fromkeys(LIKE_BERT, ("query", "key", "value")) | {
+    "distilbert": ("q_lin", "k_lin", "v_lin"),
+    "mpnet": ("q", "k", "v"),
+}
 
 
 class NoAttention(Exception):
@@ -18,12 +20,12 @@ class NoAttention(Exception):
 
 
 class LastAttention:
-    """Records the queries, keys and values of each pass of a model, in the last layer.
+    """Records the queries, keys and values of the last layer in each pass of a model.
 
-    A layer that is passed several times, as in ALBERT, counts by its last pass.
+    If a layer runs several times, as in ALBERT, its last pass is recorded.
 
     Raises:
-        NoAttention: no linear layers with known names make them.
+        NoAttention: the model is of a kind that `PROJECTIONS` lacks.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -46,26 +48,19 @@ class LastAttention:
 
 def _projections(model: PreTrainedModel) -> list[nn.Module]:
     """The last layer's projections to queries, keys and values."""
-    found = list(_attentions(model.base_model))
-    if not found:
-        raise NoAttention(
-            f"no layer of a {model.config.model_type} model has queries, keys and values with known names"
-        )
-    return found[-1]
-
-
-def _attentions(model: nn.Module) -> Iterator[list[nn.Module]]:
-    """The projections of each layer, from the first layer to the last."""
-    for module in model.modules():
-        children = dict(module.named_children())
-        yield from ([children[name] for name in names] for names in PROJECTIONS if children.keys() >= set(names))
+    if (kind := model.config.model_type) not in PROJECTIONS:
+        raise NoAttention(f"a {kind} model is none of {', '.join(PROJECTIONS)}")
+    names = PROJECTIONS[kind]
+    children = (dict(module.named_children()) for module in model.base_model.modules())
+    *_, last = (own for own in children if own.keys() >= set(names))
+    return [last[name] for name in names]
 
 
 class RelationTeacher:
-    """A teacher that passes its student's batches too, without dropout, to show how its last layer relates tokens.
+    """Runs the teacher on the student's batches, without dropout, and returns both last layers.
 
     Raises:
-        NoAttention: one of the two has no known attention, or they differ in heads.
+        NoAttention: one of the two is of an unknown kind, or they differ in heads.
     """
 
     def __init__(self, student: Classifier, teacher: Classifier) -> None:

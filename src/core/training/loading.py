@@ -1,7 +1,7 @@
 """Loads a run from a prepared task and settings: tokens, model and teacher's logits."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from src.params import Precision, RunSettings
 from src.runs import RunName
 from src.system.errors import UserError
 
+LoadTeacher = Callable[[], KeptModel]
 COMPARED = "relation_weight compares the last layers of student and teacher"
 SAME_KIND = "set relation_weight to 0, or use a teacher and a student of one kind, such as layers of one encoder"
 
@@ -70,12 +71,12 @@ def prepare_run(
     task: PreparedTask,
     settings: RunSettings,
     teacher_logits: np.ndarray | None,
-    teacher: KeptModel | None = None,
+    load_teacher: LoadTeacher | None = None,
 ) -> PreparedRun:
     """Tokenise the task and load the model that the run starts from.
 
     Args:
-        teacher: the teacher's model, if a term compares its last layer with the student's.
+        load_teacher: loads the teacher's model. The run does so if a term compares its last layer with the student's.
 
     Raises:
         UserError: the model cannot be used (see `src.core.models.classifier`), or its last layer cannot be compared.
@@ -91,7 +92,8 @@ def prepare_run(
     check_vocabulary(source, model.model, tokens.values())
     if settings.runtime.recompute:
         recompute_activations(source, model.model)
-    if teacher is None:  # the last layer of a teacher is compared token by token
+    teacher = load_teacher() if load_teacher and settings.objective.relation_weight else None
+    if teacher is None:  # the relation loss needs all tokens of the student's last layer
         compute_first_token_only(model.model)
     if device_type(settings.runtime) == "cpu":
         use_cpu_dropout(model.model)
@@ -102,12 +104,12 @@ def prepare_run(
         check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
     if passes_in(settings.objective) > 1:
         check_dropout(source, model, tokenizer.pad_token_id)
-    vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
-    relations = None
     if teacher is not None:
-        check_teacher(run, teacher, tokens, task, max_length)
-        vocabulary.cut(teacher.model.model)
-        relations = relation_teacher(run, model, teacher, precision_of(settings.runtime))
+        texts = {split: task.splits[split].texts for split in learnt_from}
+        tokens |= {split: tokens_for_both(run, teacher, tokens[split], own, max_length) for split, own in texts.items()}
+    vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
+    precision = precision_of(settings.runtime)
+    relations = None if teacher is None else relation_teacher(run, model, teacher, vocabulary, precision)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None
     learnt = learnt_rows(len(task.train), settings.training.train_share, run.seed)
@@ -115,27 +117,33 @@ def prepare_run(
     return PreparedRun(model, tokenizer, vocabulary, tokens, data, relations)
 
 
-def check_teacher(
-    run: RunName, kept: KeptModel, tokens: dict[str, EncodedSplit], task: PreparedTask, max_length: int
-) -> None:
-    """Check that a kept teacher can read its student's batches.
+def tokens_for_both(
+    run: RunName, kept: KeptModel, own: EncodedSplit, texts: list[tuple[str, ...]], max_length: int
+) -> EncodedSplit:
+    """A student's tokens of some texts, with the segments that its kept teacher reads if the student has none.
 
     Raises:
-        UserError: it reads texts as other tokens, has no embedding for one, or takes fewer tokens.
+        UserError: the teacher reads texts as other tokens, has no embedding for one, or takes fewer tokens.
     """
-    own = encode(task.train.texts, kept.tokenizer, max_length)
-    if not (torch.equal(own.ids, tokens["train"].ids) and torch.equal(own.lengths, tokens["train"].lengths)):
+    other = encode(texts, kept.tokenizer, max_length)
+    both = own.segments is not None and other.segments is not None
+    pairs = [(own.ids, other.ids), (own.lengths, other.lengths), *([(own.segments, other.segments)] if both else [])]
+    if not all(torch.equal(*pair) for pair in pairs):
         raise UserError(run, f"{COMPARED}, but they read a text as different tokens", SAME_KIND)
-    check_vocabulary(kept.source, kept.model.model, tokens.values())
-    check_length(kept.source, kept.model.model, max(int(split.lengths.max()) for split in tokens.values()))
+    check_vocabulary(kept.source, kept.model.model, [other])
+    check_length(kept.source, kept.model.model, int(other.lengths.max()))
+    return own if own.segments is not None else replace(own, segments=other.segments)
 
 
-def relation_teacher(run: RunName, student: Classifier, kept: KeptModel, precision: Precision) -> RelationTeacher:
+def relation_teacher(
+    run: RunName, student: Classifier, kept: KeptModel, vocabulary: CompactVocabulary, precision: Precision
+) -> RelationTeacher:
     """A kept teacher that passes its student's batches.
 
     Raises:
         UserError: their last layers cannot be compared.
     """
+    vocabulary.cut(kept.model.model)
     round_passes(kept.model, precision)
     try:
         return RelationTeacher(student, kept.model)

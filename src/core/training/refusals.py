@@ -63,8 +63,7 @@ def _check_runtime(run: RunName, settings: RunSettings, processes: int) -> None:
         raise UserError(run, "runtime.cuda_graphs and runtime.recompute are both true", "set one of them to false")
     if settings.objective.relation_weight and (runtime.recompute or uses_cuda_graphs(runtime)):
         key = "recompute" if runtime.recompute else "cuda_graphs"
-        problem = f"relation_weight reads the last layer in each pass, which runtime.{key} replaces"
-        raise UserError(run, problem, f"set {key} to false")
+        raise UserError(run, f"relation_weight does not work with runtime.{key}", f"set {key} to false")
     if processes > 1 and uses_cuda_graphs(runtime):
         problem = f"runtime.cuda_graphs is true, but there are {processes} processes"
         raise UserError(run, problem, "set it to false, or start one process")

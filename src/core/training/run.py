@@ -19,13 +19,12 @@ from src.core.monitoring.live import live_curve
 from src.core.speed.instructions import bf16_instructions
 from src.core.training.checkpoints import checkpoints_of, run_key
 from src.core.training.inference import predict
-from src.core.training.loading import PreparedRun, prepare_run, splits_to_predict
+from src.core.training.loading import LoadTeacher, PreparedRun, prepare_run, splits_to_predict
 from src.core.training.loop import Setup
 from src.core.training.phases import TrainingResult, train
 from src.core.training.refusals import check_fit
 from src.core.training.timing import memory_taken, stopwatch, write_timing
 from src.data.prepared import PreparedTask, load_description
-from src.kept_models import KeptModel
 from src.params import RunSettings, Runtime
 from src.runs import RunName, RunResult, logits_table, save_run
 from src.system.errors import UserError, first_line
@@ -37,13 +36,13 @@ def run_training(
     settings: RunSettings,
     teacher_logits: np.ndarray | None = None,
     study: str | None = None,
-    teacher: KeptModel | None = None,
+    load_teacher: LoadTeacher | None = None,
 ) -> None:
     """Train one model, or go on from its last checkpoint, and save the results (see `src.runs`).
 
     Args:
         teacher_logits: (N, C) for the N train rows, followed by the transfer rows if the objective uses them.
-        teacher: the teacher's model, if a term compares its last layer with the student's.
+        load_teacher: loads the teacher's model. The run does so if a term compares its last layer with the student's.
         study: the study whose folder gets the live curve if `runtime.live` is true; None: no curve.
 
     Raises:
@@ -58,7 +57,7 @@ def run_training(
         check_fit(run, task, settings, accelerator.num_processes)
         if accelerator.is_main_process:
             say_arithmetic(settings.runtime, accelerator.device)
-        prepared = prepare_run(run, task, settings, teacher_logits, teacher)
+        prepared = prepare_run(run, task, settings, teacher_logits, load_teacher)
         description = run_metadata(run, settings, accelerator)
         key = run_key(
             [description, task.metrics, task.label_names, settings.runtime.diagnostic_rows], prepared.tensors()

@@ -41,7 +41,9 @@ def check_unchanged(params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLD
 
 
 def tell_uncommitted(name: str) -> None:
-    """Warn if the study's file, or a part that it includes, has changes that are not committed."""
+    """Warn if the study's file, or a part that it includes, has changes that are not committed to a repository here."""
+    if committed(PARAMS_FILE) is None:
+        return
     for file, _ in layers(study_overrides(name, STUDIES_FOLDER), study_file(name), STUDIES_FOLDER):
         if committed(file) != file.read_bytes():
             line = "has uncommitted changes; commit them, so that every clone has the same study"

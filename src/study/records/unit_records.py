@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from src.arms import arms_of
+from src.core.training_code import training_code
 from src.params import Params
 from src.repository.settings import settings_of_task
 from src.runs import runs_of_task
@@ -68,8 +69,19 @@ def keep_unit(params: Params, task: str, seed: int) -> Path:
 
 
 def is_kept(params: Params, task: str, seed: int) -> bool:
-    """Whether the records of a task's runs of one seed are there."""
-    return (_unit_folder(params.study, task, seed) / SETTINGS).is_file()
+    """Whether the records of a task's runs of one seed are there.
+
+    Raises:
+        UserError: they are of other settings or other code.
+    """
+    folder = _unit_folder(params.study, task, seed)
+    if not (folder / SETTINGS).is_file():
+        return False
+    wanted = {SETTINGS: _settings(params, task), "code.json": {"sha256": training_code()}}
+    if changed := [name for name, content in wanted.items() if read_json(folder / name) != content]:
+        problem = f"{changed[0]} is not that of the study's present settings and code"
+        raise UserError(folder, problem, "go back to those of its run, or delete this folder to run the unit again")
+    return True
 
 
 def join_units(params: Params, task: str) -> None:
@@ -110,7 +122,7 @@ def _check_all_there(units: list[Path]) -> None:
     missing = [unit for unit in units if not all((unit / name).is_file() for name in SAME)]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        allowed = "run its part with `python -m stages.study --part ... --keep`"
+        allowed = "run its part with `python -m stages.study --part ... --keep` or `python -m stages.pool --name ...`"
         raise UserError(missing[0], f"is missing or lacks a file{more}", allowed)
 
 

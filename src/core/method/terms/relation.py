@@ -8,7 +8,7 @@ from src.core.method.terms.base import Term
 
 
 class Relation(Term):
-    """The KL of the teacher's last layer to the student's: attention and relations among values.
+    """The KL from the teacher's relations between tokens to the student's, in their last layers.
 
     It is the loss of MiniLM (arXiv 2002.10957).
     """
