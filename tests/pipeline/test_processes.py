@@ -57,8 +57,8 @@ def trained_in(processes: int, model: Path, output: Path, *arguments: str):
     ("centroid", "space", "rounding"),
     [
         ("ema", "feature", 2e-5),
-        # AdamW enlarges the rounding of gradients near 0, on some CPUs to 1.5e-4. A wrong gradient moves a weight by up to
-        # the learning rate, 3e-3, in each step.
+        # AdamW enlarges the rounding of gradients near 0, on some CPUs to 1.5e-4. A wrong gradient moves a weight by up
+        # to the learning rate, 3e-3, in each step.
         ("ema", "unit_sigmoid", 5e-4),
         pytest.param("ema", "ncmi", 5e-4, marks=pytest.mark.slow),
         pytest.param("frozen", "class", 2e-5, marks=pytest.mark.slow),
