@@ -72,8 +72,7 @@ def main() -> None:
             train_study(arguments.name, arguments.workers, until)
         return
     params = load_params()
-    jobs = jobs_of(params)
-    do(params, of_arms(jobs, arguments.arms) if arguments.arms else jobs, arguments.workers, until)
+    do(params, jobs_of(params), arguments.workers, until, arms=arguments.arms)
 
 
 @contextmanager
@@ -106,17 +105,26 @@ def train_study(name: str, workers: int, until: float | None) -> None:
         do(params, [job for unit in units for job in jobs_with_records(params, *unit)], workers, until, "job")
 
 
-def do(params: Params, all_jobs: list[Job], workers: int, until: float | None, noun: str = "run") -> None:
-    """Do the jobs that are not done.
+def do(
+    params: Params,
+    all_jobs: list[Job],
+    workers: int,
+    until: float | None,
+    noun: str = "run",
+    arms: Collection[str] = (),
+) -> None:
+    """Do the jobs that are not done, or those of some arms.
 
     Raises:
         UserError: a job failed, or the time was over.
     """
     bring_back(name for task in params.tasks for name in runs_of_task(params, task))
-    jobs = unmade(params, all_jobs)
-    for job in jobs:
+    chosen = {job.name for job in (of_arms(all_jobs, arms) if arms else all_jobs)}
+    stale = unmade(params, all_jobs)
+    for job in stale:  # also of other arms: once their teacher is trained again, they would seem to be done
         shutil.rmtree(RUNS_FOLDER / job.name, ignore_errors=True)
-    made = len(all_jobs) - len(jobs)
+    jobs = [job for job in stale if job.name in chosen]
+    made = len(chosen) - len(jobs)
     print(f"{counted(len(jobs), noun)} to do, {made} exist already; logs in {LOGS}", file=sys.stderr, flush=True)
     progress = Progress(len(jobs), workers, noun)
     run_jobs(jobs, work, workers, LOGS, progress.ended, None if until is None else until - time.monotonic())

@@ -183,4 +183,10 @@ def test_a_run_with_other_settings_is_trained_again_and_so_are_its_students(
         call(stages.pool)
         told.append(capsys.readouterr().err.partition(";")[0])
     assert told == [f"{new} to do, {5 - int(new[0])} exist already" for new in ("5 runs", "0 runs", "2 runs", "5 runs")]
+
+    content["finetune"]["arms"]["cmi_min"]["cmi_weight"] = 3.0
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    for arms, line in ((("--arms", "cmi_min"), "1 run to do, 0 exist already"), ((), "1 run to do, 4 exist already")):
+        call(stages.pool, *arms)
+        assert capsys.readouterr().err.startswith(line)
     assert read_json(Path("runs/tiny/teacher/cmi_min/0/record.json"))["objective"]["cmi_weight"] == 2.0
