@@ -189,4 +189,4 @@ def test_a_run_with_other_settings_is_trained_again_and_so_are_its_students(
     for arms, line in ((("--arms", "cmi_min"), "1 run to do, 0 exist already"), ((), "1 run to do, 4 exist already")):
         call(stages.pool, *arms)
         assert capsys.readouterr().err.startswith(line)
-    assert read_json(Path("runs/tiny/teacher/cmi_min/0/record.json"))["objective"]["cmi_weight"] == 2.0
+    assert read_json(Path("runs/tiny/teacher/cmi_min/0/record.json"))["objective"]["cmi_weight"] == 3.0
