@@ -128,7 +128,6 @@ def relation_rate(task: PreparedTask, teacher: RunSettings, student: RunSettings
 
     def load_teacher() -> KeptModel:
         tokenizer, max_length = load_tokenizer(teacher.model), teacher.training.max_length
-        tokenizer.model_max_length = max_length
         model = load_classifier(teacher.model, task.label_names, tokenizer.pad_token_id, seed=0)
         return KeptModel(teacher.model, model, tokenizer, max_length)
 

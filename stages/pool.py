@@ -14,8 +14,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import yaml
@@ -27,7 +26,7 @@ from src.kept_models import MODEL
 from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
 from src.parallel.progress import Progress, counted
-from src.parallel.units import UNITS_FOLDER
+from src.parallel.units import launchers_lock
 from src.params import Params, load_params
 from src.runs import RUNS_FOLDER, RunName, runs_of_task
 from src.study.named.overrides import study_content
@@ -36,7 +35,6 @@ from src.study.records.leftovers import bring_back
 from src.study.records.unit_records import check_joinable, is_kept, keep_unit
 from src.system.errors import UserError, stage
 from src.system.files import read_json
-from src.system.locks import lock_if_free
 from stages.distill import distil
 from stages.finetune import finetune
 from stages.student import train_student
@@ -68,27 +66,11 @@ def main() -> None:
 
     until = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     if arguments.name:
-        with only_pool():
+        with launchers_lock():  # a study takes the place of params.yaml
             train_study(arguments.name, arguments.workers, until)
         return
     params = load_params()
     do(params, jobs_of(params), arguments.workers, until, arms=arguments.arms)
-
-
-@contextmanager
-def only_pool() -> Generator[None]:
-    """Allow one launcher per repository, because a study takes the place of params.yaml.
-
-    Raises:
-        UserError: another launcher runs here.
-    """
-    lock = lock_if_free(UNITS_FOLDER / "lock")
-    if lock is None:
-        raise UserError(UNITS_FOLDER, "another launcher runs here", "wait for that launcher, or stop it")
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def train_study(name: str, workers: int, until: float | None) -> None:
@@ -98,8 +80,9 @@ def train_study(name: str, workers: int, until: float | None) -> None:
     with params_in_place(yaml.safe_dump(study_content(name), sort_keys=False).encode(), stays=False):
         params = load_params()
         check_joinable(params)
-        units = [unit for unit in _units(params) if not is_kept(params, *unit)]
-        print(f"{counted(len(units), 'unit')} of {len(_units(params))} to do", file=sys.stderr, flush=True)
+        whole = _units(params)
+        units = [unit for unit in whole if not is_kept(params, *unit)]
+        print(f"{counted(len(units), 'unit')} of {len(whole)} to do", file=sys.stderr, flush=True)
         for task in dict.fromkeys(task for task, _ in units):
             prepare_task(task, params)
         do(params, [job for unit in units for job in jobs_with_records(params, *unit)], workers, until, "job")
@@ -216,16 +199,17 @@ def _arm(job: Job) -> str:
 
 def _is_made(params: Params, job: Job) -> bool:
     """Whether records are there, or a run with the settings that the study has now."""
-    kind, task, *_ = job.arguments
+    kind, task, *_, seed = job.arguments
     if kind == "records":
-        return is_kept(params, task, job.arguments[-1])
+        return is_kept(params, task, seed)
     settings = settings_of(params, task, "teacher" if kind == "teacher" else "student", _arm(job))
     folder = RUNS_FOLDER / job.name
     if not (folder / "record.json").is_file() or (params.runtime.keep_weights and not (folder / MODEL).is_dir()):
         return False
     record = read_json(folder / "record.json")
-    wanted = {name: getattr(settings, name).model_dump() for name in ("model", "objective", "training")}
-    return wanted.items() <= record.items() and record["environment"]["precision"] == precision_of(params.runtime)
+    return settings.recorded().items() <= record.items() and record["environment"]["precision"] == precision_of(
+        params.runtime
+    )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,10 @@ from typing import Protocol
 import psutil
 
 from src.parallel.slots import Slot
-from src.parallel.units import UNITS_FOLDER, Unit
+from src.parallel.units import UNITS_FOLDER, Unit, launchers_lock
 from src.repository.dvc_needs import check_dvc_can_work
 from src.system.errors import UserError
 from src.system.interrupts import Stopped
-from src.system.locks import lock_if_free
 from src.system.write_faults import faults_named
 
 
@@ -107,14 +106,9 @@ def only_launcher() -> Generator[None]:
         UserError: another launcher runs here, or DVC cannot work here.
     """
     check_dvc_can_work(Path())
-    lock = lock_if_free(UNITS_FOLDER / "lock")
-    if lock is None:
-        raise UserError(UNITS_FOLDER, "another launcher already runs its units", "wait for that launcher, or stop it")
-    try:
+    with launchers_lock():
         _wait_for_leftovers()
         yield
-    finally:
-        lock.release()
 
 
 def _wait_for_leftovers() -> None:

@@ -1,9 +1,16 @@
-"""Units, which can run side by side: the stages of one task and one seed. Students need their teachers."""
+"""Units, which can run side by side: the stages of one task and one seed. Students need their teachers.
+
+One launcher at a time runs the units of a repository.
+"""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from src.system.errors import UserError
+from src.system.locks import lock_if_free
 
 UNITS_FOLDER = Path(".dvc/tmp/units")  # a copy of the repository for each unit that runs, and the lock of launchers
 COMMAND = re.compile(r"python -m stages\.(?:finetune|student|distill) .*--task (?P<task>\S+).* --seed (?P<seed>\d+)")
@@ -59,3 +66,19 @@ def stale(units: Iterable[Unit], changed: Iterable[str]) -> list[Unit]:
 def in_copy(stage: str) -> str:
     """The name of a stage in a unit's own pipeline, whose only seed is the unit's."""
     return stage.replace(MORE, "@", 1)
+
+
+@contextmanager
+def launchers_lock() -> Generator[None]:
+    """Hold the lock that allows one launcher per repository.
+
+    Raises:
+        UserError: another launcher runs here.
+    """
+    lock = lock_if_free(UNITS_FOLDER / "lock")
+    if lock is None:
+        raise UserError(UNITS_FOLDER, "another launcher already runs its units", "wait for that launcher, or stop it")
+    try:
+        yield
+    finally:
+        lock.release()

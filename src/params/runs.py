@@ -282,3 +282,7 @@ class RunSettings:
     training: Training
     runtime: Runtime
     checkpoints: CheckpointSettings
+
+    def recorded(self) -> dict[str, Any]:
+        """The sections that a run's record has, as plain values."""
+        return {name: getattr(self, name).model_dump() for name in ("model", "objective", "training")}

@@ -19,7 +19,6 @@ from tests.support.tiny_models import save_tiny_model
 
 KIND = "relations between tokens"
 WEIGHT = "distill.recipes.kd.relation_weight"
-real = RelationTeacher.last_layers
 DISTIL = ["--task", "tiny", "--recipe", "kd", "--teacher", "ce", "--seed", "0"]
 STUDENT = Path("runs/tiny/student/kd-ce/0")
 ONE_KIND = "set relation_weight to 0, or use a teacher and a student of one kind"
@@ -97,7 +96,7 @@ def test_the_teachers_that_a_change_makes_have_the_layers_of_their_own(taught):
 
 def test_a_teacher_reads_pairs_with_the_segments_that_its_student_lacks(taught, tiny_distilbert, monkeypatch):
     """BERT teaches DistilBERT, whose tokenizer gives no segments."""
-    seen = []
+    seen, real = [], RelationTeacher.last_layers
     monkeypatch.setattr(RelationTeacher, "last_layers", lambda self, inputs: seen.append(inputs) or real(self, inputs))
     folder = Path("other")
     shutil.copytree(tiny_distilbert.name, folder)

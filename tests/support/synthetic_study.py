@@ -72,8 +72,7 @@ def make_runs(
     classes = 1 + max(int(split["label"].max()) for split in splits.values())
     for name in runs_of_task(params, task):
         run = _run(classes, splits, epochs, (feature_rows, width), generator)
-        settings = settings_of(params, task, name.role, name.arm)
-        run.record.update({part: getattr(settings, part).model_dump() for part in ("model", "objective", "training")})
+        run.record.update(settings_of(params, task, name.role, name.arm).recorded())
         save_run(name.folder(), run)
 
 

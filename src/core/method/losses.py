@@ -103,7 +103,7 @@ def kl_between_passes(logits: Tensor) -> Tensor:
         logits: (2 n, C), the rows of the first pass, then the same rows of the second. Gradients flow through both.
     """
     log_p = log_probabilities(logits, 1.0)
-    return _kl(log_p, log_p.roll(len(logits) // 2, dims=0))
+    return kl(log_p, log_p.roll(len(logits) // 2, dims=0))
 
 
 def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -114,7 +114,7 @@ def kd_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     Args:
         student, teacher: (n, C) logits.
     """
-    return temperature**2 * _kl(log_probabilities(teacher, temperature), log_probabilities(student, temperature))
+    return temperature**2 * kl(log_probabilities(teacher, temperature), log_probabilities(student, temperature))
 
 
 def kd_logit_std(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -145,7 +145,7 @@ def kd_ttm(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
     (docs/distillation.md, A temperature of the teacher alone). Its gradient does not fall with T, so there is no
     factor T^2.
     """
-    return _kl(log_probabilities(teacher, temperature), log_probabilities(student, 1.0))
+    return kl(log_probabilities(teacher, temperature), log_probabilities(student, 1.0))
 
 
 def kd_wttm(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -188,8 +188,8 @@ KD_LOSSES: dict[KdLoss, Distance] = {
 }
 
 
-def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
-    """KL(p || q) of each row, in nats: (n, C) log-probabilities to (n,)."""
+def kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p || q) over the last dimension, in nats: (..., C) log-probabilities to (...)."""
     return (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.method.cmi import wide_enough
+from src.core.method.losses import kl
 
 
 class LastLayer(NamedTuple):
@@ -29,24 +30,13 @@ def relation_losses(student: LastLayer, teacher: LastLayer) -> Tensor:
     It is KL(teacher || student) of the attention of queries to keys, plus the same KL of the relations among values.
     Each is a mean over heads and over the tokens that attend. The two models may differ in width, not in heads.
     """
-    attention = _mean_kl(
-        _log_relations(teacher, "query", "key"), _log_relations(student, "query", "key"), student.known
-    )
-    values = _mean_kl(
-        _log_relations(teacher, "value", "value"), _log_relations(student, "value", "value"), student.known
-    )
-    return attention + values
+    of_tokens = kl(_log_relations(teacher), _log_relations(student)).sum(dim=0).mean(dim=1)
+    return (of_tokens * student.known).sum(dim=-1) / student.known.sum(dim=-1)
 
 
-def _log_relations(layer: LastLayer, of: str, to: str) -> Tensor:
-    """The log of softmax(left right^T / sqrt(width)) over the known tokens: (n, heads, tokens, tokens)."""
-    left, right = (wide_enough(getattr(layer, name), 1.0) for name in (of, to))
+def _log_relations(layer: LastLayer) -> Tensor:
+    """The logs of attention and of the relations among values, over the known tokens: (2, n, heads, tokens, tokens)."""
+    left = wide_enough(torch.stack([layer.query, layer.value]), 1.0)
+    right = wide_enough(torch.stack([layer.key, layer.value]), 1.0)
     scores = left @ right.transpose(-1, -2) / left.shape[-1] ** 0.5
-    padding = ~layer.known[:, None, None, :]
-    return scores.masked_fill(padding, torch.finfo(scores.dtype).min).log_softmax(dim=-1)
-
-
-def _mean_kl(log_p: Tensor, log_q: Tensor, known: Tensor) -> Tensor:
-    """KL(p || q) of each text, a mean over heads and known tokens: (n,)."""
-    kl = (log_p.exp() * (log_p - log_q)).sum(dim=-1).mean(dim=1)
-    return (kl * known).sum(dim=-1) / known.sum(dim=-1)
+    return scores.masked_fill(~layer.known[:, None, None, :], torch.finfo(scores.dtype).min).log_softmax(dim=-1)

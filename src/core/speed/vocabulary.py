@@ -41,7 +41,7 @@ class CompactVocabulary:
         if self.padding is not None:
             used[self.padding] = True
         self.tokens = used.nonzero().squeeze(1)
-        self._put(self.table[self.tokens], None if self.padding is None else int(used[: self.padding].sum()))
+        _put(self.embedding, self.table[self.tokens], None if self.padding is None else int(used[: self.padding].sum()))
 
     def numbered(self, split: EncodedSplit) -> EncodedSplit:
         """A split whose tokens have the numbers of the cut table."""
@@ -54,16 +54,15 @@ class CompactVocabulary:
         embedding: Any = model.get_input_embeddings()
         table = embedding.weight.detach()
         # Tokens that only this model's config names may be beyond the other's table. No text has them.
-        rows = table[self.tokens.clamp(max=len(table) - 1)]
-        embedding.weight = nn.Parameter(rows, requires_grad=False)
-        embedding.num_embeddings, embedding.padding_idx = len(rows), None
+        _put(embedding, table[self.tokens.clamp(max=len(table) - 1)], None)
 
     def restore(self) -> None:
         """Give the model its full table again, with the trained embeddings of the tokens in use."""
         table = self.table.to(self.embedding.weight)
         table[self.tokens] = self.embedding.weight.detach()
-        self._put(table, self.padding)
+        _put(self.embedding, table, self.padding)
 
-    def _put(self, table: Tensor, padding: int | None) -> None:
-        self.embedding.weight = nn.Parameter(table, requires_grad=self.embedding.weight.requires_grad)
-        self.embedding.num_embeddings, self.embedding.padding_idx = len(table), padding
+
+def _put(embedding: Any, table: Tensor, padding: int | None) -> None:
+    embedding.weight = nn.Parameter(table, requires_grad=embedding.weight.requires_grad)
+    embedding.num_embeddings, embedding.padding_idx = len(table), padding

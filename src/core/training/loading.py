@@ -81,7 +81,7 @@ def prepare_run(
     Raises:
         UserError: the model cannot be used (see `src.core.models.classifier`), or its last layer cannot be compared.
     """
-    source, max_length = settings.model, settings.training.max_length
+    source, max_length, precision = settings.model, settings.training.max_length, precision_of(settings.runtime)
     tokenizer = load_tokenizer(source, pairs=len(task.train.texts[0]) == 2)
     tokenizer.model_max_length = max_length  # kept with the tokenizer, so that it truncates as in training
     learnt_from = ["train", "transfer"] if settings.objective.transfer else ["train"]
@@ -99,16 +99,15 @@ def prepare_run(
         use_cpu_dropout(model.model)
     if uses_cuda_graphs(settings.runtime):
         replay_training(model, tokenizer.pad_token_id)
-    round_products(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
+    round_products(source, model, precision, tokenizer.pad_token_id)
     if settings.training.head_epochs:
-        check_head_alone(source, model, precision_of(settings.runtime), tokenizer.pad_token_id)
+        check_head_alone(source, model, precision, tokenizer.pad_token_id)
     if passes_in(settings.objective) > 1:
         check_dropout(source, model, tokenizer.pad_token_id)
     if teacher is not None:
         texts = {split: task.splits[split].texts for split in learnt_from}
         tokens |= {split: tokens_for_both(run, teacher, tokens[split], own, max_length) for split, own in texts.items()}
     vocabulary = CompactVocabulary(model.model, tokens.values(), tokenizer.pad_token_id)
-    precision = precision_of(settings.runtime)
     relations = None if teacher is None else relation_teacher(run, model, teacher, vocabulary, precision)
     tokens = {split: vocabulary.numbered(encoded) for split, encoded in tokens.items()}
     transfer = tokens["transfer"] if settings.objective.transfer else None

@@ -126,9 +126,7 @@ def run_metadata(run: RunName, settings: RunSettings, accelerator: Accelerator) 
     """Everything that fixes a run, as plain values. Equal runs have equal values."""
     return {
         "run": {"task": run.task, "role": run.role, "arm": run.arm, "seed": run.seed},
-        "model": settings.model.model_dump(),
-        "objective": settings.objective.model_dump(),
-        "training": settings.training.model_dump(),
+        **settings.recorded(),
         "environment": environment(accelerator, settings.runtime),
     }
 
