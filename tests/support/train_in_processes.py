@@ -5,7 +5,7 @@ python -m torch.distributed.run --nproc_per_node N -m tests.support.train_in_pro
 
 SPACE may also be a feature map. unit_softmax is feature space with that map, R-Drop, and centre loss on h / |h|. ncmi
 is the loss of NCMI without labels or a teacher, with a phase of the head alone in place of the plain epoch.
-With PRECISION fp32, weights are float64, but for ncmi: AdamW enlarges the rounding of gradients near 0 on some CPUs.
+With PRECISION fp32, weights are float64: AdamW enlarges the rounding of gradients near 0 on some CPUs.
 With KILL_AT, the processes save a checkpoint whenever they can agree to, and are killed when that step is saved.
 """
 
@@ -44,6 +44,10 @@ class KilledAfter(Checkpoints):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def in_float64(head: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(vectors.double() for vectors in inputs)
+
+
 def main() -> None:
     folder, output, centroid, space, precision, *kill_at = sys.argv[1:]
     torch.set_num_threads(1)
@@ -68,8 +72,10 @@ def main() -> None:
         weights, place = {"ncmi_weight": 1.0, "label_weight": 0.0}, {"feature_map": "unit_sigmoid", "tau": 0.5}
     objective = Objective(**{**BASE, **weights, "centroid": centroid, **place})
     model = load_classifier(source, LABELS, 0, 0)
-    if precision == "fp32" and space != "ncmi":  # the phase of the head alone has features in float32
+    if precision == "fp32":
         model.double()
+        # The phase of the head alone has features in float32.
+        model.model.classifier.register_forward_pre_hook(in_float64)
     round_products(source, model, precision, 0)
     # 15 rows a batch: two processes get 8 and 7 of them.
     others = {"head_epochs": 1, "head_lr": 1e-4} if space == "ncmi" else {"plain_epochs": 1}
