@@ -142,7 +142,7 @@ def test_the_pages_say_the_mean_best_epochs():
     long = chosen["arm"] == "ce_long"
     teachers, students = chosen[(chosen["role"] == TEACHER) & ~long], chosen[chosen["role"] == STUDENT]
     groups = {
-        (CHOSEN, "teachers but `ce_long`"): (teachers, 8),
+        (CHOSEN, "teachers without `ce_long`"): (teachers, 8),
         (CHOSEN, "`ce_long`"): (chosen[long], 16),
         (CHOSEN, "students"): (students, 10),
         (FIXED, "teachers"): (fixed[fixed["role"] == TEACHER], 6),
@@ -173,7 +173,8 @@ def test_the_page_says_which_rates_the_students_of_the_confirming_study_have():
         (Arm(CHOSEN, TEACHER, "mse"), "ce", "squared distance against plain fine-tuning"),
         (Arm(CHOSEN, TEACHER, "ce_long"), "ce", "plain fine-tuning for 16 epochs against 8"),
         (Arm(CHOSEN, TEACHER, "cmi_max"), "ce", "CMI-max teacher against plain fine-tuning"),
-        (Arm(CHOSEN, STUDENT, "kd-ce"), "plain", "student of the plain teacher against no teacher"),
+        (Arm(CHOSEN, STUDENT, "kd-ce"), "plain", "`kd-ce` against no teacher"),
+        (Arm(CHOSEN, STUDENT, "kd-ce_taught"), "plain", "`kd-ce_taught` against no teacher"),
         (Arm(FIXED, TEACHER, "cmi_max"), "ce", "CMI-max teacher against plain fine-tuning (lower on all eight tasks)"),
         (Arm(FIXED, STUDENT, "kd-ce"), "plain", "student of the plain teacher against no teacher"),
     ],

@@ -45,6 +45,16 @@ def test_the_unit_gives_both_terms_the_same_share_of_the_loss():
     assert cells(PAGE, "CMI term of the unit map over that of softmax") == [f"{ratio:.1f}" for ratio in ratios]
 
 
+def test_the_term_of_the_unit_map_falls_faster():
+    for task, told in zip(TASKS, ("18 0.16", "24 0.21"), strict=True):
+        term = history(task)["loss_cmi"] / np.where(history(task).index.get_level_values("arm") == "ce", 6.1, 1)
+        first, last = (term["ce", epoch] / term["ce_plain", epoch] for epoch in (1, LAST))
+        assert f"{first:.0f} {last:.2f}" == told
+    page = (REPOSITORY / PAGE).read_text()
+    assert "18 and 24 times the term" in page
+    assert "0.16 and 0.21 times" in page
+
+
 def test_the_page_has_the_lengths_of_the_pilot():
     rows = {"cmi_min": "`cmi_min`, weight 5"}
     rows |= {arm: f"`norm`, weight {weight:g}" for arm, weight in PENALTIES.items() if weight < 0.005}

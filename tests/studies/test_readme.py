@@ -85,6 +85,9 @@ def test_elsewhere_no_claim_holds():
     assert {claim["verdict"] for name, claim in claims(CLASS).items() if name.startswith("alone")} == {"does not hold"}
     over_a_plain_teacher = [claim for name, claim in claims("lowdata").items() if name.startswith("max_")]
     nearer = [claims("human")[name] for name in ("raters", "shape")]
+    alone = claims("human")["alone"]
+    assert alone["verdict"] == "does not hold"
+    assert "claim 1 does not hold ({} points, {})".format(*said(alone)) in point("Elsewhere")
     assert HOLDS not in {claim["verdict"] for claim in over_a_plain_teacher + nearer}
 
 
