@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +29,13 @@ LOGS_FOLDER = Path("logs")
 FIRST = ("--single-item", "settings", "prepare")  # without --single-item DVC takes tasks in a random order
 
 
-def run_units(options: Options) -> bool:
+def run_units(options: Options, left_out: Collection[Unit] = ()) -> bool:
     """Bring the training stages of params.yaml up to date, several at a time, and write dvc.lock.
 
     Call it inside `only_launcher`.
+
+    Args:
+        left_out: units that do not run.
 
     Returns:
         Whether a stage of the pipeline was stale.
@@ -49,7 +52,7 @@ def run_units(options: Options) -> bool:
         run_dvc("repro", *FIRST)
         pipeline = _pipeline()
     units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
-    if units:
+    if units := [unit for unit in units if unit not in left_out]:
         with _engine(options, params, pipeline.cache) as engine:
             _run(units, params, pipeline, engine)
     return changed

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ray_cluster import two_nodes
-from tests.support.repository import run, same_results, small_studies
+from tests.support.repository import digests, run, same_results, small_studies
 
 pytestmark = pytest.mark.slow
 REPRO = ("python", "-m", "stages.repro")
@@ -42,6 +42,26 @@ def test_three_parts_in_clones_with_a_common_cache(fresh, studies, tmp_path):
     for log in (fresh / "logs/tiny").iterdir():
         assert "epoch 1/" not in log.read_text()
         assert "is cached - skipping run" in log.read_text()
+
+
+def test_parts_in_clones_that_share_only_their_units(fresh, studies, tmp_path):
+    """Units whose records came from the other clone do not run again."""
+    (fresh / "studies/eight").mkdir()
+    (fresh / "studies/eight/study.yaml").write_text("{}\n")
+    run(fresh, "git", "add", "--all")
+    run(fresh, "git", "commit", "--quiet", "--message", "a study")
+    other = shutil.copytree(fresh, tmp_path / "other")
+    part = ("python", "-m", "stages.study", "--name", "eight", "--jobs", "2", "--keep", "--part")
+    assert "4 of 4 units, 0 running, 0 failed" in run(other, *part, "1/2")  # one and two with seeds 0 and 2
+    units = Path("metrics/eight/units")
+    shutil.copytree(other / units, fresh / units)
+    before = digests(fresh, str(units))
+    for number, left in ((1, 1), (2, 2), (3, 1)):  # of 3, 3 and 2 units
+        assert f"{left} of {left} unit" in run(fresh, *part, f"{number}/3")
+    assert before.items() <= digests(fresh, str(units)).items()
+    run(fresh, "python", "-m", "stages.join", "--name", "eight")
+    records = digests(fresh / "metrics/eight/records", ".")
+    assert records == digests(studies[1] / "metrics/tiny/records", ".")
 
 
 def test_two_ray_nodes_in_a_clone_each(fresh, studies, tmp_path):
