@@ -31,16 +31,16 @@ class Row(NamedTuple):
 
 PANELS = {
     "Claim 1: a model that minimises CMI, compared with plain fine-tuning": (
-        Row("8 epochs, best settings", "glue-minilm", "alone"),
+        Row("8 epochs, chosen settings", "glue-minilm", "alone"),
         Row("8 epochs, both at learning rate 5e-5", "glue-minilm-rates", "rate_1"),
         Row("8 epochs, both at learning rate 1e-4", "glue-minilm-rates", "rate_2"),
         Row("8 epochs, both at learning rate 2e-4", "glue-minilm-rates", "rate_3"),
         Row("6 epochs, both at learning rate 1e-4", "glue-minilm-fixed", "alone"),
     ),
     "Claim 2: a student whose teacher maximises CMI, compared with another student": (
-        Row("against no teacher, best settings", "glue-minilm", "kd"),
+        Row("against no teacher, chosen settings", "glue-minilm", "kd"),
         Row("against no teacher, fixed settings", "glue-minilm-fixed", "kd"),
-        Row("against a plain teacher, best settings", "glue-minilm", "kd_max"),
+        Row("against a plain teacher, chosen settings", "glue-minilm", "kd_max"),
         Row("against a plain teacher, fixed settings", "glue-minilm-fixed", "kd_max"),
     ),
 }
