@@ -207,9 +207,8 @@ def _is_made(params: Params, job: Job) -> bool:
     if not (folder / "record.json").is_file() or (params.runtime.keep_weights and not (folder / MODEL).is_dir()):
         return False
     record = read_json(folder / "record.json")
-    return settings.recorded().items() <= record.items() and record["environment"]["precision"] == precision_of(
-        params.runtime
-    )
+    same_settings = settings.recorded().items() <= record.items()
+    return same_settings and record["environment"]["precision"] == precision_of(params.runtime)
 
 
 if __name__ == "__main__":

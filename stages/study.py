@@ -5,12 +5,11 @@ The training stages first run side by side, and `dvc exp run` then finds them fi
 
 import argparse
 import shlex
-from collections.abc import Iterable
 
 from src.parallel.launcher import only_launcher
 from src.parallel.options import Options, add_options, options_in
 from src.parallel.study import check_identity, run_dvc, run_units, units_of_part
-from src.parallel.units import WHOLE, Part, Unit
+from src.parallel.units import WHOLE
 from src.params import load_params
 from src.repository.dvc_state import check_no_dvc_works, mend
 from src.study.named.dvc_experiment import Experiment, experiment_of
@@ -61,11 +60,11 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
     mend()
     check_no_dvc_works()
     with params_in_place(experiment.params):
-        kept = kept_units(options.part) if keep else []
-        run_units(options, kept)
+        if keep:
+            run_and_keep(options)
+        else:
+            run_units(options)
         if options.part != WHOLE:
-            if keep:
-                keep_units(unit for unit in units_of_part(options.part) if unit not in kept)
             print("this part is up to date; when all parts are, run the study without --part")
         elif there:
             run_dvc("repro")
@@ -75,15 +74,11 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
             run_dvc("exp", "run", "--name", experiment.name)
 
 
-def kept_units(part: Part) -> list[Unit]:
-    """The units of a part whose records are there."""
+def run_and_keep(options: Options) -> None:
+    """Run the units of a part whose records are not there, and write their records for `stages.join`."""
     params = load_params()
-    return [unit for unit in units_of_part(part) if is_kept(params, unit.task, unit.seed)]
-
-
-def keep_units(units: Iterable[Unit]) -> None:
-    """Write the records of units for `stages.join`. The units must be up to date."""
-    params = load_params()
+    units = [unit for unit in units_of_part(options.part) if not is_kept(params, unit.task, unit.seed)]
+    run_units(options, units)
     for unit in units:
         print(f"records of {unit.name}: {keep_unit(params, unit.task, unit.seed)}")
 

@@ -29,13 +29,13 @@ LOGS_FOLDER = Path("logs")
 FIRST = ("--single-item", "settings", "prepare")  # without --single-item DVC takes tasks in a random order
 
 
-def run_units(options: Options, left_out: Collection[Unit] = ()) -> bool:
+def run_units(options: Options, only: Collection[Unit] | None = None) -> bool:
     """Bring the training stages of params.yaml up to date, several at a time, and write dvc.lock.
 
     Call it inside `only_launcher`.
 
     Args:
-        left_out: units that do not run.
+        only: the units of the part that may run; None: all of them.
 
     Returns:
         Whether a stage of the pipeline was stale.
@@ -51,8 +51,8 @@ def run_units(options: Options, left_out: Collection[Unit] = ()) -> bool:
     if changed and units_of(pipeline.commands):
         run_dvc("repro", *FIRST)
         pipeline = _pipeline()
-    units = stale(part_of(units_of(pipeline.commands), options.part), pipeline.changed)
-    if units := [unit for unit in units if unit not in left_out]:
+    part = part_of(units_of(pipeline.commands), options.part) if only is None else only
+    if units := stale(part, pipeline.changed):
         with _engine(options, params, pipeline.cache) as engine:
             _run(units, params, pipeline, engine)
     return changed

@@ -30,7 +30,7 @@ WHERE = (REPOSITORY / "params.yaml", REPOSITORY / "studies")
 
 def point(name: str) -> str:
     """One of the points below the table of results."""
-    [found] = re.findall(rf"^- \*\*{name}\b[^*]*\*\* ?(.*?)(?=^- |^$)", README, re.MULTILINE | re.DOTALL)
+    [found] = re.findall(rf"^- \*\*{name}:\*\* (.*?)(?=^- |^$)", README, re.MULTILINE | re.DOTALL)
     return " ".join(found.split())
 
 
