@@ -9,6 +9,7 @@ from src.study.drawing.figures import TaskResults, draw_task
 from src.study.drawing.length_figure import draw_length
 from src.study.drawing.plot_data import write_plot_data
 from src.study.drawing.study_results import load_results
+from src.study.drawing.verdicts_figure import draw_verdicts
 from src.study.report.report import write_report
 from src.system.errors import stage
 from src.system.files import new_folder
@@ -22,6 +23,7 @@ def plot(params: Params) -> None:
 
     with new_folder(PLOTS_FOLDER / params.study) as folder:
         write_report(folder / "report.html", results)
+        draw_verdicts(results.claims, folder / "verdicts.png")
         draw_claims(results.claims, folder / "claims.png")
         draw_curves(results, folder)
         draw_length(results, folder / "length.png")

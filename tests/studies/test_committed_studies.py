@@ -17,6 +17,7 @@ from src.study.claims.claims_in_words import short_verdict
 from src.study.claims.tables import compared_task, comparisons_table
 from src.study.drawing.claims_figure import draw_claims
 from src.study.drawing.scales import scale_of
+from src.study.drawing.verdicts_figure import by_metric, draw_verdicts
 from src.study.named.confirming_file import write_confirming_study
 from src.study.named.overrides import study_content, study_params
 from src.study.records.scores import measured_task
@@ -131,12 +132,24 @@ def test_the_page_says_what_is_left_of_the_first_claim(monkeypatch):
     assert rows(page_of("glue-minilm"), label) == [[*said(found)], [*said(rest)]]
 
 
-def test_the_picture_of_claims_has_stable_bytes(tmp_path, study):
+@pytest.mark.parametrize("draw", [draw_claims, draw_verdicts])
+def test_the_pictures_of_claims_have_stable_bytes(draw, tmp_path, study):
     for name in ("one.png", "two.png"):
-        draw_claims([*claims(study).values()], tmp_path / name)
+        draw([*claims(study).values()], tmp_path / name)
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
-    draw_claims([claim | {"tasks": []} for claim in claims(study).values()], tmp_path / "none.png")
+    draw([claim | {"tasks": []} for claim in claims(study).values()], tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_the_picture_of_verdicts_has_a_panel_per_metric(tmp_path):
+    of_human = [*claims("human").values()]
+    assert [[claim["name"] for claim in panel] for panel in by_metric(of_human)] == [
+        ["alone"],
+        ["raters", "raters_min"],
+        ["shape", "shape_min", "shape_smooth"],
+    ]
+    draw_verdicts(of_human[:1], tmp_path / "one.png")
+    assert not (tmp_path / "one.png").exists()
 
 
 def test_the_study_that_confirms_follows_from_the_records_of_the_one_that_chooses(tmp_path, monkeypatch):

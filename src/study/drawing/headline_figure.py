@@ -9,7 +9,7 @@ from matplotlib.ticker import MultipleLocator
 
 from src.study.claims.claims import load_claims, without_task
 from src.study.claims.claims_in_words import short_verdict
-from src.study.drawing.panels import COLOURS, save
+from src.study.drawing.panels import COLOURS, note_beside, save
 from src.study.drawing.scales import POINT
 
 LEFT_OUT = "wnli"  # scores there reward guessing the majority label
@@ -81,14 +81,7 @@ def _draw(axis: Axes, title: str, claims: dict[str, dict[str, Any]]) -> None:
             (-APART, APART), (without_wnli(claim), claim), LINES.values(), strict=True
         ):
             _draw_line(axis, height + above, found, colour, width)
-            axis.annotate(
-                short_verdict(found),
-                (1.01, height + above),
-                xycoords=("axes fraction", "data"),
-                va="center",
-                color=colour,
-                fontsize=9,
-            )
+            note_beside(axis, height + above, short_verdict(found), colour)
     _head(axis, title)
     axis.set_yticks(range(len(claims)), [*claims])
     axis.set_ylim(len(claims) - 0.5, -0.5)

@@ -51,6 +51,12 @@ def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, font
     axis.legend(artists, names, frameon=False, fontsize=fontsize, **place)
 
 
+def note_beside(axis: Axes, height: float, text: str, colour: str) -> None:
+    """Write a text to the right of the axis, at this height of its data."""
+    place = ("axes fraction", "data")
+    axis.annotate(text, (1.01, height), xycoords=place, va="center", color=colour, fontsize=9)
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, and close it. Equal figures give equal bytes."""
     part_ticks(figure)

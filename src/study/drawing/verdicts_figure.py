@@ -1,0 +1,83 @@
+"""The figure of a study's verdicts: every claim over all tasks, with the axis of its metric in common."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from src.study.claims.claims_in_words import short_verdict
+from src.study.claims.verdicts import HOLDS, OPPOSITE
+from src.study.drawing.panels import COLOURS, note_beside, save
+from src.study.drawing.scales import better, metric_in_words, scale_of
+
+DECIDED, OPEN = COLOURS[2], "black"
+WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 9.0, 0.27, 0.75  # inches
+TITLE = "Difference on test over all tasks, with its interval (grey: worthwhile, on the claimed side)"
+
+
+def draw_verdicts(claims: list[dict[str, Any]], path: Path) -> None:
+    """Draw a PNG file with a panel per metric and a row per claim. There is no file for fewer than two claims.
+
+    Args:
+        claims: the study's claims and contrasts, as in claims.json. Those without a task are left out.
+    """
+    shown = [claim for claim in claims if claim["tasks"]]
+    if len(shown) < 2:
+        return
+    panels = by_metric(shown)
+    heights = [FRAME_HEIGHT + ROW_HEIGHT * len(panel) for panel in panels]
+    size = (WIDTH, sum(heights) + 0.3)
+    figure, axes = plt.subplots(len(panels), squeeze=False, figsize=size, layout="constrained", height_ratios=heights)
+    of_units: dict[str, Axes] = {}
+    for axis, panel in zip(axes.flat, panels, strict=True):
+        first = of_units.setdefault(scale_of(panel[0]).unit, axis)
+        if first is not axis:
+            axis.sharex(first)
+        _draw(axis, panel)
+    figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    save(figure, path)
+
+
+def by_metric(claims: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The claims of each metric, in their order."""
+    metrics = dict.fromkeys(claim["metric"] for claim in claims)
+    return [[claim for claim in claims if claim["metric"] == metric] for metric in metrics]
+
+
+def _draw(axis: Axes, claims: list[dict[str, Any]]) -> None:
+    """A row per claim from the top, with its verdict on the right. A short line marks the smallest worthwhile gain."""
+    axis.axvline(0, color="black", linewidth=1)
+    for height, claim in enumerate(claims):
+        colour = DECIDED if claim["verdict"] in (HOLDS, OPPOSITE) else OPEN
+        _draw_claim(axis, height, claim, colour)
+        note_beside(axis, height, short_verdict(claim), colour)
+    axis.set_yticks(range(len(claims)), [_named(claim) for claim in claims], fontsize=9)
+    axis.set_ylim(len(claims) - 0.5, -0.5)
+    axis.set_xlabel(_measured(claims[0]), fontsize=9)
+    axis.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    axis.tick_params(axis="x", labelsize=9)
+    axis.tick_params(axis="y", length=0)
+    axis.grid(axis="x", alpha=0.3)
+    axis.spines[["top", "left", "right"]].set_visible(False)
+
+
+def _draw_claim(axis: Axes, height: float, claim: dict[str, Any], colour: str) -> None:
+    factor, sign = scale_of(claim).factor, 1 if claim["direction"] == "higher" else -1
+    if "low" in claim:
+        axis.hlines(height, factor * claim["low"], factor * claim["high"], colors=colour, linewidth=2.5)
+    axis.scatter(factor * claim["difference"], height, color=colour, s=30, zorder=3)
+    axis.scatter(factor * sign * claim["worthwhile"], height, color="0.5", marker="|", s=90)
+
+
+def _measured(claim: dict[str, Any]) -> str:
+    """A claim's metric with its unit and its better side, where it has them."""
+    side = better(claim)
+    told = [part for part in (scale_of(claim).unit, f"{side} is better" if side else "") if part]
+    return f"{metric_in_words(claim)} ({', '.join(told)})" if told else metric_in_words(claim)
+
+
+def _named(claim: dict[str, Any]) -> str:
+    """The two arms of a claim. A contrast has many arms, so its own name stands for them."""
+    return f"contrast {claim['name']}" if "contrast" in claim else f"{claim['family']} - {claim['against']}"
