@@ -86,7 +86,7 @@ def ignored_of(folder: Path, names: set[str]) -> set[str]:
 def test_of_a_named_study_git_keeps_the_report_and_the_figures_over_all_tasks():
     tracked = run(REPOSITORY, "git", "ls-files", "plots").splitlines()
     named = [path for path in tracked if path.split("/")[1] in WITH_CLAIMS]
-    of_all_tasks = re.compile(r"plots/[\w-]+/(report\.html|(claims|length|curve_\w+)\.png)")
+    of_all_tasks = re.compile(r"plots/[\w-]+/(report\.html|(verdicts|claims|length|curve_\w+)\.png)")
     assert [path for path in named if not of_all_tasks.fullmatch(path)] == []
     assert {Path(path).parent.name for path in named} == {*WITH_CLAIMS}
 

@@ -10,6 +10,7 @@ effect. Tests of signals or of such variables use the interpreter itself.
 import atexit
 import gc
 import importlib
+import inspect
 import json
 import os
 import runpy
@@ -28,6 +29,7 @@ from typing import NoReturn
 
 LIBRARIES = (
     "accelerate",
+    "altair",
     "datasets",
     "jinja2",
     "matplotlib.pyplot",
@@ -44,6 +46,8 @@ LIBRARIES = (
     "transformers.models.auto.tokenization_auto",
     "transformers.models.bert.modeling_bert",
 )
+# pydantic asks for the module of each frame. inspect does not know these two, and searches all modules each time.
+FROZEN = ("importlib._bootstrap", "importlib._bootstrap_external")
 TOOLS = [Path(sys.executable).parent]  # the first folders on the path of commands in `tests/support/repository.py`
 COMMAND = Path(__file__).with_name("warm_command.py")
 
@@ -75,6 +79,7 @@ def serve(folder: str, *own: str) -> None:
         importlib.import_module(module)
     gc.freeze()  # the forks share these objects
     sys.executable = f"{folder}/python"  # what a fork starts is warm too
+    sys.dont_write_bytecode, sys.pycache_prefix = False, f"{folder}/pycache"  # the forks of one clone share it too
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{folder}/server")
         server.listen()
@@ -120,6 +125,8 @@ def kill_with(connection: socket.socket, child: int, ended: Event) -> None:
 def run_module(arguments: list[str], folder: str, environment: dict[str, str]) -> NoReturn:
     """Run a module like `python -m`, without the half second that an interpreter needs to shut down."""
     os.chdir(folder)
+    for name in FROZEN:
+        inspect.modulesbyfile[str(Path(folder, f"<frozen {name}>"))] = name
     os.environ.clear()
     os.environ.update(environment)
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
