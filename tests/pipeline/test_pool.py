@@ -17,6 +17,7 @@ import stages.pool
 import stages.prepare
 import stages.student
 from src.parallel.pool import Job, run_jobs
+from src.params import Params, load_params
 from src.study.named.overrides import study_params
 from src.study.records.task_records import load_records
 from src.study.records.unit_records import join_units, keep_unit
@@ -173,19 +174,26 @@ def test_a_run_with_other_settings_is_trained_again_and_so_are_its_students(
     content = tiny_study(tiny_encoder, tmp_path)
     content["finetune"]["arms"] = {"ce": {"cmi_weight": 0.0}, "cmi_min": {"cmi_weight": 1.0}}
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    told = []
-    for weight, precision in ((1.0, "fp32"), (1.0, "fp32"), (2.0, "fp32"), (2.0, "bf16")):
+
+    def write(weight: float, precision: str) -> Params:
         content["finetune"]["arms"]["cmi_min"]["cmi_weight"] = weight
         content["runtime"]["precision"] = precision
         Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-        call(stages.prepare, "--task", "tiny")
-        capsys.readouterr()
-        call(stages.pool)
-        told.append(capsys.readouterr().err.partition(";")[0])
-    assert told == [f"{new} to do, {5 - int(new[0])} exist already" for new in ("5 runs", "0 runs", "2 runs", "5 runs")]
+        return load_params()
 
-    content["finetune"]["arms"]["cmi_min"]["cmi_weight"] = 3.0
-    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    def to_do(params: Params) -> set[str]:
+        return {job.name for job in stages.pool.unmade(params, stages.pool.jobs_of(params))}
+
+    write(1.0, "fp32")
+    call(stages.prepare, "--task", "tiny")
+    capsys.readouterr()
+    call(stages.pool)
+    assert capsys.readouterr().err.startswith("5 runs to do, 0 exist already")
+    assert to_do(write(1.0, "fp32")) == set()
+    assert to_do(write(2.0, "fp32")) == {"tiny/teacher/cmi_min/0", "tiny/student/kd-cmi_min/0"}
+    assert len(to_do(write(1.0, "bf16"))) == 5
+
+    write(3.0, "fp32")
     for arms, line in ((("--arms", "cmi_min"), "1 run to do, 0 exist already"), ((), "1 run to do, 4 exist already")):
         call(stages.pool, *arms)
         assert capsys.readouterr().err.startswith(line)
