@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from src.study.claims.verdicts import CANNOT_BE_TOLD, HOLDS
+import numpy as np
+import pandas as pd
 
-ONE_DRAW = "the gain of earlier studies depends on their one draw of train rows"
+from src.study.claims.moved import PER_LENGTH
+from src.study.claims.verdicts import CANNOT_BE_TOLD, HOLDS, OPPOSITE
+
 NOT_SEEN = "the gain of earlier studies was not seen again"
 COMPACT = "compact classes help"
 LENGTH = "regularising the length of h helps; compact classes are not the reason"
@@ -13,31 +16,28 @@ OPEN = "the reason cannot be told at this size"
 
 LEAST_MATCHED, MOST_MATCHED = 0.9, 1.1  # the length of h under norm, over that under cmi_min
 
+Claims = dict[str, dict[str, Any]]  # by name, as in claims.json
 
-def reading(claims: dict[str, dict[str, Any]], norm_over_cmi_min: float) -> str:
-    """What the study says, in the words of its page.
 
-    Args:
-        claims: the study's claims by name, as in claims.json.
-        norm_over_cmi_min: the length of h under `norm` over that under `cmi_min`, on selection after the last epoch.
-    """
-    if not helps(claims["alone"]):
-        return NOT_SEEN if claims["alone"]["verdict"] == CANNOT_BE_TOLD else ONE_DRAW
+def reading(claims: Claims, norm_is_matched: bool, unit_is_compact: bool) -> str:
+    """What the study says, in the words of its page."""
     unit, norm, without_label = claims["unit"], claims["norm"], claims["all"]
-    if not helps(norm) and not LEAST_MATCHED <= norm_over_cmi_min <= MOST_MATCHED:
+    if not helps(claims["alone"]):
+        return NOT_SEEN
+    if not (norm_is_matched and unit_is_compact):
         return OPEN
-    if helps(unit) and does_not_help(norm) and not helps(without_label):
-        return COMPACT
+    if helps(unit) and does_not_help(norm) and does_not_help(without_label):
+        return COMPACT if helps(claims["unit_norm"]) and not helps(claims["above_unit"]) else OPEN
     if does_not_help(unit) and helps(norm):
-        return LENGTH
-    if does_not_help(unit) and helps(without_label) and does_not_help(norm):
-        return WITHOUT_LABEL
+        return LENGTH if claims["unit_norm"]["verdict"] == OPPOSITE and not helps(claims["above_norm"]) else OPEN
+    if does_not_help(unit) and does_not_help(norm) and helps(without_label):
+        return WITHOUT_LABEL if not helps(claims["above_all"]) else OPEN
     return OPEN
 
 
-def label_matters(claims: dict[str, dict[str, Any]]) -> bool:
-    """Whether the label in CMI matters. If CMI-min does not help, nobody asks."""
-    return helps(claims["alone"]) and helps(claims["above_all"])
+def label_matters(claims: Claims) -> bool:
+    """Whether the label in CMI matters. Nobody can tell if CMI-min does not help, or if `all` harms."""
+    return helps(claims["alone"]) and helps(claims["above_all"]) and claims["all"]["verdict"] != OPPOSITE
 
 
 def helps(claim: dict[str, Any]) -> bool:
@@ -45,5 +45,33 @@ def helps(claim: dict[str, Any]) -> bool:
 
 
 def does_not_help(claim: dict[str, Any]) -> bool:
-    """Whether the whole interval lies below a worthwhile gain."""
-    return not helps(claim) and claim["high"] < claim["worthwhile"]
+    """Whether the whole interval lies below a worthwhile gain, and the verdict is not open."""
+    return claim["verdict"] not in (HOLDS, CANNOT_BE_TOLD) and claim["high"] < claim["worthwhile"]
+
+
+def norm_is_matched(histories: dict[str, pd.DataFrame], last_epoch: int) -> bool:
+    """Whether h is about as short under `norm` as under `cmi_min`.
+
+    Args:
+        histories: the teachers' history.csv of each task.
+    """
+    ratio = np.exp(np.mean([_norm_over_cmi_min(history, last_epoch) for history in histories.values()]))
+    return LEAST_MATCHED <= ratio <= MOST_MATCHED
+
+
+def _norm_over_cmi_min(history: pd.DataFrame, last_epoch: int) -> float:
+    """The log of the ratio of geometric means over seeds, on selection rows."""
+    lengths = history[history["epoch"] == last_epoch].groupby("arm")["selection_feature_norm"]
+    logs = lengths.agg(lambda of_seeds: np.log(of_seeds).mean())
+    return logs["norm"] - logs["cmi_min"]
+
+
+def unit_is_compact(moved: pd.DataFrame) -> bool:
+    """Whether `unit` lowers CMI per squared length on test: the interval of the ratio to `ce` lies below 1.
+
+    Args:
+        moved: the study's moved.csv.
+    """
+    lines = moved[(moved["claim"] == "unit") & (moved["split"] == "test") & moved["task"].isna()]
+    [line] = lines[lines["measure"] == PER_LENGTH].to_dict("records")
+    return line["high"] < 1
