@@ -5,16 +5,24 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from src.study.claims.claims import hangs_on
 from src.study.claims.claims_in_words import short_verdict
 from src.study.claims.verdicts import HOLDS, OPPOSITE
 from src.study.drawing.panels import COLOURS, note_beside, save
 from src.study.drawing.scales import better, metric_in_words, scale_of
 
-DECIDED, OPEN = COLOURS[2], "black"
-WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 9.0, 0.27, 0.75  # inches
-TITLE = "Difference on test over all tasks, with its interval (grey: worthwhile, on the claimed side)"
+DECIDED, OPEN, WORTHWHILE = COLOURS[2], "black", COLOURS[0]
+WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 9.5, 0.27, 0.75  # inches
+TITLE = "Every claim on test, over all tasks: the difference, and its interval from five seeds on"
+MARKS = {  # each with its colour and marker
+    "holds or opposite": (DECIDED, "o"),
+    "other verdicts": (OPEN, "o"),
+    "worthwhile, on the claimed side": (WORTHWHILE, "|"),
+}
 
 
 def draw_verdicts(claims: list[dict[str, Any]], path: Path) -> None:
@@ -28,7 +36,7 @@ def draw_verdicts(claims: list[dict[str, Any]], path: Path) -> None:
         return
     panels = by_metric(shown)
     heights = [FRAME_HEIGHT + ROW_HEIGHT * len(panel) for panel in panels]
-    size = (WIDTH, sum(heights) + 0.3)
+    size = (WIDTH, sum(heights) + 0.6)
     figure, axes = plt.subplots(len(panels), squeeze=False, figsize=size, layout="constrained", height_ratios=heights)
     of_units: dict[str, Axes] = {}
     for axis, panel in zip(axes.flat, panels, strict=True):
@@ -36,6 +44,7 @@ def draw_verdicts(claims: list[dict[str, Any]], path: Path) -> None:
         if first is not axis:
             axis.sharex(first)
         _draw(axis, panel)
+    _explain_marks(figure)
     figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11, fontweight="bold")
     save(figure, path)
 
@@ -47,12 +56,12 @@ def by_metric(claims: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 
 def _draw(axis: Axes, claims: list[dict[str, Any]]) -> None:
-    """A row per claim from the top, with its verdict on the right. A short line marks the smallest worthwhile gain."""
+    """A row per claim from the top, with its verdict on the right."""
     axis.axvline(0, color="black", linewidth=1)
     for height, claim in enumerate(claims):
-        colour = DECIDED if claim["verdict"] in (HOLDS, OPPOSITE) else OPEN
+        colour = DECIDED if _is_decided(claim) else OPEN
         _draw_claim(axis, height, claim, colour)
-        note_beside(axis, height, short_verdict(claim), colour)
+        note_beside(axis, height, _judged(claim), colour)
     axis.set_yticks(range(len(claims)), [_named(claim) for claim in claims], fontsize=9)
     axis.set_ylim(len(claims) - 0.5, -0.5)
     axis.set_xlabel(_measured(claims[0]), fontsize=9)
@@ -68,7 +77,7 @@ def _draw_claim(axis: Axes, height: float, claim: dict[str, Any], colour: str) -
     if "low" in claim:
         axis.hlines(height, factor * claim["low"], factor * claim["high"], colors=colour, linewidth=2.5)
     axis.scatter(factor * claim["difference"], height, color=colour, s=30, zorder=3)
-    axis.scatter(factor * sign * claim["worthwhile"], height, color="0.5", marker="|", s=90)
+    axis.scatter(factor * sign * claim["worthwhile"], height, color=WORTHWHILE, marker="|", s=90, zorder=4)
 
 
 def _measured(claim: dict[str, Any]) -> str:
@@ -79,5 +88,23 @@ def _measured(claim: dict[str, Any]) -> str:
 
 
 def _named(claim: dict[str, Any]) -> str:
-    """The two arms of a claim. A contrast has many arms, so its own name stands for them."""
-    return f"contrast {claim['name']}" if "contrast" in claim else f"{claim['family']} - {claim['against']}"
+    """A claim's name with its two arms, and the claimed side if it is not the better one. A contrast has many arms."""
+    arms = "contrast" if "contrast" in claim else f"{claim['family']} minus {claim['against']}"
+    side = "" if claim["direction"] == better(claim) else f", claimed {claim['direction']}"
+    return f"{claim['name']}: {arms}{side}"
+
+
+def _judged(claim: dict[str, Any]) -> str:
+    """The verdict. If it is decided, also the tasks without each of which it would be another."""
+    fragile = ", ".join(rest["task"] for rest in hangs_on(claim))
+    return f"{short_verdict(claim)} (not without {fragile})" if fragile and _is_decided(claim) else short_verdict(claim)
+
+
+def _is_decided(claim: dict[str, Any]) -> bool:
+    return claim["verdict"] in (HOLDS, OPPOSITE)
+
+
+def _explain_marks(figure: Figure) -> None:
+    """A legend below all panels."""
+    shown = [Line2D([], [], color=colour, marker=marker, linestyle="") for colour, marker in MARKS.values()]
+    figure.legend(shown, [*MARKS], loc="outside lower center", ncols=len(MARKS), frameon=False, fontsize=9)
