@@ -116,7 +116,7 @@ def use(phase: Phase, objective: RunObjective) -> None:
     """Have a phase take its next steps with another objective, which may have other terms."""
     phase.objective, device = objective, phase.accelerator.device
     phase.loss_sums, phase.loss_counts = torch.zeros(2, len(objective.names), device=device)
-    phase.of_all_rows = torch.tensor(objective.of_all_rows, dtype=torch.float, device=device)
+    phase.of_all_rows = torch.tensor(objective.of_all_rows, device=device)
 
 
 def epoch_rate(run: Ready) -> float:

@@ -5,9 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+import yaml
 
+import stages.prepare
 from benchmarks import variants
+from benchmarks.cmi import CENTROIDS, OURS, RIVALS, SPACES, measured_costs
 from benchmarks.figures import Figure, show
+from benchmarks.ours import ready
 from benchmarks.plan.__main__ import main as plan
 from benchmarks.plan.speeds import fitted, saved_speeds, settings_of
 from benchmarks.plan.tasks import TaskRows, rows_of_task
@@ -24,10 +29,12 @@ from benchmarks.plan.work import (
 )
 from benchmarks.scratch import Setting
 from benchmarks.variants import MINILM, MINILM_BF16, MPNET_BF16, in_turn
-from src.params import Params, read_yaml
+from src.data.prepared import load_task
+from src.params import Params, load_params, read_yaml
 from src.study.named.overrides import merged_content, study_params
 from src.system.errors import UserError
 from tests.conftest import REPOSITORY
+from tests.support.repository import tiny_study
 
 OWN = (MINILM, MPNET_BF16)
 
@@ -184,3 +191,13 @@ def test_a_plan_prints_rows_speeds_and_hours(monkeypatch, capsys):
     assert hours["starting, 5 s a run (assumed)"] == ["0.39", "0.39"]
     assert hours["all"][0] == "10.03"
     assert len(hours["all, 4 units side by side"]) == 1
+
+
+def test_every_objective_of_the_benchmark_takes_its_steps(tmp_path, tiny_encoder, call):
+    Path("params.yaml").write_text(yaml.safe_dump(tiny_study(tiny_encoder, tmp_path)))
+    call(stages.prepare, "--task", "tiny")
+    costs = measured_costs(ready(load_task("tiny"), load_params().teacher("tiny", "cmi_min")), repeats=1)
+    torch.use_deterministic_algorithms(False)
+    spaces = [f"CMI, {space}, {centroid}" for space in SPACES for centroid in CENTROIDS]
+    assert [*costs.added] == [OURS, *spaces, *RIVALS]
+    assert {len(added) for added in costs.added.values()} == {144 // 16}
