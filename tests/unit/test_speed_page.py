@@ -1,9 +1,10 @@
-"""The figures of docs/speed-measurements.md are those of benchmarks/results.json and results-amx.json."""
+"""The figures of docs/speed-measurements.md and docs/controls.md are those of the files in benchmarks/."""
 
 import json
 
 import pytest
 
+from benchmarks.cmi import RIVALS
 from tests.support.repository import REPOSITORY
 
 TASK, PRODUCTS, SHARE = "fine-tuning vader-movie", "matrix products alone / our step, vader-movie", "share of a step"
@@ -95,3 +96,12 @@ def _has(line: str, told: list[str]) -> bool:
 def test_the_page_names_the_commit_of_its_figures(page, file, after):
     content = json.loads((REPOSITORY / "benchmarks" / file).read_text())
     assert f"commit {content['commit']}{after}" in page
+
+
+def test_the_page_of_controls_says_what_each_loss_adds_to_a_step():
+    figures = json.loads((REPOSITORY / "benchmarks/results-losses.json").read_text())["figures"]
+    added = {figure["name"]: figure["value"] for figure in figures if "over the ce arm" in figure["name"]}
+    assert {name.rpartition(": ")[2] for name in added} == {*RIVALS}
+    told = f"It gave {min(added.values()):.1f} to {max(added.values()):.1f} %"
+    assert max(added.values()) < 3
+    assert told in " ".join((REPOSITORY / "docs/controls.md").read_text().split())
