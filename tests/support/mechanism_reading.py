@@ -7,6 +7,7 @@ import pandas as pd
 
 from src.study.claims.moved import PER_LENGTH
 from src.study.claims.verdicts import CANNOT_BE_TOLD, HOLDS, OPPOSITE
+from tests.support.study_numbers import over_tasks_ratio
 
 NOT_SEEN = "the gain of earlier studies was not seen again"
 COMPACT = "compact classes help"
@@ -19,12 +20,17 @@ LEAST_MATCHED, MOST_MATCHED = 0.9, 1.1  # the length of h under norm, over that 
 Claims = dict[str, dict[str, Any]]  # by name, as in claims.json
 
 
-def reading(claims: Claims, norm_is_matched: bool, unit_is_compact: bool) -> str:
-    """What the study says, in the words of its page."""
+def reading(claims: Claims, matched: bool, compact: bool) -> str:
+    """What the study says, in the words of its page.
+
+    Args:
+        matched: from `norm_is_matched`.
+        compact: from `unit_is_compact`.
+    """
     unit, norm, without_label = claims["unit"], claims["norm"], claims["all"]
     if not helps(claims["alone"]):
         return NOT_SEEN
-    if not (norm_is_matched and unit_is_compact):
+    if not (matched and compact):
         return OPEN
     if helps(unit) and does_not_help(norm) and does_not_help(without_label):
         return COMPACT if helps(claims["unit_norm"]) and not helps(claims["above_unit"]) else OPEN
@@ -53,17 +59,12 @@ def norm_is_matched(histories: dict[str, pd.DataFrame], last_epoch: int) -> bool
     """Whether h is about as short under `norm` as under `cmi_min`.
 
     Args:
-        histories: the teachers' history.csv of each task.
+        histories: the teachers' history.csv of each task; selection rows are measured.
     """
-    ratio = np.exp(np.mean([_norm_over_cmi_min(history, last_epoch) for history in histories.values()]))
+    last = pd.concat(histories, names=["task"]).query("epoch == @last_epoch")
+    logs = np.log(last.set_index(["arm", "seed"], append=True).droplevel(1)["selection_feature_norm"])
+    ratio, _, _ = over_tasks_ratio(logs.xs("norm", level="arm") - logs.xs("cmi_min", level="arm"))
     return LEAST_MATCHED <= ratio <= MOST_MATCHED
-
-
-def _norm_over_cmi_min(history: pd.DataFrame, last_epoch: int) -> float:
-    """The log of the ratio of geometric means over seeds, on selection rows."""
-    lengths = history[history["epoch"] == last_epoch].groupby("arm")["selection_feature_norm"]
-    logs = lengths.agg(lambda of_seeds: np.log(of_seeds).mean())
-    return logs["norm"] - logs["cmi_min"]
 
 
 def unit_is_compact(moved: pd.DataFrame) -> bool:

@@ -16,6 +16,12 @@ def short_verdict(found: dict[str, Any]) -> str:
     return found["verdict"].removesuffix(" at this size")
 
 
+def hangs_on_in_words(claim: dict[str, Any]) -> str:
+    """The tasks without each of which the verdict would be another, in brackets; empty if there are none."""
+    tasks = ", ".join(rest["task"] for rest in hangs_on(claim))
+    return f"(not without {tasks})" if tasks else ""
+
+
 def verdict_in_words(claim: dict[str, Any], moved: pd.DataFrame) -> str:
     """A claim with its verdict, and the sentences of `in_numbers` on the lines below.
 

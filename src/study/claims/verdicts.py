@@ -14,6 +14,7 @@ HOLDS, DOES_NOT_HOLD, OPPOSITE = "holds", "does not hold", "opposite"
 CANNOT_BE_TOLD = "cannot be told at this size"
 CANNOT_BE_SEEN = "cannot be seen here"
 VERDICTS = [HOLDS, DOES_NOT_HOLD, OPPOSITE, CANNOT_BE_TOLD]  # of a claim by itself; the fifth needs a reference pair
+DECIDED = (HOLDS, OPPOSITE)
 NO_INTERVAL = ["low", "high", "p", "smallest_visible"]
 
 

@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from src.study.claims.claims import hangs_on
-from src.study.claims.verdicts import HOLDS, OPPOSITE
-from src.study.drawing.panels import save
+from src.study.claims.claims_in_words import hangs_on_in_words
+from src.study.drawing.panels import COLOURS, colour_of_verdict, draw_difference, save
 from src.study.drawing.scales import metric_in_words, scale_of
 
-TASK, OVER_TASKS, DECIDED = "#0072B2", "#000000", "#D55E00"  # colour-blind safe (Okabe & Ito 2008)
+TASK = COLOURS[0]
 PANEL_WIDTH, LINE_HEIGHT, MOST_COLUMNS = 3.4, 0.3, 4
 TITLE_WIDTH = 40  # characters that fit above a panel
 SIDE_WIDTH = 34  # the same for names of arms, which have wider characters
@@ -45,15 +44,12 @@ def _draw(axis: Axes, claim: dict[str, Any]) -> None:
     """Draw the tasks in their order from the top, and the mean over tasks at the bottom."""
     rows: list[dict[str, Any]] = [*claim["tasks"], claim | {"task": "all tasks"}]
     heights = np.arange(len(rows))[::-1]
-    decided = claim["verdict"] in (HOLDS, OPPOSITE)
-    colours = [TASK] * len(claim["tasks"]) + [DECIDED if decided else OVER_TASKS]
+    colours = [TASK] * len(claim["tasks"]) + [colour_of_verdict(claim)]
     axis.axvline(0, color="0.6", linewidth=1)
     axis.axhline(0.5, color="0.85", linewidth=1)
     scale = scale_of(claim)
     for row, height, colour in zip(rows, heights, colours, strict=True):
-        if "low" in row:
-            axis.hlines(height, scale.factor * row["low"], scale.factor * row["high"], colors=colour, linewidth=2)
-        axis.scatter(scale.factor * row["difference"], height, color=colour, zorder=3, s=28)
+        draw_difference(axis, height, row, scale.factor, colour, width=2, area=28)
     axis.set_yticks(heights, [row["task"] for row in rows])
     axis.set_title("\n".join(_title(claim)), fontsize=10, loc="left")
     axis.set_ylim(-0.6, len(rows) - 0.4)
@@ -67,9 +63,7 @@ def _draw(axis: Axes, claim: dict[str, Any]) -> None:
 
 def _title(claim: dict[str, Any]) -> list[str]:
     """The lines of a title: the two sides, the verdict, and each task without which the verdict changes."""
-    fragile = [rest["task"] for rest in hangs_on(claim)]
-    lines = [*_compared(claim), claim["verdict"]]
-    return [*lines, *wrap(f"(not without {', '.join(fragile)})", TITLE_WIDTH)] if fragile else lines
+    return [*_compared(claim), claim["verdict"], *wrap(hangs_on_in_words(claim), TITLE_WIDTH)]
 
 
 def _compared(claim: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MultipleLocator
 
 from src.study.claims.claims import load_claims, without_task
 from src.study.claims.claims_in_words import short_verdict
-from src.study.drawing.panels import COLOURS, note_beside, save
+from src.study.drawing.panels import COLOURS, draw_difference, note_beside, save
 from src.study.drawing.scales import POINT
 
 LEFT_OUT = "wnli"  # scores there reward guessing the majority label
@@ -80,7 +80,7 @@ def _draw(axis: Axes, title: str, claims: dict[str, dict[str, Any]]) -> None:
         for above, found, (colour, width) in zip(
             (-APART, APART), (without_wnli(claim), claim), LINES.values(), strict=True
         ):
-            _draw_line(axis, height + above, found, colour, width)
+            draw_difference(axis, height + above, found, 1 / POINT, colour, width, area=12 * width)
             note_beside(axis, height + above, short_verdict(found), colour)
     _head(axis, title)
     axis.set_yticks(range(len(claims)), [*claims])
@@ -96,12 +96,6 @@ def _head(axis: Axes, title: str) -> None:
     axis.set_title(" ", fontsize=11)  # keeps the room
     for text, x, unit in ((title, 0.01, "figure fraction"), ("Verdict", 1.01, "axes fraction")):
         axis.annotate(text, (x, 1.04), xycoords=(unit, "axes fraction"), fontsize=11, fontweight="bold")
-
-
-def _draw_line(axis: Axes, height: float, found: dict[str, Any], colour: str, width: float) -> None:
-    low, mean, high = (found[key] / POINT for key in ("low", "difference", "high"))
-    axis.hlines(height, low, high, colors=colour, linewidth=width)
-    axis.scatter(mean, height, color=colour, s=12 * width, zorder=3)
 
 
 def _name_axis(axis: Axes) -> None:

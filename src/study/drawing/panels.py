@@ -16,11 +16,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from src.study.claims.verdicts import DECIDED
+
 matplotlib.rcdefaults()  # no matplotlibrc of the user or the folder changes a figure
 plt.rcParams["text.parse_math"] = False  # a dollar sign in the name of a label starts no formula
 
 # Colour-blind safe (Okabe & Ito 2008); an arm keeps its colour in every figure.
 COLOURS = ["#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933"]
+DECIDED_COLOUR, OPEN_COLOUR = COLOURS[2], COLOURS[6]  # of claims
 ROOM = 0.7  # the least distance between two tick labels, in heights of a label
 LONGEST_SHOWN = 20  # characters of a name
 
@@ -49,6 +52,26 @@ def add_legend(axis: Axes, entries: list[tuple[str, Artist]], beside: bool, font
     names, artists = zip(*entries, strict=True)
     place: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if beside else {}
     axis.legend(artists, names, frameon=False, fontsize=fontsize, **place)
+
+
+def colour_of_verdict(claim: dict[str, Any]) -> str:
+    """The colour of a claim that holds or is opposite, or of any other."""
+    return DECIDED_COLOUR if claim["verdict"] in DECIDED else OPEN_COLOUR
+
+
+def draw_difference(
+    axis: Axes, height: float, found: dict[str, Any], factor: float, colour: str, width: float, area: float
+) -> None:
+    """Draw a difference as a point, with a line for its interval if it has one.
+
+    Args:
+        factor: units of the axis in a difference of 1, as in `Scale`.
+        width: of the line, in points.
+        area: of the point, in square points.
+    """
+    if "low" in found:
+        axis.hlines(height, factor * found["low"], factor * found["high"], colors=colour, linewidth=width)
+    axis.scatter(factor * found["difference"], height, color=colour, s=area, zorder=3)
 
 
 def note_beside(axis: Axes, height: float, text: str, colour: str) -> None:

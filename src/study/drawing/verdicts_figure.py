@@ -9,18 +9,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from src.study.claims.claims import hangs_on
-from src.study.claims.claims_in_words import short_verdict
-from src.study.claims.verdicts import HOLDS, OPPOSITE
-from src.study.drawing.panels import COLOURS, note_beside, save
+from src.study.claims.claims_in_words import hangs_on_in_words, short_verdict
+from src.study.claims.verdicts import DECIDED
+from src.study.drawing.panels import (
+    COLOURS,
+    DECIDED_COLOUR,
+    OPEN_COLOUR,
+    colour_of_verdict,
+    draw_difference,
+    note_beside,
+    save,
+)
 from src.study.drawing.scales import better, metric_in_words, scale_of
 
-DECIDED, OPEN, WORTHWHILE = COLOURS[2], "black", COLOURS[0]
+WORTHWHILE = COLOURS[0]
 WIDTH, ROW_HEIGHT, FRAME_HEIGHT = 9.5, 0.27, 0.75  # inches
 TITLE = "Every claim on test, over all tasks: the difference, and its interval from five seeds on"
 MARKS = {  # each with its colour and marker
-    "holds or opposite": (DECIDED, "o"),
-    "other verdicts": (OPEN, "o"),
+    "holds or opposite": (DECIDED_COLOUR, "o"),
+    "other verdicts": (OPEN_COLOUR, "o"),
     "worthwhile, on the claimed side": (WORTHWHILE, "|"),
 }
 
@@ -59,8 +66,10 @@ def _draw(axis: Axes, claims: list[dict[str, Any]]) -> None:
     """A row per claim from the top, with its verdict on the right."""
     axis.axvline(0, color="black", linewidth=1)
     for height, claim in enumerate(claims):
-        colour = DECIDED if _is_decided(claim) else OPEN
-        _draw_claim(axis, height, claim, colour)
+        colour, factor = colour_of_verdict(claim), scale_of(claim).factor
+        draw_difference(axis, height, claim, factor, colour, width=2.5, area=30)
+        worthwhile = claim["worthwhile"] if claim["direction"] == "higher" else -claim["worthwhile"]
+        axis.scatter(factor * worthwhile, height, color=WORTHWHILE, marker="|", s=90, zorder=4)
         note_beside(axis, height, _judged(claim), colour)
     axis.set_yticks(range(len(claims)), [_named(claim) for claim in claims], fontsize=9)
     axis.set_ylim(len(claims) - 0.5, -0.5)
@@ -70,14 +79,6 @@ def _draw(axis: Axes, claims: list[dict[str, Any]]) -> None:
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x", alpha=0.3)
     axis.spines[["top", "left", "right"]].set_visible(False)
-
-
-def _draw_claim(axis: Axes, height: float, claim: dict[str, Any], colour: str) -> None:
-    factor, sign = scale_of(claim).factor, 1 if claim["direction"] == "higher" else -1
-    if "low" in claim:
-        axis.hlines(height, factor * claim["low"], factor * claim["high"], colors=colour, linewidth=2.5)
-    axis.scatter(factor * claim["difference"], height, color=colour, s=30, zorder=3)
-    axis.scatter(factor * sign * claim["worthwhile"], height, color=WORTHWHILE, marker="|", s=90, zorder=4)
 
 
 def _measured(claim: dict[str, Any]) -> str:
@@ -96,12 +97,8 @@ def _named(claim: dict[str, Any]) -> str:
 
 def _judged(claim: dict[str, Any]) -> str:
     """The verdict. If it is decided, also the tasks without each of which it would be another."""
-    fragile = ", ".join(rest["task"] for rest in hangs_on(claim))
-    return f"{short_verdict(claim)} (not without {fragile})" if fragile and _is_decided(claim) else short_verdict(claim)
-
-
-def _is_decided(claim: dict[str, Any]) -> bool:
-    return claim["verdict"] in (HOLDS, OPPOSITE)
+    verdict = short_verdict(claim)
+    return f"{verdict} {hangs_on_in_words(claim)}".rstrip() if verdict in DECIDED else verdict
 
 
 def _explain_marks(figure: Figure) -> None:
