@@ -5,7 +5,7 @@ from typing import Any
 
 from src.runs import runs_of_task
 from src.study.claims.claims_in_words import short_verdict
-from src.study.claims.verdicts import HOLDS
+from src.study.claims.verdicts import DOES_NOT_HOLD, HOLDS
 from src.study.drawing.headline_figure import without_wnli
 from src.study.named.overrides import study_params
 from tests.conftest import REPOSITORY
@@ -70,15 +70,23 @@ def test_the_rivals_are_those_of_the_records():
 
 def test_the_claims_that_are_left_of_all_are_those_after_holms_correction():
     count, left = left_after_holm(WITH_CLAIMS)
-    assert point("Chance").startswith(f"of {count} claims in six studies, {len(left)} are left")
-    assert {*left} <= {(CHOSEN, "alone"), *((RATES, name) for name in claims(RATES))}  # all of claim 1
+    assert point("Chance").startswith(f"of {count} claims in seven studies, {len(left)} are left")
+    of_claim_1 = {(CHOSEN, "alone"), *((RATES, name) for name in claims(RATES))}
+    assert (len({*left} & of_claim_1), {*left} - of_claim_1) == (3, {("mechanism", "all")})
 
 
-def test_the_units_of_mechanism_are_those_in_git():
-    params = study_params("mechanism", *WHERE)
-    units = [(task, seed) for task in params.tasks for seed in params.seeds_of(task)]
-    found = [*(REPOSITORY / "metrics/mechanism/units").iterdir()]
-    assert f"{len(found)} of its {len(units)} units" in point("Reason")
+def test_the_reason_is_that_of_the_study_of_it():
+    of_study = claims("mechanism")
+    told = re.findall(r"([+-][\d.]+) points \((.*?)\)", point("Reason"))
+    assert told == [said(of_study[name]) for name in ("alone", "norm", "all", "centre")]
+    assert [of_study[name]["verdict"] for name in ("alone", "norm", "all", "centre")] == [
+        HOLDS,
+        DOES_NOT_HOLD,
+        HOLDS,
+        HOLDS,
+    ]
+    assert HOLDS not in {of_study[name]["verdict"] for name in ("above_all", "above_centre")}
+    assert of_study["above_norm"]["verdict"] == HOLDS
 
 
 def test_elsewhere_no_claim_holds():

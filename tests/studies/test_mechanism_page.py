@@ -1,0 +1,129 @@
+"""The page of `mechanism` has the numbers of its tables and records, and the reading that follows from its verdicts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.study.claims.claims import without_task
+from src.study.claims.moved import CMI, LENGTH, OF_CLASS, PER_LENGTH, measures_of
+from src.study.named.overrides import study_params
+from src.study.records.scores import measured_task
+from src.study.statistics.intervals import mean_over_tasks
+from tests.support.mechanism_reading import label_matters, norm_is_matched, reading, unit_is_compact
+from tests.support.study_numbers import (
+    Arm,
+    claims,
+    committed,
+    of_one_label,
+    page_of,
+    points,
+    records,
+    rows,
+    said,
+    text,
+)
+
+STUDY = "mechanism"
+PAGE = page_of(STUDY)
+TASKS = ("rte", "mnli-sample", "sst2", "mrpc")
+CLAIM_OF = {"cmi_min": "alone"} | {arm: arm for arm in ("unit", "all", "norm", "centre", "smooth")}
+LAST = 8
+
+
+def histories(tasks: Sequence[str] = TASKS) -> dict[str, pd.DataFrame]:
+    return {task: records(STUDY, task).history.query("role == 'teacher'") for task in tasks}
+
+
+def moved() -> pd.DataFrame:
+    return committed(STUDY, "moved")
+
+
+def test_the_page_has_the_reading_of_its_verdicts():
+    found = reading(claims(STUDY), norm_is_matched(histories(), LAST), unit_is_compact(moved()))
+    assert f"**The reading: {found}.**" in text(PAGE)
+    assert not label_matters(claims(STUDY))
+
+
+@pytest.mark.parametrize("name", ["alone", "norm", "above_norm", "all", "above_all", "above_centre", "smooth"])
+def test_the_page_says_what_single_claims_found(name):
+    assert points(claims(STUDY)[name]) in text(PAGE).split("## Results")[1]
+
+
+def test_the_page_says_which_claims_are_left_after_holms_correction():
+    left = {name: claim["p_holm"] for name, claim in claims(STUDY).items() if claim["p_holm"] < 0.05}
+    *firsts, last = (f"`{name}` (p {left[name]:.3f})" for name in sorted(left, key=left.get))
+    assert len(left) == 4
+    assert f"four stay below 0.05: {', '.join(firsts)} and {last}." in text(PAGE)
+
+
+def test_the_page_says_why_the_shorter_h_and_compact_classes_are_not_the_reason():
+    assert line_of("unit", "test", LENGTH)["low"] > 1  # h is longer
+    shape, output = line_of("cmi_min", "test", PER_LENGTH), line_of("cmi_min", "test", OF_CLASS)
+    assert shape["low"] < 1 < shape["high"]
+    assert output["low"] < 0 < output["high"]
+    assert f"on test is {line_of('unit', 'test', PER_LENGTH)['value']:.2f} times that of `ce`" in text(PAGE)
+
+
+def test_no_teacher_predicts_one_label_for_all_rows():
+    arms = ("ce", *CLAIM_OF)
+    assert {of_one_label(Arm(STUDY, "teacher", arm), task) for arm in arms for task in TASKS} == {0}
+
+
+@pytest.mark.parametrize("arm", CLAIM_OF)
+def test_the_page_has_the_differences_on_each_task(arm):
+    by_task = {row["task"]: said(row)[0] for row in claims(STUDY)[CLAIM_OF[arm]]["tasks"]}
+    assert [by_task[task] for task in TASKS] in rows(PAGE, f"`{arm}`")
+
+
+@pytest.mark.parametrize("arm", CLAIM_OF)
+def test_the_page_has_how_far_cmi_moved(arm):
+    ratios = [line_of(arm, "test", CMI), line_of(arm, "test", LENGTH), line_of(arm, "test", PER_LENGTH)]
+    ratios.append(line_of(arm, "train", PER_LENGTH))
+    told = [f"{line['value']:.2f} ({line['low']:.2f} to {line['high']:.2f})" for line in ratios]
+    assert [*told, "{:+.3f}".format(line_of(arm, "test", OF_CLASS)["value"])] in rows(PAGE, f"`{arm}`")
+
+
+def line_of(arm: str, split: str, measure: str) -> dict[str, float]:
+    """How far a measure moved against `ce`, over tasks."""
+    lines = moved().query("claim == @CLAIM_OF[@arm] and split == @split and measure == @measure")
+    [line] = lines[lines["task"].isna()].to_dict("records")
+    return line
+
+
+@pytest.mark.parametrize("epoch", ["last", "kept"])
+def test_the_page_has_the_length_of_h_on_each_task(epoch):
+    for arm, against in (("cmi_min", "ce"), ("norm", "ce"), ("norm", "cmi_min")):
+        logs = [(lengths(task, epoch)[arm] - lengths(task, epoch)[against]).mean() for task in TASKS]
+        told = [f"{np.exp(log):.2f}" for log in (*logs, np.mean(logs))]
+        assert told in rows(PAGE, f"`{arm}` over `{against}`, {epoch} epoch")
+
+
+def lengths(task: str, epoch: str) -> pd.DataFrame:
+    """Logarithms of the length of h on selection rows: a line per seed, a column per arm."""
+    found = records(STUDY, task)
+    history = found.history.query("role == 'teacher'").merge(found.runs, on=["role", "arm", "seed"])
+    wanted = history[history["epoch"] == (LAST if epoch == "last" else history["best_epoch"])]
+    return np.log(wanted.pivot(index="seed", columns="arm", values="selection_feature_norm"))
+
+
+def test_the_page_says_what_the_reading_is_without_each_task():
+    for task in TASKS:
+        rest = [name for name in TASKS if name != task]
+        of_rest = {name: claim | without_task(claim, task) for name, claim in claims(STUDY).items()}
+        found = reading(of_rest, norm_is_matched(histories(rest), LAST), compact_over(rest))
+        assert [found] in rows(PAGE, f"without `{task}`")
+
+
+def compact_over(tasks: Sequence[str]) -> bool:
+    """Whether `unit` is more compact over some of the tasks."""
+    params = study_params(STUDY)
+    found = []
+    for task in tasks:
+        measured = measured_task(records(STUDY, task), params.evaluate.ece_bins)
+        values = measures_of(measured, records(STUDY, task).history)["test"][PER_LENGTH]
+        found.append(values.estimate(measured.lines["teacher", "unit"], measured.lines["teacher", "ce"]))
+    over = mean_over_tasks(found)
+    line = {"claim": "unit", "split": "test", "measure": PER_LENGTH, "high": np.exp(over.interval(0.95)[1])}
+    return unit_is_compact(pd.DataFrame([line | {"task": None}]))
