@@ -14,6 +14,7 @@ from src.study.statistics.intervals import mean_over_tasks
 from tests.support.mechanism_reading import label_matters, norm_is_matched, reading, unit_is_compact
 from tests.support.study_numbers import (
     Arm,
+    cells,
     claims,
     committed,
     of_one_label,
@@ -58,12 +59,25 @@ def test_the_page_says_which_claims_are_left_after_holms_correction():
     assert f"four stay below 0.05: {', '.join(firsts)} and {last}." in text(PAGE)
 
 
-def test_the_page_says_why_the_shorter_h_and_compact_classes_are_not_the_reason():
-    assert line_of("unit", "test", LENGTH)["low"] > 1  # h is longer
-    shape, output = line_of("cmi_min", "test", PER_LENGTH), line_of("cmi_min", "test", OF_CLASS)
+def test_the_page_says_what_became_of_cmi_and_the_length_of_h():
+    shape, output = line_of("alone", "test", PER_LENGTH), line_of("alone", "test", OF_CLASS)
     assert shape["low"] < 1 < shape["high"]
     assert output["low"] < 0 < output["high"]
+    of_output = (
+        moved().query("claim == 'alone' and split == 'test' and measure == @OF_CLASS").set_index("task")["value"]
+    )
+    assert of_output["rte"] > 0.1
+    assert of_output["mnli-sample"] < -0.1
+    assert line_of("above_norm", "train", PER_LENGTH)["high"] < 1
+    assert line_of("all", "test", PER_LENGTH)["high"] < 1
     assert f"on test is {line_of('unit', 'test', PER_LENGTH)['value']:.2f} times that of `ce`" in text(PAGE)
+
+
+def test_the_page_says_how_much_of_the_gain_without_the_label_comes_from_rte():
+    arms = committed(STUDY, "arms").query("task == 'rte' and arm == 'ce' and metric == 'accuracy'")
+    assert f"(accuracy {100 * arms['mean'].item():.1f} %)" in text(PAGE)
+    gains = {row["task"]: row["difference"] for row in claims(STUDY)["all"]["tasks"]}
+    assert 0.45 < gains["rte"] / sum(gains.values()) < 0.55
 
 
 def test_no_teacher_predicts_one_label_for_all_rows():
@@ -77,17 +91,19 @@ def test_the_page_has_the_differences_on_each_task(arm):
     assert [by_task[task] for task in TASKS] in rows(PAGE, f"`{arm}`")
 
 
-@pytest.mark.parametrize("arm", CLAIM_OF)
-def test_the_page_has_how_far_cmi_moved(arm):
-    ratios = [line_of(arm, "test", CMI), line_of(arm, "test", LENGTH), line_of(arm, "test", PER_LENGTH)]
-    ratios.append(line_of(arm, "train", PER_LENGTH))
+@pytest.mark.parametrize("name", [*CLAIM_OF.values(), "above_norm", "unit_norm"])
+def test_the_page_has_how_far_cmi_moved(name):
+    ratios = [line_of(name, "test", measure) for measure in (CMI, LENGTH, PER_LENGTH)]
+    ratios.append(line_of(name, "train", PER_LENGTH))
     told = [f"{line['value']:.2f} ({line['low']:.2f} to {line['high']:.2f})" for line in ratios]
-    assert [*told, "{:+.3f}".format(line_of(arm, "test", OF_CLASS)["value"])] in rows(PAGE, f"`{arm}`")
+    claim, output = claims(STUDY)[name], line_of(name, "test", OF_CLASS)
+    told.append("{value:+.3f} ({low:+.3f} to {high:+.3f})".format(**output))
+    assert told == cells(PAGE, f"`{claim['family']}` to `{claim['against']}`")
 
 
-def line_of(arm: str, split: str, measure: str) -> dict[str, float]:
-    """How far a measure moved against `ce`, over tasks."""
-    lines = moved().query("claim == @CLAIM_OF[@arm] and split == @split and measure == @measure")
+def line_of(claim: str, split: str, measure: str) -> dict[str, float]:
+    """How far a measure moved between the sides of a claim, over tasks."""
+    lines = moved().query("claim == @claim and split == @split and measure == @measure")
     [line] = lines[lines["task"].isna()].to_dict("records")
     return line
 
