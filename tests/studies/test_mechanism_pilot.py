@@ -5,11 +5,11 @@ import pandas as pd
 
 from src.study.named.overrides import study_params
 from tests.conftest import REPOSITORY
-from tests.support.study_numbers import cells, page_of
+from tests.support.study_numbers import cells
 
 TASKS = ("sst2", "mnli-sample")
 LAST = 8
-PAGE = page_of("mechanism")
+PAGE = "studies/mechanism/details.md"
 PENALTIES = {"norm_5": 0.0003, "norm_4": 0.0008, "norm_1": 0.002, "norm_2": 0.005, "norm_3": 0.0125}
 
 

@@ -115,6 +115,6 @@ def test_unit_is_compact_by_the_table_of_what_moved():
 
 
 def test_the_readings_are_in_the_words_of_the_page():
-    page = text(page_of("mechanism"))
+    page = text(page_of("mechanism")) + text("studies/mechanism/details.md")
     assert all(words in page for words in (NOT_SEEN, COMPACT, LENGTH, WITHOUT_LABEL, OPEN))
     assert "within 10 % of the length under `cmi_min`" in page
