@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.special import softmax
 
 from src.core.metrics import CLASS_SCORES, ClassCounts
+from src.study.claims.moved import in_kept_epochs
 from tests.support.study_numbers import (
     AT_RATES,
     CHOSEN,
@@ -19,7 +20,6 @@ from tests.support.study_numbers import (
     compared,
     logits_by_seed,
     of_predictions,
-    of_runs,
     over_tasks_ratio,
     page_of,
     records,
@@ -46,13 +46,9 @@ def _logs(arms: pd.Series, cmi: pd.Series, length: pd.Series) -> list[pd.DataFra
 
 
 def test_the_page_says_cmi_per_squared_length_at_equal_rates():
-    history = pd.concat([records(RATES, task).history.assign(task=task) for task in WITHOUT_WNLI])
-    best = (
-        history.merge(of_runs(RATES), on=["task", "role", "arm", "seed"])
-        .query("epoch == best_epoch")
-        .query("role == 'teacher'")
-    )
-    best = best.set_index(["task", "seed"])
+    of_tasks = {task: records(RATES, task) for task in WITHOUT_WNLI}
+    kept = [in_kept_epochs(found.runs, found.history).assign(task=task) for task, found in of_tasks.items()]
+    best = pd.concat(kept).query("role == 'teacher'").set_index(["task", "seed"])
     cmi = np.exp(best["selection_feature_log_cmi"])
     _, _, ratio = _logs(best["arm"], cmi, best["selection_feature_norm"])
     found = [over_tasks_ratio(ratio[own.name] - ratio[plain.name]) for own, plain in AT_RATES]

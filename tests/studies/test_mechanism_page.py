@@ -7,10 +7,19 @@ import pandas as pd
 import pytest
 
 from src.study.claims.claims import without_task
-from src.study.claims.moved import CMI, LENGTH, OF_CLASS, PER_LENGTH, measures_of
+from src.study.claims.moved import (
+    CMI,
+    LENGTH,
+    OF_CLASS,
+    PER_LENGTH,
+    in_kept_epochs,
+    manipulation,
+    measures_of,
+    moved_table,
+)
+from src.study.claims.tables import compared_task
 from src.study.named.overrides import study_params
 from src.study.records.scores import measured_task
-from src.study.statistics.intervals import mean_over_tasks
 from tests.support.mechanism_reading import label_matters, norm_is_matched, reading, unit_is_compact
 from tests.support.study_numbers import (
     Arm,
@@ -119,27 +128,21 @@ def test_the_page_has_the_length_of_h_on_each_task(epoch):
 def lengths(task: str, epoch: str) -> pd.DataFrame:
     """Logarithms of the length of h on selection rows: a line per seed, a column per arm."""
     found = records(STUDY, task)
-    history = found.history.query("role == 'teacher'").merge(found.runs, on=["role", "arm", "seed"])
-    wanted = history[history["epoch"] == (LAST if epoch == "last" else history["best_epoch"])]
+    history = in_kept_epochs(found.runs, found.history) if epoch == "kept" else found.history.query("epoch == @LAST")
+    wanted = history.query("role == 'teacher'")
     return np.log(wanted.pivot(index="seed", columns="arm", values="selection_feature_norm"))
 
 
 def test_the_page_says_what_the_reading_is_without_each_task():
-    for task in TASKS:
-        rest = [name for name in TASKS if name != task]
-        of_rest = {name: claim | without_task(claim, task) for name, claim in claims(STUDY).items()}
-        found = reading(of_rest, norm_is_matched(histories(rest), LAST), compact_over(rest))
-        assert [found] in rows(PAGE, f"without `{task}`")
-
-
-def compact_over(tasks: Sequence[str]) -> bool:
-    """Whether `unit` is more compact over some of the tasks."""
     params = study_params(STUDY)
-    found = []
-    for task in tasks:
-        measured = measured_task(records(STUDY, task), params.evaluate.ece_bins)
-        values = measures_of(measured, records(STUDY, task).history)["test"][PER_LENGTH]
-        found.append(values.estimate(measured.lines["teacher", "unit"], measured.lines["teacher", "ce"]))
-    over = mean_over_tasks(found)
-    line = {"claim": "unit", "split": "test", "measure": PER_LENGTH, "high": np.exp(over.interval(0.95)[1])}
-    return unit_is_compact(pd.DataFrame([line | {"task": None}]))
+    found = {task: records(STUDY, task) for task in TASKS}
+    compared = {task: compared_task(measured_task(of, params.evaluate.ece_bins), {}) for task, of in found.items()}
+    measures = {task: measures_of(compared[task].measured, of.history) for task, of in found.items()}
+    checks = manipulation(params, compared, measures)
+    for left_out in TASKS:
+        rest = [task for task in TASKS if task != left_out]
+        of_rest = {name: claim | without_task(claim, left_out) for name, claim in claims(STUDY).items()}
+        unit = {"name": "unit", "tasks": [{"task": task} for task in rest]}
+        compact = unit_is_compact(moved_table(checks, params.evaluate.claims, [unit]))
+        told = reading(of_rest, norm_is_matched(histories(rest), LAST), compact)
+        assert [told] in rows(PAGE, f"without `{left_out}`")

@@ -77,14 +77,10 @@ def test_the_claims_that_are_left_of_all_are_those_after_holms_correction():
 
 def test_the_reason_is_that_of_the_study_of_it():
     of_study = claims("mechanism")
+    verdicts = {"alone": HOLDS, "norm": DOES_NOT_HOLD, "all": HOLDS, "centre": HOLDS}
     told = re.findall(r"([+-][\d.]+) points \((.*?)\)", point("Reason"))
-    assert told == [said(of_study[name]) for name in ("alone", "norm", "all", "centre")]
-    assert [of_study[name]["verdict"] for name in ("alone", "norm", "all", "centre")] == [
-        HOLDS,
-        DOES_NOT_HOLD,
-        HOLDS,
-        HOLDS,
-    ]
+    assert told == [said(of_study[name]) for name in verdicts]
+    assert {name: of_study[name]["verdict"] for name in verdicts} == verdicts
     assert HOLDS not in {of_study[name]["verdict"] for name in ("above_all", "above_centre")}
     assert of_study["above_norm"]["verdict"] == HOLDS
 
