@@ -20,7 +20,6 @@ NOT_MOVED = "CMI did not rise enough for a claim about it"
 DOES_NOT = "claim 2 does not hold here"
 HOLDS_CALIBRATED = "claim 2 holds here, also between calibrated teachers"
 HOLDS_ONLY = "claim 2 holds here; between calibrated teachers it is not shown"
-OPEN = "claim 2 holds here; whether calibration is the reason cannot be told"
 OPEN = "claim 2 cannot be told at this size"
 
 Histories = dict[str, pd.DataFrame]  # the teachers' history.csv of each task
