@@ -1,70 +1,19 @@
 """The rules of `kd-visible`, fixed as code before its results: the weight of its pilot, its checks and its reading."""
 
-import pandas as pd
 import pytest
 
 from src.study.claims.verdicts import CANNOT_BE_SEEN, CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS, OPPOSITE
-from src.study.named.overrides import study_params
 from tests.support.kd_visible_reading import (
     DOES_NOT,
     HOLDS_CALIBRATED,
     HOLDS_ONLY,
-    LAST,
     NOT_MOVED,
     NOT_SEEN,
     OPEN,
-    WEIGHTS,
-    cmi_ratio,
     reading,
     rose_on_selection,
-    score_lost,
-    weight_of_pilot,
 )
 from tests.support.study_numbers import committed, page_of, text
-
-GIVEN = {"ce": (0.1, 0.80), "mcmi_1": (0.15, 0.80), "mcmi_2": (0.21, 0.78), "mcmi_3": (0.4, 0.70)}
-
-
-def histories(first: dict[str, tuple[float, float]], second: dict[str, tuple[float, float]] = GIVEN) -> dict:
-    """Two tasks. In every epoch but the last one, CMI and score are 1."""
-    return {
-        task: pd.DataFrame(
-            {"arm": arm, "seed": 100, "epoch": epoch}
-            | dict.fromkeys(("train_class_cmi", "selection_accuracy"), 1.0)
-            | (dict(zip(("train_class_cmi", "selection_accuracy"), values, strict=True)) if epoch == LAST else {})
-            for arm, values in arms.items()
-            for epoch in (1, LAST)
-        )
-        for task, arms in {"one": first, "two": second}.items()
-    }
-
-
-def test_the_ratio_of_cmi_is_a_geometric_mean_and_the_lost_score_a_plain_one():
-    """sqrt(2.1 x 1.2) = 1.5875; (2 + 6) / 2 = 4 points."""
-    found = histories(GIVEN | {"mcmi_2": (0.12, 0.74)})
-    assert cmi_ratio(found, "mcmi_2") == pytest.approx(1.5875, abs=1e-4)
-    assert score_lost(found, "mcmi_2") == pytest.approx(0.04)
-
-
-@pytest.mark.parametrize(
-    ("changed", "expected"),
-    [
-        ({}, -0.5),
-        ({"mcmi_1": (0.28, 0.80)}, -0.25),
-        ({"mcmi_1": (0.28, 0.60)}, -0.5),
-        ({"mcmi_2": (0.18, 0.78), "mcmi_3": (0.4, 0.80)}, -1.0),
-        ({"mcmi_2": (0.18, 0.78)}, None),
-    ],
-)
-def test_the_pilot_takes_the_weight_nearest_to_0_that_passes(changed, expected):
-    assert weight_of_pilot(histories(GIVEN | changed)) == expected
-
-
-def test_the_weights_are_those_of_the_pilot():
-    arms = study_params("kd-visible-pilot").finetune.arms
-    assert {arm: arms[arm].cmi_weight for arm in WEIGHTS} == WEIGHTS
-    training = study_params("kd-visible-pilot").finetune.training
-    assert training.plain_epochs + training.epochs == LAST
 
 
 def read(

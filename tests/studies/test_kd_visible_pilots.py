@@ -1,0 +1,89 @@
+"""The rules that choose the teacher of `kd-visible`, and what its first pilot found."""
+
+import pandas as pd
+import pytest
+
+from src.study.named.overrides import study_params
+from tests.support.kd_visible_pilots import (
+    CANDIDATES,
+    WEIGHTS,
+    chosen_candidate,
+    cmi_ratio,
+    score_lost,
+    weight_of_pilot,
+)
+from tests.support.study_numbers import page_of, text
+
+LAST = 9
+GIVEN = {"ce": (0.1, 0.80), "mcmi_1": (0.15, 0.80), "mcmi_2": (0.21, 0.78), "mcmi_3": (0.4, 0.70)}
+
+
+def histories(first: dict[str, tuple[float, float]], second: dict[str, tuple[float, float]] = GIVEN) -> dict:
+    """Two tasks. In every epoch but the last one, CMI and score are 1."""
+    return {
+        task: pd.DataFrame(
+            {"arm": arm, "seed": 100, "epoch": epoch}
+            | dict.fromkeys(("train_class_cmi", "selection_accuracy"), 1.0)
+            | (dict(zip(("train_class_cmi", "selection_accuracy"), values, strict=True)) if epoch == LAST else {})
+            for arm, values in arms.items()
+            for epoch in (1, LAST)
+        )
+        for task, arms in {"one": first, "two": second}.items()
+    }
+
+
+def test_the_ratio_of_cmi_is_a_geometric_mean_and_the_lost_score_a_plain_one():
+    """sqrt(2.1 x 1.2) = 1.5875; (2 + 6) / 2 = 4 points."""
+    found = histories(GIVEN | {"mcmi_2": (0.12, 0.74)})
+    assert cmi_ratio(found, "mcmi_2") == pytest.approx(1.5875, abs=1e-4)
+    assert score_lost(found, "mcmi_2") == pytest.approx(0.04)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, -0.5),
+        ({"mcmi_1": (0.28, 0.80)}, -0.25),
+        ({"mcmi_1": (0.28, 0.60)}, -0.5),
+        ({"mcmi_2": (0.18, 0.78), "mcmi_3": (0.4, 0.80)}, -1.0),
+        ({"mcmi_2": (0.18, 0.78)}, None),
+    ],
+)
+def test_the_pilot_takes_the_weight_nearest_to_0_that_passes(changed, expected):
+    assert weight_of_pilot(histories(GIVEN | changed)) == expected
+
+
+def test_the_weights_are_those_of_the_pilot():
+    arms = study_params("kd-visible-pilot").finetune.arms
+    assert {arm: arms[arm].cmi_weight for arm in WEIGHTS} == WEIGHTS
+    training = study_params("kd-visible-pilot").finetune.training
+    assert training.plain_epochs + training.epochs == LAST
+
+
+CALIBRATED = {
+    "one": {"ce": 0.21, "early_1": 0.20, "early_2": 0.21},
+    "two": {"ce": 0.23, "early_1": 0.25, "early_2": 0.24},
+}
+RAISED = {"early_1": (0.3, 0.80), "early_2": (0.3, 0.78)} | dict.fromkeys(("early_3", "late", "feature"), (0.1, 0.8))
+
+
+def test_the_second_pilot_takes_no_teacher_that_is_only_overconfident():
+    """`early_1` has less CMI than `ce` on one task once both are calibrated."""
+    found = histories({"ce": (0.1, 0.80)} | RAISED, {"ce": (0.1, 0.80)} | RAISED)
+    of_all = {task: dict.fromkeys(CANDIDATES, 0.2) | arms for task, arms in CALIBRATED.items()}
+    assert chosen_candidate(found, of_all) == "early_2"
+    worse = {"one": of_all["one"] | {"early_2": 0.2099}, "two": of_all["two"]}
+    assert chosen_candidate(found, worse) is None
+
+
+def test_the_candidates_are_those_of_the_second_pilot():
+    params = study_params("kd-visible-pilot-2")
+    assert list(params.finetune.arms) == ["ce", *CANDIDATES]
+    lengths = {arm: params.teacher("vader-nyt", arm).training for arm in params.finetune.arms}
+    assert {training.plain_epochs + training.epochs for training in lengths.values()} == {6}
+
+
+def test_the_page_has_the_rules():
+    page = text(page_of("kd-visible"))
+    assert "may lose more than 5 points" in page
+    assert "at least twice that of `ce`" in page

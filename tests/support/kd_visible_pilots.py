@@ -1,0 +1,85 @@
+"""The pilots of the study `kd-visible`, which choose its teacher: the rules of its page, fixed before the runs.
+
+Histories are the teachers' history.csv of each task, and the last epoch is the one that is kept.
+"""
+
+import numpy as np
+import pandas as pd
+
+from src.study.statistics.row_values import PredictedRows, statistics_of
+from tests.support.study_numbers import over_tasks_ratio, records, run_temperatures
+
+TASKS = ("mnli-sample", "vader-nyt")
+WEIGHTS = {"mcmi_1": -0.25, "mcmi_2": -0.5, "mcmi_3": -1.0}  # of the first pilot, the nearest to 0 first
+CANDIDATES = ("early_1", "early_2", "early_3", "late", "feature")  # of the second pilot, in the order of the rule
+LEAST_RATIO = 2.0  # of class CMI on train rows, over that of `ce`
+MOST_LOST = 0.05  # of the mean selection score
+
+Histories = dict[str, pd.DataFrame]
+
+
+def weight_of_pilot(histories: Histories) -> float | None:
+    """The weight nearest to 0 that raises CMI enough and costs little. None: no weight does."""
+    return next((weight for arm, weight in WEIGHTS.items() if raises_cmi(histories, arm)), None)
+
+
+def chosen_candidate(histories: Histories, calibrated: dict[str, dict[str, float]]) -> str | None:
+    """The first candidate of the second pilot that raises CMI enough, costs little and is not just overconfident.
+
+    Args:
+        calibrated: from `calibrated_cmi`, for each task.
+    """
+    for arm in CANDIDATES:
+        if raises_cmi(histories, arm) and all(of_arms[arm] >= of_arms["ce"] for of_arms in calibrated.values()):
+            return arm
+    return None
+
+
+def raises_cmi(histories: Histories, arm: str) -> bool:
+    """Whether an arm raises class CMI on train rows enough, and loses little of the selection score."""
+    return cmi_ratio(histories, arm) >= LEAST_RATIO and score_lost(histories, arm) <= MOST_LOST
+
+
+def cmi_ratio(histories: Histories, arm: str) -> float:
+    """Class CMI on train rows after the last epoch, over that of `ce`: a geometric mean over seeds, then tasks."""
+    logs = np.log(last_epoch(histories)["train_class_cmi"])
+    ratio, _, _ = over_tasks_ratio(logs.xs(arm, level="arm") - logs.xs("ce", level="arm"))
+    return ratio
+
+
+def score_lost(histories: Histories, arm: str) -> float:
+    """Selection accuracy of `ce` after the last epoch less that of an arm: a mean over seeds, then tasks."""
+    scores = last_epoch(histories)["selection_accuracy"]
+    lost = scores.xs("ce", level="arm") - scores.xs(arm, level="arm")
+    return round(float(lost.groupby("task").mean().mean()), 9)  # so that a loss of just five points passes
+
+
+def last_epoch(histories: Histories) -> pd.DataFrame:
+    """The last epoch of each teacher, indexed by task, arm and seed."""
+    found = pd.concat(histories, names=["task"])
+    found = found[found["epoch"] == found["epoch"].max()]
+    return found.set_index(["arm", "seed"], append=True).droplevel(1)
+
+
+def teachers_of(study: str) -> Histories:
+    """The histories of a pilot's teachers."""
+    return {task: records(study, task).history.query("role == 'teacher'") for task in TASKS}
+
+
+def selection_cmi(study: str, task: str, calibrated: bool) -> dict[str, float]:
+    """Class CMI of each teacher of a pilot on selection rows, in nats. A pilot has one seed.
+
+    Args:
+        calibrated: take outputs at the teacher's best temperature on selection rows.
+    """
+    found, fitted = records(study, task), run_temperatures(study, task)
+    cmi = statistics_of([], has_humans=False, ece_bins=10)["class_cmi"]
+    return {
+        arm: cmi(
+            PredictedRows(
+                found.split_labels("selection"), logits / (fitted[role, arm, seed] if calibrated else 1), None
+            )
+        ).value
+        for (role, arm, seed), logits in found.logits("selection").items()
+        if role == "teacher"
+    }
