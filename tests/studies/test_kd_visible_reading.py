@@ -11,9 +11,8 @@ from tests.support.kd_visible_reading import (
     NOT_SEEN,
     OPEN,
     reading,
-    rose_on_selection,
 )
-from tests.support.study_numbers import committed, page_of, text
+from tests.support.study_numbers import page_of, text
 
 
 def read(
@@ -21,12 +20,12 @@ def read(
     both: str = CANNOT_BE_TOLD,
     seen: str = HOLDS,
     gain: float = 0.02,
-    ratio: float = 1.5,
-    rose: bool = True,
+    on_train: float = 1.5,
+    calibrated: float = 1.1,
 ) -> str:
     verdicts = {"kd_max": kd_max, "both_calibrated": both, "seen": seen}
     found = {name: {"verdict": verdict, "difference": gain} for name, verdict in verdicts.items()}
-    return reading(found, ratio, rose)
+    return reading(found, on_train, calibrated)
 
 
 @pytest.mark.parametrize(
@@ -48,15 +47,7 @@ def test_a_row_of_the_table(kd_max, both, expected):
 @pytest.mark.parametrize("kd_max", [HOLDS, DOES_NOT_HOLD, CANNOT_BE_TOLD])
 def test_no_claim_is_read_where_a_check_fails(kd_max):
     assert read(kd_max, gain=0.019) == read(kd_max, seen=DOES_NOT_HOLD) == read(kd_max, seen=CANNOT_BE_TOLD) == NOT_SEEN
-    assert read(kd_max, ratio=1.49) == read(kd_max, rose=False) == NOT_MOVED
-
-
-def test_whether_cmi_rose_on_selection_rows_by_the_table_of_what_moved():
-    """As in the class form, where the teachers of `kd_max_1` have the interval -0.044 to +0.013 on selection."""
-    moved = committed("glue-minilm-class", "moved").replace({"claim": {"kd_max_1": "kd_max"}})
-    assert not rose_on_selection(moved)
-    moved.loc[moved["split"] == "selection", "low"] = 0.001
-    assert rose_on_selection(moved)
+    assert read(kd_max, on_train=1.49) == read(kd_max, calibrated=1.09) == NOT_MOVED
 
 
 def test_the_readings_are_in_the_words_of_the_page():

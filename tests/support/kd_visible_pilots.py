@@ -6,13 +6,14 @@ Histories are the teachers' history.csv of each task, and the last epoch is the 
 import numpy as np
 import pandas as pd
 
-from src.study.statistics.row_values import PredictedRows, statistics_of
-from tests.support.study_numbers import over_tasks_ratio, records, run_temperatures
+from src.study.statistics.row_values import PredictedRows, best_temperature, statistics_of
+from tests.support.study_numbers import over_tasks_ratio, records
 
 TASKS = ("mnli-sample", "vader-nyt")
 WEIGHTS = {"mcmi_1": -0.25, "mcmi_2": -0.5, "mcmi_3": -1.0}  # of the first pilot, the nearest to 0 first
 CANDIDATES = ("early_1", "early_2", "early_3", "late", "feature")  # of the second pilot, in the order of the rule
 LEAST_RATIO = 2.0  # of class CMI on train rows, over that of `ce`
+LEAST_CALIBRATED = 1.1  # of class CMI of calibrated outputs on selection rows, over that of `ce`
 MOST_LOST = 0.05  # of the mean selection score
 
 Histories = dict[str, pd.DataFrame]
@@ -27,10 +28,10 @@ def chosen_candidate(histories: Histories, calibrated: dict[str, dict[str, float
     """The first candidate of the second pilot that raises CMI enough, costs little and is not just overconfident.
 
     Args:
-        calibrated: from `calibrated_cmi`, for each task.
+        calibrated: from `selection_cmi`, for each task.
     """
     for arm in CANDIDATES:
-        if raises_cmi(histories, arm) and all(of_arms[arm] >= of_arms["ce"] for of_arms in calibrated.values()):
+        if raises_cmi(histories, arm) and calibrated_ratio(calibrated, arm) >= LEAST_CALIBRATED:
             return arm
     return None
 
@@ -45,6 +46,11 @@ def cmi_ratio(histories: Histories, arm: str) -> float:
     logs = np.log(last_epoch(histories)["train_class_cmi"])
     ratio, _, _ = over_tasks_ratio(logs.xs(arm, level="arm") - logs.xs("ce", level="arm"))
     return ratio
+
+
+def calibrated_ratio(calibrated: dict[str, dict[str, float]], arm: str) -> float:
+    """CMI of calibrated outputs over that of `ce`: a geometric mean over tasks."""
+    return float(np.exp(np.mean([np.log(of_arms[arm] / of_arms["ce"]) for of_arms in calibrated.values()])))
 
 
 def score_lost(histories: Histories, arm: str) -> float:
@@ -70,16 +76,14 @@ def selection_cmi(study: str, task: str, calibrated: bool) -> dict[str, float]:
     """Class CMI of each teacher of a pilot on selection rows, in nats. A pilot has one seed.
 
     Args:
-        calibrated: take outputs at the teacher's best temperature on selection rows.
+        calibrated: take outputs at the temperature that fits the selection labels best.
     """
-    found, fitted = records(study, task), run_temperatures(study, task)
+    found = records(study, task)
+    labels = found.split_labels("selection")
     cmi = statistics_of([], has_humans=False, ece_bins=10)["class_cmi"]
-    return {
-        arm: cmi(
-            PredictedRows(
-                found.split_labels("selection"), logits / (fitted[role, arm, seed] if calibrated else 1), None
-            )
-        ).value
-        for (role, arm, seed), logits in found.logits("selection").items()
-        if role == "teacher"
-    }
+    measured = {}
+    for (role, arm, _), logits in found.logits("selection").items():
+        if role == "teacher":
+            temperature = best_temperature(PredictedRows(labels, logits, None)) if calibrated else 1.0
+            measured[arm] = cmi(PredictedRows(labels, logits / temperature, None)).value
+    return measured

@@ -1,4 +1,4 @@
-"""The limit of the weight in class space, above which CMI-max prefers a wrong label (docs/controls.md)."""
+"""The limit of the weight in class space, above which CMI-max prefers less probability of the label."""
 
 import pytest
 import torch
@@ -29,7 +29,7 @@ def losses(weight: float, epsilon: float, num_classes: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("num_classes", [2, 3])
 @pytest.mark.parametrize("epsilon", LIMITS)
-def test_above_the_limit_a_row_gives_up_its_label(epsilon, num_classes):
+def test_above_the_limit_the_loss_is_smallest_at_less_of_the_label(epsilon, num_classes):
     limit, p = LIMITS[epsilon][num_classes - 2]
     below, above = (losses(limit + change, epsilon, num_classes) for change in (-0.006, 0.006))
     assert below.min() > -1e-5
@@ -38,7 +38,7 @@ def test_above_the_limit_a_row_gives_up_its_label(epsilon, num_classes):
 
 
 @pytest.mark.parametrize("epsilon", LIMITS)
-def test_below_the_limit_a_row_becomes_surer_than_its_centroid(epsilon):
+def test_a_row_that_is_surer_than_its_centroid_becomes_surer_still(epsilon):
     limit, _ = LIMITS[epsilon][1]
     surer = losses(limit - 0.006, epsilon, 3)[1 - epsilon <= P]
     assert (surer.diff() < 0).all()
