@@ -6,14 +6,22 @@ import pytest
 from src.study.named.overrides import study_params
 from tests.support.kd_visible_pilots import (
     CANDIDATES,
+    TASKS,
     WEIGHTS,
+    best_temperatures,
     chosen_candidate,
     cmi_ratio,
+    last_epoch,
     score_lost,
+    selection_cmi,
+    teachers_of,
     weight_of_pilot,
 )
-from tests.support.study_numbers import page_of, text
+from tests.support.study_numbers import page_of, rows, text
 
+PAGE = page_of("kd-visible")
+FIRST = "kd-visible-pilot"
+ROWS = {"ce": "`ce`"} | {arm: f"{weight:g}" for arm, weight in WEIGHTS.items()}
 LAST = 9
 GIVEN = {"ce": (0.1, 0.80), "mcmi_1": (0.15, 0.80), "mcmi_2": (0.21, 0.78), "mcmi_3": (0.4, 0.70)}
 
@@ -79,6 +87,34 @@ def test_the_candidates_are_those_of_the_second_pilot():
 
 
 def test_the_page_has_the_rules():
-    page = text(page_of("kd-visible"))
+    page = text(PAGE)
     assert "may lose more than 5 points" in page
     assert "at least twice that of `ce`" in page
+
+
+def test_no_weight_of_the_first_pilot_passes():
+    assert weight_of_pilot(teachers_of(FIRST)) is None
+    assert "**No weight passes, so the study does not run in this form.**" in text(PAGE)
+
+
+@pytest.mark.parametrize("arm", WEIGHTS)
+def test_the_page_has_how_far_the_first_pilot_moved_cmi_and_the_score(arm):
+    found = teachers_of(FIRST)
+    of_task = [{task: found[task]} for task in TASKS]
+    ratios = [cmi_ratio(teachers, arm) for teachers in (*of_task, found)]
+    gained = [-score_lost(teachers, arm) for teachers in (*of_task, found)]
+    told = [f"{ratio:.2f}" for ratio in ratios] + [f"{100 * points:+.1f}" for points in gained]
+    assert told in rows(PAGE, ROWS[arm])
+
+
+@pytest.mark.parametrize("arm", ROWS)
+def test_the_page_has_the_cmi_of_the_first_pilot_on_selection_rows(arm):
+    raw, calibrated = ([selection_cmi(FIRST, task, fit)[arm] for task in TASKS] for fit in (False, True))
+    temperatures = [best_temperatures(FIRST, task)[arm] for task in TASKS]
+    told = [f"{value:.2f}" for value in temperatures] + [f"{value:.3f}" for value in (*raw, *calibrated)]
+    assert told in rows(PAGE, ROWS[arm])
+
+
+def test_the_page_has_the_cmi_of_plain_fine_tuning_in_the_first_pilot():
+    cmi = last_epoch(teachers_of(FIRST))["train_class_cmi"].xs("ce", level="arm").droplevel("seed")
+    assert f"`ce` has a CMI of {cmi[TASKS[0]]:.3f} and {cmi[TASKS[1]]:.3f} nats" in text(PAGE)

@@ -3,6 +3,8 @@
 Histories are the teachers' history.csv of each task, and the last epoch is the one that is kept.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -73,17 +75,27 @@ def teachers_of(study: str) -> Histories:
 
 
 def selection_cmi(study: str, task: str, calibrated: bool) -> dict[str, float]:
-    """Class CMI of each teacher of a pilot on selection rows, in nats. A pilot has one seed.
+    """Class CMI of each teacher of a pilot on selection rows, in nats.
 
     Args:
         calibrated: take outputs at the temperature that fits the selection labels best.
     """
+    cmi = statistics_of([], has_humans=False, ece_bins=10)["class_cmi"]
+    fitted = best_temperatures(study, task)
+    return {
+        arm: cmi(replace(rows, logits=rows.logits / fitted[arm]) if calibrated else rows).value
+        for arm, rows in selection_rows(study, task).items()
+    }
+
+
+def best_temperatures(study: str, task: str) -> dict[str, float]:
+    """The temperature of each teacher of a pilot that fits the selection labels best."""
+    return {arm: best_temperature(rows) for arm, rows in selection_rows(study, task).items()}
+
+
+def selection_rows(study: str, task: str) -> dict[str, PredictedRows]:
+    """The selection rows as each teacher of a pilot predicts them. A pilot has one seed."""
     found = records(study, task)
     labels = found.split_labels("selection")
-    cmi = statistics_of([], has_humans=False, ece_bins=10)["class_cmi"]
-    measured = {}
-    for (role, arm, _), logits in found.logits("selection").items():
-        if role == "teacher":
-            temperature = best_temperature(PredictedRows(labels, logits, None)) if calibrated else 1.0
-            measured[arm] = cmi(PredictedRows(labels, logits / temperature, None)).value
-    return measured
+    of_all = found.logits("selection").items()
+    return {arm: PredictedRows(labels, logits, None) for (role, arm, _), logits in of_all if role == "teacher"}
