@@ -13,7 +13,7 @@ from tests.support.study_numbers import over_tasks_ratio, records
 
 TASKS = ("mnli-sample", "vader-nyt")
 WEIGHTS = {"mcmi_1": -0.25, "mcmi_2": -0.5, "mcmi_3": -1.0}  # of the first pilot, the nearest to 0 first
-CANDIDATES = ("early_1", "early_2", "early_3", "late", "feature")  # of the second pilot, in the order of the rule
+CANDIDATES = ("early_1", "early_2", "early_3", "feature")  # of the second pilot, in the order of the rule
 LEAST_RATIO = 2.0  # of class CMI on train rows, over that of `ce`
 LEAST_CALIBRATED = 1.1  # of class CMI of calibrated outputs on selection rows, over that of `ce`
 MOST_LOST = 0.05  # of the mean selection score
