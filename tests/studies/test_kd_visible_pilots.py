@@ -101,7 +101,7 @@ def test_the_page_has_how_far_the_first_pilot_moved_cmi_and_the_score(arm):
     found = teachers_of(FIRST)
     of_task = [{task: found[task]} for task in TASKS]
     ratios = [cmi_ratio(teachers, arm) for teachers in (*of_task, found)]
-    gained = [-score_lost(teachers, arm) for teachers in (*of_task, found)]
+    gained = [0 - score_lost(teachers, arm) for teachers in (*of_task, found)]
     told = [f"{ratio:.2f}" for ratio in ratios] + [f"{100 * points:+.1f}" for points in gained]
     assert told in rows(PAGE, ROWS[arm])
 
