@@ -198,6 +198,13 @@ def test_a_study_may_leave_arms_and_claims_out(tmp_path):
     assert (list(found.finetune.arms), list(found.evaluate.claims)) == (["ce", "cmi_min"], ["alone"])
 
 
+def test_a_study_may_have_no_claim(tmp_path):
+    claims = list(params_content()["evaluate"]["claims"])
+    settings = arguments_of(tmp_path, {"evaluate": {"claims": dict.fromkeys(claims)}})
+    assert settings == ["study=some", *(f"~evaluate.claims.{name}" for name in claims)]
+    assert study_params("some", REPOSITORY / "params.yaml", tmp_path).evaluate.claims == {}
+
+
 def test_parts_apply_in_order_and_a_studys_own_overrides_last(tmp_path):
     """A part may include another; null leaves out an entry of params.yaml or of a part."""
     (tmp_path / "parts").mkdir()
