@@ -9,18 +9,20 @@ from tests.support.kd_visible_pilots import (
     TASKS,
     WEIGHTS,
     best_temperatures,
+    calibrated_ratio,
     chosen_candidate,
     cmi_ratio,
     last_epoch,
+    raises_cmi,
     score_lost,
     selection_cmi,
     teachers_of,
     weight_of_pilot,
 )
-from tests.support.study_numbers import page_of, rows, text
+from tests.support.study_numbers import committed, page_of, rows, text
 
 PAGE = page_of("kd-visible")
-FIRST = "kd-visible-pilot"
+FIRST, SECOND = "kd-visible-pilot", "kd-visible-pilot-2"
 ROWS = {"ce": "`ce`"} | {arm: f"{weight:g}" for arm, weight in WEIGHTS.items()}
 LAST = 9
 GIVEN = {"ce": (0.1, 0.80), "mcmi_1": (0.15, 0.80), "mcmi_2": (0.21, 0.78), "mcmi_3": (0.4, 0.70)}
@@ -98,12 +100,16 @@ def test_no_weight_of_the_first_pilot_passes():
 
 @pytest.mark.parametrize("arm", WEIGHTS)
 def test_the_page_has_how_far_the_first_pilot_moved_cmi_and_the_score(arm):
-    found = teachers_of(FIRST)
+    assert told_of_cmi_and_score(FIRST, arm) in rows(PAGE, ROWS[arm])
+
+
+def told_of_cmi_and_score(pilot: str, arm: str) -> list[str]:
+    """CMI on train rows over that of `ce`, and the gain of the selection score: of each task, then of both."""
+    found = teachers_of(pilot)
     of_task = [{task: found[task]} for task in TASKS]
     ratios = [cmi_ratio(teachers, arm) for teachers in (*of_task, found)]
     gained = [0 - score_lost(teachers, arm) for teachers in (*of_task, found)]
-    told = [f"{ratio:.2f}" for ratio in ratios] + [f"{100 * points:+.1f}" for points in gained]
-    assert told in rows(PAGE, ROWS[arm])
+    return [f"{ratio:.2f}" for ratio in ratios] + [f"{100 * points:+.1f}" for points in gained]
 
 
 @pytest.mark.parametrize("arm", ROWS)
@@ -117,3 +123,30 @@ def test_the_page_has_the_cmi_of_the_first_pilot_on_selection_rows(arm):
 def test_the_page_has_the_cmi_of_plain_fine_tuning_in_the_first_pilot():
     cmi = last_epoch(teachers_of(FIRST))["train_class_cmi"].xs("ce", level="arm").droplevel("seed")
     assert f"`ce` has a CMI of {cmi[TASKS[0]]:.3f} and {cmi[TASKS[1]]:.3f} nats" in text(PAGE)
+
+
+def calibrated() -> dict[str, dict[str, float]]:
+    return {task: selection_cmi(SECOND, task, calibrated=True) for task in TASKS}
+
+
+def test_no_teacher_of_the_second_pilot_passes():
+    assert chosen_candidate(teachers_of(SECOND), calibrated()) is None
+    assert "**No teacher passes, so the study does not run.**" in text(PAGE)
+    assert [arm for arm in CANDIDATES if raises_cmi(teachers_of(SECOND), arm)] == ["early_3"]
+
+
+@pytest.mark.parametrize("arm", CANDIDATES)
+def test_the_page_has_what_the_second_pilot_found(arm):
+    of_task = [{task: arms} for task, arms in calibrated().items()]
+    ratios = [calibrated_ratio(arms, arm) for arms in (*of_task, calibrated())]
+    told = [*told_of_cmi_and_score(SECOND, arm), *(f"{ratio:.2f}" for ratio in ratios)]
+    assert told in rows(PAGE, f"`{arm}`")
+
+
+def test_the_page_has_the_scores_of_the_first_pilots_students():
+    arms = committed(FIRST, "arms").query("metric == 'accuracy'").set_index(["task", "arm"])["mean"]
+    gains = [100 * (arms[task, "kd-ce"] - arms[task, "plain"]) for task in TASKS]
+    assert "scored {:.1f} (`mnli-sample`) and {:.1f} points (`vader-nyt`)".format(*gains) in text(PAGE)
+    teachers, students = ([100 * arms["mnli-sample", f"{kind}{arm}"] for arm in ROWS] for kind in ("", "kd-"))
+    assert f"within {max(teachers) - min(teachers):.1f} points of each other" in text(PAGE)
+    assert f"from {min(students):.1f} % to {max(students):.1f} %" in text(PAGE)
