@@ -95,7 +95,7 @@ def test_the_page_has_the_rules():
 
 def test_no_weight_of_the_first_pilot_passes():
     assert weight_of_pilot(teachers_of(FIRST)) is None
-    assert "**No weight passes, so the study does not run in this form.**" in text(PAGE)
+    assert "**No weight passes, so this recipe is dropped.**" in text(PAGE)
 
 
 @pytest.mark.parametrize("arm", WEIGHTS)
@@ -131,7 +131,7 @@ def calibrated() -> dict[str, dict[str, float]]:
 
 def test_no_teacher_of_the_second_pilot_passes():
     assert chosen_candidate(teachers_of(SECOND), calibrated()) is None
-    assert "**No teacher passes, so the study does not run.**" in text(PAGE)
+    assert "**No teacher passes, so the study does not run in this form.**" in text(PAGE)
     assert [arm for arm in CANDIDATES if raises_cmi(teachers_of(SECOND), arm)] == ["early_3"]
 
 
@@ -150,3 +150,11 @@ def test_the_page_has_the_scores_of_the_first_pilots_students():
     teachers, students = ([100 * arms["mnli-sample", f"{kind}{arm}"] for arm in ROWS] for kind in ("", "kd-"))
     assert f"within {max(teachers) - min(teachers):.1f} points of each other" in text(PAGE)
     assert f"from {min(students):.1f} % to {max(students):.1f} %" in text(PAGE)
+
+
+def test_the_page_says_that_cmi_rose_with_the_best_temperature_in_the_second_pilot():
+    raw, fitted = ([of(SECOND, task) for task in TASKS] for of in (selection_cmi, best_temperatures))
+    told = [f"{arms['early_3'] / arms['ce']:.2f}" for arms in raw]
+    assert "it rose to {} and {} times".format(*told) in text(PAGE)
+    first, second = (f"from {arms['ce']:.2f} to {arms['early_3']:.2f}" for arms in fitted)
+    assert f"{first} and {second}" in text(PAGE)

@@ -74,7 +74,7 @@ def teachers_of(study: str) -> Histories:
     return {task: records(study, task).history.query("role == 'teacher'") for task in TASKS}
 
 
-def selection_cmi(study: str, task: str, calibrated: bool) -> dict[str, float]:
+def selection_cmi(study: str, task: str, calibrated: bool = False) -> dict[str, float]:
     """Class CMI of each teacher of a pilot on selection rows, in nats.
 
     Args:
