@@ -1,25 +1,28 @@
-"""The rules that choose the teacher of `kd-visible`, and what its first pilot found."""
+"""The rules that choose the teacher of `kd-visible`, and what its pilots found."""
+
+from functools import cache
 
 import pandas as pd
 import pytest
 
 from src.study.named.overrides import study_params
+from src.study.statistics.row_values import best_temperature
 from tests.support.kd_visible_pilots import (
     CANDIDATES,
     TASKS,
     WEIGHTS,
-    best_temperatures,
+    calibrated,
     calibrated_ratio,
     chosen_candidate,
+    class_cmi,
     cmi_ratio,
-    last_epoch,
     raises_cmi,
     score_lost,
-    selection_cmi,
-    teachers_of,
+    selection_rows,
     weight_of_pilot,
 )
 from tests.support.study_numbers import committed, page_of, rows, text
+from tests.support.teacher_histories import last_epoch, teachers_of
 
 PAGE = page_of("kd-visible")
 FIRST, SECOND = "kd-visible-pilot", "kd-visible-pilot-2"
@@ -94,7 +97,7 @@ def test_the_page_has_the_rules():
 
 
 def test_no_weight_of_the_first_pilot_passes():
-    assert weight_of_pilot(teachers_of(FIRST)) is None
+    assert weight_of_pilot(teachers_of(FIRST, TASKS)) is None
     assert "**No weight passes, so this recipe is dropped.**" in text(PAGE)
 
 
@@ -105,7 +108,7 @@ def test_the_page_has_how_far_the_first_pilot_moved_cmi_and_the_score(arm):
 
 def told_of_cmi_and_score(pilot: str, arm: str) -> list[str]:
     """CMI on train rows over that of `ce`, and the gain of the selection score: of each task, then of both."""
-    found = teachers_of(pilot)
+    found = teachers_of(pilot, TASKS)
     of_task = [{task: found[task]} for task in TASKS]
     ratios = [cmi_ratio(teachers, arm) for teachers in (*of_task, found)]
     gained = [0 - score_lost(teachers, arm) for teachers in (*of_task, found)]
@@ -114,31 +117,36 @@ def told_of_cmi_and_score(pilot: str, arm: str) -> list[str]:
 
 @pytest.mark.parametrize("arm", ROWS)
 def test_the_page_has_the_cmi_of_the_first_pilot_on_selection_rows(arm):
-    raw, calibrated = ([selection_cmi(FIRST, task, fit)[arm] for task in TASKS] for fit in (False, True))
-    temperatures = [best_temperatures(FIRST, task)[arm] for task in TASKS]
-    told = [f"{value:.2f}" for value in temperatures] + [f"{value:.3f}" for value in (*raw, *calibrated)]
+    of_tasks = [selection_rows(FIRST, task)[arm] for task in TASKS]
+    told = [f"{best_temperature(found):.2f}" for found in of_tasks]
+    told += [f"{class_cmi(found):.3f}" for found in (*of_tasks, *map(calibrated, of_tasks))]
     assert told in rows(PAGE, ROWS[arm])
 
 
 def test_the_page_has_the_cmi_of_plain_fine_tuning_in_the_first_pilot():
-    cmi = last_epoch(teachers_of(FIRST))["train_class_cmi"].xs("ce", level="arm").droplevel("seed")
+    cmi = last_epoch(teachers_of(FIRST, TASKS))["train_class_cmi"].xs("ce", level="arm").droplevel("seed")
     assert f"`ce` has a CMI of {cmi[TASKS[0]]:.3f} and {cmi[TASKS[1]]:.3f} nats" in text(PAGE)
 
 
-def calibrated() -> dict[str, dict[str, float]]:
-    return {task: selection_cmi(SECOND, task, calibrated=True) for task in TASKS}
+@cache
+def calibrated_cmi() -> dict[str, dict[str, float]]:
+    """By task and arm, in the second pilot."""
+    return {
+        task: {arm: class_cmi(calibrated(found)) for arm, found in selection_rows(SECOND, task).items()}
+        for task in TASKS
+    }
 
 
 def test_no_teacher_of_the_second_pilot_passes():
-    assert chosen_candidate(teachers_of(SECOND), calibrated()) is None
+    assert chosen_candidate(teachers_of(SECOND, TASKS), calibrated_cmi()) is None
     assert "**No teacher passes, so the study does not run in this form.**" in text(PAGE)
-    assert [arm for arm in CANDIDATES if raises_cmi(teachers_of(SECOND), arm)] == ["early_3"]
+    assert [arm for arm in CANDIDATES if raises_cmi(teachers_of(SECOND, TASKS), arm)] == ["early_3"]
 
 
 @pytest.mark.parametrize("arm", CANDIDATES)
 def test_the_page_has_what_the_second_pilot_found(arm):
-    of_task = [{task: arms} for task, arms in calibrated().items()]
-    ratios = [calibrated_ratio(arms, arm) for arms in (*of_task, calibrated())]
+    of_task = [{task: arms} for task, arms in calibrated_cmi().items()]
+    ratios = [calibrated_ratio(arms, arm) for arms in (*of_task, calibrated_cmi())]
     told = [*told_of_cmi_and_score(SECOND, arm), *(f"{ratio:.2f}" for ratio in ratios)]
     assert told in rows(PAGE, f"`{arm}`")
 
@@ -153,8 +161,9 @@ def test_the_page_has_the_scores_of_the_first_pilots_students():
 
 
 def test_the_page_says_that_cmi_rose_with_the_best_temperature_in_the_second_pilot():
-    raw, fitted = ([of(SECOND, task) for task in TASKS] for of in (selection_cmi, best_temperatures))
-    told = [f"{arms['early_3'] / arms['ce']:.2f}" for arms in raw]
+    of_tasks = [selection_rows(SECOND, task) for task in TASKS]
+    told = [f"{class_cmi(arms['early_3']) / class_cmi(arms['ce']):.2f}" for arms in of_tasks]
     assert "it rose to {} and {} times".format(*told) in text(PAGE)
-    first, second = (f"from {arms['ce']:.2f} to {arms['early_3']:.2f}" for arms in fitted)
+    fitted = [[best_temperature(arms[arm]) for arm in ("ce", "early_3")] for arms in of_tasks]
+    first, second = (f"from {plain:.2f} to {own:.2f}" for plain, own in fitted)
     assert f"{first} and {second}" in text(PAGE)

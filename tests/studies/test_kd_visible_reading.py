@@ -1,4 +1,4 @@
-"""The rules of `kd-visible`, fixed as code before its results: the weight of its pilot, its checks and its reading."""
+"""The rules of `kd-visible`, fixed as code before its results: its checks and its reading."""
 
 import pytest
 

@@ -1,7 +1,5 @@
 """The page of `mechanism` has the numbers of its tables and records, and the reading that follows from its verdicts."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +25,7 @@ from tests.support.study_numbers import (
     claims,
     committed,
     of_one_label,
+    over_tasks,
     page_of,
     points,
     records,
@@ -34,6 +33,7 @@ from tests.support.study_numbers import (
     said,
     text,
 )
+from tests.support.teacher_histories import teachers_of
 
 STUDY = "mechanism"
 PAGE = page_of(STUDY)
@@ -42,16 +42,12 @@ CLAIM_OF = {"cmi_min": "alone"} | {arm: arm for arm in ("unit", "all", "norm", "
 LAST = 8
 
 
-def histories(tasks: Sequence[str] = TASKS) -> dict[str, pd.DataFrame]:
-    return {task: records(STUDY, task).history.query("role == 'teacher'") for task in tasks}
-
-
 def moved() -> pd.DataFrame:
     return committed(STUDY, "moved")
 
 
 def test_the_page_has_the_reading_of_its_verdicts():
-    found = reading(claims(STUDY), norm_is_matched(histories(), LAST), unit_is_compact(moved()))
+    found = reading(claims(STUDY), norm_is_matched(teachers_of(STUDY, TASKS)), unit_is_compact(moved()))
     assert f"**The reading: {found}.**" in text(PAGE)
     assert not label_matters(claims(STUDY))
 
@@ -111,10 +107,7 @@ def test_the_page_has_how_far_cmi_moved(name):
 
 
 def line_of(claim: str, split: str, measure: str) -> dict[str, float]:
-    """How far a measure moved between the sides of a claim, over tasks."""
-    lines = moved().query("claim == @claim and split == @split and measure == @measure")
-    [line] = lines[lines["task"].isna()].to_dict("records")
-    return line
+    return over_tasks(moved(), claim, split, measure)
 
 
 @pytest.mark.parametrize("epoch", ["last", "kept"])
@@ -144,5 +137,5 @@ def test_the_page_says_what_the_reading_is_without_each_task():
         of_rest = {name: claim | without_task(claim, left_out) for name, claim in claims(STUDY).items()}
         unit = {"name": "unit", "tasks": [{"task": task} for task in rest]}
         compact = unit_is_compact(moved_table(checks, params.evaluate.claims, [unit]))
-        told = reading(of_rest, norm_is_matched(histories(rest), LAST), compact)
+        told = reading(of_rest, norm_is_matched(teachers_of(STUDY, rest)), compact)
         assert [told] in rows(PAGE, f"without `{left_out}`")

@@ -6,6 +6,7 @@ import pandas as pd
 from src.study.named.overrides import study_params
 from tests.conftest import REPOSITORY
 from tests.support.study_numbers import cells
+from tests.support.teacher_histories import teachers_of
 
 TASKS = ("sst2", "mnli-sample")
 LAST = 8
@@ -14,8 +15,7 @@ PENALTIES = {"norm_5": 0.0003, "norm_4": 0.0008, "norm_1": 0.002, "norm_2": 0.00
 
 
 def history(task: str) -> pd.DataFrame:
-    found = pd.read_csv(REPOSITORY / f"metrics/mechanism-pilot/records/{task}/history.csv")
-    return found[found["role"] == "teacher"].set_index(["arm", "epoch"])
+    return teachers_of("mechanism-pilot", TASKS)[task].set_index(["arm", "epoch"])
 
 
 def length(task: str, arm: str) -> float:

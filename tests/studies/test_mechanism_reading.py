@@ -103,7 +103,7 @@ def test_norm_is_matched_within_a_tenth_over_tasks(short, expected):
         )
         for task, arms in lengths.items()
     }
-    assert norm_is_matched(histories, 8) == expected
+    assert norm_is_matched(histories) == expected
 
 
 def test_unit_is_compact_by_the_table_of_what_moved():

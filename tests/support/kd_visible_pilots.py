@@ -1,15 +1,15 @@
 """The pilots of the study `kd-visible`, which choose its teacher: the rules of its page, fixed before the runs.
 
-Histories are the teachers' history.csv of each task, and the last epoch is the one that is kept.
+The last epoch is the one that is kept.
 """
 
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from src.study.statistics.row_values import PredictedRows, best_temperature, statistics_of
-from tests.support.study_numbers import over_tasks_ratio, records
+from tests.support.study_numbers import records
+from tests.support.teacher_histories import Histories, last_epoch, last_ratio
 
 TASKS = ("mnli-sample", "vader-nyt")
 WEIGHTS = {"mcmi_1": -0.25, "mcmi_2": -0.5, "mcmi_3": -1.0}  # of the first pilot, the nearest to 0 first
@@ -18,24 +18,20 @@ LEAST_RATIO = 2.0  # of class CMI on train rows, over that of `ce`
 LEAST_CALIBRATED = 1.1  # of class CMI of calibrated outputs on selection rows, over that of `ce`
 MOST_LOST = 0.05  # of the mean selection score
 
-Histories = dict[str, pd.DataFrame]
-
 
 def weight_of_pilot(histories: Histories) -> float | None:
     """The weight nearest to 0 that raises CMI enough and costs little. None: no weight does."""
     return next((weight for arm, weight in WEIGHTS.items() if raises_cmi(histories, arm)), None)
 
 
-def chosen_candidate(histories: Histories, calibrated: dict[str, dict[str, float]]) -> str | None:
+def chosen_candidate(histories: Histories, calibrated_cmi: dict[str, dict[str, float]]) -> str | None:
     """The first candidate of the second pilot that raises CMI enough, costs little and is not just overconfident.
 
     Args:
-        calibrated: from `selection_cmi`, for each task.
+        calibrated_cmi: class CMI of calibrated outputs on selection rows, by task and arm.
     """
-    for arm in CANDIDATES:
-        if raises_cmi(histories, arm) and calibrated_ratio(calibrated, arm) >= LEAST_CALIBRATED:
-            return arm
-    return None
+    passing = (arm for arm in CANDIDATES if raises_cmi(histories, arm))
+    return next((arm for arm in passing if calibrated_ratio(calibrated_cmi, arm) >= LEAST_CALIBRATED), None)
 
 
 def raises_cmi(histories: Histories, arm: str) -> bool:
@@ -44,15 +40,13 @@ def raises_cmi(histories: Histories, arm: str) -> bool:
 
 
 def cmi_ratio(histories: Histories, arm: str) -> float:
-    """Class CMI on train rows after the last epoch, over that of `ce`: a geometric mean over seeds, then tasks."""
-    logs = np.log(last_epoch(histories)["train_class_cmi"])
-    ratio, _, _ = over_tasks_ratio(logs.xs(arm, level="arm") - logs.xs("ce", level="arm"))
-    return ratio
+    """Class CMI on train rows after the last epoch, over that of `ce`."""
+    return last_ratio(histories, "train_class_cmi", arm, "ce")
 
 
-def calibrated_ratio(calibrated: dict[str, dict[str, float]], arm: str) -> float:
+def calibrated_ratio(calibrated_cmi: dict[str, dict[str, float]], arm: str) -> float:
     """CMI of calibrated outputs over that of `ce`: a geometric mean over tasks."""
-    return float(np.exp(np.mean([np.log(of_arms[arm] / of_arms["ce"]) for of_arms in calibrated.values()])))
+    return float(np.exp(np.mean([np.log(of_arms[arm] / of_arms["ce"]) for of_arms in calibrated_cmi.values()])))
 
 
 def score_lost(histories: Histories, arm: str) -> float:
@@ -62,40 +56,19 @@ def score_lost(histories: Histories, arm: str) -> float:
     return round(float(lost.groupby("task").mean().mean()), 9)  # so that a loss of just five points passes
 
 
-def last_epoch(histories: Histories) -> pd.DataFrame:
-    """The last epoch of each teacher, indexed by task, arm and seed."""
-    found = pd.concat(histories, names=["task"])
-    found = found[found["epoch"] == found["epoch"].max()]
-    return found.set_index(["arm", "seed"], append=True).droplevel(1)
-
-
-def teachers_of(study: str) -> Histories:
-    """The histories of a pilot's teachers."""
-    return {task: records(study, task).history.query("role == 'teacher'") for task in TASKS}
-
-
-def selection_cmi(study: str, task: str, calibrated: bool = False) -> dict[str, float]:
-    """Class CMI of each teacher of a pilot on selection rows, in nats.
-
-    Args:
-        calibrated: take outputs at the temperature that fits the selection labels best.
-    """
-    cmi = statistics_of([], has_humans=False, ece_bins=10)["class_cmi"]
-    fitted = best_temperatures(study, task)
-    return {
-        arm: cmi(replace(rows, logits=rows.logits / fitted[arm]) if calibrated else rows).value
-        for arm, rows in selection_rows(study, task).items()
-    }
-
-
-def best_temperatures(study: str, task: str) -> dict[str, float]:
-    """The temperature of each teacher of a pilot that fits the selection labels best."""
-    return {arm: best_temperature(rows) for arm, rows in selection_rows(study, task).items()}
-
-
 def selection_rows(study: str, task: str) -> dict[str, PredictedRows]:
     """The selection rows as each teacher of a pilot predicts them. A pilot has one seed."""
     found = records(study, task)
     labels = found.split_labels("selection")
     of_all = found.logits("selection").items()
     return {arm: PredictedRows(labels, logits, None) for (role, arm, _), logits in of_all if role == "teacher"}
+
+
+def calibrated(rows: PredictedRows) -> PredictedRows:
+    """The rows with outputs at the temperature that fits their labels best."""
+    return replace(rows, logits=rows.logits / best_temperature(rows))
+
+
+def class_cmi(rows: PredictedRows) -> float:
+    """Class CMI of rows, in nats."""
+    return statistics_of([], has_humans=False, ece_bins=10)["class_cmi"](rows).value

@@ -59,6 +59,14 @@ def cells(page: str, label: str) -> list[str]:
     return row
 
 
+def over_tasks(moved: pd.DataFrame, claim: str, split: str, measure: str) -> dict[str, Any]:
+    """The line of moved.csv that says how far a measure of a claim's teachers moved over tasks."""
+    teachers = (moved["role"] == "teacher") & moved["task"].isna()
+    wanted = (moved["claim"] == claim) & (moved["split"] == split) & (moved["measure"] == measure)
+    [line] = moved[teachers & wanted].to_dict("records")
+    return line
+
+
 def after(page: str, words: str) -> float:
     """The first number of a page behind some words."""
     return float(re.search(r"[+-]?[\d.]*\d(e-\d+)?", text(page).split(words)[1])[0])
