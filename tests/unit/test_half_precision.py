@@ -59,7 +59,7 @@ class Roundings(TorchDispatchMode):
 
 def with_instructions(monkeypatch, name: str | None) -> None:
     """A CPU that multiplies in bf16 by these, or by none."""
-    for module in ("machine.device", "machine.environment", "training.run"):
+    for module in ("machine.device", "machine.environment", "training.run", "speed.emulation"):
         monkeypatch.setattr(f"src.core.{module}.bf16_instructions", lambda: name)
 
 
@@ -101,8 +101,9 @@ def test_logits_and_features_are_not_rounded(name, request):
         assert not torch.equal(outputs, outputs.bfloat16().float())
 
 
-def test_predictions_round_each_weight_once_for_all_batches(tiny_encoder):
+def test_predictions_round_each_weight_once_for_all_batches(tiny_encoder, monkeypatch):
     """After an update, which changes the weights, they are rounded anew."""
+    with_instructions(monkeypatch, "AMX")
     model, accelerator = load_classifier(tiny_encoder, LABELS, 0, 0), Accelerator(cpu=True)
     round_products(tiny_encoder, model, "bf16", 0)
     split = data_for(tiny_encoder, noise=0.2).train.tokens
@@ -232,7 +233,7 @@ def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
 
 def test_a_run_warns_that_bf16_is_emulated(monkeypatch, capsys):
     warning = "warning: runtime.precision is bf16, but this CPU has neither AMX nor AVX512-BF16"
-    warning += "; set it to fp32, which is faster here\n"
+    warning += "; fp32 is as fast here and rounds less\n"
     for instructions, expected in {"AVX512-BF16": "", None: warning}.items():
         with_instructions(monkeypatch, instructions)
         say_arithmetic(Runtime(precision="bf16"), torch.device("cpu"))

@@ -5,6 +5,7 @@ Pooler and head do only a few thousandths of the work, and in bf16, which has 8 
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from types import MethodType
 from typing import Any
 
@@ -16,6 +17,7 @@ from src.core.method.spaces import Outputs
 from src.core.models.classifier import Classifier
 from src.core.models.files import DAMAGE, raise_if_memory
 from src.core.models.head_input import trial_inputs
+from src.core.speed.emulation import emulated_products
 from src.params import ModelSource, Precision
 from src.system.errors import UserError, first_line
 
@@ -45,7 +47,8 @@ def round_passes(model: Classifier, precision: Precision) -> None:
     exact = model.forward
 
     def forward(classifier: Classifier, **inputs: Tensor) -> Outputs:
-        with torch.autocast(inputs["input_ids"].device.type, HALF[precision]):
+        device = inputs["input_ids"].device.type
+        with torch.autocast(device, HALF[precision]), emulated_products() if device == "cpu" else nullcontext():
             return exact(**inputs)
 
     model.forward = MethodType(forward, model)

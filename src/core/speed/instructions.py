@@ -1,7 +1,7 @@
 """The instructions of this CPU that multiply matrices in bf16.
 
 Compared with float32, such products are about twice as fast with AVX512-BF16, and about four times as fast with AMX
-(docs/speed.md). Without these instructions torch emulates the products, and they are slower than in float32.
+(docs/speed.md). Without these instructions the products are emulated (`src.core.speed.emulation`).
 """
 
 from functools import cache

@@ -4,8 +4,11 @@ Only the output of each layer is kept. The backward pass recomputes the layer's 
 masks. Logits and gradients are the same.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 from transformers import PreTrainedModel
 
+from src.core.speed.emulation import emulated_products
 from src.params import ModelSource
 from src.system.errors import UserError
 
@@ -19,4 +22,9 @@ def recompute_activations(source: ModelSource, model: PreTrainedModel) -> None:
     if not model.supports_gradient_checkpointing:
         problem = f"{source.name} is a {model.config.model_type} model, whose activations cannot be recomputed"
         raise UserError("params.yaml: runtime.recompute", problem, "set it to false")
-    model.activation_checkpointing_enable({"use_reentrant": False})
+    model.activation_checkpointing_enable({"use_reentrant": False, "context_fn": _contexts})
+
+
+def _contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+    """More contexts of a layer's two passes. torch restores autocast in the second one, but not the emulation."""
+    return nullcontext(), emulated_products()

@@ -84,14 +84,14 @@ def run_training(
 
 
 def say_arithmetic(runtime: Runtime, device: torch.device) -> None:
-    """Print a line if auto chose bf16 on a CPU, and a warning if bf16 is slow or reruns may differ."""
+    """Print a line if auto chose bf16 on a CPU, and a warning if bf16 is emulated or reruns may differ."""
     if not reruns_are_equal(device.type):
         print(f"warning: on {device.type} two equal runs may differ in their last digits", file=sys.stderr)
     if not rounds_on_cpu(runtime):
         return
     if not (instructions := bf16_instructions()):
         problem = "runtime.precision is bf16, but this CPU has neither AMX nor AVX512-BF16"
-        print(f"warning: {problem}; set it to fp32, which is faster here", file=sys.stderr)
+        print(f"warning: {problem}; fp32 is as fast here and rounds less", file=sys.stderr)
     elif runtime.precision == "auto":
         print(f"runtime.precision: auto chose bf16, because this CPU has {instructions}", flush=True)
 
