@@ -17,11 +17,10 @@ from benchmarks.plan.report import gpu_lines, hour_lines, speed_lines, work_line
 from benchmarks.plan.speeds import ROLES, gpu_name, gpu_speeds, measured_speeds, saved_speeds
 from benchmarks.plan.tasks import rows_of_task
 from benchmarks.plan.work import Speeds, given_speeds, units_of_study
-from benchmarks.variants import NO_BF16
-from src.core.speed.instructions import bf16_instructions
+from benchmarks.variants import PRECISIONS
 from src.parallel.options import count
 from src.parallel.slots import slots
-from src.params import Params, Precision, Role
+from src.params import Params, Role
 from src.study.named.overrides import study_params
 from src.system.errors import stage
 
@@ -81,14 +80,11 @@ def speeds_asked_for(
     if arguments.teacher_rate is not None:
         rates = dict(zip(ROLES, (arguments.teacher_rate, arguments.student_rate), strict=True))
         return {"given": {role: given_speeds(rate) for role, rate in rates.items()}}, "given"
-    precisions: list[Precision] = ["fp32", "bf16"] if bf16_instructions() else ["fp32"]
-    if "bf16" not in precisions:
-        tell(f"\nbf16: {NO_BF16}")
     if arguments.saved:
         tokens = rows_of_task(study_params("default"), SAVED_TASK, scratch).tokens
-        return {one: {role: saved_speeds(params, role, one, tokens) for role in ROLES} for one in precisions}, "saved"
+        return {one: {role: saved_speeds(params, role, one, tokens) for role in ROLES} for one in PRECISIONS}, "saved"
     found: dict[str, dict[Role, Speeds]] = {}
-    for precision in precisions:
+    for precision in PRECISIONS:
         print(f"... measuring {precision}", file=sys.stderr, flush=True)
         found[precision] = {
             role: measured_speeds(params, role, precision, at_once, arguments.steps, scratch) for role in ROLES

@@ -92,7 +92,20 @@ def _has(line: str, told: list[str]) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("file", "after"), [("results.json", ", "), ("results-amx.json", "\n")])
+def test_the_page_says_what_emulated_bf16_gains(page):
+    content = json.loads((REPOSITORY / "benchmarks/results-emulation.json").read_text())
+    found = {figure["name"].rpartition(": ")[2]: figure for figure in content["figures"]}
+    over = [
+        "{:.{digits}f} x ({:.{digits}f} to {:.{digits}f})".format(value, min(rounds), max(rounds), digits=digits)
+        for name, digits in (("emulated / torch", 1), ("emulated / fp32", 2))
+        for value, rounds in [(found[name]["value"], found[name]["rounds"])]
+    ]
+    assert f"| {found['emulated']['value']:.0f} rows/s | {' | '.join(over)} |" in page
+
+
+@pytest.mark.parametrize(
+    ("file", "after"), [("results.json", ", "), ("results-amx.json", "\n"), ("results-emulation.json", " (")]
+)
 def test_the_page_names_the_commit_of_its_figures(page, file, after):
     content = json.loads((REPOSITORY / "benchmarks" / file).read_text())
     assert f"commit {content['commit']}{after}" in page
