@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.gpu.parts import LIMITS, ON_REQUEST, RESULTS, limited
+from benchmarks.gpu.parts import ALL_LIMITS, LIMITS, RESULTS, limited
 from src.system.files import write_json
 
 
@@ -29,14 +29,15 @@ def main() -> int:
         found[name] = limited(name, arguments.tiny) | {"seconds": round(time.monotonic() - began, 1)}
         write_json(arguments.output, found)
         print(f"{name}: {json.dumps(found[name], indent=1)}", flush=True)
-    parts = [part for name, part in found.items() if name in LIMITS | ON_REQUEST]
+    parts = [part for name, part in found.items() if name in ALL_LIMITS]
     return int(any("broken" in part or part.get("passed") is False for part in parts))
 
 
 def _arguments() -> argparse.Namespace:
-    names = [*LIMITS, *ON_REQUEST]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=f"some of: {', '.join(names)}")
+    parser.add_argument(
+        "--only", nargs="+", choices=ALL_LIMITS, metavar="PART", help=f"some of: {', '.join(ALL_LIMITS)}"
+    )
     parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file to write")
     parser.add_argument("--tiny", action="store_true", help="use small sizes, also without a GPU")
     arguments = parser.parse_args()

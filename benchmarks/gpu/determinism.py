@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu.made import made_task, minilm, run_settings, save_model
+from benchmarks.gpu.made import made_task, minilm, run_settings, save_model, tiny_minilm
 from benchmarks.gpu.parts import started
 from src.core.training.run import run_training
 from src.params import CheckpointSettings, ModelSource
@@ -23,7 +23,7 @@ FILES = ("record.json", "history.csv", "logits.parquet", "features.safetensors")
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """Whether the runs of each way are equal, and whether the killed ones were killed."""
     root = root.resolve()
-    config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
+    config = tiny_minilm() if tiny else minilm()
     source = save_model(config, root / "model")
     places = {(kind, way): root / f"{kind}-{way.replace(' ', '-')}" for way in WAYS for kind in KINDS}
     runs = {run: _start(place, source, run[1], tiny) for run, place in places.items()}

@@ -1,6 +1,7 @@
-"""Weights in flat tensors, so that one kernel casts them and few update them, in place of some for each weight."""
+"""Trained weights in a few flat tensors. One kernel casts all weights of the linear layers, and AdamW updates few."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,52 +9,64 @@ from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
-class Part:
-    """Weights with one weight decay: a float32 master, and what the model computes with and its gradients.
+class FlatGroup:
+    """Weights with one weight decay, as views of `used`.
 
-    `used` is a bf16 copy of the master if products read these weights, else the master itself.
+    `master` is what AdamW updates, in float32. `used` is its copy in bf16 if products read the weights, else itself.
     """
 
+    weights: list[nn.Parameter]
     master: nn.Parameter
     used: Tensor
-    gradients: Tensor
+
+    def gather(self) -> None:
+        """Move the gradients of the weights into one of the master."""
+        gradients: list[Any] = [weight.grad for weight in self.weights]
+        self.master.grad = torch.cat([gradient.flatten() for gradient in gradients]).float()
+        for weight in self.weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def cast(self) -> None:
+        """Round the master into the copy, if it is one."""
+        if self.used.dtype != self.master.dtype:
+            self.used.copy_(self.master)
 
 
 class FlatWeights:
-    """Trained weights as views of a few flat tensors, and AdamW over these.
+    """The trained weights of a model, and AdamW over them.
 
-    Autocast casts each weight of a linear layer to bf16 in each step. Here one copy casts all of them. Their gradients
-    are in bf16 too, as the products give them. The other weights and the pooler stay in float32.
+    Autocast casts each weight of a linear layer in each step. Here one kernel casts all of them. Their gradients stay
+    in bf16, as the products give them. The other weights, pooler and head stay in float32.
 
     Args:
-        model: its weights are replaced by views.
+        model: its weights become views.
         groups: the groups of its optimiser.
-        rate: the learning rate, as a tensor if the step is captured.
+        lr: the learning rate, as a tensor if the step is captured.
+        max_grad_norm: the largest norm of the gradient.
     """
 
-    def __init__(self, model: PreTrainedModel, groups: list[dict], rate: float | Tensor, max_grad_norm: float) -> None:
-        rounded = weights_of_products(model)
-        self.parts, self.max_grad_norm = [], max_grad_norm
-        own = []
+    def __init__(
+        self, model: PreTrainedModel, groups: list[dict[str, Any]], lr: float | Tensor, max_grad_norm: float
+    ) -> None:
+        rounded, own = weights_of_products(model), []
+        self.groups, self.max_grad_norm = [], max_grad_norm
         for group in groups:
-            for is_rounded in (True, False):
-                weights = [weight for weight in group["params"] if (id(weight) in rounded) == is_rounded]
+            for dtype in (torch.bfloat16, torch.float32):
+                weights = [one for one in group["params"] if (id(one) in rounded) == (dtype == torch.bfloat16)]
                 if weights:
-                    self.parts.append(flattened(weights, torch.bfloat16 if is_rounded else torch.float32))
-                    own.append({"params": [self.parts[-1].master], "weight_decay": group["weight_decay"]})
-        self.optimizer = torch.optim.AdamW(own, lr=rate, fused=True, capturable=isinstance(rate, Tensor))
+                    self.groups.append(flattened(weights, dtype))
+                    own.append({"params": [self.groups[-1].master], "weight_decay": group["weight_decay"]})
+        self.optimizer = torch.optim.AdamW(own, lr=lr, fused=True, capturable=isinstance(lr, Tensor))
 
     def step(self) -> None:
-        """Clip the gradients, take one step, and set the gradients to 0."""
-        for part in self.parts:
-            part.master.grad = part.gradients.float()
-        torch.nn.utils.clip_grad_norm_([part.master for part in self.parts], self.max_grad_norm)
+        """Clip the gradients, and take one step."""
+        for group in self.groups:
+            group.gather()
+        torch.nn.utils.clip_grad_norm_([group.master for group in self.groups], self.max_grad_norm)
         self.optimizer.step()
-        with torch.no_grad():
-            for part in self.parts:
-                if part.used.dtype != part.master.dtype:
-                    part.used.copy_(part.master)
-                part.gradients.zero_()
+        for group in self.groups:
+            group.cast()
 
 
 def weights_of_products(model: PreTrainedModel) -> set[int]:
@@ -63,14 +76,10 @@ def weights_of_products(model: PreTrainedModel) -> set[int]:
     return {id(weight) for module in maps for weight in module.parameters()}
 
 
-def flattened(weights: list[nn.Parameter], dtype: torch.dtype) -> Part:
-    """Replace weights by views of one flat tensor of a type, and their gradients likewise."""
+def flattened(weights: list[nn.Parameter], dtype: torch.dtype) -> FlatGroup:
+    """Make weights views of one flat tensor of a type."""
     master = nn.Parameter(torch.cat([weight.detach().flatten() for weight in weights]))
-    used = master.detach() if dtype == master.dtype else master.detach().to(dtype)
-    gradients = torch.zeros_like(used)
-    sizes = [weight.numel() for weight in weights]
-    for weight, view, gradient in zip(weights, used.split(sizes), gradients.split(sizes), strict=True):
-        weight.grad = None
+    used = master.detach().to(dtype)  # the master's own memory if the type is the same
+    for weight, view in zip(weights, used.split([weight.numel() for weight in weights]), strict=True):
         weight.data = view.view_as(weight)
-        weight.grad = gradient.view_as(weight)
-    return Part(master, used, gradients)
+    return FlatGroup(weights, master, used)

@@ -38,6 +38,11 @@ def minilm(layers: int = 6, **changes: Any) -> BertConfig:
     return base(**(sizes | {"num_hidden_layers": layers} | changes))
 
 
+def tiny_minilm() -> BertConfig:
+    """A config that only shows that a part works."""
+    return minilm(layers=2, hidden_size=96, vocab_size=1000)
+
+
 def small_shapes(width: int = 128, layers: int = 4) -> dict[str, PretrainedConfig]:
     """A small config of each architecture without dropout, and of a BERT with it. Masks differ between devices."""
     common: dict[str, Any] = {"vocab_size": 1000, "pad_token_id": 0}

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.made import made_task, minilm, run_settings, save_model
+from benchmarks.gpu.made import made_task, minilm, run_settings, save_model, tiny_minilm
 from benchmarks.processes import contenders
 from src.core.training.run import run_training
 from src.params import ModelSource
@@ -31,7 +31,7 @@ MPS = "nvidia-cuda-mps-control"
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """Runs per minute by number of workers, and with MPS if it is installed."""
     root = root.resolve()
-    config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
+    config = tiny_minilm() if tiny else minilm()
     source = save_model(config, root / "model")
     workers = (1, 2) if tiny else WORKERS
     yield from _rates(root / "plain", source, workers, tiny)

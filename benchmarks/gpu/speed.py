@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.made import base, made_task, minilm, run_settings, save_model
+from benchmarks.gpu.made import base, made_task, run_settings, save_model, tiny_minilm
 from benchmarks.ours import Ready, epoch_rate, now, ready, warmed_up
 from benchmarks.peers import trainer_rate
 from benchmarks.processes import contenders, in_turns, ratios
@@ -30,7 +30,7 @@ ROUNDS = 3
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """Rows per second of each contender, and their ratios, by batch size."""
     root = root.resolve()
-    config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else base()
+    config = tiny_minilm() if tiny else base()
     source = save_model(config, root / "model")
     yield {"matrix product, TFLOP/s": peak_rate(torch_device()) / 1e12}
     jobs = {}

@@ -1,13 +1,14 @@
 """Several small models of one arm, trained in one process as one batched model: MiniLM's shape, bf16.
 
-The products of S models become one batched product (torch.func). Timed: steps of plain fine-tuning on batches that are
-on the GPU already, with clipping and AdamW, in one CUDA graph. Each model has rows, dropout and clipping of its own.
-Without a GPU nothing is captured.
+torch.func makes one batched product of the same product of all models. Timed: steps of plain fine-tuning on batches
+that stay on the GPU, with clipping and AdamW, in one CUDA graph. Each model has rows, dropout and clipping of its own.
+The vocabulary is that of `benchmarks.gpu.many`, where a run has 96 steps. Without a GPU nothing is captured.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -16,60 +17,69 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from transformers import AutoModelForSequenceClassification, PretrainedConfig
 
-from benchmarks.gpu.made import minilm
+from benchmarks.gpu.made import minilm, tiny_minilm
 from benchmarks.gpu.speed import torch_device
-from benchmarks.gpu.trials import captured
+from benchmarks.gpu.trials import ROUNDS, WARM_UP, captured
 from benchmarks.ours import now
+from benchmarks.processes import contenders, in_turns
 
 COUNTS = (1, 2, 4, 8, 16)
-SIZE = 32, 64  # rows of a batch, and tokens of a row
-STEPS, WARM_UP = 50, 3
-MOST = 1.0  # the largest norm of a model's gradient
+BATCH_SHAPE, STEPS = (32, 64), 50  # rows of a batch and tokens of a row
+MAX_GRAD_NORM = 1.0
 
 Weights = dict[str, Tensor]
 
 
 def measure(_: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """Steps of a model per second by the number of models, and the gain over one model."""
-    config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else minilm()
+    config, sizes = (tiny_minilm(), (2, (2, 8))) if tiny else (minilm(vocab_size=1000), (STEPS, BATCH_SHAPE))
     one = None
     for count in COUNTS[:2] if tiny else COUNTS:
         try:
-            found = rate(config, count, *((2, (2, 8)) if tiny else (STEPS, SIZE)))
+            with contenders({"stacked": (step_rate, config, count, *sizes)}, gpu=True) as measures:
+                found = median(in_turns(measures, ROUNDS)["stacked"])
         except RuntimeError as error:  # such as a lack of memory
-            yield {f"{count} models, failed": str(error)[-500:]}
+            yield {f"{count} models, failed": str(error)}
             continue
         one = one or found
         yield {f"{count} models, steps of a model per second": found, f"{count} models / one": found / one}
 
 
-def rate(config: PretrainedConfig, count: int, steps: int, size: tuple[int, int]) -> float:
-    """Steps of a model per second, with `count` models at once."""
+def step_rate(config: PretrainedConfig, count: int, steps: int, shape: tuple[int, int]) -> Callable[[], float]:
+    """A function that measures the steps of a model per second, with `count` models at once."""
     device = torch_device()
-    stacked = Stacked(new_models(config, count), made_rows(config, count, size), device)
+    stacked = Stacked(new_models(config, count), made_rows(config, count, shape), device)
     step = captured(stacked.step) if device.type == "cuda" else stacked.step
     for _ in range(WARM_UP):
         step()
-    began = now()
-    for _ in range(steps):
-        step()
-    return count * steps / (now() - began)
+
+    def measured() -> float:
+        began = now()
+        for _ in range(steps):
+            step()
+        return count * steps / (now() - began)
+
+    return measured
 
 
 def new_models(config: PretrainedConfig, count: int) -> list[nn.Module]:
-    """Models with random weights, each from a seed of its own."""
+    """Models with random weights, each from a seed of its own.
+
+    Their attention is made of single operations. torch stacks those, but not the backward pass of its own attention.
+    """
     models = []
     for seed in range(count):
         torch.manual_seed(seed)
-        models.append(AutoModelForSequenceClassification.from_config(config).train())
+        model = AutoModelForSequenceClassification.from_config(config, attn_implementation="eager")
+        models.append(model.train())
     return models
 
 
-def made_rows(config: PretrainedConfig, count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def made_rows(config: PretrainedConfig, count: int, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Random tokens (models, rows, tokens) and labels (models, rows)."""
     draw = torch.Generator().manual_seed(0)
-    tokens = torch.randint(1, config.vocab_size, (count, *size), generator=draw)
-    return tokens, torch.randint(0, 2, (count, size[0]), generator=draw)
+    tokens = torch.randint(1, config.vocab_size, (count, *shape), generator=draw)
+    return tokens, torch.randint(0, 2, (count, shape[0]), generator=draw)
 
 
 class Stacked:
@@ -86,7 +96,7 @@ class Stacked:
         self.weights = {name: weight.detach().to(device).requires_grad_() for name, weight in weights.items()}
         self.buffers = {name: values.to(device) for name, values in buffers.items()}
         self.tokens, self.labels = (values.to(device) for values in rows)
-        # For each model the mask has four dimensions, or transformers would look at its values. It hides no token.
+        # transformers reads the values of a mask, which vmap forbids, unless it has four dimensions. It hides no token.
         self.mask = torch.zeros_like(self.tokens, dtype=torch.float32)[:, :, None, None]
         self.shape = copy.deepcopy(models[0]).to("meta")
         self.rounds, on_gpu = rounds, device.type == "cuda"
@@ -105,7 +115,7 @@ class Stacked:
         with torch.autocast(self.tokens.device.type, torch.bfloat16, self.rounds, cache_enabled=False):
             found = of_models(self.weights, self.buffers, self.tokens, self.mask, self.labels)
         squares = torch.stack([gradient.flatten(1).pow(2).sum(1) for gradient in found.values()]).sum(0)
-        factors = (MOST / (squares.sqrt() + 1e-6)).clamp(max=1.0)
+        factors = (MAX_GRAD_NORM / (squares.sqrt() + 1e-6)).clamp(max=1.0)
         return {name: gradient * factors.view(-1, *[1] * (gradient.ndim - 1)) for name, gradient in found.items()}
 
     def _loss(self, weights: Weights, buffers: Weights, tokens: Tensor, mask: Tensor, labels: Tensor) -> Tensor:

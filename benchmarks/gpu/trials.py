@@ -1,109 +1,136 @@
-"""Ideas that may make a training step on a GPU faster, each by itself: BERT-base's shape, 128 tokens per row, bf16.
+"""Ideas that may make a training step on a GPU faster: BERT-base's shape, 128 tokens per row, bf16.
 
-| idea | change |
-|---|---|
-| one graph | loss, clipping and AdamW are in one CUDA graph with both passes |
-| flat | one graph, and weights of linear layers are cast by one kernel a step (`benchmarks.gpu.flat`) |
-| compiled | one graph of layers that `torch.compile` has joined |
-| flat, compiled | both |
+| idea | change | over |
+|---|---|---|
+| one graph | loss, clipping and AdamW are in one CUDA graph with both passes | two graphs |
+| flat | weights of linear layers are cast by one kernel a step (`benchmarks.gpu.flat`) | one graph |
+| compiled | `torch.compile` joins what is in a layer | one graph |
+| flat, compiled | both | one graph |
 
-Timed: steps of `cmi_min` on one batch that is on the GPU already, over the same steps with `runtime.cuda_graphs`. The
-centroids of a captured loss stay as they were at its capture, so a graph of the whole step would need them in place.
-Without a GPU nothing is captured.
+"Two graphs" is `runtime.cuda_graphs`. Timed: steps of `cmi_min` on one batch that stays on the GPU, without the work of
+the loop around it. A replay reads the centroids of its capture. To train in one graph, they would have to be updated in
+place. Without a GPU nothing is captured, and `torch.compile` joins nothing.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmarks.gpu.flat import FlatWeights
-from benchmarks.gpu.made import base, made_task, minilm, run_settings, save_model
-from benchmarks.gpu.speed import TOKENS, operations_per_row, peak_rate, torch_device
-from benchmarks.ours import Enough, now, ready, real_step, train_with
+from benchmarks.gpu.made import base, made_task, run_settings, save_model, tiny_minilm
+from benchmarks.gpu.speed import BATCHES, TOKENS, operations_per_row, peak_rate
+from benchmarks.ours import Enough, Ready, now, ready, train_with
+from benchmarks.processes import contenders, in_turns, ratios
 from src.core.training.loop import Phase
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
 
-IDEAS = {"one graph": (), "flat": ("flat",), "compiled": ("compiled",), "flat, compiled": ("flat", "compiled")}
-BATCHES = {32: 60, 128: 20}  # steps of each batch size
-WARM_UP = 3
+BEFORE = {"one graph": "two graphs", "flat": "one graph", "compiled": "one graph", "flat, compiled": "one graph"}
+WARM_UP, ROUNDS = 3, 3
 Step = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A step in one CUDA graph. It keeps the step, whose tensors a replay reads and writes."""
+
+    step: Step
+    graph: torch.cuda.CUDAGraph
+
+    def __call__(self) -> None:
+        """Replay the step."""
+        self.graph.replay()
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     """Rows per second of each idea, its gain, and the share of the matrix peak, by batch size."""
-    config = minilm(layers=2, hidden_size=96, vocab_size=1000) if tiny else base()
-    source, peak = save_model(config, root.resolve() / "model"), peak_rate(torch_device())
+    config = tiny_minilm() if tiny else base()
+    source = save_model(config, root.resolve() / "model")
     for batch, steps in ({4: 2} if tiny else BATCHES).items():
         settings = run_settings(source, "bf16", {"batch_size": batch, "max_length": TOKENS}, cmi_weight=5.0)
         task = made_task(2 * batch, (TOKENS, TOKENS), config.vocab_size, others=8)
-        graphs = replace(settings, runtime=settings.runtime.model_copy(update={"cuda_graphs": not tiny}))
-        before, operations = rate(task, graphs, steps, lambda phase, rows: lambda: real_step(phase, rows))
-        yield {f"batch {batch}, as it is, rows/s": before}
-        for name, parts in IDEAS.items():
+        for name, other in BEFORE.items():
+            starts = {one: (step_rate, task, settings, one, steps) for one in (name, other)}
             try:
-                found, operations = rate(
-                    task, settings, steps, lambda phase, rows, parts=parts: idea(phase, rows, parts)
-                )
+                with contenders(starts, gpu=True) as measures:
+                    found = in_turns(measures, ROUNDS)
             except RuntimeError as error:
-                yield {f"batch {batch}, {name}, failed": str(error)[-500:]}
+                yield {f"batch {batch}, {name}, failed": str(error)}
                 continue
+            (rates, shares), (others, _) = (list(zip(*found[one], strict=True)) for one in (name, other))
             yield {
-                f"batch {batch}, {name}, rows/s": found,
-                f"batch {batch}, {name} / as it is": found / before,
-                f"batch {batch}, {name}, % of the matrix peak": 100 * found * operations / peak,
+                f"batch {batch}, {name}, rows/s": median(rates),
+                f"batch {batch}, {name} / {other}": median(ratios(list(rates), list(others))),
+                f"batch {batch}, {name}, % of the matrix peak": median(100 * share for share in shares),
             }
 
 
-def rate(
-    task: PreparedTask, settings: RunSettings, steps: int, make: Callable[[Phase, Tensor], Step]
-) -> tuple[float, float]:
-    """Rows per second of a step that is made from a real phase and its first batch, and the operations per row."""
-    run, found = ready(task, settings), []
+def step_rate(task: PreparedTask, settings: RunSettings, name: str, steps: int) -> Callable[[], tuple[float, float]]:
+    """A function that measures a step: rows per second, and the share of the peak that its products reach."""
+    if name == "two graphs":
+        on_gpu = torch.cuda.is_available()
+        settings = replace(settings, runtime=settings.runtime.model_copy(update={"cuda_graphs": on_gpu}))
+    run = ready(task, settings)
+    step, rows = step_of(*first_batch(run), name)
+    for _ in range(WARM_UP):
+        step()
 
-    def only_step(phase: Phase, rows: Tensor) -> None:
-        step = make(phase, rows)
-        for _ in range(WARM_UP):
-            step()
+    def measured() -> tuple[float, float]:
         began = now()
         for _ in range(steps):
             step()
-        found.append(steps * len(rows) / (now() - began))
+        rate = steps * rows / (now() - began)
+        return rate, rate * operations_per_row(run) / peak_rate(run.accelerator.device)
+
+    return measured
+
+
+def first_batch(run: Ready) -> tuple[Phase, Tensor]:
+    """The phase of a run at its first step, and the numbers of that step's rows."""
+    found = []
+
+    def stop(phase: Phase, rows: Tensor) -> None:
+        found.append((phase, rows))
         raise Enough
 
-    train_with(only_step, run)
-    return found[0], operations_per_row(run)
+    train_with(stop, run)
+    return found[0]
 
 
-def idea(phase: Phase, rows: Tensor, parts: tuple[str, ...]) -> Step:
-    """A whole step on a batch that stays on the device, captured if that is a GPU."""
-    model, device = phase.optimisation.model, phase.accelerator.device
+def step_of(phase: Phase, rows: Tensor, name: str) -> tuple[Step, int]:
+    """A step on one batch, captured if it is to be one graph and there is a GPU; and the number of rows."""
+    model, device = phase.optimisation.model.train(), phase.accelerator.device
     inputs, batch = phase.data.train.batch(rows, 0, 1, 0.0, device)
-    if "compiled" in parts:
+    # Without padding, layers would get no mask outside of a capture, and one within it: two kinds of attention.
+    inputs["attention_mask"][:, -1] = 0
+    if "compiled" in name:
         for layer in phase.model.model.base_model.get_submodule("encoder.layer").children():
-            layer.compile(backend="inductor" if device.type == "cuda" else "eager")
-    update = updates(phase, flat="flat" in parts)
+            layer.compile(backend="inductor" if device.type == "cuda" else "eager", dynamic=False)
+    update = update_of(phase, name)
 
     def step() -> None:
         phase.objective(model(**inputs), batch).total.backward()
         update()
 
-    return captured(step) if device.type == "cuda" else step
+    return captured(step) if name != "two graphs" and device.type == "cuda" else step, len(rows)
 
 
-def updates(phase: Phase, flat: bool) -> Step:
-    """Clipping and AdamW, as in `Optimisation.step` without its schedule, or over flat weights."""
-    groups, most = phase.optimisation.optimizer.param_groups, phase.settings.max_grad_norm
-    on_gpu = phase.accelerator.device.type == "cuda"
-    lr = torch.tensor(phase.settings.lr, device=phase.accelerator.device) if on_gpu else phase.settings.lr
-    if flat:
+def update_of(phase: Phase, name: str) -> Step:
+    """Clipping and AdamW: the run's own, one that can be captured, or one over flat weights."""
+    optimisation, device = phase.optimisation, phase.accelerator.device
+    if name == "two graphs":
+        return lambda: optimisation.step(phase.accelerator)
+    groups, most = optimisation.optimizer.param_groups, phase.settings.max_grad_norm
+    lr = torch.tensor(phase.settings.lr, device=device) if device.type == "cuda" else phase.settings.lr
+    if "flat" in name:
         return FlatWeights(phase.model.model, groups, lr, most).step
     own = [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in groups]
-    optimizer = torch.optim.AdamW(own, lr=lr, fused=True, capturable=on_gpu)
+    optimizer = torch.optim.AdamW(own, lr=lr, fused=True, capturable=device.type == "cuda")
 
     def update() -> None:
         torch.nn.utils.clip_grad_norm_(phase.model.parameters(), most)
@@ -113,8 +140,8 @@ def updates(phase: Phase, flat: bool) -> Step:
     return update
 
 
-def captured(step: Step) -> Step:
-    """A function that replays a step from one CUDA graph."""
+def captured(step: Step) -> Captured:
+    """A step in one CUDA graph, after a few steps on a stream of their own, as torch asks."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -124,4 +151,4 @@ def captured(step: Step) -> Step:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
-    return graph.replay
+    return Captured(step, graph)

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.plan.report import gpu_lines, hour_lines, speed_lines, work_lines
-from benchmarks.plan.speeds import ROLES, gpu_name, gpu_speeds, measured_speeds, saved_speeds
+from benchmarks.plan.speeds import ROLES, gpu_name, gpu_speeds, measured_speeds, saved_on, saved_speeds
 from benchmarks.plan.tasks import rows_of_task
 from benchmarks.plan.work import Speeds, given_speeds, units_of_study
 from benchmarks.variants import PRECISIONS
@@ -82,7 +82,9 @@ def speeds_asked_for(
         return {"given": {role: given_speeds(rate) for role, rate in rates.items()}}, "given"
     if arguments.saved:
         tokens = rows_of_task(study_params("default"), SAVED_TASK, scratch).tokens
-        return {one: {role: saved_speeds(params, role, one, tokens) for role in ROLES} for one in PRECISIONS}, "saved"
+        return {
+            one: {role: saved_speeds(params, role, one, tokens) for role in ROLES} for one in PRECISIONS
+        }, saved_on()
     found: dict[str, dict[Role, Speeds]] = {}
     for precision in PRECISIONS:
         print(f"... measuring {precision}", file=sys.stderr, flush=True)

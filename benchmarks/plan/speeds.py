@@ -144,6 +144,12 @@ def saved_speeds(params: Params, role: Role, precision: Precision, tokens: float
     return Speeds(training, predicting)
 
 
+def saved_on(path: Path = SAVED) -> str:
+    """The machine of the figures in results.json."""
+    machine = read_json(path)["machine"]
+    return f"saved, {machine['cpu']}, {machine['bf16']}"
+
+
 def gpu_speeds(params: Params, role: Role) -> Speeds:
     """The speeds of one GPU, scaled from BERT-base's with 128 tokens per row.
 

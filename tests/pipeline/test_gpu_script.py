@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.gpu.parts import ON_REQUEST
 from benchmarks.gpu.smoke import FEW, OBJECTIVES, WITH_DROPOUT
-from benchmarks.gpu.trials import IDEAS
+from benchmarks.gpu.trials import BEFORE
 from tests.conftest import REPOSITORY
 from tests.support.repository import run
 
@@ -31,7 +31,7 @@ def test_every_trial_of_a_faster_step_runs(tmp_path):
     options = ["--tiny", "--only", *ON_REQUEST, "--output", str(tmp_path / "found.json")]
     run(REPOSITORY, sys.executable, "-m", "benchmarks.gpu", *options)
     found = json.loads((tmp_path / "found.json").read_text())
-    assert all(found["trials"][f"batch 4, {name} / as it is"] > 0 for name in IDEAS)
+    assert all(found["trials"][f"batch 4, {name} / {other}"] > 0 for name, other in BEFORE.items())
     assert found["stacked"]["2 models / one"] > 0
 
 

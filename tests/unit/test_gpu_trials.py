@@ -13,10 +13,7 @@ from benchmarks.gpu.flat import FlatWeights, weights_of_products
 from benchmarks.gpu.made import small_shapes
 from benchmarks.gpu.stacked import Stacked, made_rows, new_models
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.filterwarnings("ignore:There is a performance drop"),  # torch stacks attention on a CPU in a loop
-]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 CONFIG = small_shapes(width=32, layers=2)["BERT"]  # without dropout
 RATE, MOST = 1e-3, 0.1
@@ -57,7 +54,7 @@ def test_flat_weights_are_trained_as_single_ones_are():
 
 
 def test_stacked_models_have_the_clipped_gradients_of_each_alone(monkeypatch):
-    monkeypatch.setattr(stacked, "MOST", MOST)
+    monkeypatch.setattr(stacked, "MAX_GRAD_NORM", MOST)
     models, (tokens, labels) = new_models(CONFIG, 3), made_rows(CONFIG, 3, (4, 6))
     found = Stacked(models, (tokens, labels), torch.device("cpu"), rounds=False).gradients()
     for number, model in enumerate(models):

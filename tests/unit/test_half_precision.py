@@ -14,7 +14,7 @@ from src.core.machine.environment import environment
 from src.core.models.classifier import load_classifier
 from src.core.models.trained_weights import trained_weights
 from src.core.speed.half_precision import round_products
-from src.core.speed.instructions import bf16_instructions
+from src.core.speed.instructions import bf16_instructions, emulates_bf16
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.inference import BATCH_ON_CPU, predict
 from src.core.training.optimisation import Optimisation, optimise
@@ -41,6 +41,7 @@ from tests.support.training import (
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 HALF = ["bf16", "fp16"]
+X86 = {"architecture": "x86_64"}
 
 
 class Roundings(TorchDispatchMode):
@@ -59,8 +60,10 @@ class Roundings(TorchDispatchMode):
 
 def with_instructions(monkeypatch, name: str | None) -> None:
     """A CPU that multiplies in bf16 by these, or by none."""
-    for module in ("machine.device", "machine.environment", "training.run", "speed.emulation"):
+    for module in ("machine.device", "machine.environment", "training.run"):
         monkeypatch.setattr(f"src.core.{module}.bf16_instructions", lambda: name)
+    for module in ("machine.environment", "speed.emulation", "training.run"):
+        monkeypatch.setattr(f"src.core.{module}.emulates_bf16", lambda: name is None)
 
 
 def in_fp16(source, scaled: bool) -> Optimisation:
@@ -210,16 +213,21 @@ def test_equal_runs_in_bf16_are_equal_and_so_is_one_that_was_killed(tiny_encoder
 @pytest.mark.parametrize(
     ("capabilities", "name", "precision"),
     [
-        ({"amx_bf16": True, "avx512_bf16": True}, "AMX", "bf16"),
-        ({"amx_bf16": False, "avx512_bf16": True}, "AVX512-BF16", "bf16"),
-        ({"avx512_f": True, "avx512_bf16": False}, None, "fp32"),
+        (X86 | {"amx_bf16": True, "avx512_bf16": True}, "AMX", "bf16"),
+        (X86 | {"amx_bf16": False, "avx512_bf16": True}, "AVX512-BF16", "bf16"),
+        (X86 | {"avx512_f": True, "avx512_bf16": False}, None, "fp32"),
+        ({"architecture": "aarch64", "bf16": True}, None, "fp32"),
         ({}, None, "fp32"),
     ],
 )
-def test_auto_is_bf16_on_a_cpu_with_instructions_for_it(monkeypatch, capabilities, name, precision):
+def test_auto_is_bf16_on_a_cpu_with_instructions_and_an_x86_cpu_without_them_emulates_it(
+    monkeypatch, capabilities, name, precision
+):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("src.core.machine.device.bf16_instructions", bf16_instructions.__wrapped__)
+    monkeypatch.setattr("src.core.speed.instructions.bf16_instructions", bf16_instructions.__wrapped__)
+    assert emulates_bf16.__wrapped__() == (name is None and "avx512_f" in capabilities)
     assert (bf16_instructions.__wrapped__(), precision_of(Runtime(precision="auto"))) == (name, precision)
 
 
@@ -231,16 +239,17 @@ def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
         assert tuple(capsys.readouterr()) == expected
 
 
-def test_a_run_warns_that_bf16_is_emulated(monkeypatch, capsys):
-    warning = "warning: runtime.precision is bf16, but this CPU has neither AMX nor AVX512-BF16"
-    warning += "; fp32 is as fast here and rounds less\n"
-    for instructions, expected in {"AVX512-BF16": "", None: warning}.items():
+def test_a_run_says_that_bf16_is_emulated(monkeypatch, capsys):
+    line = (
+        "runtime.precision: bf16 is emulated, because this CPU has neither AMX nor AVX512-BF16; fp32 is faster here\n"
+    )
+    for instructions, expected in {"AVX512-BF16": "", None: line}.items():
         with_instructions(monkeypatch, instructions)
         say_arithmetic(Runtime(precision="bf16"), torch.device("cpu"))
-        assert tuple(capsys.readouterr()) == ("", expected)
+        assert tuple(capsys.readouterr()) == (expected, "")
 
 
-@pytest.mark.parametrize(("instructions", "recorded"), [("AMX", "AMX"), (None, "none")])
+@pytest.mark.parametrize(("instructions", "recorded"), [("AMX", "AMX"), (None, "emulated")])
 def test_the_record_of_a_run_in_bf16_names_the_instructions(monkeypatch, instructions, recorded):
     with_instructions(monkeypatch, instructions)
     accelerator = Accelerator(cpu=True)

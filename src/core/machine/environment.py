@@ -26,7 +26,7 @@ from src.core.machine.device import (
     uses_cuda_graphs,
 )
 from src.core.speed.allocator import keep_and_enlarge_pages
-from src.core.speed.instructions import bf16_instructions
+from src.core.speed.instructions import bf16_instructions, emulates_bf16
 from src.params import Runtime
 from src.system.errors import UserError
 
@@ -96,10 +96,11 @@ def environment(accelerator: Accelerator, runtime: Runtime) -> dict[str, str | i
     """
     libraries = (accelerate, np, tokenizers, torch, transformers)
     variables = arithmetic_variables()
+    without = "emulated" if emulates_bf16() else "none"
     return {
         "device": device_name(accelerator.device.type),
         "precision": precision_of(runtime),
-        **({"bf16_instructions": bf16_instructions() or "none"} if rounds_on_cpu(runtime) else {}),
+        **({"bf16_instructions": bf16_instructions() or without} if rounds_on_cpu(runtime) else {}),
         **({"cuda_graphs": True} if uses_cuda_graphs(runtime) else {}),
         "processes": accelerator.num_processes,
         "threads": torch.get_num_threads(),

@@ -1,8 +1,9 @@
-"""Products in bf16 on a CPU without instructions for them.
+"""Products in bf16 on an x86 CPU without instructions for them.
 
-There torch multiplies bf16 an order of magnitude slower than float32. Here the inputs of products are rounded to bf16,
-multiplied in float32 and the result is rounded, in the backward pass as well. Such instructions do the same: they add
-in float32. Results differ only by the order of the sums, and in attention by the rounding of its weights.
+There torch's own bf16 is many times slower than float32. Here the inputs of products are rounded to bf16, multiplied in
+float32 and the result is rounded, in the backward pass as well. Such instructions do the same: they add in float32.
+Results differ by the order of sums, and where torch rounds once more: weights of attention, and gradients of a weight
+that a pass uses twice. Until the backward pass, each product keeps its inputs in float32, so memory exceeds fp32's.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,29 +11,19 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from src.core.speed.instructions import bf16_instructions
+from src.core.speed.instructions import emulates_bf16
 
-# autocast rounds the inputs of these on a CPU
-PRODUCTS = {
-    F.linear,
-    F.scaled_dot_product_attention,
-    Tensor.__matmul__,
-    Tensor.matmul,
-    torch.matmul,
-    torch.bmm,
-    torch.addmm,
-    torch.baddbmm,
-    torch.einsum,
-}
+# Names of functions and of methods of tensors. Autocast rounds the inputs of these. Other products stay with torch.
+PRODUCTS = {"linear", "matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "einsum", "conv1d"}
+PRODUCTS |= {"scaled_dot_product_attention"}
 
 
 def emulated_products() -> AbstractContextManager:
-    """Within this block, products under autocast on the CPU are emulated if the CPU has no instructions for them."""
-    return nullcontext() if bf16_instructions() else _Emulation()
+    """Within this block, this CPU's products under autocast are emulated, unless it has instructions for them."""
+    return _Emulation() if emulates_bf16() else nullcontext()
 
 
 class _Emulation(TorchFunctionMode):
@@ -45,11 +36,11 @@ class _Emulation(TorchFunctionMode):
     ) -> Any:
         """Call one of torch's functions, in float32 if it is a product."""
         named = kwargs or {}
-        if func not in PRODUCTS or not _rounds_to_bf16():
+        if getattr(func, "__name__", None) not in PRODUCTS or "out" in named or not _rounds_to_bf16():
             return func(*args, **named)
         with torch.autocast("cpu", enabled=False):
             product = func(*map(_rounded, args), **{name: _rounded(value) for name, value in named.items()})
-            return product.bfloat16()
+            return product.bfloat16() if product.dtype == torch.float32 else product
 
 
 def _rounds_to_bf16() -> bool:
@@ -57,7 +48,9 @@ def _rounds_to_bf16() -> bool:
 
 
 def _rounded(value: Any) -> Any:
-    """A tensor of float32 or bf16, rounded to bf16, in float32. Its gradient is rounded too."""
+    """A tensor of float32 or bf16, or several, rounded to bf16, in float32. The gradient is rounded likewise."""
     if isinstance(value, list | tuple):
         return type(value)(map(_rounded, value))
-    return value.bfloat16().float() if isinstance(value, Tensor) and value.is_floating_point() else value
+    if isinstance(value, Tensor) and value.dtype in (torch.float32, torch.bfloat16):
+        return value.bfloat16().float()
+    return value

@@ -4,7 +4,7 @@ Only the output of each layer is kept. The backward pass recomputes the layer's 
 masks. Logits and gradients are the same.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 
 from transformers import PreTrainedModel
 
@@ -13,8 +13,11 @@ from src.params import ModelSource
 from src.system.errors import UserError
 
 
-def recompute_activations(source: ModelSource, model: PreTrainedModel) -> None:
+def recompute_activations(source: ModelSource, model: PreTrainedModel, emulated: bool = False) -> None:
     """Make each layer of a model recompute its activations in the backward pass.
+
+    Args:
+        emulated: whether bf16 may be emulated. torch restores autocast in the second pass, but not the emulation.
 
     Raises:
         UserError: transformers' code for this kind of model does not support it.
@@ -22,9 +25,5 @@ def recompute_activations(source: ModelSource, model: PreTrainedModel) -> None:
     if not model.supports_gradient_checkpointing:
         problem = f"{source.name} is a {model.config.model_type} model, whose activations cannot be recomputed"
         raise UserError("params.yaml: runtime.recompute", problem, "set it to false")
-    model.activation_checkpointing_enable({"use_reentrant": False, "context_fn": _contexts})
-
-
-def _contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
-    """More contexts of a layer's two passes. torch restores autocast in the second one, but not the emulation."""
-    return nullcontext(), emulated_products()
+    contexts = {"context_fn": lambda: (nullcontext(), emulated_products())} if emulated else {}
+    model.activation_checkpointing_enable({"use_reentrant": False} | contexts)

@@ -18,7 +18,8 @@ def predict(model: torch.nn.Module, split: EncodedSplit, accelerator: Accelerato
     model.eval()
     batch_size = BATCH_ON_CPU if accelerator.device.type == "cpu" else BATCH_ON_GPU
     order, parts = [], []
-    # The outer autocast keeps the weights that an inner one rounds, so each weight is rounded once for all batches.
+    # The outer autocast keeps the weights that an inner one rounds, so each weight is rounded once for all batches,
+    # unless products are emulated.
     with torch.autocast(accelerator.device.type, enabled=False):
         for rows in inference_batches(split.lengths, batch_size):
             inputs = {name: values.to(accelerator.device) for name, values in split.batch(rows).items()}

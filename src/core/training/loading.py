@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from src.core.machine.device import device_type, precision_of, uses_cuda_graphs
+from src.core.machine.device import device_type, precision_of, rounds_on_cpu, uses_cuda_graphs
 from src.core.machine.randomness import stream_seed
 from src.core.method.batch import NO_LABEL
 from src.core.method.terms import passes_in
@@ -91,7 +91,7 @@ def prepare_run(
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
     check_vocabulary(source, model.model, tokens.values())
     if settings.runtime.recompute:
-        recompute_activations(source, model.model)
+        recompute_activations(source, model.model, emulated=rounds_on_cpu(settings.runtime))
     teacher = load_teacher() if load_teacher and settings.objective.relation_weight else None
     if teacher is None:  # the relation loss needs all tokens of the student's last layer
         compute_first_token_only(model.model)

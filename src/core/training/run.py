@@ -16,7 +16,7 @@ from src.core.method.spaces import Outputs
 from src.core.models.adapters import Saver
 from src.core.models.model_card import model_card
 from src.core.monitoring.live import live_curve
-from src.core.speed.instructions import bf16_instructions
+from src.core.speed.instructions import bf16_instructions, emulates_bf16
 from src.core.training.checkpoints import checkpoints_of, run_key
 from src.core.training.inference import predict
 from src.core.training.loading import LoadTeacher, PreparedRun, prepare_run, splits_to_predict
@@ -84,16 +84,16 @@ def run_training(
 
 
 def say_arithmetic(runtime: Runtime, device: torch.device) -> None:
-    """Print a line if auto chose bf16 on a CPU, and a warning if bf16 is emulated or reruns may differ."""
+    """Print a line if auto chose bf16 on a CPU or bf16 is emulated, and a warning if reruns may differ."""
     if not reruns_are_equal(device.type):
         print(f"warning: on {device.type} two equal runs may differ in their last digits", file=sys.stderr)
     if not rounds_on_cpu(runtime):
         return
-    if not (instructions := bf16_instructions()):
-        problem = "runtime.precision is bf16, but this CPU has neither AMX nor AVX512-BF16"
-        print(f"warning: {problem}; fp32 is as fast here and rounds less", file=sys.stderr)
+    if emulates_bf16():
+        why = "because this CPU has neither AMX nor AVX512-BF16"
+        print(f"runtime.precision: bf16 is emulated, {why}; fp32 is faster here", flush=True)
     elif runtime.precision == "auto":
-        print(f"runtime.precision: auto chose bf16, because this CPU has {instructions}", flush=True)
+        print(f"runtime.precision: auto chose bf16, because this CPU has {bf16_instructions()}", flush=True)
 
 
 def _savers(
