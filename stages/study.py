@@ -24,7 +24,9 @@ from src.system.errors import stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a folder in studies/")
-    parser.add_argument("--dry", action="store_true", help="print the command and stop")
+    parser.add_argument(
+        "--dry", action="store_true", help="print the `dvc exp run` command with all settings, and stop"
+    )
     parser.add_argument(
         "--keep",
         action="store_true",
@@ -41,8 +43,8 @@ def main() -> None:
     if arguments.keep:
         check_joinable(study_params(arguments.name))
 
-    print(shlex.join(experiment.command), flush=True)
     if arguments.dry:
+        print(shlex.join(experiment.command))
         return
     with only_launcher():
         run(experiment, options, arguments.keep)
