@@ -1,4 +1,4 @@
-"""Trained weights in a few flat tensors. One kernel casts all weights of the linear layers, and AdamW updates few."""
+"""Trained weights in a few flat tensors, so that a step casts and updates few tensors."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +10,10 @@ from transformers import PreTrainedModel
 
 @dataclass(frozen=True)
 class FlatGroup:
-    """Weights with one weight decay, as views of `used`.
+    """Weights that share a weight decay.
 
-    `master` is what AdamW updates, in float32. `used` is its copy in bf16 if products read the weights, else itself.
+    `master` is float32, and AdamW updates it. The model reads `used`: a bf16 copy of `master` for the encoder's linear
+    layers, else `master` itself.
     """
 
     weights: list[nn.Parameter]
@@ -20,7 +21,7 @@ class FlatGroup:
     used: Tensor
 
     def gather(self) -> None:
-        """Move the gradients of the weights into one of the master."""
+        """Join the gradients of the weights into the gradient of `master`."""
         gradients: list[Any] = [weight.grad for weight in self.weights]
         self.master.grad = torch.cat([gradient.flatten() for gradient in gradients]).float()
         for weight in self.weights:
@@ -28,7 +29,7 @@ class FlatGroup:
 
     @torch.no_grad()
     def cast(self) -> None:
-        """Round the master into the copy, if it is one."""
+        """Copy `master` to `used` in bf16, if `used` is a copy."""
         if self.used.dtype != self.master.dtype:
             self.used.copy_(self.master)
 
@@ -36,8 +37,8 @@ class FlatGroup:
 class FlatWeights:
     """The trained weights of a model, and AdamW over them.
 
-    Autocast casts each weight of a linear layer in each step. Here one kernel casts all of them. Their gradients stay
-    in bf16, as the products give them. The other weights, pooler and head stay in float32.
+    Autocast casts each linear weight in each step. Here two kernels cast those of the encoder. Their gradients are in
+    bf16 until `gather` joins them. Embeddings, layer norms, pooler and head stay in float32.
 
     Args:
         model: its weights become views.

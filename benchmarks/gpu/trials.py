@@ -1,15 +1,15 @@
-"""Ideas that may make a training step on a GPU faster: BERT-base's shape, 128 tokens per row, bf16.
+"""Changes that may make a training step on a GPU faster: BERT-base's shape, 128 tokens per row, bf16.
 
-| idea | change | over |
+| name | change | compared with |
 |---|---|---|
 | one graph | loss, clipping and AdamW are in one CUDA graph with both passes | two graphs |
-| flat | weights of linear layers are cast by one kernel a step (`benchmarks.gpu.flat`) | one graph |
-| compiled | `torch.compile` joins what is in a layer | one graph |
+| flat | two kernels cast the encoder's linear weights in a step (`benchmarks.gpu.flat`) | one graph |
+| compiled | `torch.compile` fuses the operations of each layer | one graph |
 | flat, compiled | both | one graph |
 
-"Two graphs" is `runtime.cuda_graphs`. Timed: steps of `cmi_min` on one batch that stays on the GPU, without the work of
-the loop around it. A replay reads the centroids of its capture. To train in one graph, they would have to be updated in
-place. Without a GPU nothing is captured, and `torch.compile` joins nothing.
+"Two graphs" is `runtime.cuda_graphs`. Timed: training steps with the CMI term on one batch that stays on the GPU,
+without the rest of the training loop. Every replay starts from the same centroids. Real training in one graph would
+have to update them in place. Without a GPU nothing is captured or fused.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,10 +37,10 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True)
 class Captured:
-    """A step in one CUDA graph. It keeps the step, whose tensors a replay reads and writes."""
+    """A step in one CUDA graph. It keeps alive what a replay reads and writes."""
 
-    step: Step
     graph: torch.cuda.CUDAGraph
+    kept: Any
 
     def __call__(self) -> None:
         """Replay the step."""
@@ -106,18 +106,26 @@ def step_of(phase: Phase, rows: Tensor, name: str) -> tuple[Step, int]:
     """A step on one batch, captured if it is to be one graph and there is a GPU; and the number of rows."""
     model, device = phase.optimisation.model.train(), phase.accelerator.device
     inputs, batch = phase.data.train.batch(rows, 0, 1, 0.0, device)
-    # Without padding, layers would get no mask outside of a capture, and one within it: two kinds of attention.
+    # transformers drops a mask without padding, but not in a capture. Padding gives all changes the same attention.
     inputs["attention_mask"][:, -1] = 0
     if "compiled" in name:
-        for layer in phase.model.model.base_model.get_submodule("encoder.layer").children():
-            layer.compile(backend="inductor" if device.type == "cuda" else "eager", dynamic=False)
+        compile_layers(phase, on_gpu=device.type == "cuda")
     update = update_of(phase, name)
 
     def step() -> None:
         phase.objective(model(**inputs), batch).total.backward()
         update()
 
-    return captured(step) if name != "two graphs" and device.type == "cuda" else step, len(rows)
+    if name != "two graphs" and device.type == "cuda":
+        return captured(step, phase.objective.state_dict), len(rows)
+    return step, len(rows)
+
+
+def compile_layers(phase: Phase, on_gpu: bool) -> None:
+    """Compile each layer. What cannot be compiled is an error on a GPU, or such a layer would run uncompiled there."""
+    options = {"backend": "inductor", "fullgraph": True} if on_gpu else {"backend": "eager"}
+    for layer in phase.model.model.base_model.get_submodule("encoder.layer").children():
+        layer.compile(**options, dynamic=False)
 
 
 def update_of(phase: Phase, name: str) -> Step:
@@ -140,15 +148,19 @@ def update_of(phase: Phase, name: str) -> Step:
     return update
 
 
-def captured(step: Step) -> Captured:
-    """A step in one CUDA graph, after a few steps on a stream of their own, as torch asks."""
+def captured(step: Step, state: Callable[[], Any] = dict) -> Captured:
+    """A step in one CUDA graph, after a few steps on a stream of their own, as torch asks.
+
+    Args:
+        state: gives tensors that the step reads and then replaces by others.
+    """
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(WARM_UP):
             step()
     torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
+    graph, kept = torch.cuda.CUDAGraph(), (step, state())
     with torch.cuda.graph(graph):
         step()
-    return Captured(step, graph)
+    return Captured(graph, kept)

@@ -1,4 +1,4 @@
-"""bf16 on a CPU without instructions for it: products, gradients and recomputed layers equal those of torch."""
+"""Emulated bf16: products and gradients equal torch's, attention nearly does, and recomputed layers equal kept ones."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The trials of a faster step on a GPU train as the project does: flat weights, and stacked models."""
+"""Flat weights train as single ones do, and stacked models have the clipped gradients of each model alone."""
 
 import copy
 

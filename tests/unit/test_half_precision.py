@@ -240,9 +240,8 @@ def test_a_run_says_that_auto_became_bf16(monkeypatch, capsys):
 
 
 def test_a_run_says_that_bf16_is_emulated(monkeypatch, capsys):
-    line = (
-        "runtime.precision: bf16 is emulated, because this CPU has neither AMX nor AVX512-BF16; fp32 is faster here\n"
-    )
+    line = "runtime.precision: bf16 is emulated, because this CPU has neither AMX nor AVX512-BF16"
+    line += "; fp32 rounds less and takes less memory\n"
     for instructions, expected in {"AVX512-BF16": "", None: line}.items():
         with_instructions(monkeypatch, instructions)
         say_arithmetic(Runtime(precision="bf16"), torch.device("cpu"))

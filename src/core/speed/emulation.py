@@ -1,9 +1,10 @@
 """Products in bf16 on an x86 CPU without instructions for them.
 
 There torch's own bf16 is many times slower than float32. Here the inputs of products are rounded to bf16, multiplied in
-float32 and the result is rounded, in the backward pass as well. Such instructions do the same: they add in float32.
-Results differ by the order of sums, and where torch rounds once more: weights of attention, and gradients of a weight
-that a pass uses twice. Until the backward pass, each product keeps its inputs in float32, so memory exceeds fp32's.
+float32 and the result is rounded, in the backward pass as well. CPUs with instructions for bf16 do the same: they add
+in float32. Results differ from torch's own bf16 in the order of sums, and where torch rounds once more: the weights of
+attention, and the gradients of a weight that a pass uses twice. Until the backward pass, each product keeps float32
+copies of its inputs, so a run takes more memory than in fp32.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,13 +17,13 @@ from torch.overrides import TorchFunctionMode
 
 from src.core.speed.instructions import emulates_bf16
 
-# Names of functions and of methods of tensors. Autocast rounds the inputs of these. Other products stay with torch.
+# Names of torch's functions and of tensors' methods whose inputs autocast rounds. Torch computes all other products.
 PRODUCTS = {"linear", "matmul", "__matmul__", "mm", "bmm", "addmm", "baddbmm", "einsum", "conv1d"}
 PRODUCTS |= {"scaled_dot_product_attention"}
 
 
 def emulated_products() -> AbstractContextManager:
-    """Within this block, this CPU's products under autocast are emulated, unless it has instructions for them."""
+    """Within this block, products under autocast on the CPU are emulated, if this is a CPU that does so."""
     return _Emulation() if emulates_bf16() else nullcontext()
 
 
@@ -48,7 +49,7 @@ def _rounds_to_bf16() -> bool:
 
 
 def _rounded(value: Any) -> Any:
-    """A tensor of float32 or bf16, or several, rounded to bf16, in float32. The gradient is rounded likewise."""
+    """Tensors of float32 or bf16, rounded to bf16, in float32. Gradients are rounded too. Other values stay."""
     if isinstance(value, list | tuple):
         return type(value)(map(_rounded, value))
     if isinstance(value, Tensor) and value.dtype in (torch.float32, torch.bfloat16):

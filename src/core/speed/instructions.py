@@ -1,7 +1,7 @@
 """The instructions of this CPU that multiply matrices in bf16.
 
-Compared with float32, such products are about twice as fast with AVX512-BF16, and about four times as fast with AMX
-(docs/speed.md). An x86 CPU without these instructions emulates the products (`src.core.speed.emulation`).
+A large product is twice as fast as in float32 with AVX512-BF16, and six times as fast with AMX (docs/speed.md). An x86
+CPU without these instructions emulates the products (`src.core.speed.emulation`).
 """
 
 from functools import cache

@@ -17,7 +17,7 @@ def recompute_activations(source: ModelSource, model: PreTrainedModel, emulated:
     """Make each layer of a model recompute its activations in the backward pass.
 
     Args:
-        emulated: whether bf16 may be emulated. torch restores autocast in the second pass, but not the emulation.
+        emulated: whether a CPU may emulate bf16. In the second pass torch restores autocast, and this the emulation.
 
     Raises:
         UserError: transformers' code for this kind of model does not support it.

@@ -91,7 +91,7 @@ def say_arithmetic(runtime: Runtime, device: torch.device) -> None:
         return
     if emulates_bf16():
         why = "because this CPU has neither AMX nor AVX512-BF16"
-        print(f"runtime.precision: bf16 is emulated, {why}; fp32 is faster here", flush=True)
+        print(f"runtime.precision: bf16 is emulated, {why}; fp32 rounds less and takes less memory", flush=True)
     elif runtime.precision == "auto":
         print(f"runtime.precision: auto chose bf16, because this CPU has {bf16_instructions()}", flush=True)
 
