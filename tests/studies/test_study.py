@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 import stages.collect
 import stages.evaluate
@@ -78,7 +79,10 @@ def test_little_is_enough(call, recwarn, settings: dict[str, Any]):
     assert not [str(warning.message) for warning in recwarn]
 
 
-def test_a_study_that_keeps_no_features_is_evaluated_without_their_measures(call):
+def test_a_study_that_keeps_no_features_is_evaluated_without_their_measures(call, monkeypatch):
+    """One of its figures is narrow, and a long title is not cut off there."""
+    draw = figures.FIGURES["cmi_and_score"][1]
+    monkeypatch.setitem(figures.FIGURES, "cmi_and_score", (" ".join(30 * ["title"]), draw))
     make_study(["no", "yes"], feature_rows=0)
     call(stages.collect, "--task", "tiny")
     call(stages.evaluate)
@@ -88,6 +92,7 @@ def test_a_study_that_keeps_no_features_is_evaluated_without_their_measures(call
     assert list(read_csv(plots / "data/cmi_and_score/tiny.csv"))[:2] == ["class_cmi", "score"]
     assert len(list(plots.glob("*.png"))) == 6
     assert "clusters_feature" not in (plots / "report.html").read_text()
+    assert (imread(plots / "tiny-cmi_and_score.png")[:, -3:] == 1).all()
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def draw_task(results: TaskResults, folder: Path) -> None:
         if name == "scores" and results.records.folds > 1:
             title = SCORES_OF_FOLDS
         figure = draw(results)
-        figure.suptitle(f"{task}: {title}", x=0.01, ha="left", fontsize=11, fontweight="bold")
+        figure.suptitle(f"{task}: {title}", x=0.01, ha="left", fontsize=11, fontweight="bold", wrap=True)
         save(figure, folder / f"{task}-{name}.png")
 
 
