@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from benchmarks.gpu.captured import adamw
+
 
 @dataclass(frozen=True)
 class FlatGroup:
@@ -43,13 +45,11 @@ class FlatWeights:
     Args:
         model: its weights become views.
         groups: the groups of its optimiser.
-        lr: the learning rate, as a tensor if the step is captured.
+        lr: the learning rate.
         max_grad_norm: the largest norm of the gradient.
     """
 
-    def __init__(
-        self, model: PreTrainedModel, groups: list[dict[str, Any]], lr: float | Tensor, max_grad_norm: float
-    ) -> None:
+    def __init__(self, model: PreTrainedModel, groups: list[dict[str, Any]], lr: float, max_grad_norm: float) -> None:
         rounded, own = weights_of_products(model), []
         self.groups, self.max_grad_norm = [], max_grad_norm
         for group in groups:
@@ -58,7 +58,7 @@ class FlatWeights:
                 if weights:
                     self.groups.append(flattened(weights, dtype))
                     own.append({"params": [self.groups[-1].master], "weight_decay": group["weight_decay"]})
-        self.optimizer = torch.optim.AdamW(own, lr=lr, fused=True, capturable=isinstance(lr, Tensor))
+        self.optimizer = adamw(own, lr, model.device)
 
     def step(self) -> None:
         """Clip the gradients, and take one step."""

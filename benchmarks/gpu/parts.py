@@ -17,7 +17,7 @@ from src.system.interrupts import LAUNCHER
 REPOSITORY = Path(__file__).parent.parent.parent
 RESULTS = Path(__file__).parent / "results.json"
 LIMITS = {"smoke": 120, "determinism": 110, "speed": 165, "many": 140}  # seconds: nine minutes together
-ON_REQUEST = {"trials": 400, "stacked": 150}  # likewise
+ON_REQUEST = {"trials": 400, "stacked": 150}  # again nine minutes
 ALL_LIMITS = LIMITS | ON_REQUEST
 
 

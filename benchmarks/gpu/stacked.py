@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from transformers import AutoModelForSequenceClassification, PretrainedConfig
 
+from benchmarks.gpu.captured import adamw, captured, rate_of
 from benchmarks.gpu.made import minilm, tiny_minilm
 from benchmarks.gpu.speed import torch_device
-from benchmarks.gpu.trials import ROUNDS, WARM_UP, captured
-from benchmarks.ours import now
+from benchmarks.gpu.trials import ROUNDS
 from benchmarks.processes import contenders, in_turns
 
 COUNTS = (1, 2, 4, 8, 16)
 BATCH_SHAPE, STEPS = (32, 64), 50  # rows of a batch and tokens of a row
-MAX_GRAD_NORM = 1.0
+LR, MAX_GRAD_NORM = 1e-4, 1.0
 
 Weights = dict[str, Tensor]
 
@@ -51,17 +51,8 @@ def step_rate(config: PretrainedConfig, count: int, steps: int, shape: tuple[int
     """A function that measures the steps of a model per second, with `count` models at once."""
     device = torch_device()
     stacked = Stacked(new_models(config, count), made_rows(config, count, shape), device)
-    step = captured(stacked.step) if device.type == "cuda" else stacked.step
-    for _ in range(WARM_UP):
-        step()
-
-    def measured() -> float:
-        began = now()
-        for _ in range(steps):
-            step()
-        return count * steps / (now() - began)
-
-    return measured
+    steps_per_second = rate_of(captured(stacked.step), steps)
+    return lambda: count * steps_per_second()
 
 
 def new_models(config: PretrainedConfig, count: int) -> list[nn.Module]:
@@ -101,9 +92,7 @@ class Stacked:
         # vmap forbids reading a mask's values. transformers reads none if it has four dimensions. It hides no token.
         self.mask = torch.zeros_like(self.tokens, dtype=torch.float32)[:, :, None, None]
         self.shape = copy.deepcopy(models[0]).to("meta")
-        self.rounds, on_gpu = rounds, device.type == "cuda"
-        lr = torch.tensor(1e-4, device=device) if on_gpu else 1e-4
-        self.optimizer = torch.optim.AdamW(self.weights.values(), lr=lr, fused=True, capturable=on_gpu)
+        self.rounds, self.optimizer = rounds, adamw(self.weights.values(), LR, device)
 
     def step(self) -> None:
         """Take one step of all models."""

@@ -13,7 +13,7 @@ have to update them in place. Without a GPU nothing is captured or fused.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,30 +21,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.gpu.captured import Step, adamw, captured, rate_of
 from benchmarks.gpu.flat import FlatWeights
 from benchmarks.gpu.made import base, made_task, run_settings, save_model, tiny_minilm
 from benchmarks.gpu.speed import BATCHES, TOKENS, operations_per_row, peak_rate
-from benchmarks.ours import Enough, Ready, now, ready, train_with
+from benchmarks.ours import Enough, Ready, ready, train_with
 from benchmarks.processes import contenders, in_turns, ratios
 from src.core.training.loop import Phase
 from src.data.prepared import PreparedTask
 from src.params import RunSettings
 
 BEFORE = {"one graph": "two graphs", "flat": "one graph", "compiled": "one graph", "flat, compiled": "one graph"}
-WARM_UP, ROUNDS = 3, 3
-Step = Callable[[], None]
-
-
-@dataclass(frozen=True)
-class Captured:
-    """A step in one CUDA graph. It keeps alive what a replay reads and writes."""
-
-    graph: torch.cuda.CUDAGraph
-    kept: Any
-
-    def __call__(self) -> None:
-        """Replay the step."""
-        self.graph.replay()
+ROUNDS = 3
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
@@ -76,15 +64,11 @@ def step_rate(task: PreparedTask, settings: RunSettings, name: str, steps: int) 
         on_gpu = torch.cuda.is_available()
         settings = replace(settings, runtime=settings.runtime.model_copy(update={"cuda_graphs": on_gpu}))
     run = ready(task, settings)
-    step, rows = step_of(*first_batch(run), name)
-    for _ in range(WARM_UP):
-        step()
+    phase, rows = first_batch(run)
+    steps_per_second = rate_of(step_of(phase, rows, name), steps)
 
     def measured() -> tuple[float, float]:
-        began = now()
-        for _ in range(steps):
-            step()
-        rate = steps * rows / (now() - began)
+        rate = len(rows) * steps_per_second()
         return rate, rate * operations_per_row(run) / peak_rate(run.accelerator.device)
 
     return measured
@@ -102,8 +86,8 @@ def first_batch(run: Ready) -> tuple[Phase, Tensor]:
     return found[0]
 
 
-def step_of(phase: Phase, rows: Tensor, name: str) -> tuple[Step, int]:
-    """A step on one batch, captured if it is to be one graph and there is a GPU; and the number of rows."""
+def step_of(phase: Phase, rows: Tensor, name: str) -> Step:
+    """A step on one batch, captured unless its passes are two graphs."""
     model, device = phase.optimisation.model.train(), phase.accelerator.device
     inputs, batch = phase.data.train.batch(rows, 0, 1, 0.0, device)
     # transformers drops a mask without padding, but not in a capture. Padding gives all changes the same attention.
@@ -116,9 +100,7 @@ def step_of(phase: Phase, rows: Tensor, name: str) -> tuple[Step, int]:
         phase.objective(model(**inputs), batch).total.backward()
         update()
 
-    if name != "two graphs" and device.type == "cuda":
-        return captured(step, phase.objective.state_dict), len(rows)
-    return step, len(rows)
+    return step if name == "two graphs" else captured(step, phase.objective.state_dict)
 
 
 def compile_layers(phase: Phase, on_gpu: bool) -> None:
@@ -133,12 +115,11 @@ def update_of(phase: Phase, name: str) -> Step:
     optimisation, device = phase.optimisation, phase.accelerator.device
     if name == "two graphs":
         return lambda: optimisation.step(phase.accelerator)
-    groups, most = optimisation.optimizer.param_groups, phase.settings.max_grad_norm
-    lr = torch.tensor(phase.settings.lr, device=device) if device.type == "cuda" else phase.settings.lr
+    groups, lr, most = optimisation.optimizer.param_groups, phase.settings.lr, phase.settings.max_grad_norm
     if "flat" in name:
         return FlatWeights(phase.model.model, groups, lr, most).step
     own = [{"params": group["params"], "weight_decay": group["weight_decay"]} for group in groups]
-    optimizer = torch.optim.AdamW(own, lr=lr, fused=True, capturable=device.type == "cuda")
+    optimizer = adamw(own, lr, device)
 
     def update() -> None:
         torch.nn.utils.clip_grad_norm_(phase.model.parameters(), most)
@@ -146,21 +127,3 @@ def update_of(phase: Phase, name: str) -> Step:
         optimizer.zero_grad()
 
     return update
-
-
-def captured(step: Step, state: Callable[[], Any] = dict) -> Captured:
-    """A step in one CUDA graph, after a few steps on a stream of their own, as torch asks.
-
-    Args:
-        state: gives tensors that the step reads and then replaces by others.
-    """
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(WARM_UP):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph, kept = torch.cuda.CUDAGraph(), (step, state())
-    with torch.cuda.graph(graph):
-        step()
-    return Captured(graph, kept)

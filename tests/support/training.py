@@ -6,11 +6,12 @@ import torch
 from accelerate import Accelerator
 
 from src.core.machine.randomness import stream_seed
-from src.core.models.classifier import load_classifier
+from src.core.models.classifier import Classifier, load_classifier
 from src.core.models.encoding import encode
 from src.core.models.tokenizer import load_tokenizer
 from src.core.speed.dropout import use_cpu_dropout
 from src.core.speed.half_precision import round_products
+from src.core.speed.recompute import recompute_activations
 from src.core.training.batches import LabelledTokens, TrainingData
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.loop import Setup
@@ -66,18 +67,28 @@ def data_for(source: ModelSource, teacher_logits: torch.Tensor | None = None, no
     return TrainingData(train_split, splits[1], train_split.first(40), 2, ["accuracy"])
 
 
-def trained(source, settings=SETTINGS, seed=0, teacher_logits=None, noise=0.0, **objective):
+def loaded(source: ModelSource, seed: int = 0, recomputed: bool = False) -> Classifier:
+    """A classifier with a new head. Its layers may be computed again in the backward pass."""
+    model = load_classifier(source, LABELS, 0, seed)
+    if recomputed:
+        recompute_activations(source, model.model, emulated=True)
+    return model
+
+
+def trained(source, settings=SETTINGS, seed=0, teacher_logits=None, noise=0.0, recomputed=False, **objective):
     """A model trained in float32, and the result of its training."""
-    model = load_classifier(source, LABELS, 0, stream_seed(seed, "head"))
+    model = loaded(source, stream_seed(seed, "head"), recomputed)
     wanted = Objective(**{**BASE, **objective})
     setup = Setup(model, data_for(source, teacher_logits, noise), seed, Accelerator(cpu=True))
     result = train(setup, wanted, settings)
     return model, result
 
 
-def trained_in(source, precision, settings=TWO_EPOCHS, checkpoints=None, fast_dropout=False, **objective):
+def trained_in(
+    source, precision, settings=TWO_EPOCHS, checkpoints=None, fast_dropout=False, recomputed=False, **objective
+):
     """A model trained on noisy labels in a precision, and the result of its training."""
-    model = load_classifier(source, LABELS, 0, 0)
+    model = loaded(source, recomputed=recomputed)
     if fast_dropout:
         use_cpu_dropout(model.model)
     round_products(source, model, precision, 0)

@@ -6,11 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from src.core.models.classifier import Classifier, load_classifier
+from src.core.models.classifier import load_classifier
 from src.core.speed import emulation
 from src.core.speed.emulation import PRODUCTS, emulated_products
 from src.core.speed.half_precision import round_products
-from src.core.speed.recompute import recompute_activations
 from tests.support.training import KINDS, LABELS, TOKENS, trained_in
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -46,15 +45,21 @@ def passed(name: str, dtype: torch.dtype = torch.bfloat16, enabled: bool = True)
     return [result, *(value.grad for value in inputs if value.grad is not None)]
 
 
+def emulated_and_torchs(monkeypatch, name: str, **way) -> list[tuple[Tensor, Tensor]]:
+    """A result and its gradients, each emulated and as torch computes it. Their types are equal."""
+    emulate(monkeypatch)
+    emulated = passed(name, **way)
+    emulate(monkeypatch, emulated=False)
+    both = list(zip(emulated, passed(name, **way), strict=True))
+    assert all(one.dtype == other.dtype for one, other in both)
+    return both
+
+
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name != ATTENTION])
 def test_an_emulated_product_and_its_gradients_are_those_of_torch(monkeypatch, name):
     """On a CPU with AVX2 they are equal to the bit. Other CPUs have other products, which may round once more."""
-    found = []
-    for emulated in (True, False):
-        emulate(monkeypatch, emulated)
-        found.append(passed(name))
-    for one, other in zip(*found, strict=True):
-        assert one.dtype == other.dtype
+    found = emulated_and_torchs(monkeypatch, name)
+    for one, other in found:
         assert torch.equal(one, one.bfloat16().to(one.dtype))
         assert torch.allclose(one, other, rtol=2**-7, atol=0)
     assert not torch.equal(found[0][0].float(), passed(name, enabled=False)[0])
@@ -67,21 +72,12 @@ def test_every_product_that_is_emulated_is_tested():
 @pytest.mark.parametrize("way", [{"enabled": False}, {"dtype": torch.float16}], ids=["fp32", "fp16"])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_products_in_other_precisions_stay_as_they_are(monkeypatch, name, way):
-    found = []
-    for emulated in (True, False):
-        emulate(monkeypatch, emulated)
-        found.append(passed(name, **way))
-    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    assert all(torch.equal(one, other) for one, other in emulated_and_torchs(monkeypatch, name, **way))
 
 
 def test_emulated_attention_differs_from_that_of_torch_by_a_rounding_at_most(monkeypatch):
     """torch also rounds the weights of attention. bf16 has eight bits."""
-    found = []
-    for emulated in (True, False):
-        emulate(monkeypatch, emulated)
-        found.append(passed(ATTENTION))
-    for one, other in zip(*found, strict=True):
-        assert one.dtype == other.dtype
+    for one, other in emulated_and_torchs(monkeypatch, ATTENTION):
         assert (one - other).norm() < 2**-7 * other.norm()
 
 
@@ -126,14 +122,6 @@ def test_layers_computed_again_are_emulated_again(monkeypatch, name, request):
     emulate(monkeypatch)
     source = request.getfixturevalue(name)
     kept = trained_in(source, "bf16")[1].history
-    monkeypatch.setattr("tests.support.training.load_classifier", recomputing)
-    assert trained_in(source, "bf16")[1].history == kept
+    assert trained_in(source, "bf16", recomputed=True)[1].history == kept
     emulate(monkeypatch, emulated=False)
-    assert trained_in(source, "bf16")[1].history != kept
-
-
-def recomputing(*arguments) -> Classifier:
-    """`load_classifier`, with layers that are computed again in the backward pass."""
-    model = load_classifier(*arguments)
-    recompute_activations(arguments[0], model.model, emulated=True)
-    return model
+    assert trained_in(source, "bf16", recomputed=True)[1].history != kept

@@ -106,17 +106,10 @@ def test_a_model_learns_from_parts_what_it_learns_from_the_batch(tiny_encoder, t
 
 
 @pytest.mark.parametrize("name", ["tiny_encoder", "tiny_distilbert", "tiny_decoder"])
-def test_activations_computed_again_change_no_bit(name, request, monkeypatch):
+def test_activations_computed_again_change_no_bit(name, request):
     source = request.getfixturevalue(name)
     kept = trained(source, SETTINGS, cmi_weight=1.0)
-
-    def recomputing(*arguments):
-        model = load_classifier(*arguments)
-        recompute_activations(source, model.model)
-        return model
-
-    monkeypatch.setattr("tests.support.training.load_classifier", recomputing)
-    again = trained(source, SETTINGS, cmi_weight=1.0)
+    again = trained(source, SETTINGS, recomputed=True, cmi_weight=1.0)
     assert again[0].model.is_activation_checkpointing
     assert again[1].history == kept[1].history
     assert all(torch.equal(one, other) for one, other in zip(again[0].parameters(), kept[0].parameters(), strict=True))

@@ -18,7 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from src.params import Curve
 from src.study.drawing.curve_points import DIFFERENCE, SCORE, curve_points
 from src.study.drawing.figures import NAMES
-from src.study.drawing.panels import COLOURS, panels, save, shortened
+from src.study.drawing.panels import COLOURS, entitle, panels, save, shortened
 from src.study.drawing.study_results import StudyResults
 
 SETTINGS = {
@@ -43,7 +43,7 @@ def draw_curves(results: StudyResults, folder: Path) -> None:
     for name, curve in results.params.evaluate.curves.items():
         points = curve_points(curve, results)
         figure = draw_curve(curve, points)
-        figure.suptitle(_title(curve, points, results), x=0.01, ha="left", fontsize=10)
+        entitle(figure, _title(curve, points, results), fontsize=10, fontweight="normal")
         save(figure, folder / f"curve_{name}.png")
 
 

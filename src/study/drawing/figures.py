@@ -22,6 +22,7 @@ from src.study.drawing.panels import (
     arms_of_table,
     by_arm,
     colours_of_arms,
+    entitle,
     grid,
     panels,
     save,
@@ -64,7 +65,7 @@ def draw_task(results: TaskResults, folder: Path) -> None:
         if name == "scores" and results.records.folds > 1:
             title = SCORES_OF_FOLDS
         figure = draw(results)
-        figure.suptitle(f"{task}: {title}", x=0.01, ha="left", fontsize=11, fontweight="bold", wrap=True)
+        entitle(figure, f"{task}: {title}")
         save(figure, folder / f"{task}-{name}.png")
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from src.study.claims.moved import CMI, LENGTH, PER_LENGTH, in_kept_epochs, of_split
-from src.study.drawing.panels import COLOURS, add_legend, panels, save, shortened
+from src.study.drawing.panels import COLOURS, add_legend, entitle, panels, save, shortened
 from src.study.drawing.study_results import StudyResults
 
 NAMES = {LENGTH: "length of h", CMI: "CMI of h", PER_LENGTH: "CMI of h per squared length"}
@@ -42,7 +42,7 @@ def draw_length(results: StudyResults, path: Path) -> None:
     add_legend(axes[2], entries, beside=True)
     baseline = " or ".join(dict.fromkeys(gains.index.get_level_values("against")))
     title = f"Length of h, its CMI and the gain: teachers against {baseline} (small: a task, large: their mean)"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    entitle(figure, title)
     save(figure, path)
 
 

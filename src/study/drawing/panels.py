@@ -80,6 +80,11 @@ def note_beside(axis: Axes, height: float, text: str, colour: str) -> None:
     axis.annotate(text, (1.01, height), xycoords=place, va="center", color=colour, fontsize=9)
 
 
+def entitle(figure: Figure, title: str, **style: Any) -> None:
+    """Write a title above a figure, from its left edge. A long one is wrapped."""
+    figure.suptitle(title, x=0.01, ha="left", wrap=True, **{"fontsize": 11, "fontweight": "bold"} | style)
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, and close it. Equal figures give equal bytes."""
     part_ticks(figure)

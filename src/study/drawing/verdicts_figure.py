@@ -17,6 +17,7 @@ from src.study.drawing.panels import (
     OPEN_COLOUR,
     colour_of_verdict,
     draw_difference,
+    entitle,
     note_beside,
     save,
 )
@@ -52,7 +53,7 @@ def draw_verdicts(claims: list[dict[str, Any]], path: Path) -> None:
             axis.sharex(first)
         _draw(axis, panel)
     _explain_marks(figure)
-    figure.suptitle(TITLE, x=0.01, ha="left", fontsize=11, fontweight="bold")
+    entitle(figure, TITLE)
     save(figure, path)
 
 
