@@ -160,6 +160,12 @@ def test_the_page_has_the_scores_of_the_first_pilots_students():
     assert f"from {min(students):.1f} % to {max(students):.1f} %" in text(PAGE)
 
 
+def test_kd_confident_says_how_late_the_first_pilots_students_were_best():
+    best = committed(FIRST, "runs").query("arm.str.startswith('kd-')")["best_epoch"]
+    told = f"selection chose epoch 5 or 6 of six for {(best >= 5).sum()} of the {len(best)} distilled students"
+    assert told in text(page_of("kd-confident"))
+
+
 def test_the_page_says_that_cmi_rose_with_the_best_temperature_in_the_second_pilot():
     of_tasks = [selection_rows(SECOND, task) for task in TASKS]
     told = [f"{class_cmi(arms['early_3']) / class_cmi(arms['ce']):.2f}" for arms in of_tasks]

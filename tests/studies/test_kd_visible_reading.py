@@ -1,4 +1,4 @@
-"""The rules of `kd-visible`, fixed as code before its results: its checks and its reading."""
+"""The rules of `kd-visible` and `kd-confident`, fixed as code before their results: checks and readings."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def read(
     seen: str = HOLDS,
     gain: float = 0.02,
     on_train: float = 1.5,
-    calibrated: float = 1.1,
+    calibrated: float | None = 1.1,
 ) -> str:
     verdicts = {"kd_max": kd_max, "both_calibrated": both, "seen": seen}
     found = {name: {"verdict": verdict, "difference": gain} for name, verdict in verdicts.items()}
@@ -50,7 +50,13 @@ def test_no_claim_is_read_where_a_check_fails(kd_max):
     assert read(kd_max, on_train=1.49) == read(kd_max, calibrated=1.09) == NOT_MOVED
 
 
-def test_the_readings_are_in_the_words_of_the_page():
-    page = text(page_of("kd-visible"))
+def test_kd_confident_asks_for_no_rise_of_calibrated_cmi():
+    assert read(HOLDS, calibrated=None) == HOLDS_ONLY
+    assert read(HOLDS, on_train=1.49, calibrated=None) == NOT_MOVED
+
+
+@pytest.mark.parametrize("study", ["kd-visible", "kd-confident"])
+def test_the_readings_are_in_the_words_of_the_page(study):
+    page = text(page_of(study))
     readings = (NOT_SEEN, NOT_MOVED, DOES_NOT, HOLDS_CALIBRATED, HOLDS_ONLY, OPEN)
     assert all(f"| {words} |" in page for words in readings)

@@ -1,4 +1,4 @@
-"""The checks and the reading of the study `kd-visible`: the rules of its page, fixed before its runs."""
+"""The checks and the readings of `kd-visible` and `kd-confident`: the rules of their pages, fixed before the runs."""
 
 from tests.support.claim_readings import Claims, holds, is_not_confirmed
 from tests.support.kd_visible_pilots import LEAST_CALIBRATED
@@ -14,16 +14,16 @@ HOLDS_ONLY = "claim 2 holds here; between calibrated teachers it is not shown"
 OPEN = "claim 2 cannot be told at this size"
 
 
-def reading(claims: Claims, on_train: float, calibrated: float) -> str:
+def reading(claims: Claims, on_train: float, calibrated: float | None = None) -> str:
     """What the study says, in the words of its page.
 
     Args:
         on_train: class CMI of `mcmi` on train rows over that of `ce`, after the last epoch (`cmi_ratio`).
-        calibrated: the same of calibrated outputs on selection rows.
+        calibrated: the same of calibrated outputs on selection rows. None: no rule about it (`kd-confident`).
     """
     if not holds(claims["seen"]) or claims["seen"]["difference"] < LEAST_GAIN:
         return NOT_SEEN
-    if on_train < LEAST_ON_TRAIN or calibrated < LEAST_CALIBRATED:
+    if on_train < LEAST_ON_TRAIN or (calibrated is not None and calibrated < LEAST_CALIBRATED):
         return NOT_MOVED
     if is_not_confirmed(claims["kd_max"]):
         return DOES_NOT
