@@ -30,14 +30,10 @@ def main() -> None:
     parser.add_argument(
         "--keep",
         action="store_true",
-        help="with --part: write records to metrics/<name>/units/, and leave out units that are there",
+        help="write records to metrics/<name>/units/ for stages.join, and leave out units that are there",
     )
     add_options(parser)
     arguments = parser.parse_args()
-
-    options = options_in(arguments)
-    if arguments.keep and options.part == WHOLE:
-        parser.error("--keep needs --part")
 
     experiment = experiment_of(arguments.name)
     if arguments.keep:
@@ -47,7 +43,7 @@ def main() -> None:
         print(shlex.join(experiment.command))
         return
     with only_launcher():
-        run(experiment, options, arguments.keep)
+        run(experiment, options_in(arguments), arguments.keep)
 
 
 def run(experiment: Experiment, options: Options, keep: bool) -> None:
@@ -64,8 +60,9 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
     with params_in_place(experiment.params):
         if keep:
             run_and_keep(options)
-        else:
-            run_units(options)
+            print(f"when the records of all units are there, run `python -m stages.join --name {experiment.name}`")
+            return
+        run_units(options)
         if options.part != WHOLE:
             print("this part is up to date; when all parts are, run the study without --part")
         elif there:
@@ -77,7 +74,7 @@ def run(experiment: Experiment, options: Options, keep: bool) -> None:
 
 
 def run_and_keep(options: Options) -> None:
-    """Run the units of a part whose records are not there, and write their records for `stages.join`."""
+    """Run the units of a study or a part whose records are not there, and write their records for `stages.join`."""
     params = load_params()
     units = [unit for unit in units_of_part(options.part) if not is_kept(params, unit.task, unit.seed)]
     run_units(options, units)

@@ -51,13 +51,15 @@ def test_parts_in_clones_that_share_only_their_units(fresh, studies, tmp_path):
     run(fresh, "git", "add", "--all")
     run(fresh, "git", "commit", "--quiet", "--message", "a study")
     other = shutil.copytree(fresh, tmp_path / "other")
-    part = ("python", "-m", "stages.study", "--name", "eight", "--jobs", "2", "--keep", "--part")
-    assert "4 of 4 units, 0 running, 0 failed" in run(other, *part, "1/2")  # one and two with seeds 0 and 2
+    study = ("python", "-m", "stages.study", "--name", "eight", "--jobs", "2", "--keep")
+    assert "4 of 4 units, 0 running, 0 failed" in run(other, *study, "--part", "1/2")  # one and two with seeds 0 and 2
     units = Path("metrics/eight/units")
     shutil.copytree(other / units, fresh / units)
     before = digests(fresh, str(units))
-    for number, left in ((1, 1), (2, 2), (3, 1)):  # of 3, 3 and 2 units
-        assert f"{left} of {left} unit" in run(fresh, *part, f"{number}/3")
+    assert "1 of 1 unit, 0 running, 0 failed" in run(fresh, *study, "--part", "1/3")  # of its three
+    told = run(fresh, *study)
+    assert "3 of 3 units, 0 running, 0 failed" in told
+    assert "when the records of all units are there, run `python -m stages.join --name eight`" in told
     assert before.items() <= digests(fresh, str(units)).items()
     run(fresh, "python", "-m", "stages.join", "--name", "eight")
     records = digests(fresh / "metrics/eight/records", ".")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 import stages.collect
-import stages.study
 from src.params import Params
 from src.study.records.unit_records import check_joinable, join_units, keep_unit
 from src.system.errors import UserError
@@ -89,10 +88,3 @@ def test_a_second_test_set_is_refused_before_any_run(study):
     own = study.task_settings["tiny"].model_copy(update={"also_test": object()})
     with pytest.raises(UserError, match=r"task_settings\.tiny\.also_test: its records cannot be joined"):
         check_joinable(study.model_copy(update={"task_settings": {"tiny": own}}))
-
-
-def test_records_are_kept_of_parts_alone(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["stages.study", "--name", "human", "--keep"])
-    with pytest.raises(SystemExit, match="2"):
-        stages.study.main()
-    assert "--keep needs --part" in capsys.readouterr().err
