@@ -104,10 +104,16 @@ def test_of_a_named_study_git_keeps_the_report_and_the_figures_over_all_tasks():
 
 def test_the_page_has_the_verdicts_of_the_study(study):
     section = (REPOSITORY / page_of(study)).read_text().split("\n## Results\n")[1].split("\n## ")[0]
+    [head] = [line for line in section.splitlines() if line.startswith("| claim | difference, mean")]
     for name, claim in claims(study).items():
         [row] = [row for row in section.splitlines() if row.startswith(f"| `{name}`: ")]
         assert in_a_table(claim) in row
         assert short_verdict(claim) in row
+        told = dict(zip(*([cell.strip() for cell in line.strip("|").split("|")] for line in (head, row)), strict=True))
+        assert told["tasks that gain"] in ("", f"{claim['wins']} of {claim['count']}")
+        scale = scale_of(claim)
+        visible = f"{scale.factor * claim['smallest_visible']:.{scale.digits}f}"
+        assert told.get("smallest visible effect", "") in ("", visible)
 
 
 @pytest.mark.parametrize("page", sorted(REPOSITORY.glob("studies/*/README.md")), ids=lambda page: page.parent.name)
@@ -213,6 +219,10 @@ def test_the_protocol_says_which_claims_are_left_of_all():
     assert left[first] == left[second]
     assert f"(p {left[first]:.4f} each), `alone` of `glue-minilm` (p {left[alone]:.3f})" in page
     assert f"and `all` of `mechanism` (p {left[no_label]:.3f})" in page
+    _, rest = left_after_holm(WITH_CLAIMS, without="wnli")
+    told = "Without WNLI, `rate_1` (p {:.3f}), `all` (p {:.3f}) and `rate_2` (p {:.3f}) are left."
+    assert told.format(*(rest[claim] for claim in (first, no_label, second))) in page
+    assert len(rest) == 3
 
 
 def test_the_protocol_says_which_verdicts_a_reference_changes():

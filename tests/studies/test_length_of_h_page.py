@@ -6,6 +6,7 @@ from scipy.special import softmax
 
 from src.core.metrics import CLASS_SCORES, ClassCounts
 from src.study.claims.moved import in_kept_epochs
+from src.study.statistics.intervals import mean_over_seeds, mean_over_tasks
 from tests.support.study_numbers import (
     AT_RATES,
     CHOSEN,
@@ -37,6 +38,21 @@ def test_the_page_has_the_table_of_what_became_of_cmi_and_the_length_of_h():
     for arm in ("cmi_min", "cmi_max"):
         ratios = [over_tasks_ratio(logs[arm] - logs["ce"]) for logs in measures]
         assert cells(page_of(FIXED), f"`{arm}`") == ["{:.2f} ({:.2f} to {:.2f})".format(*ratio) for ratio in ratios]
+    per_squared_length = measures[2]["cmi_min"] - measures[2]["ce"]
+    low, high = _for_just_these_tasks(per_squared_length)
+    assert f"that of `cmi_min` is a little lower ({low:.2f} to {high:.2f})" in text(page_of(FIXED))
+    mean, *new = over_tasks_ratio(per_squared_length)
+    told = [after(page_of("mechanism"), words) for words in ("CMI per squared length was", "The interval is")]
+    assert told == [round(mean, 2), round(low, 2)]
+    ends = "to {:.2f} for these tasks, and {:.2f} to {:.2f} for new ones".format(high, *new)
+    assert ends in text(page_of("mechanism"))
+
+
+def _for_just_these_tasks(logs: pd.Series) -> tuple[float, float]:
+    """The interval of a geometric mean over these tasks, with seeds as the sample: the kind that verdicts use."""
+    of_tasks = [mean_over_seeds(of_task.to_numpy()) for _, of_task in logs.groupby("task")]
+    low, high = np.exp(mean_over_tasks(of_tasks).interval(0.95))
+    return float(low), float(high)
 
 
 def _logs(arms: pd.Series, cmi: pd.Series, length: pd.Series) -> list[pd.DataFrame]:
@@ -54,6 +70,8 @@ def test_the_page_says_cmi_per_squared_length_at_equal_rates():
     found = [over_tasks_ratio(ratio[own.name] - ratio[plain.name]) for own, plain in AT_RATES]
     assert cells(page_of(RATES), LABEL) == [f"{mean:.2f}" for mean, _, _ in found]
     assert all(low < 1 < high for _, low, high in found)
+    low, high = _for_just_these_tasks(ratio["cmi_min_1"] - ratio["ce_1"])
+    assert f"the ratio at 5e-5 is below 1 ({low:.2f} to {high:.2f})" in text(page_of(RATES))
 
 
 def test_the_page_says_how_auc_and_tempered_nll_move_at_equal_rates():
