@@ -1,5 +1,6 @@
 """Check, without running a stage, that the results in git match the code and params.yaml."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -29,6 +30,8 @@ def stale_stages() -> list[str]:
 
 @stage
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+
     if not settings_are_written(load_params()):
         raise UserError("settings", "does not match params.yaml", ALLOWED)
     if stale := stale_stages():

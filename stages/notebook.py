@@ -1,5 +1,6 @@
 """Execute docs/results.ipynb in place, so that its output shows the results in git."""
 
+import argparse
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,8 @@ NOTEBOOK = Path("docs/results.ipynb")
 
 @stage
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+
     notebook = executed(NOTEBOOK)
     with new_file(NOTEBOOK) as draft:
         nbformat.write(notebook, draft)

@@ -19,9 +19,9 @@ A kind works if all of these hold:
 - A saved folder loads again as the same model.
 - A new head can be drawn.
 
-The last column of the first table says whether a student can be made from some of the layers. If so, it is the whole
-model that skips the other layers, and a saved student loads again as the same one. Any other model is refused in one
-line when it is loaded.
+The last column of the first table says whether a student can be made from some of the layers. If so, it computes the
+same as the whole model without the other layers, and a saved student loads again as the same model. Any other model is
+refused in one line when it is loaded.
 """
 VECTORS = {
     "whole": "the pooler's output",
