@@ -1,6 +1,5 @@
 """A temporary copy of the working tree, in which stages run and data are prepared. The real tree stays as it is."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import yaml
 
 from benchmarks.variants import FEWER_STEPS, MINILM, MODELS, PRECISIONS, STUDIES, Model, Variant
 from src.data.prepared import LabelledSplit, PreparedTask, load_task
+from src.parallel.dvc_process import own_tools
 from src.params import PARAMS_FILE, Params, Precision, RunSettings, check_params, read_yaml
 from src.study import STUDIES_FOLDER, study_file
 from src.study.named.overrides import merged_content
@@ -79,10 +79,7 @@ def run(folder: Path, *command: str) -> str:
     Raises:
         RuntimeError: the command failed.
     """
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    outcome = subprocess.run(
-        command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
-    )
+    outcome = subprocess.run(command, cwd=folder, env=own_tools(), capture_output=True, text=True, check=False)
     if outcome.returncode:
         raise RuntimeError(f"{' '.join(command)} failed: {outcome.stderr or outcome.stdout}")
     return outcome.stdout

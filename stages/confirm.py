@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from pydantic import ValidationError
+
 from src.params import MoreSeeds
 from src.study.named.confirming_file import write_confirming_study
 from src.system.errors import stage
@@ -20,7 +22,11 @@ def main() -> None:
 
     if bool(arguments.more_tasks) != bool(arguments.more_seeds):
         parser.error("--more-tasks and --more-seeds need each other")
-    more_seeds = MoreSeeds(tasks=arguments.more_tasks, seeds=arguments.more_seeds)
+    try:
+        more_seeds = MoreSeeds(tasks=arguments.more_tasks, seeds=arguments.more_seeds)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        parser.error(f"--more-{fault['loc'][0]}: {fault['msg']} (got {fault['input']!r})")
     path, left_out = write_confirming_study(arguments.study, arguments.name, arguments.seeds, more_seeds)
 
     if left_out:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from src.study.drawing.headline_figure import draw_headline
 from src.system.errors import stage
-from src.system.write_faults import faults_named
+from src.system.files import new_file
 
 PICTURE = Path("docs/claims.png")
 
@@ -14,8 +14,8 @@ PICTURE = Path("docs/claims.png")
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
 
-    with faults_named(PICTURE):
-        draw_headline(Path("metrics"), PICTURE)
+    with new_file(PICTURE) as draft:
+        draw_headline(Path("metrics"), draft)
 
     print(f"the picture of the README is in {PICTURE}")
 

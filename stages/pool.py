@@ -17,8 +17,6 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-import yaml
-
 from src.arms import distilled_arm, settings_of, teachers_of
 from src.core.machine.device import precision_of
 from src.data.preparation import prepare_task
@@ -26,9 +24,12 @@ from src.kept_models import MODEL
 from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
 from src.parallel.progress import Progress, counted
+from src.parallel.slots import worker_slots
 from src.parallel.units import launchers_lock
 from src.params import Params, load_params
+from src.params.reading import yaml_text
 from src.runs import RUNS_FOLDER, RunName, runs_of_task
+from src.study.claims.pairs import pairs_to_compare
 from src.study.named.overrides import study_content
 from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
 from src.study.records.leftovers import bring_back
@@ -70,6 +71,7 @@ def main() -> None:
             train_study(arguments.name, arguments.workers, until)
         return
     params = load_params()
+    pairs_to_compare(params)  # a misspelt arm of a claim would else be found after the training
     do(params, jobs_of(params), arguments.workers, until, arms=arguments.arms)
 
 
@@ -77,7 +79,7 @@ def train_study(name: str, workers: int, until: float | None) -> None:
     """Prepare the data of a study, train its runs and keep the records of its units. Units that are kept stay."""
     check_unchanged()
     tell_uncommitted(name)
-    with params_in_place(yaml.safe_dump(study_content(name), sort_keys=False).encode(), stays=False):
+    with params_in_place(yaml_text(study_content(name)).encode(), stays=False):
         params = load_params()
         check_joinable(params)
         whole = _units(params)
@@ -110,7 +112,8 @@ def do(
     made = len(chosen) - len(jobs)
     print(f"{counted(len(jobs), noun)} to do, {made} exist already; logs in {LOGS}", file=sys.stderr, flush=True)
     progress = Progress(len(jobs), workers, noun)
-    run_jobs(jobs, work, workers, LOGS, progress.ended, None if until is None else until - time.monotonic())
+    slots = worker_slots(workers, params.runtime)
+    run_jobs(jobs, work, slots, LOGS, progress.ended, None if until is None else until - time.monotonic())
 
     progress.tell_failures()
     if missing := len(unmade(params, jobs)):

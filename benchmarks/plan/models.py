@@ -45,7 +45,7 @@ def measured_task(params: Params, source: ModelSource, rows: int, scratch: Path)
         return made_task(rows, (6, longest - 2), shape.vocab_size, others=OTHERS)
     if not (scratch / "vader-movie").is_dir():
         prepare_task("vader-movie", params, scratch)
-    return lengthened(load_task("vader-movie", scratch), rows)
+    return lengthened(load_task("vader-movie", scratch, params.seeds[0]), rows)
 
 
 def lengthened(task: PreparedTask, rows: int) -> PreparedTask:

@@ -41,7 +41,7 @@ def rows_of_task(params: Params, name: str, scratch: Path) -> TaskRows:
     """
     if is_at_hand(params, name):
         prepare_task(name, params, scratch)
-        return counted_rows(load_task(name, scratch), params)
+        return counted_rows(load_task(name, scratch, params.seeds_of(name)[0]), params)
     return known_rows(params, name)
 
 

@@ -65,7 +65,8 @@ def unit_content(unit: AuditedUnit) -> dict[str, Any]:
     models = [model for model in content["models"].values() if model["source"] == "folder"]
     task = content["task_settings"][unit.task]
     named = [(model, "name") for model in models] + [(content["glue"], "folder")]
-    named += [(task, "path"), (task, "transfer_file"), (task.get("also_test") or {}, "path")]
+    named += [(one, "path") for one in (task, task.get("also_test") or {}) if one.get("source") == "folder"]
+    named += [(task, "transfer_file")]
     for section, key in named:
         if section.get(key) is not None:
             section[key] = str(user_path(section[key]).absolute())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src.glue_data.rows import RowHash
 from src.system.errors import UserError
-from src.system.files import read_json
+from src.system.files import new_file, read_json
 
 LISTS = Path(__file__).parent / "hashes"
 FILES = "files.json"
@@ -77,7 +77,13 @@ def files_of(tasks: list[str], lists: Path) -> list[StudyFile]:
     return [file for task in tasks or known for file in known[task]]
 
 
+def names_in(lists: Path) -> list[str]:
+    """The files that files.json describes, as <task>/<split>; none if there is no files.json."""
+    return list(read_json(lists / FILES)) if (lists / FILES).exists() else []
+
+
 def write_facts(lists: Path, facts: dict[str, dict]) -> None:
     """Write files.json: a line per StudyFile with its fields, by <task>/<split>."""
     lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(own)}" for name, own in facts.items())
-    (lists / FILES).write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")
+    with new_file(lists / FILES) as draft:
+        draft.write_text(f"{{\n{lines}\n}}\n", encoding="utf-8")

@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 
 from src.data.sources.local import read_table
-from src.glue_data.files import LISTS, write_facts
+from src.glue_data.files import LISTS, names_in, write_facts
 from src.glue_data.rows import normal_digest, row_hashes, sha256
-from src.system.errors import stage
+from src.system.errors import UserError, stage
+from src.system.files import new_file
 
 # The studies read some rows of these splits, and all rows of the others.
 SAMPLES = ("qqp/train", "qqp/validation", "mnli/train", "mnli/validation_matched", "qnli/train")
@@ -35,7 +36,11 @@ def main() -> None:
 
 
 def write_lists(read: Path, lists: Path, samples: tuple[str, ...] = SAMPLES) -> None:
-    """Write files.json, and a list of row hashes for each sample."""
+    """Write files.json, and a list of row hashes for each sample.
+
+    Raises:
+        UserError: a file that the present files.json describes is missing.
+    """
     facts = {}
     for task in ORDER:
         for path in sorted(read.glob(f"{task}/*.jsonl.gz")):
@@ -44,7 +49,10 @@ def write_lists(read: Path, lists: Path, samples: tuple[str, ...] = SAMPLES) -> 
             facts[name] = facts_of(path, rows)
             if name in samples:
                 lines = [" ".join(row) + "\n" for row in row_hashes(rows)]
-                (lists / f"{name.replace('/', '-')}.txt").write_text("".join(lines), encoding="utf-8")
+                with new_file(lists / f"{name.replace('/', '-')}.txt") as draft:
+                    draft.write_text("".join(lines), encoding="utf-8")
+    if missing := [name for name in names_in(lists) if name not in facts]:
+        raise UserError(read / f"{missing[0]}.jsonl.gz", "not found", "give a folder with all files of the studies")
     write_facts(lists, facts)
 
 

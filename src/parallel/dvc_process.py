@@ -17,8 +17,7 @@ POLL = 0.2  # seconds between two checks of a process
 
 def start_dvc(arguments: list[str], folder: Path, log: IO[bytes], variables: Mapping[str, str]) -> subprocess.Popen:
     """Start DVC with additional environment variables. Its stages save and end when this process ends."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, LAUNCHER: str(os.getpid()), **variables}
+    environment = {**own_tools(), LAUNCHER: str(os.getpid()), **variables}
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=folder,
@@ -28,6 +27,11 @@ def start_dvc(arguments: list[str], folder: Path, log: IO[bytes], variables: Map
         stderr=log,
         start_new_session=True,
     )
+
+
+def own_tools() -> dict[str, str]:
+    """The environment with this interpreter's folder first on the path, because stages run `python`."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 def signal_group(group: int, number: int) -> bool:

@@ -1,6 +1,7 @@
 """Units side by side: one unit per slot at a time, each with its own log, on this machine or a cluster."""
 
 import queue
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -66,8 +67,8 @@ class Launcher:
             futures = [pool.submit(self._run_one, unit, free) for unit in units]
             try:
                 yield from (future.result() for future in as_completed(futures))
-            except Stopped as stopped:
-                self._stop(futures, stopped)
+            except (Stopped, GeneratorExit) as end:  # GeneratorExit: the signal came while the caller took an outcome
+                self._stop(futures, end if isinstance(end, Stopped) else Stopped(signal.SIGTERM))
                 raise
 
     def _run_one(self, unit: Unit, free: "queue.SimpleQueue[Slot]") -> Outcome:

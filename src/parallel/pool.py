@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from src.parallel.slots import Slot
 from src.system.errors import UserError, first_line
 from src.system.interrupts import LAUNCHER, Stopped
 from src.system.printing import accept_any_text
@@ -40,7 +41,7 @@ class Job:
 def run_jobs(
     jobs: Sequence[Job],
     work: Callable[..., object],
-    workers: int,
+    slots: Sequence[Slot],
     logs: Path,
     ended: Callable[[str, str | None], None],
     seconds: float | None = None,
@@ -49,7 +50,7 @@ def run_jobs(
 
     Args:
         work: a function of a module that the workers can import.
-        workers: the number of processes.
+        slots: the environment variables of each worker.
         logs: a folder with a log per worker.
         ended: called with the name of each job that ends, and the reason why it failed or None.
         seconds: the time after which only short jobs start. Jobs that run then go on to their end.
@@ -60,8 +61,8 @@ def run_jobs(
     logs.mkdir(parents=True, exist_ok=True)
     board = _Board(jobs, ended, seconds)
     threads = [
-        threading.Thread(target=_employ, args=(board, work, logs / f"worker-{number}.log"), daemon=True)
-        for number in range(workers)
+        threading.Thread(target=_employ, args=(board, work, slot, logs / f"worker-{number}.log"), daemon=True)
+        for number, slot in enumerate(slots)
     ]
     for thread in threads:
         thread.start()
@@ -107,9 +108,11 @@ class _Board:
             self.running -= 1
             if failure is None:
                 self.unmade.remove(job.name)
-            if not self.stopped:
-                self.ended(job.name, failure)
-            self.changed.notify_all()
+            try:
+                if not self.stopped:
+                    self.ended(job.name, failure)
+            finally:
+                self.changed.notify_all()
 
     def employ(self, process: BaseProcess) -> None:
         """Start a worker, unless the board has been stopped."""
@@ -130,13 +133,13 @@ class _Board:
         return self.deadline is not None and time.monotonic() > self.deadline
 
 
-def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
+def _employ(board: _Board, work: Callable[..., object], slot: Slot, log: Path) -> None:
     """Start one process after the other to do jobs of the board, until none is left."""
     job = board.take()
     while job is not None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, work, log), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, work, slot, log), daemon=True)
         board.employ(process)
         theirs.close()
         usable = True
@@ -153,8 +156,10 @@ def _employ(board: _Board, work: Callable[..., object], log: Path) -> None:
             process.join()
 
 
-def _serve(pipe: Connection, work: Callable[..., object], log: Path) -> None:
+def _serve(pipe: Connection, work: Callable[..., object], slot: Slot, log: Path) -> None:
     """Do the work that the pipe asks for, until its other end is closed or a job fails."""
+    os.setsid()  # else a terminal's Ctrl-C comes here too, and the launcher's signal is the second, which saves nothing
+    os.environ |= slot
     gc.freeze()  # imported modules stay, so the collector need not look at them
     os.environ[LAUNCHER] = str(os.getppid())  # training saves and ends when this process has ended
     with log.open("ab") as file:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -24,7 +25,8 @@ class Progress:
         self.bar.set_postfix(failed=len(self.failures))
         self.bar.update()
         if self.bar.disable:
-            print(f"{name} {'failed' if failure else 'done'}; {self}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # nobody reads on; the runs go on
+                print(f"{name} {'failed' if failure else 'done'}; {self}", file=sys.stderr, flush=True)
 
     def tell_failures(self) -> None:
         """Print the reason of each failure."""

@@ -101,7 +101,7 @@ def ray_tasks(address: str, jobs: int | None, per_gpu: int, runtime: Runtime, ca
         for module in (node, dvc_process):
             ray.cloudpickle.register_pickle_by_value(module)
         show_curves(cache)
-        needs, room = _share(ray.cluster_resources(), per_gpu, runtime.threads)
+        needs, room = _share(ray.cluster_resources(), per_gpu, runtime)
         yield RayTasks(ray, [{}] * (jobs or room), needs, cache)
 
 
@@ -136,9 +136,10 @@ def show_curves(cache: Path) -> None:
             link.symlink_to(cache / "units" / CURVES_FOLDER)
 
 
-def _share(resources: dict[str, float], per_gpu: int, threads: int | None) -> tuple[dict[str, float], int]:
+def _share(resources: dict[str, float], per_gpu: int, runtime: Runtime) -> tuple[dict[str, float], int]:
     """The resources that a run takes, and the number of runs for which the cluster has room."""
-    if gpus := int(resources.get("GPU", 0)):
+    gpus, threads = int(resources.get("GPU", 0)), runtime.threads
+    if gpus and runtime.device != "cpu":
         return {"num_gpus": 1 / per_gpu, "num_cpus": 0}, gpus * per_gpu
     cores = int(resources.get("CPU", 0))
     if threads is None or threads > cores:

@@ -19,7 +19,7 @@ def slots(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[Slot]:
     Raises:
         UserError: several runs would each take all cores.
     """
-    if gpus := _gpus():
+    if gpus := _gpus(runtime):
         return [{"CUDA_VISIBLE_DEVICES": gpu} for _ in range(per_gpu) for gpu in gpus][:jobs]
     cores = _cores()
     count = jobs or max(1, cores // (runtime.threads or cores))
@@ -34,8 +34,18 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _gpus() -> list[str]:
-    """The GPUs that this process can use, by their names in CUDA_VISIBLE_DEVICES."""
+def worker_slots(count: int, runtime: Runtime) -> list[Slot]:
+    """The environment of each of `count` slots, which share all GPUs equally."""
+    gpus = _gpus(runtime)
+    if len(gpus) < 2:
+        return [{} for _ in range(count)]
+    return [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} for number in range(count)]
+
+
+def _gpus(runtime: Runtime) -> list[str]:
+    """The GPUs that this process can use, by their names in CUDA_VISIBLE_DEVICES. None if runs compute elsewhere."""
+    if runtime.device not in ("auto", "cuda"):
+        return []
     import torch  # takes seconds, and a study that is up to date does not need it
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

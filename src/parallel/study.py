@@ -1,6 +1,5 @@
 """`dvc repro` with its training stages side by side: first `settings` and `prepare`, then the units."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 
+from src.parallel.dvc_process import own_tools
 from src.parallel.launcher import Engine, Launcher
 from src.parallel.options import Options
 from src.parallel.processes import LocalProcesses
@@ -98,11 +98,6 @@ def check_identity() -> None:
         if subprocess.run(["git", "config", key], capture_output=True, check=False).returncode != 0:
             problem = "is not set, and DVC needs it for an experiment"
             raise UserError(f"git {key}", problem, f"run `git config {key} ...`")
-
-
-def own_tools() -> dict[str, str]:
-    """The environment with this interpreter's folder first on the path, because stages run `python`."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 @dataclass(frozen=True)

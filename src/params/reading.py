@@ -1,6 +1,7 @@
 """Reads and checks params.yaml. An error is one line that names the key."""
 
 import difflib
+import io
 import itertools
 import re
 import reprlib
@@ -53,6 +54,14 @@ def parse_yaml(path: Path, text: bytes) -> Any:
     except (YAMLError, ValueError, RecursionError) as error:
         # A ValueError comes from text that is not UTF-8, or from dates and numbers that Python cannot hold.
         raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
+
+
+def yaml_text(content: Any) -> str:
+    """A YAML text that `parse_yaml` reads as the same content: texts that look like numbers are quoted."""
+    stream, yaml = io.StringIO(), YAML()
+    yaml.width = 120
+    yaml.dump(content, stream)
+    return stream.getvalue()
 
 
 def check_params(path: Path, content: Any) -> Params:

@@ -15,6 +15,7 @@ import pytest
 
 import stages.audit
 import stages.prepare
+from src.audit import redoing
 from src.audit.choosing import AuditedUnit, drawn_unit, units_to_choose_from
 from src.audit.differences import LIMIT, in_spreads, spread_to_judge_by, with_redone
 from src.audit.outcome import Audit, audit_of
@@ -22,6 +23,7 @@ from src.audit.redoing import audit_copy, check_same_data, unit_content
 from src.audit.report import content, lines, verdict
 from src.params import Params, load_params
 from src.runs import runs_of_task
+from src.study.named.overrides import study_content
 from src.study.records.collecting import collect_task
 from src.study.records.scores import measured_task
 from src.study.records.task_records import TaskRecords, load_records, records_folder
@@ -302,6 +304,15 @@ def test_the_copy_names_the_data_and_models_of_the_repository_in_full(audited):
     assert (made["tasks"], made["seeds"]) == (["tiny"], [0])
     assert Path(made["task_settings"]["tiny"]["path"]).resolve() == audited.folder.parent / "source"
     assert Path(made["task_settings"]["tiny"]["path"]).is_absolute()
+
+
+def test_the_copy_names_a_data_set_of_the_hub_as_the_study_does(audited):
+    with chdir(audited.folder):
+        of_hub = {"task_settings": {"tiny": {"source": "hub", "path": "stanfordnlp/imdb"}}}
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(redoing, "study_content", lambda name: study_content(name) | of_hub)
+            made = unit_content(audited.unit)
+    assert made["task_settings"]["tiny"]["path"] == "stanfordnlp/imdb"
 
 
 @pytest.mark.fault

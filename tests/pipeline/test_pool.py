@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import stages.prepare
 import stages.student
 from src.parallel.pool import Job, run_jobs
 from src.params import Params, load_params
+from src.params.reading import yaml_text
 from src.study.named.overrides import study_params
 from src.study.records.task_records import load_records
 from src.study.records.unit_records import join_units, keep_unit
@@ -33,7 +35,7 @@ def ended(folder: Path, *jobs: tuple[str, tuple[str, ...]], workers: int = 1, **
     """Run jobs of a name and needs each; how those that started ended."""
     found: dict[str, str | None] = {}
     listed = [Job(name, (str(folder), name), needs) for name, needs in jobs]
-    run_jobs(listed, note, workers, folder / "logs", found.__setitem__, **more)
+    run_jobs(listed, note, [{}] * workers, folder / "logs", found.__setitem__, **more)
     return found
 
 
@@ -88,9 +90,16 @@ def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, mon
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow)]
+    ("kill", "number", "status"),
+    [
+        pytest.param(os.killpg, signal.SIGINT, 130, id="Ctrl-C in a terminal"),
+        pytest.param(os.kill, signal.SIGTERM, 143, marks=pytest.mark.slow),
+        pytest.param(os.kill, signal.SIGKILL, -9, marks=pytest.mark.slow),
+    ],
 )
-def test_workers_of_a_pool_that_is_stopped_save_and_end(number, status, tmp_path, tiny_encoder, call, monkeypatch):
+def test_workers_of_a_pool_that_is_stopped_save_and_end(
+    kill, number, status, tmp_path, tiny_encoder, call, monkeypatch
+):
     content = tiny_study(tiny_encoder, tmp_path)
     content["finetune"]["training"]["epochs"] = 10_000
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
@@ -100,12 +109,35 @@ def test_workers_of_a_pool_that_is_stopped_save_and_end(number, status, tmp_path
         while not all(log.exists() and "epoch 2/" in log.read_text() for log in logs):
             assert pool.poll() is None
             time.sleep(0.1)
-        pool.send_signal(number)
+        kill(pool.pid, number)
         assert pool.wait() == status
     here = [process for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(tmp_path)]
     _, left = psutil.wait_procs([process for process in here if process.pid != os.getpid()], timeout=60)
     assert not left
     assert len(list(tmp_path.glob("checkpoints/*/step-*.pt"))) == 2
+
+
+def test_a_pool_refuses_a_misspelt_claim_before_it_trains(tmp_path, tiny_encoder, call, capsys):
+    content = tiny_study(tiny_encoder, tmp_path)
+    content["evaluate"]["pairs"] = [{"role": "teacher", "family": "cmi_mim", "against": "ce"}]
+    Path("params.yaml").write_text(yaml_text(content))
+    with pytest.raises(SystemExit):
+        call(stages.pool)
+    assert "cmi_mim" in capsys.readouterr().err
+    assert not Path("logs/pool").exists()
+
+
+def test_what_raises_at_the_end_of_a_job_does_not_hold_up_the_other_workers(tmp_path, monkeypatch):
+    """Job c needs a; the thread of a raises, and the other worker takes c."""
+    monkeypatch.setattr(threading, "excepthook", lambda raised: None)
+
+    def told(name: str, failure: str | None) -> None:
+        if name == "a":
+            raise BrokenPipeError
+
+    jobs = [Job(name, (str(tmp_path), name), needs) for name, needs in (("a", ()), ("b", ()), ("c", ("a", "b")))]
+    run_jobs(jobs, note, [{}, {}], tmp_path / "logs", told)
+    assert (tmp_path / "c").exists()
 
 
 def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, capsys):
@@ -164,7 +196,7 @@ def test_a_pool_keeps_the_records_of_a_named_study_as_units(tmp_path, tiny_encod
 def test_records_start_after_the_time_and_other_jobs_do_not(tmp_path):
     jobs = [Job("a", (str(tmp_path), "a")), Job("records", (str(tmp_path), "records"), ("a",), short=True)]
     found: dict[str, str | None] = {}
-    run_jobs([*jobs, Job("b", (str(tmp_path), "b"))], note, 1, tmp_path / "logs", found.__setitem__, 0.1)
+    run_jobs([*jobs, Job("b", (str(tmp_path), "b"))], note, [{}], tmp_path / "logs", found.__setitem__, 0.1)
     assert list(found) == ["a", "records"]
 
 

@@ -1,12 +1,16 @@
 """Units of a study side by side: which there are, where they run, and options that are refused."""
 
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
-from src.parallel.slots import slots
+from src.parallel.launcher import Launcher
+from src.parallel.slots import Slot, slots, worker_slots
 from src.parallel.unit_copy import join_entries, read_entries
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.params import Runtime
@@ -67,6 +71,44 @@ def test_several_runs_that_would_take_all_cores_are_refused():
         UserError, match=r"runtime\.threads: is null, which gives each of 2 runs all cores; set a number"
     ):
         slots(2, 1, Runtime(threads=None))
+
+
+def test_gpus_are_shared_unless_runs_compute_elsewhere(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    first, second = {"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}
+    assert slots(None, 2, Runtime(threads=1)) == [first, second, first, second]
+    assert worker_slots(3, Runtime(threads=1)) == [first, second, first]
+    on_cpu = Runtime(threads=1, device="cpu")
+    assert slots(8, 1, on_cpu) == worker_slots(8, on_cpu) == [{}] * 8
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert worker_slots(3, Runtime(threads=1)) == [{}] * 3
+
+
+class NoUnits:
+    """An engine whose units end at once, and which notes the units and signals that it gets."""
+
+    def __init__(self) -> None:
+        self.slots: list[Slot] = [{}]
+        self.ran: list[str] = []
+        self.signals: list[int] = []
+
+    def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
+        self.ran.append(unit.name)
+        return 0
+
+    def stop(self, number: int) -> None:
+        self.signals.append(number)
+
+
+def test_a_signal_that_comes_while_an_outcome_is_taken_stops_the_units(tmp_path):
+    engine = NoUnits()
+    units = [Unit("t", seed, ()) for seed in range(500)]
+    outcomes = Launcher(engine, lambda unit: tmp_path, tmp_path / "logs").run(units)
+    next(outcomes)
+    outcomes.close()  # what Python does if the caller's loop is left by an exception
+    assert engine.signals == [signal.SIGTERM]
+    assert len(engine.ran) < len(units)
 
 
 @pytest.mark.parametrize(

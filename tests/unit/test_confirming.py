@@ -107,6 +107,18 @@ def test_what_would_not_confirm_is_refused(choice, seeds, name, told):
     assert not Path("studies").exists() or not list(Path("studies").iterdir())
 
 
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [(["RTE", "--more-seeds", "7"], "--more-tasks: "), (["rte", "--more-seeds", "-7"], "--more-seeds: ")],
+)
+def test_further_seeds_that_mean_nothing_are_refused(more, told, monkeypatch, capsys):
+    arguments = ["stage", "--study", "made", "--name", "sure", "--seeds", "5", "--more-tasks", *more]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit, match="2"):
+        stages.confirm.main()
+    assert told in capsys.readouterr().err
+
+
 def test_a_reference_of_two_trials_of_one_family_is_refused(choice):
     evaluate = read_yaml(Path("params.yaml"))["evaluate"]
     evaluate["claims"]["kd"]["reference"] = {"family": "kd-max_2", "against": "kd-max_1"}
@@ -117,9 +129,10 @@ def test_a_reference_of_two_trials_of_one_family_is_refused(choice):
 
 
 def test_teachers_that_are_changed_after_training_are_those_of_families(choice):
-    """Two trials of one family that are calibrated become one; a mapped teacher keeps its name."""
+    """Two trials of one family that are matched or calibrated become one; a mapped teacher keeps its name."""
     content = read_yaml(Path("params.yaml"))
-    content["distill"] |= {"matched": [{"teacher": "ce", "like": "max_1"}], "calibrated": ["ce", "max_1", "max_2"]}
+    matched = [{"teacher": "ce", "like": like} for like in ("max_1", "max_2")]
+    content["distill"] |= {"matched": matched, "calibrated": ["ce", "max_1", "max_2"]}
     content["distill"]["mapped"] = [{"name": "up", "teacher": "ce", "cmi_weight": -0.3}]
     pairs = [("kd-max_2_calibrated", "kd-ce_calibrated"), ("kd-up", "kd-ce_as_max_1")]
     content["evaluate"]["pairs"] = [{"role": "student", "family": one, "against": other} for one, other in pairs]

@@ -21,6 +21,7 @@ from src.glue_data.files import LISTS, study_files
 from src.glue_data.lists import write_lists
 from src.glue_data.rows import compressed, json_lines, normal_form, sha256
 from src.study.named.overrides import study_content, study_params
+from src.system.errors import UserError
 from src.system.files import read_json, read_parquet
 from tests.conftest import REPOSITORY
 from tests.faults.conftest import refused  # noqa: F401  fixtures
@@ -376,6 +377,14 @@ def test_the_real_files_and_the_rows_of_a_committed_study(tmp_path, monkeypatch)
         for labels, name in ((load_selection_labels, "selection_labels"), (load_test_labels, "test_labels")):
             kept = read_parquet(records / f"{name}.parquet")  # without clusters of test rows, which came later
             pd.testing.assert_frame_equal(labels(task)[[*kept]], kept)
+
+
+def test_lists_are_not_made_again_from_fewer_files(studied):
+    before = digests(Path("lists"), ".")
+    write(Path("read/rte/train.jsonl.gz"), rte(30))
+    with pytest.raises(UserError, match=r"^read/rte/validation\.jsonl\.gz: not found; give a folder with all files"):
+        write_lists(Path("read"), Path("lists"), samples=("qqp/train",))
+    assert digests(Path("lists"), ".") == before
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from src.params import Params, load_params, read_yaml
 from src.params.models import ModelSource, Runtime
+from src.params.reading import yaml_text
 from src.params.runs import ObjectiveDefaults, Training
 from src.study.named.dvc_experiment import experiment_of
 from src.study.named.overrides import study_content, study_params
@@ -55,6 +56,12 @@ def test_a_value_is_what_dvc_takes_it_for(tmp_path, scalar):
     path = tmp_path / "some.yaml"
     path.write_text(f"value:\n  {scalar}\nbase: &base {{a: 1, b: 2}}\nmerged:\n  <<: *base\n  b: 3\n")
     assert repr(read_yaml(path)) == repr(load_yaml(path))
+
+
+def test_texts_that_look_like_numbers_stay_texts(tmp_path):
+    content = {"arms": {"5e5": {"lr": 5e-5}, "1e-4": None, "0o7": True}, "labels": ["no", "1_0", "12:30", "2026-11-30"]}
+    (tmp_path / "params.yaml").write_text(yaml_text(content))
+    assert read_yaml(tmp_path / "params.yaml") == content
 
 
 def test_a_seed_of_010_is_ten_and_2e_05_a_number(tmp_path):

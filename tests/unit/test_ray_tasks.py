@@ -19,13 +19,15 @@ def test_ray_that_is_not_installed(monkeypatch):
 
 
 def test_what_a_run_takes_of_a_cluster():
-    assert _share({"CPU": 64.0, "GPU": 8.0}, 4, None) == ({"num_gpus": 0.25, "num_cpus": 0}, 32)
-    assert _share({"CPU": 7.0}, 1, 2) == ({"num_cpus": 2}, 3)
+    with_gpus = {"CPU": 64.0, "GPU": 8.0}
+    assert _share(with_gpus, 4, Runtime(threads=None)) == ({"num_gpus": 0.25, "num_cpus": 0}, 32)
+    assert _share(with_gpus, 4, Runtime(threads=2, device="cpu")) == ({"num_cpus": 2}, 32)
+    assert _share({"CPU": 7.0}, 1, Runtime(threads=2)) == ({"num_cpus": 2}, 3)
     for threads, told in ((None, "null"), (4, "4")):
         with pytest.raises(
             UserError, match=rf"threads: is {told}, and the cluster has no GPU and 2 cores; set it to a number of"
         ):
-            _share({"CPU": 2.0}, 1, threads)
+            _share({"CPU": 2.0}, 1, Runtime(threads=threads))
 
 
 def test_a_cache_that_a_node_does_not_see(tmp_path):

@@ -88,7 +88,7 @@ def entitle(figure: Figure, title: str, **style: Any) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, and close it. Equal figures give equal bytes."""
     part_ticks(figure)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
     plt.close(figure)
 
 

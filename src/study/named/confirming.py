@@ -174,7 +174,8 @@ def _rename_changed(distill: Content, entries: Mapping[tuple[str, str], str]) ->
     new = partial(_new, entries, "teacher")
     matched = distill.get("matched", [])
     within = [pair for pair in matched if new(pair["teacher"]) == new(pair["like"])]
-    distill["matched"] = [{end: new(arm) for end, arm in pair.items()} for pair in matched if pair not in within]
+    renamed = [{end: new(arm) for end, arm in pair.items()} for pair in matched if pair not in within]
+    distill["matched"] = [pair for number, pair in enumerate(renamed) if pair not in renamed[:number]]
     if calibrated := distill.get("calibrated"):
         distill["calibrated"] = list(dict.fromkeys(map(new, calibrated)))
     for one in distill.get("mapped", []):

@@ -1,13 +1,10 @@
 """The file of a confirming study, made from a finished choosing study (see `src.study.named.confirming`)."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from src.params import PARAMS_FILE, MoreSeeds, check_params
-from src.params.reading import parse_yaml
+from src.params.reading import parse_yaml, yaml_text
 from src.study import STUDIES_FOLDER, study_file
 from src.study.claims.families import Chosen, Scores
 from src.study.named.confirming import NONE, Content, chosen_on_tasks, confirming_content
@@ -58,7 +55,7 @@ def write_confirming_study(
     overrides = parts | difference(with_overrides(base, parts, path, folder), made)
     del overrides["study"]  # the folder's name
     told = [f"# Made by: {_command(study, name, seeds, more_seeds)}", *_choices(chosen, scores)]
-    text = "\n".join(told) + "\n\n" + _as_yaml(overrides)
+    text = "\n".join(told) + "\n\n" + yaml_text(overrides)
     written = {"study": name} | parse_yaml(path, text.encode())
     experiment_for(with_overrides(base, written, path, folder), path, params_file)  # DVC must be able to run it
     with new_file(path) as draft:
@@ -84,10 +81,3 @@ def _choices(chosen: dict[str, Chosen], scores: dict[str, Scores]) -> Iterator[s
     for task, of_task in chosen.items():
         for (role, family), arm in of_task.items():
             yield f"#   {task}: {role} {family} is {arm} ({scores[task][role, arm]:.4f})"
-
-
-def _as_yaml(content: Content) -> str:
-    stream, yaml = io.StringIO(), YAML()
-    yaml.width = 120
-    yaml.dump(content, stream)
-    return stream.getvalue()
