@@ -26,7 +26,7 @@ from benchmarks import (
 from benchmarks.figures import Figure, show, table, write_results
 from benchmarks.scratch import Setting, working_copy
 from benchmarks.variants import MODELS, PRECISIONS
-from src.parallel.options import count
+from src.system.command_line import count
 from src.system.printing import printing
 
 RESULTS = Path(__file__).parent / "results.json"

@@ -21,9 +21,8 @@ from src.arms import distilled_arm, settings_of, teachers_of
 from src.core.machine.device import precision_of
 from src.data.preparation import prepare_task
 from src.kept_models import MODEL
-from src.parallel.options import count
 from src.parallel.pool import Job, run_jobs
-from src.parallel.progress import Progress, counted
+from src.parallel.progress import Progress
 from src.parallel.slots import worker_slots
 from src.parallel.units import launchers_lock
 from src.params import Params, load_params
@@ -34,8 +33,10 @@ from src.study.named.overrides import study_content
 from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
 from src.study.records.leftovers import bring_back
 from src.study.records.unit_records import check_joinable, is_kept, keep_unit
+from src.system.command_line import count
 from src.system.errors import UserError, stage
 from src.system.files import read_json
+from src.system.printing import counted
 from stages.distill import distil
 from stages.finetune import finetune
 from stages.student import train_student

@@ -3,11 +3,11 @@
 import argparse
 
 from src.parallel.launcher import only_launcher
-from src.parallel.progress import counted
 from src.parallel.study import run_dvc
 from src.repository.dvc_state import check_no_dvc_works, mend
 from src.study.named.restoring import changed_by_experiments, put_away
 from src.system.errors import stage
+from src.system.printing import counted
 
 
 @stage

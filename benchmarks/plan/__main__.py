@@ -18,10 +18,10 @@ from benchmarks.plan.speeds import ROLES, gpu_name, gpu_speeds, measured_speeds,
 from benchmarks.plan.tasks import rows_of_task
 from benchmarks.plan.work import Speeds, given_speeds, units_of_study
 from benchmarks.variants import PRECISIONS
-from src.parallel.options import count
 from src.parallel.slots import slots
 from src.params import Params, Role
 from src.study.named.overrides import study_params
+from src.system.command_line import count
 from src.system.errors import stage
 
 SAVED_TASK = "vader-movie"  # the task of the figures in results.json

@@ -7,13 +7,13 @@ from pathlib import Path
 from statistics import median
 
 from src.parallel.pool import Job
-from src.parallel.progress import counted
 from src.params import Params, RunSettings
 from src.runs import TIMING_FOLDER, RunName, runs_of_task
-from src.study.drawing.study_results import run_command
+from src.study import run_command
 from src.study.records.task_records import records_folder
 from src.system.errors import UserError
 from src.system.files import read_csv, read_json
+from src.system.printing import counted
 
 # Train rows per second of a run on one core, including the evaluation after each epoch. They are for MiniLM-L6 and
 # three of its layers on pairs of sentences. Rates measured in `timing/` replace them.

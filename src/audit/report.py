@@ -7,7 +7,7 @@ import pandas as pd
 from src.audit.differences import JUDGED, spread_over_seeds
 from src.audit.outcome import Audit
 from src.audit.sameness import python_versions
-from src.parallel.progress import counted
+from src.system.printing import counted
 
 
 def content(audit: Audit) -> dict[str, Any]:

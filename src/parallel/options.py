@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from src.parallel.units import WHOLE, Part
+from src.system.command_line import count
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def options_in(arguments: argparse.Namespace) -> Options:
     """The values of these options in a command's arguments."""
     return Options(arguments.jobs, arguments.per_gpu, arguments.part, arguments.ray)
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1, as an option's type."""
-    if not re.fullmatch("[1-9][0-9]*", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 def _address(text: str) -> str:

@@ -6,6 +6,8 @@ from contextlib import suppress
 
 from tqdm import tqdm
 
+from src.system.printing import counted
+
 
 class Progress:
     """Counts units of a study, or single runs, as they end."""
@@ -42,8 +44,3 @@ class Progress:
     def _time_for(self, left: int) -> str:
         minutes = round((time.monotonic() - self.began) / self.done * left / 60)
         return f"about {counted(minutes, 'minute')}" if minutes else "less than a minute"
-
-
-def counted(number: int, noun: str) -> str:
-    """A number and its noun: 1 unit, 2 units."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

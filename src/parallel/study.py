@@ -14,7 +14,7 @@ from src.parallel.dvc_process import own_tools
 from src.parallel.launcher import Engine, Launcher
 from src.parallel.options import Options
 from src.parallel.processes import LocalProcesses
-from src.parallel.progress import Progress, counted
+from src.parallel.progress import Progress
 from src.parallel.ray_tasks import ray_tasks
 from src.parallel.slots import slots
 from src.parallel.unit_copy import join_entries, make_unit_copy, read_entries, take_results
@@ -24,6 +24,7 @@ from src.repository.dvc_needs import check_dvc_can_work, dvc_faults_named
 from src.repository.settings import settings_are_written
 from src.system.errors import UserError
 from src.system.interrupts import Stopped
+from src.system.printing import counted
 
 LOGS_FOLDER = Path("logs")
 FIRST = ("--single-item", "settings", "prepare")  # without --single-item DVC takes tasks in a random order

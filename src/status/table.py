@@ -4,10 +4,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from src.parallel.progress import counted
 from src.params import Params
 from src.status.found import now
 from src.status.states import STATES, RunState
+from src.system.printing import counted
 
 SHOWN = ("failed", "diverging", "slow", "running")
 ORDER = (*SHOWN, "waiting", "finished")

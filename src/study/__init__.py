@@ -1,8 +1,8 @@
 """The path from finished runs to tables, verdicts, figures and a report, and the named studies that make the runs.
 
-The rooms have this order, and none imports from a later one: statistics, records, claims, drawing, report. `named`,
+The packages have this order, and none imports from a later one: statistics, records, claims, drawing, report. `named`,
 which runs named studies, imports from all of them except `report`. `simulations`, which tests the statistics, imports
-from all except `drawing` and `report`. CONTRIBUTING.md, Rooms, has the rule for the rest of `src`.
+from all except `drawing` and `report`. CONTRIBUTING.md, Packages, has the rule for the rest of `src`.
 """
 
 import os
@@ -17,3 +17,10 @@ STUDIES_FOLDER = Path("studies")
 def study_file(name: str, folder: Path = STUDIES_FOLDER) -> Path:
     """The file with a study's overrides. Its page, README.md, lies beside it."""
     return folder / name / "study.yaml"
+
+
+def run_command(study: str) -> str:
+    """The command that runs a study. The study of params.yaml has no file, and the demo's folder has no studies."""
+    if study_file(study).is_file():
+        return f"make study NAME={study}"
+    return "make demo" if study == "demo" else "make repro"

@@ -1,6 +1,7 @@
-"""The command line of the training stages."""
+"""Parts of command lines."""
 
 import argparse
+import re
 
 
 def run_arguments(description: str, *choices: str) -> argparse.Namespace:
@@ -10,3 +11,10 @@ def run_arguments(description: str, *choices: str) -> argparse.Namespace:
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("--seed", type=int, required=True)
     return parser.parse_args()
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1, as an option's type."""
+    if not re.fullmatch("[1-9][0-9]*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)

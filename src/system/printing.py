@@ -62,3 +62,8 @@ def _fault_of_stdout() -> str | None:
     except OSError as error:
         return error.strerror
     return None
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: 1 unit, 2 units."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from src.params import Params, Role
-from src.study import METRICS_FOLDER, study_file
+from src.study import METRICS_FOLDER
 from src.study.claims.claims import load_claims
 from src.study.records.task_records import TaskRecords, load_records
 from src.system.files import read_csv
@@ -46,13 +46,6 @@ class StudyResults:
     def primary(self) -> dict[str, str]:
         """The primary metric of each task."""
         return {task: records.primary for task, records in self.records.items()}
-
-
-def run_command(study: str) -> str:
-    """The command that runs a study. The study of params.yaml has no file, and the demo's folder has no studies."""
-    if study_file(study).is_file():
-        return f"make study NAME={study}"
-    return "make demo" if study == "demo" else "make repro"
 
 
 def load_results(params: Params) -> StudyResults:

@@ -1,7 +1,7 @@
 """Named studies that have records, in git or from a run on this machine."""
 
 from src.params import Params
-from src.study.drawing.study_results import run_command
+from src.study import run_command
 from src.study.named.overrides import study_params
 from src.study.records.task_records import records_folder
 from src.system.errors import UserError

@@ -17,7 +17,7 @@ from src.data.prepared import FOLDS, load_description, load_selection_labels, lo
 from src.params import FeatureMap
 from src.runs import RunName, RunResult, load_run, split_logits
 from src.study.records.also_test import measured_also_test
-from src.study.records.task_records import MEASURED_SPLITS, of_seed
+from src.study.records.task_records import MEASURED_SPLITS, distinct, of_seed
 from src.system.files import new_folder, write_csv, write_json, write_parquet
 
 
@@ -39,18 +39,13 @@ def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, f
         if "also_test" in description:
             measures = measured_also_test(description, list(runs.values()), labels["selection"], ece_bins)
             write_json(draft / "also_test.json", measures)
-        write_json(draft / "environment.json", _environments(runs))
+        write_json(draft / "environment.json", distinct(run.record["environment"] for run in runs.values()))
         write_csv(draft / "runs.csv", _run_table(runs, labels, description))
         write_csv(draft / "history.csv", _with_names({name: run.history for name, run in runs.items()}))
         for split, own in labels.items():
             write_parquet(draft / f"{split}_labels.parquet", own)
         write_parquet(draft / "predictions.parquet", _predictions(runs, labels))
         write_parquet(draft / "clusters.parquet", _clusters(runs, labels, first_seed))
-
-
-def _environments(runs: dict[RunName, RunResult]) -> list[dict]:
-    distinct = {tuple(run.record["environment"].items()) for run in runs.values()}
-    return [dict(environment) for environment in sorted(distinct, key=str)]
 
 
 def _run_table(

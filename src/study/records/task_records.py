@@ -156,3 +156,9 @@ def load_records(study: str, task: str, splits: Iterable[str] = MEASURED_SPLITS)
         clusters=read_parquet(folder / "clusters.parquet"),
         also_test=read_json(folder / "also_test.json") if is_file(folder / "also_test.json") else None,
     )
+
+
+def distinct(environments: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each of the environments once, in a fixed order."""
+    found = {tuple(environment.items()) for environment in environments}
+    return [dict(environment) for environment in sorted(found, key=str)]

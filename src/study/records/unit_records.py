@@ -19,7 +19,7 @@ from src.params import Params
 from src.repository.settings import settings_of_task
 from src.runs import runs_of_task
 from src.study import METRICS_FOLDER
-from src.study.records.task_records import records_folder
+from src.study.records.task_records import distinct, records_folder
 from src.system.errors import UserError
 from src.system.files import (
     new_folder,
@@ -97,8 +97,8 @@ def join_units(params: Params, task: str) -> None:
     with new_folder(records_folder(params.study, task)) as draft:
         for name in (*COPIED, "clusters.parquet"):
             shutil.copy2(_with_first_seed(units, params, task) / name, draft)
-        found = {tuple(environment.items()) for unit in units for environment in read_json(unit / "environment.json")}
-        write_json(draft / "environment.json", [dict(environment) for environment in sorted(found, key=str)])
+        environments = [one for unit in units for one in read_json(unit / "environment.json")]
+        write_json(draft / "environment.json", distinct(environments))
         for name in JOINED_TEXTS:
             write_csv(draft / name, _below_each_other([read_csv_texts(unit / name) for unit in units]))
         predictions = [read_parquet(unit / "predictions.parquet") for unit in units]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.params import Params
-from src.study import study_file
-from src.study.drawing.study_results import run_command
+from src.study import run_command, study_file
 from src.study.statistics.intervals import FEWEST_SEEDS
 
 PAGE = re.compile(r"docs/(?!protocol)[\w-]+\.md|studies/[\w-]+/README\.md")  # protocol.md is for all studies
