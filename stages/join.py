@@ -3,7 +3,7 @@
 import argparse
 
 from src.study.named.overrides import study_params
-from src.study.records.unit_records import join_units
+from src.study.records.unit_records import check_joinable, join_units
 from src.system.errors import stage
 
 
@@ -12,6 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a folder in studies/")
     params = study_params(parser.parse_args().name)
+    check_joinable(params)
 
     for task in params.tasks:
         join_units(params, task)

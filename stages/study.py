@@ -1,6 +1,7 @@
 """Run a named study as a DVC experiment of that name: studies/<name>/study.yaml laid over the committed params.yaml.
 
-The training stages first run side by side, and `dvc exp run` then finds them finished.
+The training stages first run side by side, and `dvc exp run` then finds them finished. With --part or --keep it does
+not run: a later call, or `stages.join`, ends the study.
 """
 
 import argparse
@@ -49,7 +50,7 @@ def main() -> None:
 def run(experiment: Experiment, options: Options, keep: bool) -> None:
     """Run a study, or a part of it, in the workspace. If that fails, params.yaml gets its old content back."""
     check_unchanged()
-    if options.part == WHOLE:
+    if options.part == WHOLE and not keep:
         check_identity()
     there = experiment_here(experiment.name)
     if there:

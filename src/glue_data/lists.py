@@ -20,6 +20,7 @@ SAMPLES = ("qqp/train", "qqp/validation", "mnli/train", "mnli/validation_matched
 ORDER = ("cola", "sst2", "mrpc", "rte", "wnli", "qqp", "mnli", "qnli", "chaosnli")
 NAME_FROM = 10  # the byte of gzip's header where the name begins; the fourth byte says whether there is one
 HAS_NAME = 0x08
+ENDING = ".jsonl.gz"
 
 
 @stage
@@ -41,18 +42,18 @@ def write_lists(read: Path, lists: Path, samples: tuple[str, ...] = SAMPLES) -> 
     Raises:
         UserError: a file that the present files.json describes is missing.
     """
+    paths = {f"{task}/{path.name.removesuffix(ENDING)}": path for task in ORDER
+             for path in sorted(read.glob(f"{task}/*{ENDING}"))}  # fmt: skip
+    if missing := [name for name in names_in(lists) if name not in paths]:
+        raise UserError(read / f"{missing[0]}{ENDING}", "not found", "give a folder with all files of the studies")
     facts = {}
-    for task in ORDER:
-        for path in sorted(read.glob(f"{task}/*.jsonl.gz")):
-            name = f"{task}/{path.name.removesuffix('.jsonl.gz')}"
-            rows = read_table(path, [])
-            facts[name] = facts_of(path, rows)
-            if name in samples:
-                lines = [" ".join(row) + "\n" for row in row_hashes(rows)]
-                with new_file(lists / f"{name.replace('/', '-')}.txt") as draft:
-                    draft.write_text("".join(lines), encoding="utf-8")
-    if missing := [name for name in names_in(lists) if name not in facts]:
-        raise UserError(read / f"{missing[0]}.jsonl.gz", "not found", "give a folder with all files of the studies")
+    for name, path in paths.items():
+        rows = read_table(path, [])
+        facts[name] = facts_of(path, rows)
+        if name in samples:
+            lines = [" ".join(row) + "\n" for row in row_hashes(rows)]
+            with new_file(lists / f"{name.replace('/', '-')}.txt") as draft:
+                draft.write_text("".join(lines), encoding="utf-8")
     write_facts(lists, facts)
 
 

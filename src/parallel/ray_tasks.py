@@ -21,7 +21,7 @@ from dvc.utils.serialize import load_yaml
 
 from src.core.monitoring.event_files import CURVES_FOLDER, ON_NODES
 from src.parallel import dvc_process, node
-from src.parallel.slots import Slot
+from src.parallel.slots import Slot, may_use_gpus
 from src.parallel.unit_copy import CODE, LOCK_FILE, entries_of, outputs_of
 from src.parallel.units import Unit
 from src.params import PARAMS_FILE, Runtime
@@ -139,11 +139,11 @@ def show_curves(cache: Path) -> None:
 def _share(resources: dict[str, float], per_gpu: int, runtime: Runtime) -> tuple[dict[str, float], int]:
     """The resources that a run takes, and the number of runs for which the cluster has room."""
     gpus, threads = int(resources.get("GPU", 0)), runtime.threads
-    if gpus and runtime.device != "cpu":
+    if gpus and may_use_gpus(runtime):
         return {"num_gpus": 1 / per_gpu, "num_cpus": 0}, gpus * per_gpu
     cores = int(resources.get("CPU", 0))
     if threads is None or threads > cores:
-        problem = f"is {'null' if threads is None else threads}, and the cluster has no GPU and {cores} cores"
+        problem = f"is {'null' if threads is None else threads}, the runs use no GPU, and the cluster has {cores} cores"
         raise UserError("params.yaml: runtime.threads", problem, "set it to a number of cores that a node has")
     return {"num_cpus": threads}, cores // threads
 

@@ -1,4 +1,4 @@
-"""The slots in which units run: one or several per GPU, or on a machine without a GPU as many as you ask for."""
+"""The slots in which units run: one or several per GPU, or as many as you ask for if runs use no GPU."""
 
 import os
 
@@ -42,9 +42,14 @@ def worker_slots(count: int, runtime: Runtime) -> list[Slot]:
     return [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} for number in range(count)]
 
 
+def may_use_gpus(runtime: Runtime) -> bool:
+    """Whether runs compute on a GPU of NVIDIA if there is one."""
+    return runtime.device in ("auto", "cuda")
+
+
 def _gpus(runtime: Runtime) -> list[str]:
     """The GPUs that this process can use, by their names in CUDA_VISIBLE_DEVICES. None if runs compute elsewhere."""
-    if runtime.device not in ("auto", "cuda"):
+    if not may_use_gpus(runtime):
         return []
     import torch  # takes seconds, and a study that is up to date does not need it
 

@@ -14,7 +14,7 @@ HOLDS_ONLY = "claim 2 holds here; between calibrated teachers it is not shown"
 OPEN = "claim 2 cannot be told at this size"
 
 
-def reading(claims: Claims, on_train: float, calibrated: float | None = None) -> str:
+def reading(claims: Claims, on_train: float, calibrated: float | None) -> str:
     """What the study says, in the words of its page.
 
     Args:

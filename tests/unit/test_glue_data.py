@@ -382,6 +382,7 @@ def test_the_real_files_and_the_rows_of_a_committed_study(tmp_path, monkeypatch)
 def test_lists_are_not_made_again_from_fewer_files(studied):
     before = digests(Path("lists"), ".")
     write(Path("read/rte/train.jsonl.gz"), rte(30))
+    write(Path("read/qqp/train.jsonl.gz"), qqp(9))
     with pytest.raises(UserError, match=r"^read/rte/validation\.jsonl\.gz: not found; give a folder with all files"):
         write_lists(Path("read"), Path("lists"), samples=("qqp/train",))
     assert digests(Path("lists"), ".") == before

@@ -23,10 +23,10 @@ def test_what_a_run_takes_of_a_cluster():
     assert _share(with_gpus, 4, Runtime(threads=None)) == ({"num_gpus": 0.25, "num_cpus": 0}, 32)
     assert _share(with_gpus, 4, Runtime(threads=2, device="cpu")) == ({"num_cpus": 2}, 32)
     assert _share({"CPU": 7.0}, 1, Runtime(threads=2)) == ({"num_cpus": 2}, 3)
+    with pytest.raises(UserError, match="threads: is null, the runs use no GPU, and the cluster has 64 cores"):
+        _share(with_gpus, 1, Runtime(threads=None, device="cpu"))
     for threads, told in ((None, "null"), (4, "4")):
-        with pytest.raises(
-            UserError, match=rf"threads: is {told}, and the cluster has no GPU and 2 cores; set it to a number of"
-        ):
+        with pytest.raises(UserError, match=f"is {told}, the runs use no GPU, and the cluster has 2 cores; set it to"):
             _share({"CPU": 2.0}, 1, Runtime(threads=threads))
 
 

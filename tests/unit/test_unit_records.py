@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 import stages.collect
+import stages.join
 from src.params import Params
 from src.study.records.unit_records import check_joinable, join_units, keep_unit
 from src.system.errors import UserError
 from src.system.files import write_json
+from tests.conftest import REPOSITORY
 from tests.support.repository import digests
 from tests.support.synthetic_study import make_study
 
@@ -44,7 +46,7 @@ def test_joined_units_are_what_collect_makes(study, monkeypatch):
 def test_a_missing_unit_is_named(study):
     for seed in (1, 2):
         (UNITS / f"tiny-{seed}").rename(f"elsewhere-{seed}")
-    line = r"units/tiny-1: is missing or lacks a file \(and 1 more\); run its part with `python -m stages.study "
+    line = r"units/tiny-1: is missing or lacks a file \(and 1 more\); run `python -m stages.study "
     with pytest.raises(UserError, match=line):
         join_units(study, "tiny")
     assert not Path(RECORDS).exists()
@@ -73,7 +75,7 @@ def test_units_that_the_study_would_make_otherwise_now_are_not_joined(study):
 
 def test_a_unit_without_one_of_its_files_is_missing(study):
     (UNITS / "tiny-1/code.json").unlink()
-    with pytest.raises(UserError, match="tiny-1: is missing or lacks a file; run its part with"):
+    with pytest.raises(UserError, match=r"tiny-1: is missing or lacks a file; run `python -m stages\.study --name"):
         join_units(study, "tiny")
 
 
@@ -88,3 +90,11 @@ def test_a_second_test_set_is_refused_before_any_run(study):
     own = study.task_settings["tiny"].model_copy(update={"also_test": object()})
     with pytest.raises(UserError, match=r"task_settings\.tiny\.also_test: its records cannot be joined"):
         check_joinable(study.model_copy(update={"task_settings": {"tiny": own}}))
+
+
+def test_join_refuses_a_study_whose_units_are_never_kept(monkeypatch, capsys):
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(sys, "argv", ["stage", "--name", "human"])
+    with pytest.raises(SystemExit, match="1"):
+        stages.join.main()
+    assert "task_settings.mnli-sample.also_test: its records cannot be joined" in capsys.readouterr().err

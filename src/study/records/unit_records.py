@@ -122,7 +122,7 @@ def _check_all_there(units: list[Path]) -> None:
     missing = [unit for unit in units if not all((unit / name).is_file() for name in SAME)]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        allowed = "run its part with `python -m stages.study --part ... --keep` or `python -m stages.pool --name ...`"
+        allowed = "run `python -m stages.study --name ... --keep` or `python -m stages.pool --name ...`"
         raise UserError(missing[0], f"is missing or lacks a file{more}", allowed)
 
 
