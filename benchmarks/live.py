@@ -8,8 +8,6 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
 from benchmarks.figures import Figure, median_figure
 from benchmarks.ours import Ready, now, ready, real_step, train_with, warmed_up
 from benchmarks.processes import contenders
@@ -18,7 +16,8 @@ from benchmarks.startup import seconds_to_first_step
 from benchmarks.variants import MINILM
 from src.core.monitoring.live import LiveCurve
 from src.data.prepared import PreparedTask
-from src.params import RunSettings
+from src.params import PARAMS_FILE, RunSettings, read_yaml
+from src.params.reading import yaml_text
 
 MOST_SECONDS, MOST_SHARE = 0.2, 1.0
 EPOCHS = 3
@@ -43,9 +42,9 @@ def figures(setting: Setting) -> list[Figure]:
 
 def set_live(root: Path, live: bool) -> None:
     """Set the key in a copy's params.yaml."""
-    content = yaml.safe_load((root / "params.yaml").read_text())
+    content = read_yaml(root / PARAMS_FILE)
     content["runtime"]["live"] = live
-    (root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (root / PARAMS_FILE).write_text(yaml_text(content))
 
 
 def comparing(task: PreparedTask, settings: RunSettings, repeats: int) -> Callable[[], list[float]]:

@@ -9,12 +9,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.variants import FEWER_STEPS, MINILM, MODELS, PRECISIONS, STUDIES, Model, Variant
 from src.data.prepared import LabelledSplit, PreparedTask, load_task
 from src.parallel.dvc_process import own_tools
 from src.params import PARAMS_FILE, Params, Precision, RunSettings, check_params, read_yaml
+from src.params.reading import yaml_text
 from src.study import STUDIES_FOLDER, study_file
 from src.study.named.overrides import merged_content
 
@@ -87,11 +86,11 @@ def run(folder: Path, *command: str) -> str:
 
 def prepared(setting: Setting, task: str, **task_settings: Any) -> PreparedTask:
     """A task that the project's own stage prepared. `task_settings` are laid over the settings in params.yaml."""
-    content = yaml.safe_load((setting.root / "params.yaml").read_text())
+    content = read_yaml(setting.root / PARAMS_FILE)
     content["task_settings"].setdefault(task, {}).update(task_settings)
     if setting.glue_folder is not None:
         content["glue"]["folder"] = str(setting.glue_folder.resolve())
-    (setting.root / "params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    (setting.root / PARAMS_FILE).write_text(yaml_text(content))
     if not (setting.root / "data" / task).is_dir():
         run(setting.root, sys.executable, "-m", "stages.prepare", "--task", task)
     return load_task(task, setting.root / "data")

@@ -16,7 +16,8 @@ import yaml
 
 from benchmarks.figures import Figure
 from benchmarks.scratch import REPOSITORY, Setting, run
-from src.params import read_yaml
+from src.params import PARAMS_FILE, read_yaml
+from src.params.reading import yaml_text
 
 SEEDS, RUNS_A_SEED, TASK = 86, 7, "vader-movie"
 CODE = tuple(f"code/part{number}.txt" for number in range(6))
@@ -55,8 +56,8 @@ def figures(setting: Setting) -> list[Figure]:
 
 
 def _write_study(root: Path) -> None:
-    params = read_yaml(REPOSITORY / "params.yaml") | {"tasks": [TASK], "seeds": list(range(SEEDS))}
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    params = read_yaml(REPOSITORY / PARAMS_FILE) | {"tasks": [TASK], "seeds": list(range(SEEDS))}
+    (root / PARAMS_FILE).write_text(yaml_text(params))
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": _stages()}, sort_keys=False))
     (root / "stages").mkdir()
     for name in ("__init__", "finetune", "student", "distill"):

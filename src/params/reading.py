@@ -56,10 +56,10 @@ def parse_yaml(path: Path, text: bytes) -> Any:
         raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
 
 
-def yaml_text(content: Any) -> str:
+def yaml_text(content: Any, width: int = 120) -> str:
     """A YAML text that `parse_yaml` reads as the same content: texts that look like numbers are quoted."""
     stream, yaml = io.StringIO(), YAML()
-    yaml.width = 120
+    yaml.width = width
     yaml.dump(content, stream)
     return stream.getvalue()
 

@@ -1,15 +1,14 @@
 """The report of a study: one self-contained page, for a reader who runs nothing."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pandas as pd
-from ruamel.yaml import YAML
 
 from src.params import Params
+from src.params.reading import yaml_text
 from src.runs import runs_of_task
 from src.study.claims.claims_in_words import in_numbers, titled
 from src.study.claims.majority import majority_scores
@@ -36,6 +35,7 @@ MEANINGS = {  # of the arms of params.yaml
     "cmi_max": "Fine-tuning that also makes CMI large (maximises it).",
     "plain": "A student without a teacher.",
 }
+YAML_WIDTH = 80  # characters of a line of the params in the page
 NOT_SHOWN = {"checkpoints", "task_settings"}  # no result depends on checkpoints; task_settings has unused tasks too
 
 
@@ -169,6 +169,4 @@ def _as_yaml(params: Params) -> str:
         content[section]["arms"] = getattr(params, section).model_dump(exclude_unset=True)["arms"]
     content["distill"] = params.distill.model_dump(exclude_unset=True)
     content["task_settings"] = {task: params.task(task).model_dump(exclude_unset=True) for task in params.tasks}
-    stream = io.StringIO()
-    YAML().dump(content, stream)
-    return stream.getvalue()
+    return yaml_text(content, YAML_WIDTH)
