@@ -74,6 +74,7 @@ def test_the_users_matplotlib(plotted, record_fault):
     record_fault(KIND, fault, "the same figures, to the byte")
 
 
+@pytest.mark.slow
 def test_little_address_space(plotted, record_fault):
     """V8 alone would ask for 64 GiB."""
     assert plots_again(plotted, LITTLE_SPACE)

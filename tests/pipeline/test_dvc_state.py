@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -22,18 +23,25 @@ STAGES = {
 }
 
 
-@pytest.fixture
-def repository(tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory) -> Path:
     """Two stages, of which the quick one has run and is committed."""
-    run(tmp_path, "git", "init", "--quiet")
-    run(tmp_path, "dvc", "init", "--quiet")
-    run(tmp_path, "dvc", "config", "core.analytics", "false")
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
-    (tmp_path / "source").write_text("1\n")
-    run(tmp_path, "dvc", "repro", "quick")
-    run(tmp_path, "git", "add", "--all")
-    run(tmp_path, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "ran")
-    return tmp_path
+    folder = tmp_path_factory.mktemp("committed")
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "config", "core.analytics", "false")
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
+    (folder / "source").write_text("1\n")
+    run(folder, "dvc", "repro", "quick")
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "--quiet", "-m", "ran")
+    return folder
+
+
+@pytest.fixture
+def repository(committed, tmp_path) -> Path:
+    """A copy to damage."""
+    return shutil.copytree(committed, tmp_path / "repository")
 
 
 def another_process(repository: Path) -> str:

@@ -135,7 +135,7 @@ def refused(capsys) -> str:
     return capsys.readouterr().err
 
 
-def test_it_is_a_stage_of_the_pipeline_where_params_ask_for_it(trained, tmp_path, tiny_encoder):
+def test_it_is_a_stage_of_the_pipeline_where_params_ask_for_it(trained, tmp_path, tiny_encoder, warm_stages):
     content = params_with(tiny_encoder) | {"tasks": ["glue-rte"], "seeds": [0]}
     content["models"]["student"] = tiny_encoder.model_dump()
     content["glue"]["folder"] = str(trained / "glue")
