@@ -39,10 +39,10 @@ def figures(setting: Setting) -> list[Figure]:
     ]
 
 
-def share_at_work(root: Path, wall: float, workers: int = 2) -> float:
-    """The percent of the workers' time spent on training, measuring and predicting, from timing/."""
+def share_at_work(root: Path, wall: float) -> float:
+    """The percent of two workers' time spent on training, measuring and predicting, from timing/."""
     timings = [json.loads(path.read_text()) for path in (root / "timing").rglob("*.json")]
-    return 100 * sum(one["train_seconds"] + one["predict_seconds"] for one in timings) / (workers * wall)
+    return 100 * sum(one["train_seconds"] + one["predict_seconds"] for one in timings) / (2 * wall)
 
 
 def seconds(root: Path, *command: str) -> float:

@@ -26,10 +26,9 @@ from src.parallel.progress import Progress
 from src.parallel.slots import worker_slots
 from src.parallel.units import launchers_lock
 from src.params import Params, load_params
-from src.params.reading import yaml_text
 from src.runs import RUNS_FOLDER, RunName, runs_of_task
 from src.study.claims.pairs import pairs_to_compare
-from src.study.named.overrides import study_content
+from src.study.named.overrides import study_text
 from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
 from src.study.records.leftovers import bring_back
 from src.study.records.unit_records import check_joinable, is_kept, keep_unit
@@ -80,7 +79,7 @@ def train_study(name: str, workers: int, until: float | None) -> None:
     """Prepare the data of a study, train its runs and keep the records of its units. Units that are kept stay."""
     check_unchanged()
     tell_uncommitted(name)
-    with params_in_place(yaml_text(study_content(name)).encode(), stays=False):
+    with params_in_place(study_text(name), stays=False):
         params = load_params()
         check_joinable(params)
         whole = _units(params)

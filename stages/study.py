@@ -5,17 +5,16 @@ not run: a later call, or `stages.join`, ends the study.
 """
 
 import argparse
-import shlex
 
 from src.parallel.launcher import only_launcher
 from src.parallel.options import Options, add_options, options_in
 from src.parallel.study import check_identity, run_dvc, run_units, units_of_part
 from src.parallel.units import WHOLE
 from src.params import load_params
+from src.params.reading import yaml_text
 from src.repository.dvc_state import check_no_dvc_works, mend
-from src.study.named.dvc_experiment import Experiment, experiment_of
 from src.study.named.experiments import check_same, check_same_results, experiment_here
-from src.study.named.overrides import study_params
+from src.study.named.overrides import base_content, difference, study_content, study_params, study_text
 from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
 from src.study.records.unit_records import check_joinable, is_kept, keep_unit
 from src.system.errors import stage
@@ -25,9 +24,7 @@ from src.system.errors import stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a folder in studies/")
-    parser.add_argument(
-        "--dry", action="store_true", help="print the `dvc exp run` command with all settings, and stop"
-    )
+    parser.add_argument("--dry", action="store_true", help="print what the study changes in params.yaml, and stop")
     parser.add_argument(
         "--keep",
         action="store_true",
@@ -36,42 +33,42 @@ def main() -> None:
     add_options(parser)
     arguments = parser.parse_args()
 
-    experiment = experiment_of(arguments.name)
+    params = study_params(arguments.name)
     if arguments.keep:
-        check_joinable(study_params(arguments.name))
+        check_joinable(params)
 
     if arguments.dry:
-        print(shlex.join(experiment.command))
+        print(yaml_text(difference(base_content(), study_content(arguments.name))), end="")
         return
     with only_launcher():
-        run(experiment, options_in(arguments), arguments.keep)
+        run(arguments.name, options_in(arguments), arguments.keep)
 
 
-def run(experiment: Experiment, options: Options, keep: bool) -> None:
+def run(name: str, options: Options, keep: bool) -> None:
     """Run a study, or a part of it, in the workspace. If that fails, params.yaml gets its old content back."""
     check_unchanged()
     if options.part == WHOLE and not keep:
         check_identity()
-    there = experiment_here(experiment.name)
+    text, there = study_text(name), experiment_here(name)
     if there:
-        check_same(experiment.name, there, experiment.params)
-    tell_uncommitted(experiment.name)
+        check_same(name, there, text)
+    tell_uncommitted(name)
     mend()
     check_no_dvc_works()
-    with params_in_place(experiment.params):
+    with params_in_place(text):
         if keep:
             run_and_keep(options)
-            print(f"when the records of all units are there, run `python -m stages.join --name {experiment.name}`")
+            print(f"when the records of all units are there, run `python -m stages.join --name {name}`")
             return
         run_units(options)
         if options.part != WHOLE:
             print("this part is up to date; when all parts are, run the study without --part")
         elif there:
             run_dvc("repro")
-            check_same_results(experiment.name, there)
-            print(f"experiment {experiment.name} is up to date")
+            check_same_results(name, there)
+            print(f"experiment {name} is up to date")
         else:
-            run_dvc("exp", "run", "--name", experiment.name)
+            run_dvc("exp", "run", "--name", name)
 
 
 def run_and_keep(options: Options) -> None:

@@ -91,9 +91,9 @@ def operations_per_row(run: Ready) -> float:
     return 3 * 2 * ((config.num_hidden_layers - 1) * whole + last)
 
 
-def peak_rate(device: torch.device, size: int = PEAK_SIZE, times: int = 20) -> float:
+def peak_rate(device: torch.device) -> float:
     """Floating-point operations per second of a large bf16 product."""
-    size = size if device.type == "cuda" else min(size, 256)
+    size, times = PEAK_SIZE if device.type == "cuda" else 256, 20
     left, right = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(3):
         left @ right

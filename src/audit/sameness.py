@@ -1,6 +1,5 @@
 """The conditions under which an audit expects equal bytes, and the first values that differ."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,11 +108,12 @@ def _first_difference(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[str, st
     if len(theirs) != len(ours):
         return "its number of rows", str(len(ours)), str(len(theirs))
     unequal = np.stack([_unequal(theirs[column], ours[column]) for column in theirs], axis=1)
-    for line, number in _places(unequal):
-        row, column = ours.iloc[line], ours.columns[number]
-        names = [f"{key} {row[key]}" for key in ("split", "row_id", "epoch") if key in row and key != column]
-        return ", ".join([*names, column]), str(row[column]), str(theirs.iloc[line][column])
-    return None
+    if not unequal.any():
+        return None
+    line, number = map(int, np.argwhere(unequal)[0])
+    row, column = ours.iloc[line], ours.columns[number]
+    names = [f"{key} {row[key]}" for key in ("split", "row_id", "epoch") if key in row and key != column]
+    return ", ".join([*names, column]), str(row[column]), str(theirs.iloc[line][column])
 
 
 def _unequal(first: pd.Series, second: pd.Series) -> np.ndarray:
@@ -124,8 +124,3 @@ def _unequal(first: pd.Series, second: pd.Series) -> np.ndarray:
     if ours.dtype.kind == "f":
         return ours.view(f"u{ours.itemsize}") != theirs.view(f"u{theirs.itemsize}")
     return np.asarray(ours != theirs, bool)
-
-
-def _places(unequal: np.ndarray) -> Iterator[tuple[int, int]]:
-    for line, column in np.argwhere(unequal):
-        yield int(line), int(column)

@@ -13,9 +13,9 @@ HEADINGS = (
 )
 
 
-def audit_file(study: str, unit: str, folder: Path = METRICS_FOLDER) -> Path:
+def audit_file(study: str, unit: str) -> Path:
     """The file in git for the outcome of an audit."""
-    return folder / study / AUDITS / f"{unit}.json"
+    return METRICS_FOLDER / study / AUDITS / f"{unit}.json"
 
 
 def table(folder: Path = METRICS_FOLDER) -> list[str]:

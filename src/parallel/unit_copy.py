@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from configobj import ConfigObj
+from dvc.config import Config
 from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 from ruamel.yaml.comments import CommentedMap
 
@@ -155,9 +155,6 @@ def _moved(source: Path, target: Path) -> None:
 
 def _configure(folder: Path, cache: Path) -> None:
     """Configure DVC in a copy: without git, with the repository's cache, and with its databases in the copy."""
-    local = ConfigObj(str(folder / "config.local"))
-    local.merge({
-        "core": {"no_scm": "true", "site_cache_dir": str((folder / "tmp/site").resolve())},
-        "cache": {"dir": str(cache)},
-    })  # fmt: skip
-    local.write()
+    with Config(str(folder)).edit("local") as local:
+        local["core"] |= {"no_scm": True, "site_cache_dir": str((folder / "tmp/site").resolve())}
+        local["cache"]["dir"] = str(cache)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError
 
 from src.params.folds import check_folded_tasks
@@ -54,6 +55,13 @@ def parse_yaml(path: Path, text: bytes) -> Any:
     except (YAMLError, ValueError, RecursionError) as error:
         # A ValueError comes from text that is not UTF-8, or from dates and numbers that Python cannot hold.
         raise UserError(path, f"not readable as YAML: {first_line(error)}", allowed) from None
+
+
+def commented_content(text: bytes) -> CommentedMap:
+    """The mapping in a valid YAML text, with its comments, which `yaml_text` writes again."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    return yaml.load(text.decode("utf-8"))
 
 
 def yaml_text(content: Any, width: int = 120) -> str:

@@ -29,25 +29,25 @@ SETTINGS_FOLDER = Path("settings")
 Content = dict[str, Any]
 
 
-def settings_files(params: Params, folder: Path = SETTINGS_FOLDER) -> dict[Path, Content]:
-    """The content of each file below `folder`, by its path.
+def settings_files(params: Params) -> dict[Path, Content]:
+    """The content of each file in settings/, by its path.
 
-    Data and models that are not on this machine keep the fingerprint in `folder`, or in the last commit.
+    Data and models that are not on this machine keep the fingerprint of their file in settings/, or of the last commit.
 
     Raises:
         UserError: a file that params.yaml names cannot be read.
     """
     with kept_hashes() as hashes:
         return {
-            folder / path: content | _fingerprints(folder / path, content, watched, hashes)
-            for path, content, watched in _contents(params)
+            (path := SETTINGS_FOLDER / name): content | _fingerprints(path, content, watched, hashes)
+            for name, content, watched in _contents(params)
         }
 
 
-def settings_are_written(params: Params, folder: Path = SETTINGS_FOLDER) -> bool:
-    """Whether `folder` has exactly the settings files of `params`, with their content."""
-    written = {path: _known(path) for path in folder.rglob("*.json")}
-    return written == settings_files(params, folder)
+def settings_are_written(params: Params) -> bool:
+    """Whether settings/ has exactly the settings files of `params`, with their content."""
+    written = {path: _known(path) for path in SETTINGS_FOLDER.rglob("*.json")}
+    return written == settings_files(params)
 
 
 def settings_of_task(params: Params, task: str) -> dict[str, Content]:

@@ -32,7 +32,7 @@ from tests.faults.hostile.cases import everything, write_params
 from tests.support.repository import PATHLIB, clone_with, run, stages_run, start, tiny_study
 
 KIND = "files that params.yaml names, changed under the same name"
-DATA, TEACHER, STUDENT, RECIPE = "data.json", "teacher/ce.json", "student/plain.json", "recipe/kd.json"
+DATA, TEACHER, STUDENT = "data.json", "teacher/ce.json", "student/plain.json"
 
 
 @pytest.fixture

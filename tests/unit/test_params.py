@@ -4,7 +4,6 @@ import copy
 import difflib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -22,8 +21,7 @@ from src.params import Params, load_params, read_yaml
 from src.params.models import ModelSource, Runtime
 from src.params.reading import yaml_text
 from src.params.runs import ObjectiveDefaults, Training
-from src.study.named.dvc_experiment import experiment_of
-from src.study.named.overrides import study_content, study_params
+from src.study.named.overrides import study_content, study_params, study_text
 from src.system.errors import UserError
 from tests.conftest import REPOSITORY, params_content
 from tests.support.repository import run, start
@@ -170,46 +168,57 @@ def test_a_recipe_gives_alpha_and_temperature(params: Params):
     assert params.plain_student("vader-movie", "plain").objective.alpha == 0
 
 
-def arguments_of(folder: Path, overrides: dict) -> list[str]:
-    """The -S settings of a study of those overrides over the committed params.yaml."""
+def study_of(folder: Path, overrides: dict) -> Params:
+    """A study of those overrides over the committed params.yaml, from the text that DVC would read."""
     (folder / "some").mkdir(exist_ok=True)
     dump_yaml(folder / "some/study.yaml", overrides)
-    command = experiment_of("some", REPOSITORY / "params.yaml", folder).command
-    assert command[:5] == ["dvc", "exp", "run", "--name", command[4]]
-    return command[6::2]
+    text = study_text("some", REPOSITORY / "params.yaml", folder)
+    (folder / "params.yaml").write_bytes(text)
+    found = study_params("some", REPOSITORY / "params.yaml", folder)
+    assert load_params(folder / "params.yaml") == found
+    return found
 
 
 def test_a_named_study_is_params_yaml_with_its_overrides():
-    command = experiment_of("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies").command
-    assert command[:5] == ["dvc", "exp", "run", "--name", "glue"]
-    assert "study=glue" in command
-    assert "models.teacher.name=google-bert/bert-base-uncased" in command
-    assert "models.student.layers=null" in command
-    assert "seeds=[0, 1, 2, 3, 4]" in command
+    glue = study_params("glue", REPOSITORY / "params.yaml", REPOSITORY / "studies")
+    assert (glue.study, glue.seeds) == ("glue", [0, 1, 2, 3, 4])
+    assert glue.models.teacher.name == "google-bert/bert-base-uncased"
+    assert glue.models.student.layers is None
+
+
+def test_the_text_of_a_study_has_the_comments_of_params_yaml_and_differs_in_its_settings_alone(tmp_path):
+    study_of(tmp_path, {"seeds": [7], "finetune": {"arms": {"strong": {"cmi_weight": 2.0}}}})
+    before, after = ((folder / "params.yaml").read_text().splitlines() for folder in (REPOSITORY, tmp_path))
+    diff = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
+    lines = sorted(line.partition("#")[0].rstrip() for line in diff if not line.startswith("@@"))
+    assert lines == sorted(
+        ["-study: default", "+study: some", "-- 0", "-- 1", "+- 7", "+    strong:", "+      cmi_weight: 2.0"]
+    )
 
 
 def test_a_study_may_add_arms(tmp_path):
     arms = {"strong": {"cmi_weight": 2.0}, "as_it_is": {}}
-    settings = arguments_of(tmp_path, {"finetune": {"arms": arms}, "student": {"arms": {"plain_b": {}}}})
-    assert "+finetune.arms.strong.cmi_weight=2.0" in settings
-    assert "+finetune.arms.as_it_is={}" in settings
-    assert "+student.arms.plain_b={}" in settings
+    found = study_of(tmp_path, {"finetune": {"arms": arms}, "student": {"arms": {"plain_b": {}}}})
+    assert found.teacher("vader-movie", "strong").objective.cmi_weight == 2.0
+    assert found.teacher("vader-movie", "as_it_is") == found.teacher("vader-movie", "ce")
+    assert list(found.student.arms) == ["plain", "plain_b"]
 
 
 def test_a_study_may_leave_arms_and_claims_out(tmp_path):
     claims = dict.fromkeys(["kd", "kd_max", "raters", "shape"])
-    overrides = {"finetune": {"arms": {"cmi_max": None}}, "evaluate": {"claims": claims}}
-    settings = arguments_of(tmp_path, overrides)
-    assert "~finetune.arms.cmi_max" in settings
-    found = study_params("some", REPOSITORY / "params.yaml", tmp_path)
+    found = study_of(tmp_path, {"finetune": {"arms": {"cmi_max": None}}, "evaluate": {"claims": claims}})
     assert (list(found.finetune.arms), list(found.evaluate.claims)) == (["ce", "cmi_min"], ["alone"])
 
 
 def test_a_study_may_have_no_claim(tmp_path):
-    claims = list(params_content()["evaluate"]["claims"])
-    settings = arguments_of(tmp_path, {"evaluate": {"claims": dict.fromkeys(claims)}})
-    assert settings == ["study=some", *(f"~evaluate.claims.{name}" for name in claims)]
-    assert study_params("some", REPOSITORY / "params.yaml", tmp_path).evaluate.claims == {}
+    claims = params_content()["evaluate"]["claims"]
+    assert study_of(tmp_path, {"evaluate": {"claims": dict.fromkeys(claims)}}).evaluate.claims == {}
+
+
+def test_where_a_mapping_loses_all_entries_the_text_has_no_comments(tmp_path):
+    claims = dict.fromkeys(["kd", "kd_max", "raters", "shape"])
+    study_of(tmp_path, {"evaluate": {"families": dict.fromkeys(["teacher", "student"]), "claims": claims}})
+    assert "#" not in (tmp_path / "params.yaml").read_text()
 
 
 def test_parts_apply_in_order_and_a_studys_own_overrides_last(tmp_path):
@@ -224,20 +233,13 @@ def test_parts_apply_in_order_and_a_studys_own_overrides_last(tmp_path):
     later = {"seeds": [3], "finetune": {"arms": {"three": {}}}}
     for name, part in {"inner": inner, "outer": outer, "later": later}.items():
         dump_yaml(tmp_path / f"parts/{name}.yaml", part)
-    own = {"include": ["outer", "later"], "finetune": {"arms": {"one": None, "two": {"tau": 4.0}}}}
-    settings = arguments_of(tmp_path, own)
-    assert "~evaluate.claims.raters" in settings
-    assert not any("include" in setting for setting in settings)
-    found = study_params("some", REPOSITORY / "params.yaml", tmp_path)
+    found = study_of(
+        tmp_path, {"include": ["outer", "later"], "finetune": {"arms": {"one": None, "two": {"tau": 4.0}}}}
+    )
+    assert "raters" not in found.evaluate.claims
     assert (found.seeds, list(found.finetune.arms)) == ([3], ["ce", "cmi_min", "cmi_max", "two", "three"])
     two = found.teacher("vader-movie", "two").objective
     assert (two.tau, two.cmi_weight) == (4.0, 3.0)
-
-
-def test_a_name_that_begins_with_a_number_is_set_in_its_mapping(tmp_path):
-    task = {"source": "folder", "path": ".", "text": ["a"], "labels": ["x", "y"], "metrics": ["f1"]}
-    settings = arguments_of(tmp_path, {"task_settings": {"20news": task, "glue-rte": {"max_rows": {"selection": 9}}}})
-    assert "20news: {source: folder, path: ., " in settings[1]
 
 
 HARD_TEXTS = [
@@ -250,7 +252,7 @@ HARD_TEXTS = [
     "010",
     "1e5",
 ]
-HARD_TEXTS += ["glob(*)", "{a: [b]}", "a ${b} c:d=e", " on \n\tfilm: \u00e9\u4e2d\U0001f600 "]
+HARD_TEXTS += ["???", "{a: [b]}", "a ${b} c:d=e", " on \n\tfilm: \u00e9\u4e2d\U0001f600 "]
 TEXTS = st.text(st.characters(min_codepoint=32, exclude_categories=["Cs", "Cc"]), min_size=1)
 TEXTS |= st.text("ab01'\"\\ ${}[](),:=~+-.#%&*!|>@`_eE\n\t", min_size=1)
 
@@ -259,28 +261,14 @@ TEXTS |= st.text("ab01'\"\\ ${}[](),:=~+-.#%&*!|>@`_eE\n\t", min_size=1)
 @settings(max_examples=8, deadline=None, derandomize=True)
 @example(HARD_TEXTS)
 @given(st.lists(TEXTS, min_size=12, max_size=12))
-def test_texts_of_a_study_come_through_dvc(tmp_path_factory, texts):
-    """DVC's own parser makes of the command what the study's file says: here a path for each task, and columns."""
-    folder, tasks = tmp_path_factory.mktemp("study"), params_content()["task_settings"]
-    tasks = {task: {"path": text, "text": [text]} for task, text in zip(tasks, texts, strict=True)}
-    arguments = arguments_of(folder, {"task_settings": tasks})
-    path = Path(shutil.copy(REPOSITORY / "params.yaml", folder))
-    apply_overrides(path, arguments)
-    found = load_params(path)
-    assert found == study_params("some", REPOSITORY / "params.yaml", folder)
-    assert [task.path for task in found.task_settings.values()] == texts
-
-
-@pytest.mark.parametrize(
-    ("overrides", "told"),
-    [
-        ({"glue": {"folder": "???"}}, "`dvc exp run -S` cannot set glue.folder=???; set it in params.yaml"),
-        ({"finetune": {"arms": {"1e5": {"cmi_weight": 1.0}}}}, "cannot set +finetune.arms={1e5: {cmi_weight: 1.0}};"),
-    ],
-)
-def test_what_dvc_cannot_be_told_is_refused(tmp_path, overrides, told):
-    with pytest.raises(UserError, match=re.escape(told)):
-        arguments_of(tmp_path, overrides)
+def test_texts_of_a_study_come_through(tmp_path_factory, texts):
+    """Here a path for each task, and columns. Names of arms and tasks may look like numbers."""
+    tasks = dict.fromkeys([*params_content()["task_settings"]][: len(texts)])
+    tasks = {task: {"path": text, "text": [text]} for task, text in zip(tasks, texts, strict=False)}
+    arms = {"1e5": {"cmi_weight": 1.0}, "20news": {}}
+    found = study_of(tmp_path_factory.mktemp("study"), {"task_settings": tasks, "finetune": {"arms": arms}})
+    assert [found.task_settings[task].path for task in tasks] == texts[: len(tasks)]
+    assert list(found.finetune.arms)[-2:] == ["1e5", "20news"]
 
 
 def test_dvc_runs_what_a_study_says(tmp_path):
@@ -317,7 +305,7 @@ def test_a_faulty_study_is_refused_before_anything_runs(tmp_path, name, text, ex
     (tmp_path / "wrong").mkdir()
     (tmp_path / "wrong/study.yaml").write_text(text or "seeds: [0]")
     with pytest.raises(UserError, match=expected):
-        experiment_of(name, REPOSITORY / "params.yaml", tmp_path)
+        study_text(name, REPOSITORY / "params.yaml", tmp_path)
 
 
 def test_a_misspelt_arm_in_the_pairs_of_a_study_is_found_before_it_runs(tmp_path):
@@ -325,7 +313,7 @@ def test_a_misspelt_arm_in_the_pairs_of_a_study_is_found_before_it_runs(tmp_path
     with pytest.raises(
         UserError, match=r"evaluate\.pairs: unknown teacher arm or family 'cmi_mni'; allowed: ce, cmi_min, cmi_max"
     ):
-        arguments_of(tmp_path, pairs)
+        study_of(tmp_path, pairs)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from src.params.reading import parse_yaml, yaml_text
 from src.study import STUDIES_FOLDER, study_file
 from src.study.claims.families import Chosen, Scores
 from src.study.named.confirming import NONE, Content, chosen_on_tasks, confirming_content
-from src.study.named.dvc_experiment import experiment_for
 from src.study.named.overrides import (
     INCLUDE,
     base_content,
+    checked_content,
     difference,
     study_content,
     study_overrides,
@@ -48,7 +48,7 @@ def write_confirming_study(
     made, left_out = confirming_content(content, params, chosen, seeds, more_seeds)
     made["study"] = name
     base = base_content(params_file)
-    # DVC cannot read its own output once a mapping has lost all entries. So mappings that are empty in `base` stay.
+    # Mappings that are empty in `base` stay, so that the file need not remove them.
     families = base.get("evaluate", {}).get("families", {})
     made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
     parts = {} if base.get("study") == study else _parts_of(study, folder)
@@ -57,7 +57,7 @@ def write_confirming_study(
     told = [f"# Made by: {_command(study, name, seeds, more_seeds)}", *_choices(chosen, scores)]
     text = "\n".join(told) + "\n\n" + yaml_text(overrides)
     written = {"study": name} | parse_yaml(path, text.encode())
-    experiment_for(with_overrides(base, written, path, folder), path, params_file)  # DVC must be able to run it
+    checked_content(path, with_overrides(base, written, path, folder))
     with new_file(path) as draft:
         draft.write_text(text, encoding="utf-8")
     return path, left_out

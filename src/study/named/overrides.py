@@ -5,14 +5,13 @@ include parts, which are files of overrides that several studies share. A study 
 params.yaml, which the last study or experiment may have left there.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
 from src.params.folds import check_rounds
-from src.params.reading import parse_yaml
+from src.params.reading import commented_content, parse_yaml, yaml_text
 from src.repository.committed import committed
 from src.study import STUDIES_FOLDER, study_file
 from src.study.claims.pairs import pairs_to_compare
@@ -21,7 +20,6 @@ from src.system.errors import UserError
 
 PARTS = "parts"  # the folder in studies/ that holds shared parts
 INCLUDE = "include"  # the key of a study's file that lists its parts
-PLAIN_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 
 
 def base_text(params_file: Path = PARAMS_FILE) -> bytes:
@@ -62,6 +60,20 @@ def study_content(name: str, params_file: Path = PARAMS_FILE, folder: Path = STU
 def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> Params:
     """The same as values."""
     return checked_content(study_file(name, folder), _content_of(name, params_file, folder))
+
+
+def study_text(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> bytes:
+    """The same as the text of params.yaml, with the comments of the committed one."""
+    content, text = study_content(name, params_file, folder), base_text(params_file)
+    if parse_yaml(params_file, text) == content:
+        return text
+    commented = yaml_text(with_study(commented_content(text), name, folder))
+    try:
+        if parse_yaml(params_file, commented.encode()) == content:
+            return commented.encode()
+    except UserError:  # ruamel.yaml may misplace a comment where a mapping has lost its last entry
+        pass
+    return yaml_text(content).encode()
 
 
 def _content_of(name: str, params_file: Path, folder: Path) -> dict[str, Any]:
@@ -131,9 +143,9 @@ def difference(base: dict, wanted: dict) -> dict[str, Any]:
 
 
 def leaves(content: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The path and value of everything in nested mappings, down to where a key is none of Hydra's paths, such as 2x."""
+    """The path and value of everything in nested mappings."""
     for key, value in content.items():
-        if isinstance(value, dict) and value and all(map(PLAIN_KEY.fullmatch, value)):
+        if isinstance(value, dict) and value:
             yield from leaves(value, (*above, key))
         else:
             yield (*above, key), value
@@ -180,7 +192,7 @@ def _overrides_in(path: Path) -> dict[str, Any]:
 
 def merged_content(base: dict, overrides: dict) -> dict:
     """`base` with the leaves of `overrides` set; null in the place of a mapping, such as an arm, leaves it out."""
-    merged = dict(base)
+    merged = base.copy()
     for key, value in overrides.items():
         if value is None and (key not in base or isinstance(base[key], dict)):
             merged.pop(key, None)

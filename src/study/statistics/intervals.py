@@ -54,9 +54,6 @@ class Estimate:
         quantiles = student_t.ppf([(1 + confidence) / 2, POWER], self.freedom)
         return float(quantiles.sum()) * self.standard_error
 
-    def __neg__(self) -> "Estimate":
-        return Estimate(-self.mean, self.standard_error, self.freedom)
-
 
 @dataclass(frozen=True)
 class RunValues:
