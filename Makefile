@@ -74,7 +74,7 @@ restore: setup ## undo an experiment: restore the committed params.yaml, dvc.loc
 test: setup ## run all tests but the slow ones, in two processes
 	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test-fast: setup ## run only the unit tests, in a minute: none that starts processes, reads whole studies or breaks the pipeline
+test-fast: setup ## run only the unit tests, in three minutes: none that starts processes, reads whole studies or breaks the pipeline
 	@$(RUN) python -m pytest -m 'not slow and not process and not study and not fault' --numprocesses 2
 
 test-slow: ray onnx ## run the tests that take minutes, such as tests of real faults

@@ -25,11 +25,11 @@ from transformers import (
 from src.params import ModelSource, Params
 from tests.support.fault_table import FaultTable, keep_names
 from tests.support.model_table import ModelTable
-from tests.support.processes_of_tests import MARKER, mark, no_processes
+from tests.support.processes_of_tests import MARKER, no_processes
 from tests.support.warm_python import TOOLS, warm_python
 
 REPOSITORY = Path(__file__).parent.parent
-MARKERS_OF_FOLDERS = {"faults": "fault", "studies": "study"}
+MARKERS_OF_FOLDERS = {"faults": "fault", "pipeline": MARKER, "studies": "study"}
 LONGEST = ("test_pipeline.py", "test_hub.py", "test_pool.py", "test_processes.py", "test_demo.py")
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
 NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
@@ -63,7 +63,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if marker := MARKERS_OF_FOLDERS.get(item.path.relative_to(REPOSITORY / "tests").parts[0]):
             item.add_marker(marker)
     keep_names(config, items)
-    mark(items)
     places = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 

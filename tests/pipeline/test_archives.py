@@ -46,7 +46,6 @@ def test_a_file_in_the_cache_is_not_fetched_again(cache, wheel, monkeypatch):
     assert fetch(wheel) == cache / wheel.filename
 
 
-@pytest.mark.process
 def test_no_network_is_one_line_and_leaves_no_file(cache, monkeypatch):
     """pip finds no index at a closed port, as it would without a network."""
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
@@ -139,7 +138,6 @@ def test_an_environment_without_pip_says_so(cache, tmp_path):
     assert told.stdout.splitlines()[-1].startswith(expected), told.stderr
 
 
-@pytest.mark.process
 @pytest.mark.parametrize(
     ("code", "said"),
     [

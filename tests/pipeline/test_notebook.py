@@ -12,8 +12,6 @@ from stages.notebook import NOTEBOOK, executed
 from tests.conftest import REPOSITORY
 from tests.support.repository import clone, run
 
-pytestmark = pytest.mark.process  # the kernel's
-
 
 def shown(notebook: nbformat.NotebookNode) -> list[str]:
     """The text of every output, in order."""

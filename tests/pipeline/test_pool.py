@@ -29,8 +29,6 @@ from tests.conftest import REPOSITORY
 from tests.support.pool_work import note
 from tests.support.repository import digests, start, tiny_study
 
-pytestmark = pytest.mark.process
-
 
 def ended(folder: Path, *jobs: tuple[str, tuple[str, ...]], workers: int = 1, **more: float) -> dict[str, str | None]:
     """Run jobs of a name and needs each; how those that started ended."""

@@ -272,6 +272,7 @@ def test_a_signal_that_comes_too_late_for_a_step_still_stops():
         signalled(signal.SIGTERM)
 
 
+@pytest.mark.process
 def test_a_signal_that_was_ignored_stays_so():
     """nohup has the stage ignore SIGHUP."""
     code = "import os\nfrom src.system.interrupts import StopRequest\nwith StopRequest(): os.kill(os.getpid(), 1)\n"

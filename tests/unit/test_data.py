@@ -423,6 +423,7 @@ def test_a_data_set_is_read_by_the_hub_loader(tmp_path, monkeypatch):
     assert data.rows["label"].tolist() == [row["label"] for row in labelled_texts(40, seed=5)]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_complete_cache_of_the_hub_may_only_be_read(tmp_path):
     """`datasets` locks files of its cache even to read them (its issue 7900)."""

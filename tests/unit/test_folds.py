@@ -218,6 +218,7 @@ def test_the_report_says_what_is_cross_validated(evaluated, monkeypatch):
     assert "test of seed 9" in page
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_dvc_runs_folds_and_a_new_round_after_them(tmp_path, tiny_encoder, monkeypatch, warm_stages):
     """The same cut for the same seed: a second round leaves the results of the first as they were."""

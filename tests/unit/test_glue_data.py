@@ -318,6 +318,7 @@ def run_from_hub(address: str, folder: Path, *arguments: str) -> subprocess.Comp
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.process
 def test_from_the_hub(studied, tmp_path):
     tables = {("rte", "train"): rte(30), ("rte", "validation"): rte(9, 30), ("qqp", "train"): qqp(40)[::-1]}
     with serving(
@@ -355,6 +356,7 @@ def real_tables(shared: Path) -> dict[tuple[str, str], dict[str, list]]:
     return found
 
 
+@pytest.mark.process
 @pytest.mark.slow
 @pytest.mark.skipif(SHARED is None, reason="the real rows are not in git")
 def test_the_real_files_and_the_rows_of_a_committed_study(tmp_path, monkeypatch):

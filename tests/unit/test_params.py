@@ -271,6 +271,7 @@ def test_texts_of_a_study_come_through(tmp_path_factory, texts):
     assert list(found.finetune.arms)[-2:] == ["1e5", "20news"]
 
 
+@pytest.mark.process
 def test_dvc_runs_what_a_study_says(tmp_path):
     """`dvc exp run` itself, with one stage that keeps the params that it sees."""
     study = "student: {arms: {plain: null, plain_b: {}}}\nevaluate: {claims: {kd: null, kd_max: {reference: null}}}\n"
@@ -316,6 +317,7 @@ def test_a_misspelt_arm_in_the_pairs_of_a_study_is_found_before_it_runs(tmp_path
         study_of(tmp_path, pairs)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "command",
     ["benchmarks.plan --teacher-rate 9 --student-rate 9", "stages.study --name glue --dry"],
@@ -375,6 +377,7 @@ def test_every_key_is_described():
     assert undescribed == []
 
 
+@pytest.mark.process
 def test_a_stale_page_of_params_is_told(tmp_path):
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/params.md").write_text("# Every key\n")

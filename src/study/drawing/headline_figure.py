@@ -68,12 +68,17 @@ def claim_of(row: Row, metrics: Path) -> dict[str, Any]:
     return claim
 
 
+def without_wnli(claim: dict[str, Any]) -> dict[str, Any]:
+    """The difference, interval and verdict of a claim over all tasks but WNLI."""
+    return without_task(claim, LEFT_OUT)
+
+
 def _draw(axis: Axes, title: str, claims: dict[str, dict[str, Any]]) -> None:
     """Claims from above by their labels: two lines each, with the verdict of each line on the right."""
     axis.axvline(0, color="black", linewidth=1)
     for height, claim in enumerate(claims.values()):
         for above, found, (colour, width) in zip(
-            (-APART, APART), (without_task(claim, LEFT_OUT), claim), LINES.values(), strict=True
+            (-APART, APART), (without_wnli(claim), claim), LINES.values(), strict=True
         ):
             draw_difference(axis, height + above, found, 1 / POINT, colour, width, area=12 * width)
             note_beside(axis, height + above, short_verdict(found), colour)
