@@ -53,7 +53,7 @@ class MeasuredTask:
 def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
     """Measure every run of a task on test, and add the recorded measures of its second test set."""
     keys = list(records.runs[["role", "arm", "seed"]].itertuples(index=False, name=None))
-    rows, ratios = _predicted(records, keys), records.test_ratios
+    rows, ratios = predicted_rows(records, keys), records.test_ratios
     metrics = metrics_of_runs(rows, records.task["metrics"], ece_bins, records.text_clusters, ratios)
     if records.also_test is not None:
         metrics |= recorded_metrics(records.also_test)
@@ -67,7 +67,7 @@ def measured_task(records: TaskRecords, ece_bins: int) -> MeasuredTask:
     return MeasuredTask(records.task["task"], records.primary, runs, metrics, also_test, of_one_label, ratios)
 
 
-def _predicted(records: TaskRecords, keys: list[RunKey]) -> list[PredictedRows]:
+def predicted_rows(records: TaskRecords, keys: list[RunKey]) -> list[PredictedRows]:
     """The test predictions of runs, with the labels of the rows that each run's seed tests."""
     seeds, logits = {seed for _, _, seed in keys}, records.logits("test")
     labels = {seed: records.split_labels("test", seed) for seed in seeds}
