@@ -4,9 +4,10 @@ A comparison that nobody planned before the runs is no claim: among many pairs, 
 """
 
 import argparse
+from dataclasses import replace
 
-from src.study.drawing.scales import Scale, scale_of
-from src.study.records.across import Difference, difference, read_arm, shared_tasks
+from src.study.drawing.scales import Scale, better, scale_of
+from src.study.named.across import StudyArm, difference, read_arm, shared_tasks
 from src.study.statistics.intervals import Estimate, mean_over_tasks
 from src.system.errors import UserError, stage
 from src.system.printing import counted
@@ -20,35 +21,40 @@ def main() -> None:
     parser.add_argument("first", metavar="FIRST", help="STUDY/ROLE/ARM, such as glue-minilm/teacher/cmi_min")
     parser.add_argument("second", metavar="SECOND", help="the arm to compare it with")
     parser.add_argument("--metric", help="such as auc or nll (default: the first metric of each task)")
-    parser.add_argument("--without", nargs="+", default=[], metavar="TASK", help="tasks to leave out")
+    parser.add_argument("--without", action="append", default=[], metavar="TASK", help="a task to leave out")
     arguments = parser.parse_args()
     first, second = read_arm(arguments.first), read_arm(arguments.second)
 
-    tasks = shared_tasks(first, second)
-    if unknown := [task for task in arguments.without if task not in tasks]:
-        raise UserError(f"--without {unknown[0]}", "is no task of both studies", f"allowed: {', '.join(tasks)}")
-    left = [task for task in tasks if task not in arguments.without]
-    if not left:
-        raise UserError("--without", "leaves no task", "leave out fewer tasks")
-    found = [difference(task, first, second, arguments.metric) for task in left]
+    tasks = tasks_to_compare(first, second, arguments.without)
+    found = [difference(task, first, second, arguments.metric) for task in tasks]
 
-    scale = scale_of({"metric": found[0].metric})
-    print(f"{first} minus {second} on test rows, {scale.unit or 'without a unit'}, with 95 % intervals")
+    told = {"metric": found[0].metric}
+    scale = scale_of(told)
+    scale = replace(scale, digits=scale.digits + 1)  # an end of an interval near 0 keeps its sign
+    lower = "; lower is better" if better(told) == "lower" else ""
+    print(f"{first} minus {second} on test rows: mean{scale.unit and f' in {scale.unit}'}, 95 % interval{lower}")
     for one in found:
-        print(f"  {one.task} ({_of(one)}): {in_words(one.found, scale)}")
+        print(f"  {one.task} ({one.metric}, {counted(one.seeds, 'seed')}): {in_words(one.found, scale)}")
     over = mean_over_tasks([one.found for one in found])
     print(f"mean over {counted(len(found), 'task')}: {in_words(over, scale)}")
 
 
-def _of(one: Difference) -> str:
-    return f"{one.metric}, {counted(one.seeds, 'seed')}"
+def tasks_to_compare(first: StudyArm, second: StudyArm, without: list[str]) -> list[str]:
+    """The tasks of both studies but those to leave out."""
+    shared = shared_tasks(first, second)
+    for task in without:
+        if task not in shared:
+            raise UserError(f"--without {task}", "the studies do not share this task", f"allowed: {', '.join(shared)}")
+    if left := [task for task in shared if task not in without]:
+        return left
+    raise UserError("--without", "leaves out all shared tasks", f"keep one of {', '.join(shared)}")
 
 
 def in_words(found: Estimate, scale: Scale) -> str:
-    """A difference with its interval and its p; fewer than five seeds give neither."""
+    """A difference with its interval and its p."""
     low, high = found.interval(CONFIDENCE)
     if low is None or high is None or found.p is None:
-        return scale.told(found.mean)
+        return f"{scale.told(found.mean)}, without an interval (fewer than five seeds)"
     p = "p < 0.001" if found.p < 0.001 else f"p {found.p:.3f}"
     return f"{scale.told(found.mean)} ({scale.told(low)} to {scale.told(high)}), {p}"
 

@@ -24,7 +24,11 @@ from src.system.errors import stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--name", required=True, help="a folder in studies/")
-    parser.add_argument("--dry", action="store_true", help="print what the study changes in params.yaml, and stop")
+    parser.add_argument(
+        "--dry",
+        action="store_true",
+        help="print the study's changes of params.yaml (null leaves a key out), and stop",
+    )
     parser.add_argument(
         "--keep",
         action="store_true",

@@ -75,7 +75,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """A test of `make test-fast` starts no process."""
-    if any(item.iter_markers(MARKER)) or any(item.iter_markers("slow")):
+    if any(item.get_closest_marker(name) for name in (MARKER, "slow", "study", "fault")):
         return (yield)
     with no_processes(item.nodeid):
         return (yield)

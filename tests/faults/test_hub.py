@@ -159,7 +159,7 @@ def world(tmp_path_factory) -> Iterator[World]:
 
 
 def test_the_study_of_the_hub_runs_from_it_and_then_from_the_cache_alone(world, record_fault):
-    """The data of all eight tasks, and two runs; then without a request, and then without a server."""
+    """The data of all eight tasks, and three runs; then without a request, and then without a server."""
     folder, tasks = world.folder(), study()["tasks"]
     places, home = [world.folder(), world.folder()], str(world.root / "hf")
     with (  # which take their time to start, meanwhile
@@ -169,7 +169,8 @@ def test_the_study_of_the_hub_runs_from_it_and_then_from_the_cache_alone(world, 
         for task in tasks:
             assert world.stages("prepare", "--task", task, folder=folder).status == 0
         student = ("student", "--task", "glue-rte", "--arm", "plain", "--seed", "0")
-        for run in (FINETUNE, student):
+        three_labels = ("finetune", "--task", "glue-mnli", "--arm", "ce", "--seed", "0")
+        for run in (FINETUNE, student, three_labels):
             ended = world.stages(*run, folder=folder)
             assert ended.status == 0, ended.errors
         world.hub.asked.clear()

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from dvc.config import Config
 
 from src.parallel.launcher import Launcher
 from src.parallel.slots import Slot, slots, worker_slots
-from src.parallel.unit_copy import join_entries, read_entries
+from src.parallel.unit_copy import _configure, join_entries, read_entries
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.params import Runtime
 from src.system.errors import UserError
@@ -126,3 +127,16 @@ def test_options_that_mean_nothing_are_refused(option, told):
     done = subprocess.run([sys.executable, "-m", "stages.repro", option], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert told in done.stderr
+
+
+def test_the_copy_of_a_unit_keeps_the_users_dvc_settings(tmp_path):
+    """Its own are: no git, the repository's cache, and databases in the copy."""
+    (tmp_path / "config").write_text("[core]\n    hardlink_lock = true\n    remote = far\n")
+    (tmp_path / "config.local").write_text("['remote \"far\"']\n    url = s3://bucket/a\n")
+    cache = tmp_path / "cache, of all"
+    _configure(tmp_path, cache)
+    found = Config(str(tmp_path))
+    assert (found["core"]["no_scm"], found["core"]["hardlink_lock"], found["core"]["remote"]) == (True, True, "far")
+    assert found["core"]["site_cache_dir"] == str(tmp_path / "tmp/site")
+    assert found["cache"]["dir"] == str(cache)
+    assert found["remote"]["far"]["url"] == "s3://bucket/a"

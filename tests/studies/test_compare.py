@@ -1,21 +1,26 @@
 """`stages.compare`: two arms of the studies in git differ as their pages say; what has no comparison is refused."""
 
+import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import stages.collect
 import stages.compare
 from src.params import load_params
-from src.study.records.across import StudyArm, difference
+from src.study.named.across import StudyArm, difference
 from src.study.records.scores import measured_task
 from src.study.records.task_records import load_records
 from tests.conftest import REPOSITORY
-from tests.support.study_numbers import CHOSEN, FIXED, RATES, cells, page_of
+from tests.support.study_numbers import CHOSEN, FIXED, RATES, cells, page_of, rows
 from tests.support.synthetic_study import make_study
+
+SMOOTH = [f"{CHOSEN}/teacher/{arm}" for arm in ("cmi_min", "smooth")]
 
 
 @pytest.fixture
@@ -42,17 +47,33 @@ def compare(monkeypatch, capsys) -> Callable[..., list[str]]:
 def test_it_prints_the_rows_of_the_pages(compare, monkeypatch, arguments, study, label):
     monkeypatch.chdir(REPOSITORY)
     first, *tasks, last = compare(*arguments, "--without", "wnli")
-    assert first == f"{arguments[0]} minus {arguments[1]} on test rows, points, with 95 % intervals"
+    assert first == f"{arguments[0]} minus {arguments[1]} on test rows: mean in points, 95 % interval"
     assert len(tasks) == 7
-    assert last.startswith("mean over 7 tasks: {} ({}), p 0.".format(*cells(page_of(study), label)))
+    assert last.startswith("mean over 7 tasks: ")
+    found, told = (re.findall(r"[+-][\d.]+", line) for line in (last, " ".join(cells(page_of(study), label))))
+    assert [f"{float(value):+.1f}" for value in found] == told
+
+
+def test_it_prints_two_digits_so_that_an_end_near_0_keeps_its_sign(compare, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    *_, last = compare(*SMOOTH, "--without", "wnli")
+    [_, (mean, interval)] = rows(page_of(CHOSEN), "CMI-min teacher against label smoothing")
+    assert last == f"mean over 7 tasks: {mean} ({interval}), p 0.061"
+    assert interval == "-0.04 to +1.77"
 
 
 def test_it_takes_another_metric(compare, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    arms = [f"{CHOSEN}/teacher/{arm}" for arm in ("cmi_min", "smooth")]
-    *_, sst2, last = compare(*arms, "--without", "wnli", "--metric", "auc")
-    assert sst2 == "  sst2 (auc, 5 seeds): +0.9 (+0.3 to +1.5), p 0.009"
-    assert last == "mean over 7 tasks: +1.7 (+0.9 to +2.4), p < 0.001"
+    *_, sst2, last = compare(*SMOOTH, "--without", "wnli", "--metric", "auc")
+    assert sst2 == "  sst2 (auc, 5 seeds): +0.90 (+0.29 to +1.50), p 0.009"
+    assert last == "mean over 7 tasks: +1.66 (+0.95 to +2.36), p < 0.001"
+    assert compare(*SMOOTH, "--metric", "nll")[0].endswith(": mean in nats, 95 % interval; lower is better")
+
+
+def test_two_seeds_have_no_interval(compare, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    *_, last = compare("default/teacher/cmi_min", "default/teacher/ce")
+    assert last == "mean over 1 task: +0.60, without an interval (fewer than five seeds)"
 
 
 @pytest.fixture
@@ -76,20 +97,41 @@ def test_within_a_study_it_is_the_difference_of_the_tables_and_between_equal_stu
     assert (same.mean, same.standard_error, same.p) == (0.0, 0.0, 1.0)
 
 
-def other_rows() -> None:
+def test_the_difference_turned_round_is_the_same_where_one_study_knows_the_clusters(two_studies):
+    labels = load_records("again", "tiny").labels["test"]
     path = Path("metrics/again/records/tiny/test_labels.parquet")
+    labels.assign(cluster=[number // 3 for number in range(len(labels))]).to_parquet(path)
+    minimised, plain = StudyArm("made", "teacher", "cmi_min"), StudyArm("again", "teacher", "ce")
+    one, other = (difference("tiny", *arms).found for arms in ((minimised, plain), (plain, minimised)))
+    assert (one.mean, one.standard_error, one.freedom) == (-other.mean, other.standard_error, other.freedom)
+    alone = difference("tiny", minimised, StudyArm("made", "teacher", "ce")).found
+    assert one.standard_error != alone.standard_error
+
+
+def other_rows() -> None:
     table = load_records("again", "tiny").labels["test"]
-    table.assign(label=1 - table["label"]).to_parquet(path)
+    table.assign(label=1 - table["label"]).to_parquet(Path("metrics/again/records/tiny/test_labels.parquet"))
+
+
+def in_task_json(change: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
+    def write() -> None:
+        path = Path("metrics/again/records/tiny/task.json")
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return write
 
 
 def other_seeds() -> None:
-    path = Path("metrics/again/records/tiny/runs.csv")
     records = load_records("again", "tiny")
-    records.runs.assign(seed=records.runs["seed"] + 9).to_csv(path, index=False)
-    path = Path("metrics/again/records/tiny/predictions.parquet")
-    records.predictions.assign(seed=records.predictions["seed"] + 9).to_parquet(path)
+    for name, table in (("runs.csv", records.runs), ("predictions.parquet", records.predictions)):
+        path = Path("metrics/again/records/tiny") / name
+        table = table.assign(seed=table["seed"] + 9)
+        table.to_csv(path, index=False) if path.suffix == ".csv" else table.to_parquet(path)
 
 
+DIFFERENT_ROWS = "task tiny: made and again have different test rows; leave the task out with --without"
 MADE, AGAIN = "made/teacher/cmi_min", "again/teacher/ce"
 
 
@@ -97,29 +139,31 @@ MADE, AGAIN = "made/teacher/cmi_min", "again/teacher/ce"
     ("arguments", "change", "told"),
     [
         (["made/ce", AGAIN], None, "made/ce: is not the name of an arm; write STUDY/ROLE/ARM, such as "),
-        (["none/teacher/ce", AGAIN], None, "metrics/none/records: holds no records; run `make repro`"),
-        (
-            ["made/teacher/cmi_mni", AGAIN],
-            None,
-            "made/teacher/cmi_mni: no such arm on task tiny; allowed: teacher/ce",
-        ),
-        (
-            [MADE, AGAIN, "--metric", "f2"],
-            None,
-            "--metric f2: is no metric of tiny; allowed: accuracy, auc, nll",
-        ),
-        ([MADE, AGAIN, "--without", "tin"], None, "--without tin: is no task of both studies; allowed: tiny"),
-        ([MADE, AGAIN, "--without", "tiny"], None, "--without: leaves no task; leave out fewer tasks"),
+        (["./teacher/ce", AGAIN], None, "./teacher/ce: is not the name of an arm; write STUDY/ROLE/ARM, such as "),
+        (["none/teacher/ce", AGAIN], None, "study none: has no records; allowed: again, made"),
+        (["made/teacher/cmi_mni", AGAIN], None, "made/teacher/cmi_mni: no such arm on task tiny; allowed: teacher/ce"),
+        ([MADE, AGAIN, "--metric", "f2"], None, "--metric f2: is no metric of task tiny; allowed: accuracy, auc, nll"),
+        ([MADE, AGAIN, "--metric", "ece"], None, "--metric ece: is no metric of task tiny; allowed: accuracy, auc"),
+        ([MADE, AGAIN, "--without", "tin"], None, "--without tin: the studies do not share this task; allowed: tiny"),
+        ([MADE, AGAIN, "--without", "tiny"], None, "--without: leaves out all shared tasks; keep one of tiny"),
+        ([MADE, AGAIN], other_rows, DIFFERENT_ROWS),
+        ([MADE, AGAIN], in_task_json(lambda content: content["label_names"].reverse()), DIFFERENT_ROWS),
         (
             [MADE, AGAIN],
-            other_rows,
-            "task tiny: made and again have other test rows; leave the task out",
+            in_task_json(lambda content: content["splits"]["test"].update(sha256="another")),
+            DIFFERENT_ROWS,
         ),
         (
             [MADE, AGAIN],
-            other_seeds,
-            f"task tiny: {MADE} and {AGAIN} share no seed; name arms with runs of",
+            in_task_json(lambda content: content.update(metrics=["macro_f1"])),
+            "task tiny: the studies have different first metrics (accuracy, macro_f1); name one with --metric",
         ),
+        (
+            [MADE, AGAIN],
+            in_task_json(lambda content: content.update(folds=5)),
+            "task tiny: each seed tests another fold; add the pair to evaluate.pairs of the study, or leave",
+        ),
+        ([MADE, AGAIN], other_seeds, f"task tiny: {MADE} and {AGAIN} share no seed; name other arms, or leave the"),
     ],
 )
 def test_what_cannot_be_compared_is_one_line(two_studies, monkeypatch, capsys, arguments, change, told):

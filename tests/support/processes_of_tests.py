@@ -1,4 +1,4 @@
-"""The guard of `make test-fast`: a test that starts a process without the marker `process` fails.
+"""A guard: a test that `make test-fast` runs starts no process.
 
 git does not count. Fetching an archive does not count either: only the first test on a machine fetches it.
 """

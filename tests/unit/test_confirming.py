@@ -13,12 +13,12 @@ from dvc.utils.serialize import dump_yaml
 import stages.collect
 import stages.confirm
 from src.data.prepared import DATA_FOLDER, LABELS_FOLDER
-from src.params import check_params, read_yaml
+from src.params import check_params, load_params, read_yaml
 from src.study.claims.families import selection_scores
 from src.study.claims.pairs import pairs_to_compare
 from src.study.named.confirming import confirming_content
 from src.study.named.confirming_file import write_confirming_study
-from src.study.named.overrides import study_content, study_params
+from src.study.named.overrides import study_content, study_params, study_text
 from src.study.records.task_records import load_records
 from src.system.errors import UserError
 from tests.support.choosing_study import CLAIMS, FAMILIES, TEACHERS
@@ -74,6 +74,8 @@ def test_the_chosen_trials_are_the_arms_of_the_confirming_study(choice, monkeypa
     assert (claims["alone"].family, claims["alone"].against) == ("cmi_min", "plain")
     assert (claims["kd"].family, claims["kd"].against) == ("kd-cmi_max", "kd-plain")
     assert claims["kd"].reference.model_dump() == {"family": "kd-plain", "against": "plain"}
+    Path("params.yaml").write_bytes(study_text("sure"))
+    assert load_params() == params
     text = Path("studies/sure/study.yaml").read_text()
     assert text.startswith("# Made by: python -m stages.confirm --study made --name sure --seeds 5 6 7\n")
     score = selection_scores(load_records("made", "tiny", ["selection"]))["teacher", best("ce", "ce_slow")]

@@ -17,11 +17,12 @@ from dvc.utils.serialize import dump_yaml, load_yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import stages.study
 from src.params import Params, load_params, read_yaml
 from src.params.models import ModelSource, Runtime
-from src.params.reading import yaml_text
+from src.params.reading import parse_yaml, yaml_text
 from src.params.runs import ObjectiveDefaults, Training
-from src.study.named.overrides import study_content, study_params, study_text
+from src.study.named.overrides import merged_content, study_content, study_params, study_text
 from src.system.errors import UserError
 from tests.conftest import REPOSITORY, params_content
 from tests.support.repository import run, start
@@ -196,6 +197,15 @@ def test_the_text_of_a_study_has_the_comments_of_params_yaml_and_differs_in_its_
     )
 
 
+@pytest.mark.parametrize("name", ["human", "rivals-choice", "smollm2"])
+def test_dry_prints_the_studys_changes_of_params_yaml(monkeypatch, capsys, name):
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(sys, "argv", ["study", "--name", name, "--dry"])
+    stages.study.main()
+    changes = parse_yaml(Path("the output"), capsys.readouterr().out.encode())
+    assert merged_content(params_content(), changes) == study_content(name)
+
+
 def test_a_study_may_add_arms(tmp_path):
     arms = {"strong": {"cmi_weight": 2.0}, "as_it_is": {}}
     found = study_of(tmp_path, {"finetune": {"arms": arms}, "student": {"arms": {"plain_b": {}}}})
@@ -263,12 +273,13 @@ TEXTS |= st.text("ab01'\"\\ ${}[](),:=~+-.#%&*!|>@`_eE\n\t", min_size=1)
 @given(st.lists(TEXTS, min_size=12, max_size=12))
 def test_texts_of_a_study_come_through(tmp_path_factory, texts):
     """Here a path for each task, and columns. Names of arms and tasks may look like numbers."""
-    tasks = dict.fromkeys([*params_content()["task_settings"]][: len(texts)])
-    tasks = {task: {"path": text, "text": [text]} for task, text in zip(tasks, texts, strict=False)}
-    arms = {"1e5": {"cmi_weight": 1.0}, "20news": {}}
+    known = params_content()["task_settings"]
+    tasks = {task: {"path": text, "text": [text]} for task, text in zip(known, texts, strict=True)}
+    tasks["20news"] = {"source": "folder", "path": ".", "text": ["a"], "labels": ["x", "y"], "metrics": ["f1"]}
+    arms = {"1e5": {"cmi_weight": 1.0}}
     found = study_of(tmp_path_factory.mktemp("study"), {"task_settings": tasks, "finetune": {"arms": arms}})
-    assert [found.task_settings[task].path for task in tasks] == texts[: len(tasks)]
-    assert list(found.finetune.arms)[-2:] == ["1e5", "20news"]
+    assert [found.task_settings[task].path for task in known] == texts
+    assert (list(found.task_settings)[-1], list(found.finetune.arms)[-1]) == ("20news", "1e5")
 
 
 @pytest.mark.process

@@ -1,4 +1,4 @@
-"""What `make test-fast` refuses: a test that starts a process without the marker."""
+"""A test that `make test-fast` runs fails if it starts a process."""
 
 import multiprocessing
 import subprocess

@@ -3,7 +3,6 @@
 import re
 import tomllib
 
-import pytest
 import yaml
 
 from src.system.supported import OLDEST
@@ -25,7 +24,6 @@ def test_works_that_are_cited_have_authors_in_full():
         assert all(author["family-names"] and author["given-names"] for author in reference["authors"])
 
 
-@pytest.mark.process
 def test_the_changelog_names_commits_of_this_history():
     """And the number of runs that each study's records have."""
     rows = re.findall(r"^\| `(.+)` \| (\d+) \| (.+) \| \d{4}", CHANGELOG, re.MULTILINE)

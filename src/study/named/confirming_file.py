@@ -48,7 +48,7 @@ def write_confirming_study(
     made, left_out = confirming_content(content, params, chosen, seeds, more_seeds)
     made["study"] = name
     base = base_content(params_file)
-    # Mappings that are empty in `base` stay, so that the file need not remove them.
+    # Families without trials stay, so that the file does not list them as left out.
     families = base.get("evaluate", {}).get("families", {})
     made["evaluate"]["families"] = {role: trials for role, trials in families.items() if not trials}
     parts = {} if base.get("study") == study else _parts_of(study, folder)

@@ -63,7 +63,11 @@ def study_params(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUD
 
 
 def study_text(name: str, params_file: Path = PARAMS_FILE, folder: Path = STUDIES_FOLDER) -> bytes:
-    """The same as the text of params.yaml, with the comments of the committed one."""
+    """The text of params.yaml for a named study. It keeps the committed comments if the YAML stays valid.
+
+    Raises:
+        UserError: no such study, or its file and params.yaml together are not valid.
+    """
     content, text = study_content(name, params_file, folder), base_text(params_file)
     if parse_yaml(params_file, text) == content:
         return text
@@ -143,7 +147,7 @@ def difference(base: dict, wanted: dict) -> dict[str, Any]:
 
 
 def leaves(content: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The path and value of everything in nested mappings."""
+    """The path and value of every leaf of nested mappings."""
     for key, value in content.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, (*above, key))

@@ -18,7 +18,7 @@ CLUSTERED, FAILING = ["accuracy", "nll"], ["accuracy"]
 CLUSTER_SIZES = (2, 3, 4)
 FAILURES, MARGIN = 0.1, 2.06  # one run in ten falls from an accuracy of 0.85 to 0.5, the accuracy of one label
 ROWS, SEEDS, SPREAD = (300, 1000), (5, 10), 0.15
-SEED = 0  # of the simulations
+SEED = 0
 
 
 def coverage_with_clusters(setting: Setting, replicates: int) -> pd.DataFrame:

@@ -1,14 +1,20 @@
-"""Differences between two arms of finished studies, also of two studies with the same test rows and seeds."""
+"""Differences between two arms of finished studies. Both arms may belong to one study, or to two."""
 
 from dataclasses import dataclass
+from typing import get_args
 
-from src.study import METRICS_FOLDER, run_command
+import numpy as np
+
+from src.params.types import ClaimMetric
+from src.study import METRICS_FOLDER, run_command, study_file
 from src.study.records.scores import predicted_rows
 from src.study.records.task_records import TaskRecords, load_records
 from src.study.statistics.intervals import Estimate
 from src.study.statistics.row_values import PredictedRows, Statistic, run_values, statistics_of
 from src.system.errors import UserError
 from src.system.files import is_file
+
+LEAVE_OUT = "leave the task out with --without"
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ def read_arm(text: str) -> StudyArm:
         UserError: the name has not three parts.
     """
     parts = text.split("/")
-    if len(parts) != 3:
+    if len(parts) != 3 or any(part.strip(".") == "" for part in parts):
         raise UserError(text, "is not the name of an arm", "write STUDY/ROLE/ARM, such as glue-minilm/teacher/ce")
     return StudyArm(*parts)
 
@@ -61,7 +67,9 @@ def _recorded_tasks(study: str) -> list[str]:
     folder = METRICS_FOLDER / study / "records"
     if tasks := sorted(file.parent.name for file in folder.glob("*/task.json") if is_file(file)):
         return tasks
-    raise UserError(folder, "holds no records", f"run `{run_command(study)}`, or name another study")
+    finished = sorted(path.parent.name for path in METRICS_FOLDER.glob("*/records"))
+    allowed = f"run `{run_command(study)}`" if study_file(study).is_file() else f"allowed: {', '.join(finished)}"
+    raise UserError(f"study {study}", "has no records", allowed)
 
 
 def difference(task: str, first: StudyArm, second: StudyArm, metric: str | None = None) -> Difference:
@@ -71,29 +79,43 @@ def difference(task: str, first: StudyArm, second: StudyArm, metric: str | None 
         metric: by default the first metric of the task.
 
     Raises:
-        UserError: an arm or the metric is unknown, the arms share no seed, or the test rows are not the same.
+        UserError: an arm or the metric is unknown, the arms share no seed, or the test rows differ.
     """
     own, other = (load_records(arm.study, task) for arm in (first, second))
-    _check_same_rows(task, own, other, first, second)
+    _check_same_rows(own, other, first, second)
+    name = metric or _shared_metric(own, other)
+    statistic = _statistic(name, own)
     runs, others = _predictions(own, first), _predictions(other, second)
     seeds = sorted(runs.keys() & others.keys())
     if not seeds:
-        raise UserError(f"task {task}", f"{first} and {second} share no seed", "name arms with runs of equal seeds")
-    name = metric or own.primary
-    statistic = _statistic(name, own)
+        raise UserError(f"task {task}", f"{first} and {second} share no seed", f"name other arms, or {LEAVE_OUT}")
     paired = [*(runs[seed] for seed in seeds), *(others[seed] for seed in seeds)]
-    values = run_values([statistic(run) for run in paired], own.text_clusters)
+    values = run_values([statistic(run) for run in paired], _clusters(own, other))
     count = len(seeds)
     return Difference(task, name, count, values.estimate([*range(count)], [*range(count, 2 * count)]))
 
 
-def _check_same_rows(task: str, own: TaskRecords, other: TaskRecords, first: StudyArm, second: StudyArm) -> None:
-    columns = ["row_id", "label"]
+def _check_same_rows(own: TaskRecords, other: TaskRecords, first: StudyArm, second: StudyArm) -> None:
+    where = f"task {own.task['task']}"
     if max(own.folds, other.folds) > 1:
-        raise UserError(f"task {task}", "its seeds test different rows (folds)", "make both arms part of one study")
-    if not own.labels["test"][columns].equals(other.labels["test"][columns]):
-        problem = f"{first.study} and {second.study} have other test rows"
-        raise UserError(f"task {task}", problem, "leave the task out with --without")
+        allowed = f"add the pair to evaluate.pairs of the study, or {LEAVE_OUT}"
+        raise UserError(where, "each seed tests another fold", allowed)
+    labels = [records.labels["test"].drop(columns="cluster", errors="ignore") for records in (own, other)]
+    texts = [(records.task["label_names"], records.task["splits"]["test"]["sha256"]) for records in (own, other)]
+    if not (labels[0].equals(labels[1]) and texts[0] == texts[1]):
+        raise UserError(where, f"{first.study} and {second.study} have different test rows", LEAVE_OUT)
+
+
+def _shared_metric(own: TaskRecords, other: TaskRecords) -> str:
+    if own.primary == other.primary:
+        return own.primary
+    problem = f"the studies have different first metrics ({own.primary}, {other.primary})"
+    raise UserError(f"task {own.task['task']}", problem, "name one with --metric")
+
+
+def _clusters(own: TaskRecords, other: TaskRecords) -> np.ndarray | None:
+    """The clusters of test rows that share texts. Some old records do not know them, and those of the other count."""
+    return other.text_clusters if own.text_clusters is None else own.text_clusters
 
 
 def _predictions(records: TaskRecords, arm: StudyArm) -> dict[int, PredictedRows]:
@@ -111,13 +133,14 @@ def _predictions(records: TaskRecords, arm: StudyArm) -> dict[int, PredictedRows
 
 
 def _statistic(name: str, records: TaskRecords) -> Statistic:
-    """A metric by its name. ECE is none of them, because it has no interval.
+    """A metric that a claim may name.
 
     Raises:
         UserError: the task has no such metric.
     """
-    known = statistics_of([*records.task["metrics"], "auc"], records.human("test") is not None, ece_bins=1)
-    del known["ece"]
+    found = statistics_of([*records.task["metrics"], "auc"], records.human("test") is not None, ece_bins=1)
+    known = {metric: statistic for metric, statistic in found.items() if metric in get_args(ClaimMetric)}
     if name not in known:
-        raise UserError(f"--metric {name}", f"is no metric of {records.task['task']}", f"allowed: {', '.join(known)}")
+        allowed = f"allowed: {', '.join(known)}; or {LEAVE_OUT}"
+        raise UserError(f"--metric {name}", f"is no metric of task {records.task['task']}", allowed)
     return known[name]
