@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from src.study.named.overrides import study_params
-from tests.support.study_numbers import cells, page_of, records
+from tests.support.study_numbers import after, cells, committed, over_tasks, page_of, records
 from tests.support.teacher_histories import teachers_of
 
 PILOT, STUDY = "smollm2-glue-pilot", "smollm2-glue"
@@ -52,3 +52,10 @@ def test_each_teacher_of_the_pilot_is_above_the_larger_class_on_the_mean_over_ta
     assert np.mean(kept_accuracy(arm)) > np.mean(larger_class())
     assert cells(page_of(STUDY), f"accuracy of `{arm}`") == percents(kept_accuracy(arm))
     assert cells(page_of(STUDY), "share of the larger class") == percents(larger_class())
+
+
+def test_the_page_says_that_h_does_not_get_shorter():
+    moved = committed(PILOT, "moved")
+    cmi, length = (over_tasks(moved, "alone", "selection", f"feature_{name}")["value"] for name in ("cmi", "norm"))
+    assert after(page_of(STUDY), "on selection rows, `cmi_min` has") == round(cmi, 2)
+    assert after(page_of(STUDY), "times the CMI of `ce`, and") == round(length, 2)
