@@ -37,23 +37,27 @@ def main() -> None:
     add_options(parser)
     arguments = parser.parse_args()
 
-    params = study_params(arguments.name)
+    text = study_text(arguments.name)
     if arguments.keep:
-        check_joinable(params)
+        check_joinable(study_params(arguments.name))
 
     if arguments.dry:
         print(yaml_text(difference(base_content(), study_content(arguments.name))), end="")
         return
     with only_launcher():
-        run(arguments.name, options_in(arguments), arguments.keep)
+        run(arguments.name, text, options_in(arguments), arguments.keep)
 
 
-def run(name: str, options: Options, keep: bool) -> None:
-    """Run a study, or a part of it, in the workspace. If that fails, params.yaml gets its old content back."""
+def run(name: str, text: bytes, options: Options, keep: bool) -> None:
+    """Run a study, or a part of it, in the workspace. If that fails, params.yaml gets its old content back.
+
+    Args:
+        text: the study's params.yaml.
+    """
     check_unchanged()
     if options.part == WHOLE and not keep:
         check_identity()
-    text, there = study_text(name), experiment_here(name)
+    there = experiment_here(name)
     if there:
         check_same(name, there, text)
     tell_uncommitted(name)

@@ -5,6 +5,7 @@ from typing import get_args
 
 import numpy as np
 
+from src.data.sources.labelled_text import CLUSTER
 from src.params.types import ClaimMetric
 from src.study import METRICS_FOLDER, run_command, study_file
 from src.study.records.scores import predicted_rows
@@ -100,7 +101,7 @@ def _check_same_rows(own: TaskRecords, other: TaskRecords, first: StudyArm, seco
     if max(own.folds, other.folds) > 1:
         allowed = f"add the pair to evaluate.pairs of the study, or {LEAVE_OUT}"
         raise UserError(where, "each seed tests another fold", allowed)
-    labels = [records.labels["test"].drop(columns="cluster", errors="ignore") for records in (own, other)]
+    labels = [records.labels["test"].drop(columns=CLUSTER, errors="ignore") for records in (own, other)]
     texts = [(records.task["label_names"], records.task["splits"]["test"]["sha256"]) for records in (own, other)]
     if not (labels[0].equals(labels[1]) and texts[0] == texts[1]):
         raise UserError(where, f"{first.study} and {second.study} have different test rows", LEAVE_OUT)
