@@ -112,6 +112,7 @@ def test_the_page_has_the_verdicts_of_the_study(study):
         told = dict(zip(*([cell.strip() for cell in line.strip("|").split("|")] for line in (head, row)), strict=True))
         wins = f"{claim['wins']} of {claim['count']}" if claim["direction"] == "higher" or study == "human" else ""
         assert told["tasks that gain"] == wins
+        assert told["Holm's p"] == ("< 0.001" if claim["p_holm"] < 0.001 else f"{claim['p_holm']:.3f}")
         scale = scale_of(claim)
         visible = f"{scale.factor * claim['smallest_visible']:.{scale.digits}f}"
         assert study == "mechanism" or told["smallest visible effect"] == visible
