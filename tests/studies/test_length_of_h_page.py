@@ -41,7 +41,9 @@ def test_the_page_has_the_table_of_what_became_of_cmi_and_the_length_of_h():
         told = [*("{:.2f} ({:.2f} to {:.2f})".format(*ratio) for ratio in ratios), own]
         assert cells(page_of(FIXED), f"`{arm}`") == told
     table = committed(FIXED, "moved").query("claim == 'alone' and split == 'test'")
-    ratio = table[table["measure"] == "feature_cmi_per_squared_length"].fillna({"task": "all"}).set_index("task")["value"]
+    ratio = (
+        table[table["measure"] == "feature_cmi_per_squared_length"].fillna({"task": "all"}).set_index("task")["value"]
+    )
     told = f"the ratio of `cmi_min` is {ratio['all']:.2f}, because that of WNLI is {ratio['wnli']:.2f}."
     assert told in text(page_of(FIXED))
     per_squared_length = measures[2]["cmi_min"] - measures[2]["ce"]

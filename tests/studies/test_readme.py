@@ -63,9 +63,9 @@ def cell_of_all(claim: dict[str, Any]) -> str:
 
 
 def test_the_table_of_results_is_that_of_the_committed_verdicts():
-    for (study, name, _), (label, *cells) in zip(ROWS, table("Results"), strict=True):
+    for (study, name, _), (label, *told) in zip(ROWS, table("Results"), strict=True):
         claim = claims(study)[name]
-        assert cells == [cell(without_wnli(claim)), cell_of_all(claim)]
+        assert told == [cell(without_wnli(claim)), cell_of_all(claim)]
         assert f"[`{study}`]" in label
 
 

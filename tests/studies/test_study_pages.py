@@ -11,8 +11,8 @@ from src.study.named.overrides import study_content
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_tasks
 from tests.conftest import REPOSITORY
 from tests.support.study_numbers import (
-    WITH_CLAIMS,
     WHERE,
+    WITH_CLAIMS,
     Arm,
     after,
     cells,
