@@ -15,14 +15,15 @@ from src.audit.outcome import audit_of
 from src.audit.redoing import audit_copy, redo
 from src.audit.report import content, lines
 from src.audit.table import audit_file
+from src.parallel.options import add_arms_option
 from src.parallel.slots import slots
 from src.params import Params
+from src.study.named.jobs import jobs_of, of_arms
 from src.study.named.recorded import recorded_study
 from src.study.records.task_records import load_records
 from src.system.command_line import count
 from src.system.errors import stage
 from src.system.files import write_json
-from stages.pool import add_arms_option, jobs_of, of_arms
 
 
 @stage

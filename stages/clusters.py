@@ -8,6 +8,7 @@ from src.study.named.recorded import recorded_study
 from src.study.simulations.cluster_effect import effect_of_clusters
 from src.study.statistics.clusters import effective_number
 from src.system.errors import stage
+from src.system.printing import markdown_head, markdown_row
 
 
 @stage
@@ -19,11 +20,11 @@ def main() -> None:
     tasks, claims = effect_of_clusters(params)
 
     names = ["task", "test rows", "share a text", "clusters", "count as", "error of an arm", "of a difference"]
-    print("| " + " | ".join(names) + " |\n" + "|---" * len(names) + "|")
+    print(markdown_head(names))
     for task in tasks:
         clusters, count = task.clusters.nunique(), effective_number(task.clusters.to_numpy())
-        sizes = f"{len(task.clusters)} | {100 * task.sharing:.1f} % | {clusters} | {count:.0f}"
-        print(f"| {task.task} | {sizes} | {_in_words(task.arms)} | {_in_words(task.differences)} |")
+        sizes = len(task.clusters), f"{100 * task.sharing:.1f} %", clusters, f"{count:.0f}"
+        print(markdown_row([task.task, *sizes, _in_words(task.arms), _in_words(task.differences)]))
     changed = [claim for claim in claims if claim[1] != claim[2]]
     print(f"\n{len(changed)} of {len(claims)} verdicts differ between intervals over rows and over clusters")
     for name, of_rows, of_clusters in changed:

@@ -7,8 +7,8 @@ import argparse
 from dataclasses import replace
 
 from src.study.drawing.scales import Scale, better, scale_of
-from src.study.named.across import StudyArm, difference, read_arm, shared_tasks
-from src.study.statistics.intervals import Estimate, mean_over_tasks
+from src.study.named.across import Difference, StudyArm, difference, read_arm, shared_tasks
+from src.study.statistics.intervals import FEWEST_SEEDS, Estimate, mean_over_tasks
 from src.system.errors import UserError, stage
 from src.system.printing import counted
 
@@ -28,15 +28,17 @@ def main() -> None:
     tasks = tasks_to_compare(first, second, arguments.without)
     found = [difference(task, first, second, arguments.metric) for task in tasks]
 
-    told = {"metric": found[0].metric}
-    scale = scale_of(told)
+    metric = found[0].metric
+    scale = scale_of(metric)
     scale = replace(scale, digits=scale.digits + 1)  # an end of an interval near 0 keeps its sign
-    lower = "; lower is better" if better(told) == "lower" else ""
+    lower = "; lower is better" if better(metric) == "lower" else ""
     print(f"{first} minus {second} on test rows: mean{scale.unit and f' in {scale.unit}'}, 95 % interval{lower}")
     for one in found:
-        print(f"  {one.task} ({one.metric}, {counted(one.seeds, 'seed')}): {in_words(one.found, scale)}")
-    over = mean_over_tasks([one.found for one in found])
-    print(f"mean over {counted(len(found), 'task')}: {in_words(over, scale)}")
+        told = in_words(one.found, scale, why_without_interval(one))
+        print(f"  {one.task} ({one.metric}, {counted(one.seeds, 'seed')}): {told}")
+    reasons = dict.fromkeys(why_without_interval(one) for one in found if one.found.p is None)
+    over = in_words(mean_over_tasks([one.found for one in found]), scale, "; ".join(reasons))
+    print(f"mean over {counted(len(found), 'task')}: {over}")
 
 
 def tasks_to_compare(first: StudyArm, second: StudyArm, without: list[str]) -> list[str]:
@@ -50,11 +52,18 @@ def tasks_to_compare(first: StudyArm, second: StudyArm, without: list[str]) -> l
     raise UserError("--without", "leaves out all shared tasks", f"keep one of {', '.join(shared)}")
 
 
-def in_words(found: Estimate, scale: Scale) -> str:
-    """A difference with its interval and its p."""
+def why_without_interval(found: Difference) -> str:
+    """Why a difference that has no interval has none."""
+    return (
+        "fewer than five seeds" if found.seeds < FEWEST_SEEDS else "test rows count as fewer than two independent ones"
+    )
+
+
+def in_words(found: Estimate, scale: Scale, why_without: str) -> str:
+    """A difference with its interval and its p, or with the reason why it has none."""
     low, high = found.interval(CONFIDENCE)
     if low is None or high is None or found.p is None:
-        return f"{scale.told(found.mean)}, without an interval (fewer than five seeds)"
+        return f"{scale.told(found.mean)}, without an interval ({why_without})"
     p = "p < 0.001" if found.p < 0.001 else f"p {found.p:.3f}"
     return f"{scale.told(found.mean)} ({scale.told(low)} to {scale.told(high)}), {p}"
 

@@ -2,7 +2,9 @@
 
     python -m benchmarks.gpu [--only smoke ...] [--output FILE] [--tiny]
 
-`--tiny` takes small sizes, which only show that the script works. It needs no GPU.
+Parts of an earlier call stay in the file if they come from the same machine, code and sizes. So one call can measure
+`smoke determinism speed` (nine minutes) and another one `many`. `--tiny` takes small sizes, which only show that the
+script works. It needs no GPU.
 """
 
 import argparse
@@ -17,20 +19,27 @@ import torch
 import transformers
 
 from benchmarks.gpu.parts import ALL_LIMITS, LIMITS, RESULTS, limited
-from src.system.files import write_json
+from src.core.training_code import training_code
+from src.system.files import read_json, write_json
 
 
 def main() -> int:
     """Run the parts. The exit status is 1 if a part broke, ran out of time, or failed its check."""
     arguments = _arguments()
-    found: dict[str, Any] = {"machine": _machine(), "tiny": arguments.tiny}
+    found = _begun(arguments.output, {"machine": _machine(), "tiny": arguments.tiny})
     for name in arguments.only or LIMITS:
         began = time.monotonic()
         found[name] = limited(name, arguments.tiny) | {"seconds": round(time.monotonic() - began, 1)}
         write_json(arguments.output, found)
         print(f"{name}: {json.dumps(found[name], indent=1)}", flush=True)
-    parts = [part for name, part in found.items() if name in ALL_LIMITS]
+    parts = [found[name] for name in arguments.only or LIMITS]
     return int(any("broken" in part or part.get("passed") is False for part in parts))
+
+
+def _begun(output: Path, setting: dict[str, Any]) -> dict[str, Any]:
+    """The results in a file of an earlier call in the same setting, or the setting alone."""
+    before = read_json(output) if output.is_file() else {}
+    return before if setting.items() <= before.items() else setting
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,6 +61,7 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "transformers": transformers.__version__,
+        "training code": training_code(),
     }
     return {"device": name} | versions
 

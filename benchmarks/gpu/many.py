@@ -6,12 +6,9 @@ MPS, if it is installed, kernels of several processes run at the same time. With
 
 import os
 import shutil
-import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +17,12 @@ import torch
 from benchmarks.gpu.made import made_task, minilm, run_settings, save_model, tiny_minilm
 from benchmarks.processes import contenders
 from src.core.training.run import run_training
+from src.parallel.slots import MPS, mps
 from src.params import ModelSource
 from src.runs import RunName
 
 WORKERS = (1, 2, 4, 8, 16)
 ROUNDS = 2
-MPS = "nvidia-cuda-mps-control"
 
 
 def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
@@ -36,7 +33,7 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     workers = (1, 2) if tiny else WORKERS
     yield from _rates(root / "plain", source, workers, tiny)
     if shutil.which(MPS) and torch.cuda.is_available():
-        with _mps(root):
+        with mps():
             yield from _rates(root / "mps", source, workers[-1:], tiny, "with MPS, ")
 
 
@@ -64,18 +61,3 @@ def _trainer(folder: Path, source: ModelSource, tiny: bool) -> Callable[[], None
     task = made_task(64 if tiny else 1000, (5, 60), vocabulary=1000, others=200)
     settings = run_settings(source, "tf32", {"epochs": 2 if tiny else 3, "batch_size": 32}, cmi_weight=5.0)
     return lambda: run_training(RunName("made", "teacher", "cmi_min", 0), task, settings)
-
-
-@contextmanager
-def _mps(root: Path) -> Generator[None]:
-    """Run NVIDIA's MPS daemon during the block. Processes that start in the block share the GPU through it."""
-    with tempfile.TemporaryDirectory(prefix="mps-") as pipes:  # its sockets' paths must be short
-        places = {"CUDA_MPS_PIPE_DIRECTORY": pipes, "CUDA_MPS_LOG_DIRECTORY": str(root)}
-        subprocess.run([MPS, "-d"], env=os.environ | places, check=True, timeout=20)
-        os.environ |= places
-        try:
-            yield
-        finally:
-            subprocess.run([MPS], input="quit\n", text=True, check=False, timeout=20)
-            for name in places:
-                del os.environ[name]

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from src.parallel.pool import Job
-from src.params import Params, RunSettings
+from src.arms import settings_of
+from src.params import Params
 from src.runs import TIMING_FOLDER, RunName, runs_of_task
 from src.study import run_command
+from src.study.named.jobs import RunJob
 from src.study.records.task_records import records_folder
 from src.system.errors import UserError
 from src.system.files import read_csv, read_json
@@ -30,7 +31,7 @@ class AuditedUnit:
     task: str
     seed: int
     arms: tuple[str, ...]
-    jobs: tuple[Job, ...]
+    jobs: tuple[RunJob, ...]
     seconds: float
 
     @property
@@ -46,8 +47,8 @@ class AuditedUnit:
 
     def runs(self, params: Params) -> list[RunName]:
         """Its runs, teachers first."""
-        names = {job.name for job in self.jobs}
-        return [run for run in runs_of_task(params, self.task) if str(run) in names]
+        own = {job.run for job in self.jobs}
+        return [run for run in runs_of_task(params, self.task) if run in own]
 
     def __str__(self) -> str:
         runs, minutes = counted(len(self.jobs), "run"), counted(max(1, round(self.seconds / 60)), "minute")
@@ -71,7 +72,7 @@ def check_choice(params: Params, task: str | None, seed: int | None) -> None:
 
 def units_to_choose_from(
     params: Params,
-    jobs: Iterable[Job],
+    jobs: Iterable[RunJob],
     task: str | None,
     seed: int | None,
     arms: tuple[str, ...],
@@ -86,15 +87,14 @@ def units_to_choose_from(
     Raises:
         UserError: the records lack one of these runs.
     """
-    of_units: dict[tuple[str, int], list[Job]] = {}
+    of_units: dict[tuple[str, int], list[RunJob]] = {}
     for job in jobs:
-        name, _, _, number = job.name.split("/")
-        if task in (None, name) and seed in (None, int(number)):
-            of_units.setdefault((name, int(number)), []).append(job)
+        if task in (None, job.run.task) and seed in (None, job.run.seed):
+            of_units.setdefault((job.run.task, job.run.seed), []).append(job)
     steps, rate = _recorded_steps(params), _rows_per_second()
     found = []
     for (name, number), own in of_units.items():
-        seconds = [_rows(job, steps, params) / rate(name, _role(job)) + LOAD for job in own]
+        seconds = [_rows(job, steps, params) / rate(name, job.run.role) + LOAD for job in own]
         whole = START + max(sum(seconds) / workers, max(seconds))
         found.append(AuditedUnit(params.study, name, number, arms, tuple(own), whole))
     return found
@@ -123,27 +123,18 @@ def _recorded_steps(params: Params) -> dict[str, int]:
     return found
 
 
-def _rows(job: Job, steps: dict[str, int], params: Params) -> float:
+def _rows(job: RunJob, steps: dict[str, int], params: Params) -> float:
     """The train rows that a run reads, over all epochs.
 
     Raises:
         UserError: the records lack the run.
     """
-    kind, task, arm = job.arguments[:3]
     if job.name not in steps:
-        where, problem = records_folder(params.study, task) / "runs.csv", f"has no run {job.name}"
+        where, problem = records_folder(params.study, job.run.task) / "runs.csv", f"has no run {job.name}"
         allowed = f"choose another --task, --seed or --arms, or run `{run_command(params.study)}`"
         raise UserError(where, f"{problem}, which the study asks for", allowed)
-    settings: dict[str, Callable[[str, str], RunSettings]] = {
-        "teacher": params.teacher,
-        "student": params.plain_student,
-        "distilled": params.distilled_student,
-    }
-    return steps[job.name] * settings[kind](task, arm).training.batch_size
-
-
-def _role(job: Job) -> str:
-    return job.name.split("/")[1]
+    settings = settings_of(params, job.run.task, job.run.role, job.run.arm)
+    return steps[job.name] * settings.training.batch_size
 
 
 def _rows_per_second() -> Callable[[str, str], float]:

@@ -116,11 +116,11 @@ def _first_difference(theirs: pd.DataFrame, ours: pd.DataFrame) -> tuple[str, st
     return ", ".join([*names, column]), str(row[column]), str(theirs.iloc[line][column])
 
 
-def _unequal(first: pd.Series, second: pd.Series) -> np.ndarray:
+def _unequal(column: pd.Series, other_column: pd.Series) -> np.ndarray:
     """Which values (N,) of two columns differ. Numbers are compared as bytes: NaN equals NaN, and -0 differs from 0."""
-    ours, theirs = first.to_numpy(), second.to_numpy()
-    if ours.dtype != theirs.dtype:
-        return np.ones(len(ours), bool)
-    if ours.dtype.kind == "f":
-        return ours.view(f"u{ours.itemsize}") != theirs.view(f"u{theirs.itemsize}")
-    return np.asarray(ours != theirs, bool)
+    one, other = column.to_numpy(), other_column.to_numpy()
+    if one.dtype != other.dtype:
+        return np.ones(len(one), bool)
+    if one.dtype.kind == "f":
+        return one.view(f"u{one.itemsize}") != other.view(f"u{other.itemsize}")
+    return np.asarray(one != other, bool)

@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from src.study import METRICS_FOLDER
+from src.system.errors import stage
 from src.system.files import read_json
+from src.system.printing import markdown_head, markdown_row
 
 AUDITS = "audits"
 HEADINGS = (
@@ -20,8 +22,8 @@ def audit_file(study: str, unit: str) -> Path:
 
 def table(folder: Path = METRICS_FOLDER) -> list[str]:
     """The lines of the Markdown table; none without an audit."""
-    rows = [_row(_cells(read_json(path))) for path in sorted(folder.glob(f"*/{AUDITS}/*.json"))]
-    return [_row(HEADINGS), "|" + len(HEADINGS) * "---|", *rows] if rows else []
+    rows = [markdown_row(_cells(read_json(path))) for path in sorted(folder.glob(f"*/{AUDITS}/*.json"))]
+    return [*markdown_head(HEADINGS).splitlines(), *rows] if rows else []
 
 
 def _cells(audit: dict[str, Any]) -> list[str]:
@@ -37,9 +39,11 @@ def _cells(audit: dict[str, Any]) -> list[str]:
     ]
 
 
-def _row(cells: tuple[str, ...] | list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+@stage
+def main() -> None:
+    """Print the table."""
+    print(*table(), sep="\n")
 
 
 if __name__ == "__main__":
-    print(*table(), sep="\n")
+    main()

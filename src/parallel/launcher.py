@@ -15,7 +15,7 @@ import psutil
 from src.parallel.slots import Slot
 from src.parallel.units import UNITS_FOLDER, Unit, launchers_lock
 from src.repository.dvc_needs import check_dvc_can_work
-from src.system.errors import UserError
+from src.system.errors import UserError, first_line
 from src.system.interrupts import Stopped
 from src.system.write_faults import faults_named
 
@@ -34,7 +34,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of a unit: the copy in which it ran, and the last line of its log if it failed."""
+    """The end of a unit: the copy in which it ran, and the reason if it failed."""
 
     unit: Unit
     folder: Path | None
@@ -78,9 +78,11 @@ class Launcher:
             log = self.logs / f"{unit.name}.log"
             with faults_named(log):
                 status = self.engine.reproduce(unit, folder, log, slot)
-            return Outcome(unit, folder, _last_line(log) if status else None)
+            return Outcome(unit, folder, _reason(log) if status else None)
         except UserError as error:
             return Outcome(unit, None, f"error: {error}")
+        except Exception as error:  # the other units keep their results
+            return Outcome(unit, None, f"{type(error).__name__}: {first_line(error)}")
         finally:
             free.put(slot)
 
@@ -131,8 +133,8 @@ def _is_below(place: str | None, folder: Path) -> bool:
     return place is not None and Path(place.removesuffix(" (deleted)")).is_relative_to(folder)
 
 
-def _last_line(log: Path) -> str:
-    """The last error in a unit's log. The stage's own line comes before DVC's."""
+def _reason(log: Path) -> str:
+    """The first error in a unit's log, because the stage's own line comes before DVC's; without one its last line."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     errors = [line for line in lines if line.startswith(("error: ", "ERROR: "))]
     return next(iter(errors or lines[-1:]), "it ended without a message")

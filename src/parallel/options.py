@@ -33,6 +33,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ray", type=_address, metavar="HOST:PORT", help="run on the Ray cluster with this address")
 
 
+def add_arms_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--arms` to a command that trains single arms."""
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        default=[],
+        metavar="ARM",
+        help="only these arms, and the teachers that their students need",
+    )
+
+
 def options_in(arguments: argparse.Namespace) -> Options:
     """The values of these options in a command's arguments."""
     return Options(arguments.jobs, arguments.per_gpu, arguments.part, arguments.ray)

@@ -140,8 +140,14 @@ def _employ(board: _Board, work: Callable[..., object], slot: Slot, log: Path) -
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, work, slot, log), daemon=True)
-        board.employ(process)
-        theirs.close()
+        try:
+            board.employ(process)
+        except Exception as error:  # the system allows no more processes, for example
+            board.end(job, f"its worker cannot start: {first_line(error)}")  # the other workers take the rest
+            ours.close()
+            return
+        finally:
+            theirs.close()
         usable = True
         while job is not None and usable:
             try:

@@ -31,7 +31,8 @@ class Progress:
                 print(f"{name} {'failed' if failure else 'done'}; {self}", file=sys.stderr, flush=True)
 
     def tell_failures(self) -> None:
-        """Print the reason of each failure."""
+        """Print the reason of each failure, below the bar."""
+        self.bar.close()
         for name, failure in self.failures.items():
             print(f"{name}: {failure}", file=sys.stderr)
 

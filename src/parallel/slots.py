@@ -1,11 +1,17 @@
 """The slots in which units run: one or several per GPU, or as many as you ask for if runs use no GPU."""
 
 import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from src.params import Runtime
 from src.system.errors import UserError
 
 Slot = dict[str, str]  # the environment variables of a slot, which runs one unit at a time
+MPS = "nvidia-cuda-mps-control"
 
 
 def slots(jobs: int | None, per_gpu: int, runtime: Runtime) -> list[Slot]:
@@ -40,6 +46,30 @@ def worker_slots(count: int, runtime: Runtime) -> list[Slot]:
     if len(gpus) < 2:
         return [{} for _ in range(count)]
     return [{"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} for number in range(count)]
+
+
+@contextmanager
+def mps() -> Generator[None]:
+    """Run NVIDIA's MPS during the block: kernels of processes that start in the block share a GPU at the same time.
+
+    Raises:
+        UserError: MPS is not installed, or does not start.
+    """
+    if shutil.which(MPS) is None:
+        raise UserError(MPS, "is not installed", "do without MPS, or install NVIDIA's driver with it")
+    with tempfile.TemporaryDirectory(prefix="mps-") as folder:  # its sockets' paths must be short
+        places = dict.fromkeys(("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"), folder)
+        try:
+            subprocess.run([MPS, "-d"], env=os.environ | places, check=True, timeout=20)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise UserError(MPS, f"does not start ({error})", "do without MPS, or start it yourself") from None
+        os.environ |= places
+        try:
+            yield
+        finally:
+            subprocess.run([MPS], input="quit\n", text=True, check=False, timeout=20)
+            for name in places:
+                del os.environ[name]
 
 
 def may_use_gpus(runtime: Runtime) -> bool:

@@ -5,6 +5,7 @@ import io
 import itertools
 import re
 import reprlib
+from collections.abc import Collection
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, get_args
@@ -79,29 +80,32 @@ def check_params(path: Path, content: Any) -> Params:
     except ValidationError as error:
         raise _readable(path, error) from None
     _check_references(path, params)
+    _check_no_name_twice(path, params)
     check_folded_tasks(path, params)
     _check_runs(path, params)
     return params
 
 
 def _check_references(path: Path, params: Params) -> None:
-    """Check that names in one section exist in the section that they refer to, and that no name stands twice."""
+    """Check that names in one section exist in the section that they refer to."""
     for name in params.tasks:
-        if name not in params.task_settings:
-            raise UserError(f"{path}: tasks", f"unknown task '{name}'", f"allowed: {', '.join(params.task_settings)}")
-    if params.evaluate.baseline not in params.finetune.arms:
-        raise UserError(
-            f"{path}: evaluate.baseline",
-            f"unknown arm '{params.evaluate.baseline}'",
-            f"allowed: {', '.join(params.finetune.arms)}",
-        )
-    changed = params.distill.changed()
-    for one in changed:
+        _check_known(f"{path}: tasks", f"task '{name}'", name, params.task_settings)
+    baseline = params.evaluate.baseline
+    _check_known(f"{path}: evaluate.baseline", f"arm '{baseline}'", baseline, params.finetune.arms)
+    for one in params.distill.changed():
         for arm in one.arms.values():
-            entry(params.finetune.arms, f"finetune.arms (for distill.{one.key})", arm)
+            entry(params.finetune.arms, f"finetune.arms (for distill.{one.key})", arm, path)
     for name in params.more_seeds.tasks:
-        if name not in params.tasks:
-            raise UserError(f"{path}: more_seeds.tasks", f"unknown '{name}'", f"allowed: {', '.join(params.tasks)}")
+        _check_known(f"{path}: more_seeds.tasks", f"'{name}'", name, params.tasks)
+    _check_task_arms(path, params)
+
+
+def _check_known(where: str, what: str, name: str, known: Collection[str]) -> None:
+    if name not in known:
+        raise UserError(where, f"unknown {what}", f"allowed: {', '.join(known)}")
+
+
+def _check_no_name_twice(path: Path, params: Params) -> None:
     lists: dict[str, list[Any]] = {
         "tasks": params.tasks,
         "distill.matched": params.distill.matched,
@@ -113,12 +117,11 @@ def _check_references(path: Path, params: Params) -> None:
     for key, values in lists.items():
         if len(set(values)) < len(values):
             raise UserError(f"{path}: {key}", "holds a value twice", "name each value once")
-    teachers = [*params.finetune.arms, *(one.name for one in changed)]
+    teachers = [*params.finetune.arms, *(one.name for one in params.distill.changed())]
     if twice := [name for name in teachers if teachers.count(name) > 1]:
         problem = f"two teachers have the name {twice[0]}"
         allowed = "give one of them another name in finetune.arms or distill.mapped"
         raise UserError(f"{path}: finetune.arms, distill", problem, allowed)
-    _check_task_arms(path, params)
 
 
 def _check_task_arms(path: Path, params: Params) -> None:
@@ -127,9 +130,7 @@ def _check_task_arms(path: Path, params: Params) -> None:
     for task, settings in params.task_settings.items():
         for kind, entries in known.items():
             for name in getattr(settings.arms, kind):
-                if name not in entries:
-                    where = f"{path}: task_settings.{task}.arms.{kind}"
-                    raise UserError(where, f"unknown {kind} '{name}'", f"allowed: {', '.join(entries)}")
+                _check_known(f"{path}: task_settings.{task}.arms.{kind}", f"{kind} '{name}'", name, entries)
 
 
 def _check_runs(path: Path, params: Params) -> None:

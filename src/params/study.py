@@ -132,12 +132,12 @@ class Params(Section):
         return RunSettings(model, Objective(**objective), own_training, self.runtime, self.checkpoints)
 
 
-def entry(entries: Mapping[str, Any], key: str, name: str) -> Any:
-    """A named entry of a section.
+def entry(entries: Mapping[str, Any], key: str, name: str, path: Path = PARAMS_FILE) -> Any:
+    """A named entry of a section of the file `path`.
 
     Raises:
         UserError: the section has no such entry.
     """
     if name not in entries:
-        raise UserError(f"{PARAMS_FILE}: {key}", f"has no entry '{name}'", f"allowed: {', '.join(entries)}")
+        raise UserError(f"{path}: {key}", f"has no entry '{name}'", f"allowed: {', '.join(entries)}")
     return entries[name]

@@ -6,6 +6,7 @@ outputs. A DVC that is killed while it writes leaves half a file, and every late
 """
 
 import json
+import shutil
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,6 +24,7 @@ from voluptuous import Invalid
 from src.repository.committed import committed
 from src.repository.dvc_needs import check_dvc_can_work, dvc_faults_named
 from src.system.errors import UserError
+from src.system.files import new_file
 from src.system.locks import flock_fault, mount_of
 from src.system.write_faults import faults_named
 
@@ -142,9 +144,12 @@ def _restore_lock_file(root: Path, others: list[psutil.Process]) -> None:
         problem = f"cannot be read while DVC runs here (process {others[0].pid})"
         raise UserError(path, problem, "wait for that process or stop it, and run again")
     last = committed(path)
-    path.replace(aside)
-    if last is not None:
-        path.write_bytes(last)
+    shutil.copy2(path, aside)
+    if last is None:
+        path.unlink()
+    else:
+        with new_file(path) as draft:  # a kill here leaves the broken one, which is found again
+            draft.write_bytes(last)
     instead = "none is committed" if last is None else "the committed one replaces it"
     print(
         f"warning: {path} was damaged, as if DVC had been killed while writing: {instead}, finished stages come from "

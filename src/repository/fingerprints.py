@@ -29,15 +29,16 @@ class FileHashes:
     def __init__(self, known: dict[str, tuple[Stamp, str]]) -> None:
         self.known = known
 
-    def fingerprint(self, files: Iterable[Path]) -> str:
-        """The SHA-256 of the names and contents of several files in one folder.
+    def fingerprint(self, place: Path, files: Iterable[Path]) -> str:
+        """The SHA-256 of the names and contents of files: of `place` itself, or of files below this folder.
 
         Raises:
             UserError: one of them cannot be read.
         """
         digest = hashlib.sha256()
         for path in sorted(files):
-            digest.update(f"{path.name}\0{self._sha256(path)}\0".encode())
+            name = path.name if path == place else path.relative_to(place).as_posix()
+            digest.update(f"{name}\0{self._sha256(path)}\0".encode())
         return digest.hexdigest()
 
     def _sha256(self, path: Path) -> str:

@@ -89,7 +89,7 @@ def _fingerprints(path: Path, content: Content, watched: Watched, hashes: FileHa
     found = {}
     for key, (place, files) in watched.items():
         if files:
-            found[key] = hashes.fingerprint(files)
+            found[key] = hashes.fingerprint(place, files)
         elif (before := _fingerprint_before(path, content, key)) is not None:
             print(f"warning: {place} does not exist here; {path} keeps the fingerprint of its files", file=sys.stderr)
             found[key] = before

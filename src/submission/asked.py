@@ -1,14 +1,14 @@
 """Checks the key `submit` of params.yaml before anything trains."""
 
+from pathlib import Path
+
 from src.arms import arms_of
-from src.params import Params
+from src.params import PARAMS_FILE, Params
 from src.submission.files import OFFICIAL_TESTS
 from src.system.errors import UserError
 
-WHERE = "params.yaml: submit"
 
-
-def tasks_of_glue(params: Params) -> dict[str, str]:
+def tasks_of_glue(params: Params, path: Path = PARAMS_FILE) -> dict[str, str]:
     """The tasks of the study that have an official test split and learn all labels, with GLUE's names of them.
 
     Raises:
@@ -19,23 +19,24 @@ def tasks_of_glue(params: Params) -> dict[str, str]:
     found = {task: own.part for task, own in whole.items() if own.source == "glue" and own.part in OFFICIAL_TESTS}
     if not found:
         allowed = f"add a task of source glue whose part is one of {', '.join(OFFICIAL_TESTS)}"
-        raise UserError("params.yaml: tasks", "no task has an official test split", allowed)
+        raise UserError(f"{path}: tasks", "no task has an official test split", allowed)
     if twice := [part for part in found.values() if list(found.values()).count(part) > 1]:
         problem = f"two tasks would write the predictions of GLUE's {twice[0]}"
-        raise UserError("params.yaml: tasks", problem, "keep one of them")
+        raise UserError(f"{path}: tasks", problem, "keep one of them")
     return found
 
 
-def check_submissions(params: Params) -> None:
-    """Check before training that each submission can be made after it.
+def check_submissions(params: Params, path: Path = PARAMS_FILE) -> None:
+    """Check before training that each submission can be made after it. Messages name the file `path`.
 
     Raises:
         UserError: an arm is unknown, the weights will not be kept, or there is no task of GLUE.
     """
+    where = f"{path}: submit"
     for asked in params.submit:
         if asked.arm not in (known := arms_of(params)[asked.role]):
-            raise UserError(WHERE, f"no {asked.role} arm '{asked.arm}'", f"allowed: {', '.join(known)}")
+            raise UserError(where, f"no {asked.role} arm '{asked.arm}'", f"allowed: {', '.join(known)}")
     if params.submit:
-        tasks_of_glue(params)
+        tasks_of_glue(params, path)
         if not params.runtime.keep_weights:
-            raise UserError(WHERE, "needs the weights of the runs", "set runtime.keep_weights to true")
+            raise UserError(where, "needs the weights of the runs", "set runtime.keep_weights to true")

@@ -5,7 +5,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager, suppress
 
 
@@ -67,3 +67,13 @@ def _fault_of_stdout() -> str | None:
 def counted(number: int, noun: str) -> str:
     """A number and its noun: 1 unit, 2 units."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def markdown_row(cells: Iterable[object]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def markdown_head(names: Collection[str]) -> str:
+    """The head of a Markdown table, with the line below it."""
+    return f"{markdown_row(names)}\n|{'---|' * len(names)}"

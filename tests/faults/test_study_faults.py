@@ -276,6 +276,13 @@ def test_a_study_file_that_names_another_study(workspace, study_stage, record_fa
     record_fault(KIND, f"studies/mine/study.yaml with `study: {key}`", f"`` {told} ``")
 
 
+def test_a_study_file_with_a_misspelt_arm(workspace, study_stage, record_fault):
+    write_study("mine", {"evaluate": {"claims": {"alone": {"family": "cmi_mni"}}}})
+    _, told = study_stage("--name", "mine", "--dry")
+    assert told.startswith("error: studies/mine/study.yaml: evaluate.claims.alone: unknown teacher arm or family")
+    record_fault(KIND, "a claim of studies/mine/study.yaml about an unknown arm", f"`` {told} ``")
+
+
 PARTS = {"looping": {"include": ["other"]}, "other": {"include": ["looping"]}, "list": [1]}
 INCLUDES = {
     "no list": ("glue-tasks", ": is 'glue-tasks'; write a list of parts; allowed: {parts}"),

@@ -44,6 +44,16 @@ VALUES = {
         {"r_drop_weight": -1.0},
         f"{CE}.r_drop_weight: not acceptable (got -1.0); it should be greater than or equal to 0",
     ),
+    "centre below 0": (
+        "centre loss with a weight below 0",
+        {"centre_weight": -0.1},
+        f"{CE}.centre_weight: not acceptable (got -0.1); it should be greater than or equal to 0",
+    ),
+    "length below 0": (
+        "a penalty on the length of h with a weight below 0",
+        {"norm_penalty": -0.1},
+        f"{CE}.norm_penalty: not acceptable (got -0.1); it should be greater than or equal to 0",
+    ),
     "misspelt": ("a misspelt weight", {"rdrop_weight": 1.0}, f"{CE}.rdrop_weight: "),
 }
 
@@ -51,6 +61,15 @@ VALUES = {
 @table(VALUES)
 def test_values_out_of_range(workplace, refused, case: Case):
     write_params((CE, case.damage))
+    refused(KIND, case, stages.check.main)
+
+
+KD = "distill.recipes.kd"
+
+
+def test_an_unknown_distance_of_a_student_to_its_teacher(workplace, refused):
+    case = Case("an unknown distance", "cosine", f"{KD}.kd_loss: not acceptable (got 'cosine'); it should be 'kl', ")
+    write_params((f"{KD}.kd_loss", case.damage))
     refused(KIND, case, stages.check.main)
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import transformers
 import yaml
@@ -26,7 +27,7 @@ from src.params import ModelSource, load_params
 from src.repository.fingerprints import KEPT_FILE
 from src.repository.settings import settings_are_written
 from src.repository.watched import watched_model
-from src.system.files import new_folder
+from src.system.files import new_folder, write_parquet
 from tests.conftest import REPOSITORY, labelled_texts, params_content
 from tests.faults.hostile.cases import everything, write_params
 from tests.support.repository import PATHLIB, clone_with, run, stages_run, start, tiny_study
@@ -195,6 +196,16 @@ def test_a_folder_of_save_to_disk_changes(workplace, written, name):
     assert written() == before
     with Path("source/train", name).open("ab") as file:
         file.write(b" ")
+    assert changed(before, written()) == {DATA}
+
+
+def test_a_file_that_moves_to_another_split_changes_the_data(workplace, written):
+    shutil.rmtree("source")
+    for name in ("train/a", "train/b", "validation/c"):
+        write_parquet(Path(f"source/{name}.parquet"), pd.DataFrame(labelled_texts(10, 0)))
+    write_params(("tasks", ["tiny"]))
+    before = written()
+    Path("source/train/b.parquet").rename("source/validation/b.parquet")
     assert changed(before, written()) == {DATA}
 
 

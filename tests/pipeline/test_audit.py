@@ -23,6 +23,7 @@ from src.audit.redoing import audit_copy, check_same_data, unit_content
 from src.audit.report import content, lines, verdict
 from src.params import Params, load_params
 from src.runs import runs_of_task
+from src.study.named.jobs import jobs_of, of_arms
 from src.study.named.overrides import study_content
 from src.study.records.collecting import collect_task
 from src.study.records.scores import measured_task
@@ -30,7 +31,7 @@ from src.study.records.task_records import TaskRecords, load_records, records_fo
 from src.system.errors import UserError
 from src.system.files import read_json, write_json, write_parquet
 from stages.evaluate import evaluate
-from stages.pool import jobs_of, of_arms, work
+from stages.pool import work
 from tests.support.repository import clone_with, digests, run, tiny_study
 
 KIND = "Audits"

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import psutil
@@ -21,6 +22,7 @@ import stages.student
 from src.parallel.pool import Job, _Board, run_jobs
 from src.params import Params, load_params
 from src.params.reading import yaml_text
+from src.study.named.jobs import jobs_of, unmade
 from src.study.named.overrides import study_params
 from src.study.records.task_records import load_records
 from src.study.records.unit_records import join_units, keep_unit
@@ -62,6 +64,21 @@ def test_a_failed_job_takes_along_what_needs_it_and_no_other(name, said, process
     found = ended(tmp_path, ("before", ()), (name, ()), ("child", (name,)), ("other", ()))
     assert found == {"before": None, name: said, "other": None}
     assert len({(tmp_path / done).read_text().split()[0] for done in ("before", "other")}) == processes
+
+
+def test_a_worker_that_cannot_start_fails_its_job_and_holds_up_no_other(tmp_path, monkeypatch):
+    start, failed = SpawnProcess.start, []
+
+    def first_fails(process: SpawnProcess) -> None:
+        if not failed:
+            failed.append(process)
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", first_fails)
+    found = ended(tmp_path, ("a", ()), ("b", ()), ("c", ()), workers=2)
+    told = "its worker cannot start: [Errno 11] Resource temporarily unavailable"
+    assert sorted(map(str, found.values())) == ["None", "None", told]
 
 
 def test_after_its_time_no_job_starts(tmp_path):
@@ -213,7 +230,7 @@ def test_a_run_with_other_settings_is_trained_again_and_so_are_its_students(
         return load_params()
 
     def to_do(params: Params) -> set[str]:
-        return {job.name for job in stages.pool.unmade(params, stages.pool.jobs_of(params))}
+        return {job.name for job in unmade(params, jobs_of(params))}
 
     write(1.0, "fp32")
     call(stages.prepare, "--task", "tiny")

@@ -12,7 +12,7 @@ import torch
 from dvc.config import Config
 
 from src.parallel.launcher import Launcher
-from src.parallel.slots import Slot, slots, worker_slots
+from src.parallel.slots import MPS, Slot, mps, slots, worker_slots
 from src.parallel.unit_copy import _configure, join_entries, read_entries
 from src.parallel.units import Unit, part_of, stale, units_of
 from src.params import Runtime
@@ -113,6 +113,40 @@ def test_a_signal_that_comes_while_an_outcome_is_taken_stops_the_units(tmp_path)
     outcomes.close()  # what Python does if the caller's loop is left by an exception
     assert engine.signals == [signal.SIGTERM]
     assert "t-2" not in engine.ran
+
+
+def test_mps_runs_during_the_block_and_its_clients_find_it(tmp_path, monkeypatch):
+    """A script in place of NVIDIA's daemon notes its calls."""
+    daemon, noted = tmp_path / MPS, tmp_path / "noted"
+    daemon.write_text(f'#!/bin/sh\n[ "$1" = -d ] || read -r word\necho "$* $word" >> {noted}\n')
+    daemon.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with mps():
+        assert Path(os.environ["CUDA_MPS_PIPE_DIRECTORY"]).is_dir()
+        assert noted.read_text().split() == ["-d"]
+    assert noted.read_text().split() == ["-d", "quit"]
+    assert "CUDA_MPS_PIPE_DIRECTORY" not in os.environ
+
+    daemon.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(UserError, match=f"{MPS}: does not start .*exit status 1.*; do without MPS"), mps():
+        pass
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match=f"{MPS}: is not installed; do without MPS"), mps():
+        pass
+
+
+def test_an_error_that_nobody_foresaw_fails_one_unit_alone(tmp_path):
+    def prepare(unit: Unit) -> Path:
+        if unit.seed:
+            return tmp_path
+        raise PermissionError(13, "Permission denied", "source.csv")
+
+    engine = WaitingUnits()
+    engine.stopped.set()
+    units = [Unit("t", seed, ()) for seed in range(3)]
+    outcomes = {outcome.unit.seed: outcome for outcome in Launcher(engine, prepare, tmp_path / "logs").run(units)}
+    assert outcomes[0].failure == "PermissionError: [Errno 13] Permission denied: 'source.csv'"
+    assert [outcomes[seed].folder for seed in range(3)] == [None, tmp_path, tmp_path]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from src.study.claims.moved import CMI
 from tests.support.base_size_reading import FLOORS, claims_about_cmi, tasks_below_floor
-from tests.support.study_numbers import FIXED, committed, page_of, rows
+from tests.support.study_numbers import FIXED, Arm, committed, compared, page_of, rows, text
 
 PAGE = page_of("glue-mpnet-full")
 
@@ -39,3 +39,13 @@ def test_the_claims_whose_cmi_moved():
 @pytest.mark.parametrize(("task", "metric"), FLOORS)
 def test_the_page_has_the_floors(task, metric):
     assert rows(PAGE, f"`{task}`")[0][2] == f"{100 * FLOORS[task, metric]:.0f}"
+
+
+@pytest.mark.parametrize(
+    ("study", "tasks"),
+    [("glue-mpnet-full", ("rte", "mrpc", "cola", "sst2")), ("smollm2-glue", ("sst2", "cola", "mrpc"))],
+)
+def test_the_smallest_visible_effect_that_is_told_beforehand(study, tasks):
+    """With the errors of `glue-minilm-fixed` on the tasks of the study."""
+    visible = compared(Arm(FIXED, "teacher", "cmi_min"), "ce", tasks=tasks).smallest_visible(0.95)
+    assert f"the smallest visible effect of `alone` is {100 * visible:.1f} points." in text(page_of(study))

@@ -42,7 +42,7 @@ from tests.support.study_numbers import (
 
 
 def in_a_table(claim: dict[str, Any]) -> str:
-    scale = scale_of(claim)
+    scale = scale_of(claim["metric"])
     difference, low, high = (f"{scale.factor * claim[key]:+.{scale.digits}f}" for key in ("difference", "low", "high"))
     return f"| {' '.join((difference, scale.unit)).strip()} | {low} to {high} |"
 
@@ -113,7 +113,7 @@ def test_the_page_has_the_verdicts_of_the_study(study):
         wins = f"{claim['wins']} of {claim['count']}" if claim["direction"] == "higher" or study == "human" else ""
         assert told["tasks that gain"] == wins
         assert told["Holm's p"] == ("< 0.001" if claim["p_holm"] < 0.001 else f"{claim['p_holm']:.3f}")
-        scale = scale_of(claim)
+        scale = scale_of(claim["metric"])
         visible = f"{scale.factor * claim['smallest_visible']:.{scale.digits}f}"
         assert study == "mechanism" or told["smallest visible effect"] == visible
 

@@ -189,6 +189,8 @@ def test_the_pages_have_differences_in_their_text():
     for label, metric, digits in (("class CMI", "class_cmi", 3), ("NLL", "nll", 2)):
         moved = compared(AT_RATES[1][0], "ce_2", metric, GLUE)
         assert cells(page_of(RATES), label)[1:] == [*said(moved, digits, 1)]
+    plain = committed(RATES, "arms").query("arm == 'ce_2' and metric == 'class_cmi'")
+    assert cells(page_of(RATES), "class CMI")[0] == f"{plain['mean'].mean():.2f}"
 
 
 def test_the_page_says_what_the_fixed_study_shows_on_single_tasks():

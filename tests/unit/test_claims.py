@@ -313,7 +313,7 @@ def test_a_faulty_family_is_refused(params, families, told):
 def test_a_claim_about_an_unknown_arm_is_refused(params):
     content = params.model_dump()
     content["evaluate"]["claims"]["alone"]["family"] = "cmi_mni"
-    with pytest.raises(UserError, match=r"evaluate\.claims: unknown teacher arm or family 'cmi_mni'"):
+    with pytest.raises(UserError, match=r"evaluate\.claims\.alone: unknown teacher arm or family 'cmi_mni'"):
         pairs_to_compare(Params.model_validate(content))
 
 

@@ -67,6 +67,16 @@ def test_the_loss_is_that_of_a_plain_formula():
         assert found.item() == pytest.approx(sum(kls) / 2, rel=1e-12)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_states_in_half_precision_are_related_in_float32(precision):
+    rounded = [
+        LastLayer(*(states.to(precision) for states in one[:3]), one.known)
+        for one in (last_layer(0), last_layer(1, width=6))
+    ]
+    exact = [LastLayer(*(states.double() for states in one[:3]), one.known) for one in rounded]
+    assert torch.allclose(relation_losses(*rounded).double(), relation_losses(*exact), rtol=1e-6)
+
+
 def test_padding_changes_nothing():
     student, teacher = last_layer(0, tokens=7), last_layer(1, tokens=7)
     known = torch.ones(3, 7).bool()

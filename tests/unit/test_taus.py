@@ -88,6 +88,31 @@ def test_two_processes_give_the_gradients_of_one(centroid):
         assert torch.allclose(found / 2, whole[own], atol=1e-6)
 
 
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_outputs_in_half_precision_are_taken_in_float32(precision):
+    """At the lowest temperature, a probability rounded to bf16 would be off by up to 0.004."""
+    outputs, _, _ = batch()
+    rounded = outputs.logits.to(precision)
+    found = run_of(taus=TAUS)(Outputs(rounded, outputs.features), Batch(LABELS)).terms["cmi"]
+    exact = run_of(taus=TAUS)(Outputs(rounded.double(), outputs.features), Batch(LABELS)).terms["cmi"]
+    assert found.item() == pytest.approx(exact.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("centroid", ["epoch", "frozen"])
+def test_parts_of_a_batch_add_up_to_its_gradient(centroid):
+    outputs, _, _ = batch()
+    run = start(run_of(taus=TAUS, centroid=centroid), outputs)
+
+    def gradient(rows: torch.Tensor) -> torch.Tensor:
+        leaf = outputs.logits[rows].clone().requires_grad_()
+        run(Outputs(leaf, outputs.features[rows]), Batch(LABELS[rows], global_rows=12)).total.backward()
+        return leaf.grad
+
+    whole = gradient(torch.arange(12))
+    parts = [gradient(torch.arange(first, first + 4)) for first in (0, 4, 8)]
+    assert torch.allclose(torch.cat(parts), whole, atol=1e-6)
+
+
 @pytest.mark.parametrize("centroid", CENTROIDS)
 def test_the_centroids_of_each_go_on_where_they_were_saved(centroid):
     outputs, _, _ = batch()

@@ -20,9 +20,9 @@ def majority_scores(description: dict[str, Any], split: str = "test") -> dict[st
 
 
 def _of_one_cut(splits: dict[str, Any], metrics: list[str], split: str) -> dict[str, float]:
-    train, rows = (np.array(list(splits[part]["labels"].values())) for part in ("train", split))
-    predicted = np.where(np.arange(len(rows)) == train.argmax(), rows.sum(), 0)
-    counts = ClassCounts(*np.minimum([rows, rows, predicted], [predicted, rows, predicted]).astype(float))
+    train, rows = (np.array(list(splits[part]["labels"].values()), dtype=float) for part in ("train", split))
+    predicted = np.where(np.arange(len(rows)) == train.argmax(), rows.sum(), 0.0)
+    counts = ClassCounts(np.minimum(rows, predicted), rows, predicted)
     known = {metric: float(score(counts)) for metric, score in CLASS_SCORES.items()} | CONSTANT_SCORES
     return {metric: known[metric] for metric in metrics}
 

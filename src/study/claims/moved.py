@@ -131,11 +131,11 @@ class Manipulation:
         if not found:
             yield {"left_out": "; ".join(dict.fromkeys(missing.values()))}
             return
-        yield self._over_tasks(name, [*found.values()])
+        yield self._over_tasks([*found.values()])
         for task in sides:
             yield {"task": task} | ({"left_out": missing[task]} if task in missing else {"value": found[task].mean})
 
-    def _over_tasks(self, name: str, tasks: list[Estimate]) -> Line:
+    def _over_tasks(self, tasks: list[Estimate]) -> Line:
         over = mean_over_tasks(tasks)
         low, high = over.interval(self.confidence)
         return {"value": over.mean, "low": low, "high": high}

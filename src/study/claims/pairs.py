@@ -1,19 +1,19 @@
 """The pairs of arms that a study compares. No training depends on this module."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from src.arms import arms_of, distilled_arm, distilled_arms
-from src.params import Matched, Params, Role
+from src.params import PARAMS_FILE, Matched, Params, Role
 from src.study.claims.curves import curve_pairs
 from src.system.errors import UserError
 
 ArmPair = tuple[Role, str, str]  # role, arm or family, and the one that it is compared with
 TrialsByRole = dict[Role, dict[str, list[str]]]  # the trials of each arm and family of a role
-EVALUATE = "params.yaml: evaluate"
 
 
-def pairs_to_compare(params: Params) -> list[ArmPair]:
-    """The pairs to compare: (role, arm or family, the one that it is compared with).
+def pairs_to_compare(params: Params, path: Path = PARAMS_FILE) -> list[ArmPair]:
+    """The pairs to compare: (role, arm or family, the one that it is compared with). Messages name the file `path`.
 
     - Teachers are compared with the baseline teacher, and plain students with the first plain student.
     - Distilled students are compared with plain students and with the baseline's student.
@@ -25,9 +25,12 @@ def pairs_to_compare(params: Params) -> list[ArmPair]:
         UserError: a name is unknown, two families differ in their number of trials (the larger one has better chances),
             or a curve cannot be drawn (see `curve_pairs`).
     """
-    pairs, trials = _pairs_of_arms(params), trials_of(params)
-    named, of_curves = list(_named_pairs(params)), list(_pairs_of_curves(params, trials))
-    for key, pair in named + of_curves:
+    where = f"{path}: evaluate"
+    pairs, trials = _pairs_of_arms(params), trials_of(params, path)
+    named, of_curves = list(_named_pairs(params)), list(_pairs_of_curves(where, params, trials))
+    for key, pair in named:
+        _check(f"{where}.{key}", pair, trials)
+    for key, pair in of_curves:
         _check(key, pair, trials)
     pairs += [pair for _, pair in named]
     for _, (role, first, second) in of_curves:
@@ -39,20 +42,20 @@ def pairs_to_compare(params: Params) -> list[ArmPair]:
 def _named_pairs(params: Params) -> Iterator[tuple[str, ArmPair]]:
     """The pairs that `pairs`, `claims` with their references, and `contrasts` name, each with its key."""
     for pair in params.evaluate.pairs:
-        yield f"{EVALUATE}.pairs", (pair.role, pair.family, pair.against)
+        yield "pairs", (pair.role, pair.family, pair.against)
     for name, claim in params.evaluate.claims.items():
-        yield f"{EVALUATE}.claims", (claim.role, claim.family, claim.against)
+        yield f"claims.{name}", (claim.role, claim.family, claim.against)
         if claim.reference is not None:
-            yield f"{EVALUATE}.claims.{name}.reference", (claim.role, claim.reference.family, claim.reference.against)
+            yield f"claims.{name}.reference", (claim.role, claim.reference.family, claim.reference.against)
     for name, contrast in params.evaluate.contrasts.items():
         for arm, against in contrast.pairs:
-            yield f"{EVALUATE}.contrasts.{name}", (contrast.role, arm, against)
+            yield f"contrasts.{name}", (contrast.role, arm, against)
 
 
-def _pairs_of_curves(params: Params, trials: TrialsByRole) -> Iterator[tuple[str, ArmPair]]:
+def _pairs_of_curves(where: str, params: Params, trials: TrialsByRole) -> Iterator[tuple[str, ArmPair]]:
     """The pairs that `curves` compare, each with its key."""
     for name, curve in params.evaluate.curves.items():
-        key = f"{EVALUATE}.curves.{name}"
+        key = f"{where}.curves.{name}"
         for line, arms in curve.lines.items():
             for arm in arms:
                 _check_known(f"{key}.lines.{line}", curve.role, arm, trials)
@@ -75,7 +78,7 @@ def _check_known(key: str, role: Role, name: str, trials: TrialsByRole) -> None:
         raise UserError(key, f"unknown {role} arm or family '{name}'", f"allowed: {', '.join(trials[role])}")
 
 
-def trials_of(params: Params) -> TrialsByRole:
+def trials_of(params: Params, path: Path = PARAMS_FILE) -> TrialsByRole:
     """The arms and families of each role, each with its trials. An arm is its own only trial.
 
     Raises:
@@ -84,7 +87,7 @@ def trials_of(params: Params) -> TrialsByRole:
     found: TrialsByRole = {}
     for role, arms in arms_of(params).items():
         families = params.evaluate.families.of(role)
-        _check_families(f"{EVALUATE}.families.{role}", families, arms)
+        _check_families(f"{path}: evaluate.families.{role}", families, arms)
         found[role] = {arm: [arm] for arm in arms} | families
     return found
 

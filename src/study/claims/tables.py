@@ -67,8 +67,7 @@ def comparisons_table(tasks: Iterable[ComparedTask], pairs: list[ArmPair], confi
         for role, arm, against in pairs
     ]
     table = pd.DataFrame(rows, columns=COMPARISON)
-    for _, same in table.groupby(["role", "arm", "against", "metric"], sort=False):
-        table.loc[same.index, "p_holm"] = holm_of_known(same["p"])
+    table["p_holm"] = table.groupby(["role", "arm", "against", "metric"], sort=False)["p"].transform(holm_of_known)
     return table
 
 

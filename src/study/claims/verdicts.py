@@ -93,9 +93,9 @@ def verdict_of(over: dict[str, Any], tasks: pd.DataFrame, sign: int, worthwhile:
         against = (sign * clear["difference"] > 0).any()
         return _of_one_side(OPPOSITE, losses > over["wins"], against)
     if high < worthwhile:
-        reason = f"the interval holds 0, and leaves out a gain of {worthwhile:g}"
+        reason = f"the interval contains 0, and leaves out a gain of {worthwhile:g}"
         return Verdict(DOES_NOT_HOLD, reason, is_null=True)
-    return Verdict(CANNOT_BE_TOLD, f"the interval holds both 0 and a gain of {worthwhile:g}", is_null=True)
+    return Verdict(CANNOT_BE_TOLD, f"the interval contains both 0 and a gain of {worthwhile:g}", is_null=True)
 
 
 def _why_no_interval(tasks: pd.DataFrame) -> str:

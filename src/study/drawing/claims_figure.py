@@ -47,14 +47,14 @@ def _draw(axis: Axes, claim: dict[str, Any]) -> None:
     colours = [TASK] * len(claim["tasks"]) + [colour_of_verdict(claim)]
     axis.axvline(0, color="0.6", linewidth=1)
     axis.axhline(0.5, color="0.85", linewidth=1)
-    scale = scale_of(claim)
+    scale = scale_of(claim["metric"])
     for row, height, colour in zip(rows, heights, colours, strict=True):
         draw_difference(axis, height, row, scale.factor, colour, width=2, area=28)
     axis.set_yticks(heights, [row["task"] for row in rows])
     axis.set_title("\n".join(_title(claim)), fontsize=10, loc="left")
     axis.set_ylim(-0.6, len(rows) - 0.4)
     unit = f" ({scale.unit})" if scale.unit else ""
-    axis.set_xlabel(f"difference on test{unit}\n{metric_in_words(claim)}", fontsize=9)
+    axis.set_xlabel(f"difference on test{unit}\n{metric_in_words(claim['metric'])}", fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(4))
     axis.margins(x=0.1)
     axis.tick_params(labelsize=8)

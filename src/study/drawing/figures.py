@@ -71,7 +71,7 @@ def draw_task(results: TaskResults, folder: Path) -> None:
 
 def figure_names(records: TaskRecords) -> list[str]:
     """The names of a task's figures. Clusters of features need saved features."""
-    return [name for name in FIGURES if name != "clusters_feature" or len(records.clusters)]
+    return [name for name in FIGURES if name != "clusters_feature" or len(records.projection)]
 
 
 def draw_scores(arms: pd.DataFrame, runs: pd.DataFrame, primary: str) -> Figure:
@@ -169,11 +169,11 @@ def draw_class_clusters(records: TaskRecords) -> Figure:
 
 def draw_feature_clusters(records: TaskRecords) -> Figure:
     """Features of test rows in two dimensions, a panel per arm, a colour per class. Rare classes of many share one."""
-    arms, groups = arms_of_table(records.clusters), _frequent_labels(records)
+    arms, groups = arms_of_table(records.projection), _frequent_labels(records)
     colours = COLOURS if len(records.label_names) <= MOST_NAMED else ["lightgrey", *COLOURS]
     figure, axes = grid(len(arms), width=2.6, height=2.5)
     for axis, (role, arm) in zip(axes, arms, strict=False):
-        points, shown = records.clusters.query("role == @role and arm == @arm").head(CLUSTER_POINTS), []
+        points, shown = records.projection.query("role == @role and arm == @arm").head(CLUSTER_POINTS), []
         for (name, members), colour in zip(groups.items(), colours, strict=False):
             own = points[points["label"].isin(members)]
             shown.append((shortened(name), axis.scatter(own["first"], own["second"], s=7, alpha=0.6, color=colour)))
@@ -233,7 +233,7 @@ def _frequent_labels(records: TaskRecords) -> dict[str, list[int]]:
     names = records.label_names
     if len(names) <= MOST_NAMED:
         return {name: [number] for number, name in enumerate(names)}
-    frequent = records.clusters["label"].value_counts().index[: MOST_NAMED - 1].tolist()
+    frequent = records.projection["label"].value_counts().index[: MOST_NAMED - 1].tolist()
     others = [number for number in range(len(names)) if number not in frequent]
     return {f"{len(others)} others": others} | {names[number]: [number] for number in frequent}
 

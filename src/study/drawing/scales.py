@@ -1,7 +1,6 @@
 """The units in which people read differences (points for scores, nats for information), and the better direction."""
 
 from dataclasses import dataclass
-from typing import Any
 
 LOWER_IS_BETTER = ("nll", "brier", "kl_to_human", "kl_to_human_tempered")
 NEITHER_IS_BETTER = ("class_cmi", "feature_cmi")
@@ -21,22 +20,22 @@ class Scale:
         return f"{round(self.factor * difference, self.digits) + 0.0:+.{self.digits}f}"  # no -0.0
 
 
-def scale_of(claim: dict[str, Any]) -> Scale:
-    """The scale of a claim's metric. The Brier score has no unit."""
-    if claim["metric"] == "brier":
+def scale_of(metric: str) -> Scale:
+    """The scale of a metric. The Brier score has no unit."""
+    if metric == "brier":
         return Scale("", 1, 3)
-    if claim["metric"] in LOWER_IS_BETTER + NEITHER_IS_BETTER:
+    if metric in LOWER_IS_BETTER + NEITHER_IS_BETTER:
         return Scale("nats", 1, 3)
     return Scale("points", 1 / POINT, 1)
 
 
-def better(claim: dict[str, Any]) -> str | None:
-    """Whether "higher" or "lower" values of a claim's metric are better; None for CMI, because claims ask this."""
-    if claim["metric"] in NEITHER_IS_BETTER:
+def better(metric: str) -> str | None:
+    """Whether "higher" or "lower" values of a metric are better; None for CMI, because claims ask this."""
+    if metric in NEITHER_IS_BETTER:
         return None
-    return "lower" if claim["metric"] in LOWER_IS_BETTER else "higher"
+    return "lower" if metric in LOWER_IS_BETTER else "higher"
 
 
-def metric_in_words(claim: dict[str, Any]) -> str:
-    """A claim's metric, or that it is the first metric of each task."""
-    return f"{claim['metric']} metric" if claim["metric"].endswith("first") else claim["metric"]
+def metric_in_words(metric: str) -> str:
+    """The metric of a claim, or that it is the first metric of each task."""
+    return f"{metric} metric" if metric.endswith("first") else metric

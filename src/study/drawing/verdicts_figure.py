@@ -48,7 +48,7 @@ def draw_verdicts(claims: list[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(len(panels), squeeze=False, figsize=size, layout="constrained", height_ratios=heights)
     of_units: dict[str, Axes] = {}
     for axis, panel in zip(axes.flat, panels, strict=True):
-        first = of_units.setdefault(scale_of(panel[0]).unit, axis)
+        first = of_units.setdefault(scale_of(panel[0]["metric"]).unit, axis)
         if first is not axis:
             axis.sharex(first)
         _draw(axis, panel)
@@ -67,7 +67,7 @@ def _draw(axis: Axes, claims: list[dict[str, Any]]) -> None:
     """A row per claim from the top, with its verdict on the right."""
     axis.axvline(0, color="black", linewidth=1)
     for height, claim in enumerate(claims):
-        colour, factor = colour_of_verdict(claim), scale_of(claim).factor
+        colour, factor = colour_of_verdict(claim), scale_of(claim["metric"]).factor
         draw_difference(axis, height, claim, factor, colour, width=2.5, area=30)
         worthwhile = claim["worthwhile"] if claim["direction"] == "higher" else -claim["worthwhile"]
         axis.scatter(factor * worthwhile, height, color=WORTHWHILE, marker="|", s=90, zorder=4)
@@ -84,15 +84,15 @@ def _draw(axis: Axes, claims: list[dict[str, Any]]) -> None:
 
 def _measured(claim: dict[str, Any]) -> str:
     """A claim's metric with its unit and its better side, where it has them."""
-    side = better(claim)
-    told = [part for part in (scale_of(claim).unit, f"{side} is better" if side else "") if part]
-    return f"{metric_in_words(claim)} ({', '.join(told)})" if told else metric_in_words(claim)
+    side = better(claim["metric"])
+    told = [part for part in (scale_of(claim["metric"]).unit, f"{side} is better" if side else "") if part]
+    return f"{metric_in_words(claim['metric'])} ({', '.join(told)})" if told else metric_in_words(claim["metric"])
 
 
 def _named(claim: dict[str, Any]) -> str:
     """A claim's name with its two arms, and the claimed side if it is not the better one. A contrast has many arms."""
     arms = "contrast" if "contrast" in claim else f"{claim['family']} minus {claim['against']}"
-    side = "" if claim["direction"] == better(claim) else f", claimed {claim['direction']}"
+    side = "" if claim["direction"] == better(claim["metric"]) else f", claimed {claim['direction']}"
     return f"{claim['name']}: {arms}{side}"
 
 

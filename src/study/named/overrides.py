@@ -164,8 +164,8 @@ def checked_content(path: Path, merged: Any) -> Params:
     """Valid params; a misspelt arm in evaluate or submit would else be found after all the training."""
     params = check_params(path, merged)
     check_rounds(path, params)
-    pairs_to_compare(params)
-    check_submissions(params)
+    pairs_to_compare(params, path)
+    check_submissions(params, path)
     return params
 
 

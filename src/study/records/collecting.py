@@ -45,7 +45,7 @@ def collect_task(task: str, names: list[RunName], folder: Path, ece_bins: int, f
         for split, own in labels.items():
             write_parquet(draft / f"{split}_labels.parquet", own)
         write_parquet(draft / "predictions.parquet", _predictions(runs, labels))
-        write_parquet(draft / "clusters.parquet", _clusters(runs, labels, first_seed))
+        write_parquet(draft / "clusters.parquet", _projection(runs, labels, first_seed))
 
 
 def _run_table(
@@ -111,7 +111,7 @@ def _predictions(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame]
     return _with_names(tables)
 
 
-def _clusters(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], first_seed: int) -> pd.DataFrame:
+def _projection(runs: dict[RunName, RunResult], labels: dict[str, pd.DataFrame], first_seed: int) -> pd.DataFrame:
     """The two directions of largest variance of each arm's test features, for the first seed."""
     test_labels = of_seed(labels["test"], first_seed)["label"].to_numpy()
     tables = {}

@@ -70,7 +70,7 @@ class TaskRecords:
     history: pd.DataFrame
     labels: dict[str, pd.DataFrame]
     predictions: pd.DataFrame
-    clusters: pd.DataFrame
+    projection: pd.DataFrame
     also_test: dict | None
 
     @property
@@ -153,7 +153,7 @@ def load_records(study: str, task: str, splits: Iterable[str] = MEASURED_SPLITS)
         history=read_csv(folder / "history.csv", text=["role", "arm"]),
         labels={split: read_parquet(folder / f"{split}_labels.parquet") for split in splits},
         predictions=read_parquet(folder / "predictions.parquet"),
-        clusters=read_parquet(folder / "clusters.parquet"),
+        projection=read_parquet(folder / "clusters.parquet"),
         also_test=read_json(folder / "also_test.json") if is_file(folder / "also_test.json") else None,
     )
 

@@ -34,7 +34,7 @@ def claim_chart(claim: dict[str, Any], name: str) -> Spec:
     rows = pd.DataFrame([*claim["tasks"], *([over] if len(claim["tasks"]) > 1 else [])]).reindex(
         columns=["task", *keys]
     )
-    scale = scale_of(claim)
+    scale = scale_of(claim["metric"])
     rows[keys[:3]] = rows[keys[:3]].astype(float) * scale.factor
     base = _chart(_short(rows)).encode(y=alt.Y("task:N", sort=None, title=None, axis=NAMES_OF_LINES))
     tooltip = [alt.Tooltip(f"{key}:{'N' if key == 'task' else 'Q'}") for key in rows.columns]
@@ -117,9 +117,12 @@ def _intervals(base: Any, rows: pd.DataFrame) -> list[Any]:
 def _menus(choices: dict[str, list[str]], first: dict[str, str] | None = None) -> tuple[list[alt.Parameter], str]:
     """A menu per column, and the filter for the rows that the menus choose."""
     params = [
-        alt.param(name=f"{key}_menu", bind=alt.binding_select(options=options, name=f"{key} "), value=value)
+        alt.param(
+            name=f"{key}_menu",
+            bind=alt.binding_select(options=options, name=f"{key} "),
+            value=(first or {}).get(key, options[0]),
+        )
         for key, options in choices.items()
-        if (value := (first or {}).get(key, options[0])) is not None
     ]
     return params, " && ".join(f"datum.{key} == {key}_menu" for key in choices)
 

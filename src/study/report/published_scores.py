@@ -12,6 +12,7 @@ import pandas as pd
 from src.glue_data.official import OFFICIAL_ROWS
 from src.params import Role
 from src.study.drawing.study_results import StudyResults
+from src.system.printing import markdown_head, markdown_row
 
 FEWEST_TRAIN_ROWS = 0.95  # share of the split: selection takes some rows
 ARMS: dict[Role, str] = {"teacher": "ce", "student": "plain"}  # trained as the published models were
@@ -83,5 +84,4 @@ def _is_alike(results: StudyResults, task: str, entry: Published) -> bool:
 
 def as_markdown(table: pd.DataFrame) -> str:
     """The table for a page of Markdown."""
-    lines = [list(table.columns), ["---"] * len(table.columns), *table.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return "\n".join([markdown_head(table.columns), *map(markdown_row, table.to_numpy().tolist())])

@@ -91,8 +91,8 @@ def _claim(claim: dict[str, Any], moved: pd.DataFrame) -> dict[str, Any]:
     """The page's content for a claim or contrast, with the table of how far CMI moved."""
     own = moved[moved["claim"] == claim["name"]]
     sides = own.groupby(["role", "family", "against"], sort=False)
-    words = {"title": titled(claim), "in_numbers": in_numbers(claim, moved), "measure": metric_in_words(claim)}
-    words |= {"kind": CLASSES[claim["verdict"]]}
+    words = {"title": titled(claim), "in_numbers": in_numbers(claim, moved)}
+    words |= {"measure": metric_in_words(claim["metric"]), "kind": CLASSES[claim["verdict"]]}
     return claim | words | {"moved": [_moved(" ".join(side[:2]), side[2], lines) for side, lines in sides]}
 
 

@@ -48,7 +48,7 @@ def _ticks(points: list[float]) -> list[float]:
 
 def _unit(claims: list[dict[str, Any]]) -> str:
     """The unit of the axis."""
-    units = {scale_of(claim).unit for claim in claims}
+    units = {scale_of(claim["metric"]).unit for claim in claims}
     return "points" if units <= {"points"} else "points; for a claim in nats, hundredths of a nat"
 
 
@@ -57,15 +57,15 @@ def _row(claim: dict[str, Any], place: Any) -> dict[str, Any]:
         "name": claim["name"],
         "title": titled(claim),
         "compared": f"{claim['role']}: {claim['family']} minus {claim['against']}",
-        "claimed": f"{claim['direction']}, {metric_in_words(claim)}",
+        "claimed": f"{claim['direction']}, {metric_in_words(claim['metric'])}",
         "verdict": claim["verdict"],
         "kind": CLASSES[claim["verdict"]],
         "hangs_on": [rest["task"] for rest in hangs_on(claim)],
-        "better": better(claim),
+        "better": better(claim["metric"]),
         "told": None,
         "interval": None,
     }
-    scale = scale_of(claim)
+    scale = scale_of(claim["metric"])
     if "difference" in claim:
         told = scale.told(claim["difference"])
         row |= {"told": f"{told} {scale.unit}".strip(), "at": place(claim["difference"] / POINT)}

@@ -17,6 +17,7 @@ from src.study.claims.tables import ComparedTask, comparisons_table
 from src.study.claims.verdicts import HOLDS, judged_over
 from src.study.simulations.simulation import Setting, task_of_teachers
 from src.study.statistics.intervals import RunValues
+from src.system.printing import markdown_head, markdown_row
 
 SETTING = Setting(300, 5, 0.15)
 TASKS = 8
@@ -86,9 +87,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=2000, help="simulated studies")
     studies = parser.parse_args().replicates
-    print("| without an effect | share of studies |\n|---|---|")
+    print(markdown_head(["without an effect", "share of studies"]))
     for name, share in luck(studies).items():
-        print(f"| {name} | {100 * share:.1f} % |", flush=True)
+        print(markdown_row([name, f"{100 * share:.1f} %"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from src.study.records.scores import MeasuredTask
 from src.study.statistics.clusters import clustered
 from src.study.statistics.intervals import Estimate, RunValues, mean_over_seeds_and_rows, products_of
 from src.study.statistics.row_values import PredictedRows, run_values, statistics_of
+from src.system.printing import markdown_head, markdown_row
 
 METRICS = ["accuracy", "f1", "matthews", "nll"]
 ONE_ARM = "accuracy of one arm"
@@ -165,10 +166,10 @@ def print_table(columns: list[str], tables: Iterable[tuple[tuple[float | str, ..
         columns: the names of all columns.
         tables: for each line, the size that it begins with and a table from `coverage`.
     """
-    print("| " + " | ".join(columns) + " |\n" + "|---" * len(columns) + "|", flush=True)
+    print(markdown_head(columns), flush=True)
     for size, table in tables:
         cells = (f"{held:.3f}, {width:.2f}" for held, width in zip(table["coverage"], table["width"], strict=True))
-        print("| " + " | ".join([*map(str, size), *cells]) + " |", flush=True)
+        print(markdown_row([*size, *cells]), flush=True)
 
 
 def print_coverage(seeds: tuple[int, ...], row_spread: float, replicates: int) -> None:
@@ -180,14 +181,12 @@ def print_coverage(seeds: tuple[int, ...], row_spread: float, replicates: int) -
 
 def print_verdicts(studies: int) -> None:
     """Print the table of docs/protocol.md: eight tasks of 300 rows and five seeds."""
-    print(
-        "| effect, in the logit | points of accuracy | " + " | ".join(VERDICTS) + " |\n|" + "---|" * (2 + len(VERDICTS))
-    )
+    print(markdown_head(["effect, in the logit", "points of accuracy", *VERDICTS]))
     setting = Setting(300, 5, 0.15)
     for effect in EFFECTS:
         gain = Setting(300, 5, 0.15, margin=1 + effect).accuracy - setting.accuracy
-        shares = " | ".join(f"{share:.3f}" for share in verdicts(setting, 8, effect, studies))
-        print(f"| {effect} | {100 * gain:.1f} | {shares} |", flush=True)
+        shares = (f"{share:.3f}" for share in verdicts(setting, 8, effect, studies))
+        print(markdown_row([effect, f"{100 * gain:.1f}", *shares]), flush=True)
 
 
 def main() -> None:
