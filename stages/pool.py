@@ -116,7 +116,7 @@ def do(
     stale = unmade(params, all_jobs)
     deleted = _delete(stale)  # also what is not chosen: once its teacher is trained again, it would seem to be done
     jobs = [job for job in stale if job.name in wanted]
-    told = f", {deleted} deleted that had not ended or had other settings" if deleted else ""
+    told = f", {deleted} deleted because they or their teacher do not fit the settings" if deleted else ""
     print(f"{counted(len(jobs), noun)} to do, {len(wanted) - len(jobs)} exist already{told}; logs in {LOGS}",
           file=sys.stderr, flush=True)  # fmt: skip
     progress = Progress(len(jobs), workers, noun)
@@ -135,7 +135,7 @@ def _delete(jobs: Sequence[Job]) -> int:
     left = [folder for job in jobs if (folder := RUNS_FOLDER / job.name).exists()]
     for folder in left:
         shutil.rmtree(folder, ignore_errors=True)
-    return len(left)
+    return sum(not folder.exists() for folder in left)
 
 
 def work(kind: str, *chosen: str | int | None) -> None:

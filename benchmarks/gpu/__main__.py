@@ -2,9 +2,9 @@
 
     python -m benchmarks.gpu [--only smoke ...] [--output FILE] [--tiny]
 
-Parts of an earlier call stay in the file if they come from the same machine, code and sizes. So one call can measure
-`smoke determinism speed` (nine minutes) and another one `many`. `--tiny` takes small sizes, which only show that the
-script works. It needs no GPU.
+Parts of an earlier call stay in the file if the machine, the training code and the sizes are the same. So one call can
+measure `smoke determinism speed` (nine minutes) and another one `many`. `--tiny` takes small sizes, which only show
+that the script works. It needs no GPU.
 """
 
 import argparse

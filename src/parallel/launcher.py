@@ -3,9 +3,10 @@
 import queue
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -82,6 +83,8 @@ class Launcher:
         except UserError as error:
             return Outcome(unit, None, f"error: {error}")
         except Exception as error:  # the other units keep their results
+            with suppress(OSError), (self.logs / f"{unit.name}.log").open("a", encoding="utf-8") as log:
+                traceback.print_exc(file=log)
             return Outcome(unit, None, f"{type(error).__name__}: {first_line(error)}")
         finally:
             free.put(slot)

@@ -137,17 +137,11 @@ def _employ(board: _Board, work: Callable[..., object], slot: Slot, log: Path) -
     """Start one process after the other to do jobs of the board, until none is left."""
     job = board.take()
     while job is not None:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, work, slot, log), daemon=True)
         try:
-            board.employ(process)
-        except Exception as error:  # the system allows no more processes, for example
+            process, ours = _started(board, work, slot, log)
+        except Exception as error:  # the system allows no more processes or files, for example
             board.end(job, f"its worker cannot start: {first_line(error)}")  # the other workers take the rest
-            ours.close()
             return
-        finally:
-            theirs.close()
         usable = True
         while job is not None and usable:
             try:
@@ -160,6 +154,21 @@ def _employ(board: _Board, work: Callable[..., object], slot: Slot, log: Path) -
         ours.close()
         if process.pid is not None:
             process.join()
+
+
+def _started(board: _Board, work: Callable[..., object], slot: Slot, log: Path) -> tuple[BaseProcess, Connection]:
+    """A worker, and our end of the pipe to it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, work, slot, log), daemon=True)
+    try:
+        board.employ(process)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, ours
 
 
 def _serve(pipe: Connection, work: Callable[..., object], slot: Slot, log: Path) -> None:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from src.params import Runtime
 from src.system.errors import UserError
@@ -63,13 +63,16 @@ def mps() -> Generator[None]:
             subprocess.run([MPS, "-d"], env=os.environ | places, check=True, timeout=20)
         except (OSError, subprocess.SubprocessError) as error:
             raise UserError(MPS, f"does not start ({error})", "do without MPS, or start it yourself") from None
+        before = {name: os.environ.get(name) for name in places}
         os.environ |= places
         try:
             yield
         finally:
-            subprocess.run([MPS], input="quit\n", text=True, check=False, timeout=20)
-            for name in places:
+            with suppress(subprocess.TimeoutExpired):  # the error of the block counts
+                subprocess.run([MPS], input="quit\n", text=True, check=False, timeout=20)
+            for name, value in before.items():
                 del os.environ[name]
+                os.environ |= {} if value is None else {name: value}
 
 
 def may_use_gpus(runtime: Runtime) -> bool:
