@@ -51,7 +51,10 @@ class Glue(Section):
 
 
 class MaxRows(Section):
-    """The largest number of rows of each split; null means all rows."""
+    """The number of rows of each split; null means all rows.
+
+    Labels keep their shares, and each share is rounded. So a split may have a row more or less for every two labels.
+    """
 
     train: Count | None = None
     """Most train rows; null: all."""
