@@ -22,6 +22,7 @@ from src.data.prepared import load_description, load_selection_labels, load_test
 from src.data.sources.labelled_text import SEED
 from src.parallel.study import run_to_its_end
 from src.parallel.unit_copy import copy_repository
+from src.parallel.units import params_of_unit
 from src.params import Params, load_params
 from src.study.named.overrides import study_content
 from src.study.records.collecting import collect_task
@@ -60,8 +61,7 @@ def audit_copy(unit: AuditedUnit, keep: bool) -> Generator[Path]:
 
 def unit_content(unit: AuditedUnit) -> dict[str, Any]:
     """The params of the study for one unit, with absolute paths."""
-    content = deepcopy(study_content(unit.study))
-    content |= {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
+    content = deepcopy(study_content(unit.study)) | params_of_unit(unit.task, unit.seed)
     models = [model for model in content["models"].values() if model["source"] == "folder"]
     task = content["task_settings"][unit.task]
     named = [(model, "name") for model in models] + [(content["glue"], "folder")]

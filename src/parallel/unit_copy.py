@@ -17,7 +17,7 @@ from dvc.utils.serialize import dump_yaml, load_yaml, modify_yaml
 from ruamel.yaml.comments import CommentedMap
 
 from src.data.prepared import DATA_FOLDER
-from src.parallel.units import UNITS_FOLDER, Unit, in_copy
+from src.parallel.units import UNITS_FOLDER, Unit, in_copy, params_of_unit
 from src.params import PARAMS_FILE
 from src.repository.settings import SETTINGS_FOLDER
 from src.runs import RUNS_FOLDER, TIMING_FOLDER
@@ -42,8 +42,7 @@ def make_unit_copy(unit: Unit, content: dict[str, Any], entries: Entries, cache:
         CannotWrite: the disk is full, or permission is missing.
     """
     folder = UNITS_FOLDER / unit.name
-    own = {"tasks": [unit.task], "seeds": [unit.seed], "more_seeds": {"tasks": [], "seeds": []}}
-    copy_repository(folder, content | own, cache)
+    copy_repository(folder, content | params_of_unit(unit.task, unit.seed), cache)
     with faults_named(folder):
         for part in (DATA_FOLDER / unit.task, *_runs(unit, RUNS_FOLDER)):
             _copied(part, folder / part, _linked)

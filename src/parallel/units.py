@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from src.system.errors import UserError
 from src.system.locks import lock_if_free
@@ -36,6 +37,11 @@ class Unit:
     def groups(self) -> list[str]:
         """The names of its stages in dvc.yaml without their items, in a pipeline with this seed alone."""
         return list(dict.fromkeys(in_copy(stage).partition("@")[0] for stage in self.stages))
+
+
+def params_of_unit(task: str, seed: int) -> dict[str, Any]:
+    """The keys of params.yaml that leave one unit of a study."""
+    return {"tasks": [task], "seeds": [seed], "more_seeds": {"tasks": [], "seeds": []}}
 
 
 def units_of(commands: dict[str, str]) -> list[Unit]:

@@ -1,10 +1,17 @@
-"""Simulated studies: how often intervals hold the truth, and how often claims hold with and without an effect."""
+"""Simulated studies: how often intervals hold the truth, and how often claims hold with and without an effect.
+
+`tests/fixtures/simulations` has what `make intervals` printed: `python -m src.study.simulations.NAME > NAME.md`.
+"""
+
+import sys
 
 import pytest
 
+from src.study.simulations import departures
 from src.study.simulations.departures import CLUSTER_SIZES, coverage_with_clusters, coverage_with_failures
 from src.study.simulations.many_claims import ANY, FIRM, HOLM, ONE, luck
 from src.study.simulations.simulation import METRICS, ONE_ARM, Setting, coverage, verdicts
+from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize(("seeds", "row_spread", "widest"), [(5, 0.0, 1.6), (10, 0.0, 1.4), (5, 1.0, 1.5)])
@@ -50,3 +57,31 @@ def test_without_an_effect_some_claim_of_seven_holds_more_often_than_one():
     assert 0 <= found[ONE] <= found[ANY] <= 0.4
     assert found[FIRM] <= found[ANY]
     assert found[HOLM] <= 0.3
+
+
+def printed(name: str) -> list[str]:
+    """The lines of tables that a module of simulations printed."""
+    lines = (REPOSITORY / f"tests/fixtures/simulations/{name}.md").read_text().splitlines()
+    return [line for line in lines if line.startswith("|")]
+
+
+@pytest.mark.parametrize(
+    ("name", "page", "rows"),
+    [
+        ("departures", "docs/coverage.md", 8),
+        ("simulated_folds", "docs/coverage.md", 18),
+        ("many_claims", "docs/protocol.md", 4),
+    ],
+)
+def test_pages_have_the_tables_that_simulations_printed(name, page, rows):
+    lines = printed(name)
+    told = (REPOSITORY / page).read_text()
+    assert len([line for line in lines if any(digit.isdigit() for digit in line)]) == rows
+    assert [line for line in lines if f"\n{line}\n" not in told] == []
+
+
+@pytest.mark.slow
+def test_a_simulation_prints_the_same_again(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["departures"])
+    departures.main()
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")] == printed("departures")
