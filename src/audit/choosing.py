@@ -8,7 +8,7 @@ from statistics import median
 
 from src.arms import settings_of
 from src.params import Params
-from src.runs import TIMING_FOLDER, RunName, runs_of_task
+from src.runs import TIMING_FOLDER, RunName
 from src.study import run_command
 from src.study.named.jobs import RunJob
 from src.study.records.task_records import records_folder
@@ -45,10 +45,10 @@ class AuditedUnit:
         arms = f" --arms {' '.join(self.arms)}" if self.arms else ""
         return f"python -m stages.audit --name {self.study} --task {self.task} --seed {self.seed}{arms}"
 
-    def runs(self, params: Params) -> list[RunName]:
+    @property
+    def runs(self) -> list[RunName]:
         """Its runs, teachers first."""
-        own = {job.run for job in self.jobs}
-        return [run for run in runs_of_task(params, self.task) if run in own]
+        return [job.run for job in self.jobs]
 
     def __str__(self) -> str:
         runs, minutes = counted(len(self.jobs), "run"), counted(max(1, round(self.seconds / 60)), "minute")

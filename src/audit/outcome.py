@@ -56,7 +56,7 @@ def audit_of(
         folder: the copy that has the redone runs.
         seconds: how long redoing took.
     """
-    names, kept = unit.runs(params), records_folder(unit.study, unit.task)
+    names, kept = unit.runs, records_folder(unit.study, unit.task)
     made = folder / kept
     replaced = with_redone(recorded, redone)
     before, after = (measured_task(records, params.evaluate.ece_bins) for records in (recorded, replaced))

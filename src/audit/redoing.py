@@ -86,7 +86,7 @@ def redo(unit: AuditedUnit, params: Params, recorded: TaskRecords, folder: Path,
         prepare_task(unit.task, load_params())
         check_same_data(of_task, recorded, unit.task)
         run_to_its_end(sys.executable, "-m", "stages.pool", "--workers", str(workers), *arms)
-        collect_task(unit.task, unit.runs(params), of_task, params.evaluate.ece_bins, unit.seed)
+        collect_task(unit.task, unit.runs, of_task, params.evaluate.ece_bins, unit.seed)
         return load_records(unit.study, unit.task)
 
 

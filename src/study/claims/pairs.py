@@ -27,10 +27,8 @@ def pairs_to_compare(params: Params, path: Path = PARAMS_FILE) -> list[ArmPair]:
     """
     where = f"{path}: evaluate"
     pairs, trials = _pairs_of_arms(params), trials_of(params, path)
-    named, of_curves = list(_named_pairs(params)), list(_pairs_of_curves(where, params, trials))
-    for key, pair in named:
-        _check(f"{where}.{key}", pair, trials)
-    for key, pair in of_curves:
+    named, of_curves = list(_named_pairs(where, params)), list(_pairs_of_curves(where, params, trials))
+    for key, pair in named + of_curves:
         _check(key, pair, trials)
     pairs += [pair for _, pair in named]
     for _, (role, first, second) in of_curves:
@@ -39,17 +37,18 @@ def pairs_to_compare(params: Params, path: Path = PARAMS_FILE) -> list[ArmPair]:
     return list(dict.fromkeys(pairs))
 
 
-def _named_pairs(params: Params) -> Iterator[tuple[str, ArmPair]]:
+def _named_pairs(where: str, params: Params) -> Iterator[tuple[str, ArmPair]]:
     """The pairs that `pairs`, `claims` with their references, and `contrasts` name, each with its key."""
     for pair in params.evaluate.pairs:
-        yield "pairs", (pair.role, pair.family, pair.against)
+        yield f"{where}.pairs", (pair.role, pair.family, pair.against)
     for name, claim in params.evaluate.claims.items():
-        yield f"claims.{name}", (claim.role, claim.family, claim.against)
+        key = f"{where}.claims.{name}"
+        yield key, (claim.role, claim.family, claim.against)
         if claim.reference is not None:
-            yield f"claims.{name}.reference", (claim.role, claim.reference.family, claim.reference.against)
+            yield f"{key}.reference", (claim.role, claim.reference.family, claim.reference.against)
     for name, contrast in params.evaluate.contrasts.items():
         for arm, against in contrast.pairs:
-            yield f"contrasts.{name}", (contrast.role, arm, against)
+            yield f"{where}.contrasts.{name}", (contrast.role, arm, against)
 
 
 def _pairs_of_curves(where: str, params: Params, trials: TrialsByRole) -> Iterator[tuple[str, ArmPair]]:
