@@ -71,6 +71,9 @@ audit: setup ## train a unit of a finished study again, and compare it with its 
 restore: setup ## undo an experiment: restore the committed params.yaml, dvc.lock and results; git's stash keeps the replaced ones
 	@$(RUN) python -m stages.restore
 
+# Each of two processes has one thread: libraries that start one per core would take turns.
+test test-fast: export OMP_NUM_THREADS = 1
+
 test: setup ## run all tests but the slow ones, in two processes
 	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.support.repository import clone_with, run, tiny_study
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_its_report_and_changes_nothing_else(tmp_path, tiny_encoder, warm_stages):
     (tmp_path / "source").mkdir()
     folder = tmp_path / "clone"

@@ -35,7 +35,6 @@ WAYS = {
         "training": {"epochs": 1, "head_epochs": 1, "head_lr": 0.01},
     },
 }
-SLOW = [name for name in WAYS if name.startswith("LoRA")]  # `test_checkpoints.py` has their like in fp32
 
 
 def workplace(folder: Path, source: ModelSource, way: dict) -> None:
@@ -75,9 +74,8 @@ def results(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(
-    "way", [pytest.param(way, id=name, marks=[pytest.mark.slow] * (name in SLOW)) for name, way in WAYS.items()]
-)
+@pytest.mark.slow  # `tests/unit/test_checkpoints.py` has their like in fp32, in one process
+@pytest.mark.parametrize("way", [pytest.param(way, id=name) for name, way in WAYS.items()])
 def test_a_killed_stage_ends_as_one_that_was_not(tiny_encoder, tmp_path, warm_stages, way):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()

@@ -150,27 +150,33 @@ def test_a_clone_with_other_line_ends_has_the_same_bytes(pipeline, tmp_path):
     )
 
 
-def test_new_data_are_noticed_where_they_are_not_checked_out(pipeline, tmp_path):
-    """DVC knows of whole outputs there, and takes files within one for unchanged (treeverse/dvc#11099)."""
+@pytest.mark.parametrize(
+    ("stage", "setting", "stale"),
+    [
+        ("prepare@tiny", "splits.seed=1", "finetune@tiny-ce-0"),
+        pytest.param(
+            "finetune@tiny-ce-0",
+            "+task_settings.tiny.arms.teacher.ce.cmi_weight=0.1",
+            "distill@tiny-kd-ce-0",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_new_data_are_noticed_where_they_are_not_checked_out(pipeline, tmp_path, stage, setting, stale):
+    """DVC knows of whole outputs there, and takes files within one for unchanged (treeverse/dvc#11099).
+
+    The commit has a run of one stage with other settings, and of nothing that depends on it.
+    """
     check = ("dvc", "repro", "--allow-missing", "--dry")
     run(tmp_path, "git", "clone", "--quiet", str(pipeline), "same")
     assert stages_run(run(tmp_path / "same", *check)) == ["settings"]
-    for stage, changed, stale in (
-        ("prepare@tiny", "splits.seed=1", "finetune@tiny-ce-0"),
-        ("finetune@tiny-ce-0", "+task_settings.tiny.arms.teacher.ce.cmi_weight=0.1", "distill@tiny-kd-ce-0"),
-    ):
-        experiment_only(pipeline, stage, changed)
-        run(tmp_path, "git", "clone", "--quiet", str(pipeline), stage)
-        told = run(tmp_path / stage, *check, ok=False)
-        run(pipeline, "git", "reset", "--quiet", "--hard", "HEAD~1")
-        run(pipeline, "dvc", "checkout", "--quiet", "--force")
-        assert f"failed to reproduce '{stale}'" in told
-
-
-def experiment_only(folder: Path, stage: str, setting: str) -> None:
-    """Commit a run of one stage with one change to its settings, and of nothing that depends on it."""
-    run(folder, "dvc", "exp", "run", "--single-item", "-S", setting, "settings", stage)
-    run(folder, "git", "commit", "--quiet", "--all", "--message", setting)
+    run(pipeline, "dvc", "exp", "run", "--single-item", "-S", setting, "settings", stage)
+    run(pipeline, "git", "commit", "--quiet", "--all", "--message", setting)
+    run(tmp_path, "git", "clone", "--quiet", str(pipeline), "other")
+    told = run(tmp_path / "other", *check, ok=False)
+    run(pipeline, "git", "reset", "--quiet", "--hard", "HEAD~1")
+    run(pipeline, "dvc", "checkout", "--quiet", "--force")
+    assert f"failed to reproduce '{stale}'" in told
 
 
 def test_tables_and_figures_follow_from_what_git_keeps(pipeline, tmp_path):
@@ -183,6 +189,7 @@ def test_tables_and_figures_follow_from_what_git_keeps(pipeline, tmp_path):
     assert len(before) > 30
 
 
+@pytest.mark.slow
 def test_a_run_side_by_side_from_nothing_gives_the_same_bytes(pipeline, tmp_path):
     """Without data, runs or cache: the same as `dvc repro` made, dvc.lock included."""
     run(tmp_path, "git", "clone", "--quiet", str(pipeline), "fresh")

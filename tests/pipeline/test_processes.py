@@ -57,7 +57,8 @@ def trained_in(processes: int, model: Path, output: Path, *arguments: str):
     ("centroid", "space", "rounding"),
     [
         ("ema", "feature", 1e-10),
-        ("ema", "unit_sigmoid", 2e-5),  # the mean of h is taken in float32
+        # The mean of h is taken in float32.
+        pytest.param("ema", "unit_sigmoid", 2e-5, marks=pytest.mark.slow),
         pytest.param("ema", "ncmi", 2e-5, marks=pytest.mark.slow),
         pytest.param("frozen", "class", 1e-10, marks=pytest.mark.slow),
     ],

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 
+from src.study.drawing import length_figure
 from src.study.drawing.length_figure import CMI, LENGTH, PER_LENGTH, draw_length, gains_of, ratios
 from src.study.drawing.study_results import load_results
 from src.study.named.recorded import recorded_study
@@ -43,3 +45,17 @@ def test_the_picture_has_the_same_bytes_again_and_a_study_without_comparisons_ha
     none = replace(found, tables=replace(found.tables, over_tasks=found.tables.over_tasks.iloc[:0]))
     draw_length(none, tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
+
+
+def test_one_arm_has_axes_with_1_and_another_number(results, tmp_path, monkeypatch):
+    """`lowdata` has one teacher arm, so that two panels show one point each: at 1.48, and at 0.96."""
+    drawn = []
+    monkeypatch.setattr(length_figure, "save", lambda figure, path: drawn.append(figure))
+    draw_length(results("lowdata"), tmp_path / "length.png")
+    [figure] = drawn
+    for axis in figure.axes:
+        low, high = axis.get_xlim()
+        ticks = [*axis.get_xticks(), *axis.get_xticks(minor=True)]
+        assert 0.9 < low < 1 < high < 1.7
+        assert sum(low <= tick <= high for tick in ticks) >= 2
+    pyplot.close(figure)

@@ -32,7 +32,7 @@ def draw_claims(claims: list[dict[str, Any]], path: Path) -> None:
     columns = min(len(shown), MOST_COLUMNS)
     rows = -(-len(shown) // columns)
     size = (PANEL_WIDTH * columns, (1.5 + LINE_HEIGHT * lines) * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
     for axis, claim in zip(axes.flat, shown, strict=False):
         _draw(axis, claim)
     for axis in axes.flat[len(shown) :]:

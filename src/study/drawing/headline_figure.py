@@ -53,7 +53,7 @@ def draw_headline(metrics: Path, path: Path) -> None:
         metrics: the folder that holds `<study>/claims.json`.
     """
     heights = [len(rows) for rows in PANELS.values()]
-    figure, axes = plt.subplots(len(PANELS), sharex=True, figsize=SIZE, layout="constrained", height_ratios=heights)
+    figure, axes = plt.subplots(len(PANELS), sharex=True, figsize=SIZE, height_ratios=heights)
     for axis, (title, rows) in zip(axes, PANELS.items(), strict=True):
         _draw(axis, title, {row.label: claim_of(row, metrics) for row in rows})
     _name_axis(axes[-1])

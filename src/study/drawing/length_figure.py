@@ -19,7 +19,7 @@ from src.study.drawing.study_results import StudyResults
 NAMES = {LENGTH: "length of h", CMI: "CMI of h", PER_LENGTH: "CMI of h per squared length"}
 # Quotients of the highest and the lowest ratio on an axis. Above the first, ticks at 1, 2 and 5 are enough. Up to the
 # second, an axis also needs ticks between whole numbers.
-FEW_NUMBERS_ABOVE, CLOSE = 4, 1.5
+FEW_NUMBERS_ABOVE, CLOSE = 4, 2
 
 
 def draw_length(results: StudyResults, path: Path) -> None:
@@ -110,7 +110,8 @@ def _draw_gain(axis: Axes, name: str, means: pd.DataFrame, gains: pd.DataFrame, 
 
 
 def _as_ratios(axis: Axes, which: str) -> None:
-    """Make an axis logarithmic, with plain numbers and a line at 1."""
+    """Make an axis logarithmic, with plain numbers and a line at 1, which always shows."""
+    axis.update_datalim([(1, 1)], updatex=which == "x", updatey=which == "y")
     set_scale, line = (axis.set_xscale, axis.axvline) if which == "x" else (axis.set_yscale, axis.axhline)
     set_scale("log")
     line(1, color="0.6", linewidth=1, zorder=0)

@@ -45,7 +45,7 @@ def draw_verdicts(claims: list[dict[str, Any]], path: Path) -> None:
     panels = by_metric(shown)
     heights = [FRAME_HEIGHT + ROW_HEIGHT * len(panel) for panel in panels]
     size = (WIDTH, sum(heights) + 0.6)
-    figure, axes = plt.subplots(len(panels), squeeze=False, figsize=size, layout="constrained", height_ratios=heights)
+    figure, axes = plt.subplots(len(panels), squeeze=False, figsize=size, height_ratios=heights)
     of_units: dict[str, Axes] = {}
     for axis, panel in zip(axes.flat, panels, strict=True):
         first = of_units.setdefault(scale_of(panel[0]["metric"]).unit, axis)
