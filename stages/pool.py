@@ -7,7 +7,8 @@ too, and as soon as a task's runs of one seed are done, it writes their records 
 
 A run stays if its settings and those of its teacher are the study's, so the same command continues a study. Other runs
 in its place are deleted. Runs that `collect` moved to `runs/.aside` come back if params.yaml asks for them. Only
-`dvc repro` checks that runs match their code, their data and the changes of `distill.mapped`.
+`dvc repro` checks that runs match their code, their data, the rest of `runtime` and the changes of `distill.mapped`;
+without it, delete `runs/` after a change of one.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from src.data.preparation import prepare_task
@@ -65,7 +67,7 @@ def main() -> None:
     if arguments.name and arguments.arms:
         parser.error("--arms cannot go with --name, because records need all arms")
 
-    with mps() if arguments.mps else nullcontext():
+    with launchers_lock(), mps() if arguments.mps else nullcontext():  # a named study takes the place of params.yaml
         train(arguments)
 
 
@@ -73,8 +75,7 @@ def train(arguments: argparse.Namespace) -> None:
     """Train the named study, or the study of params.yaml."""
     until = None if arguments.seconds is None else time.monotonic() + arguments.seconds
     if arguments.name:
-        with launchers_lock():  # a study takes the place of params.yaml
-            train_study(arguments.name, arguments.workers, until)
+        train_study(arguments.name, arguments.workers, until)
         return
     params = load_params()
     pairs_to_compare(params)  # a misspelt arm of a claim would else be found after the training
@@ -121,7 +122,9 @@ def do(
           file=sys.stderr, flush=True)  # fmt: skip
     progress = Progress(len(jobs), workers, noun)
     slots = worker_slots(workers, params.runtime)
-    run_jobs(jobs, work, slots, LOGS, progress.ended, None if until is None else until - time.monotonic())
+    run_jobs(
+        jobs, partial(work, params), slots, LOGS, progress.ended, None if until is None else until - time.monotonic()
+    )
 
     progress.tell_failures()
     if missing := len(unmade(params, jobs)):
@@ -138,9 +141,9 @@ def _delete(jobs: Sequence[Job]) -> int:
     return sum(not folder.exists() for folder in left)
 
 
-def work(kind: str, *chosen: str | int | None) -> None:
-    """Do one job in a worker."""
-    WORK[kind](load_params(), *chosen)
+def work(params: Params, kind: str, *chosen: str | int | None) -> None:
+    """Do one job in a worker. A params.yaml that has changed since the start has no effect."""
+    WORK[kind](params, *chosen)
 
 
 if __name__ == "__main__":

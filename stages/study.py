@@ -5,19 +5,21 @@ not run: a later call, or `stages.join`, ends the study.
 """
 
 import argparse
+from collections.abc import Sequence
 
 from src.parallel.launcher import only_launcher
 from src.parallel.options import Options, add_options, options_in
-from src.parallel.study import check_identity, run_dvc, run_units, units_of_part
-from src.parallel.units import WHOLE
-from src.params import load_params
+from src.parallel.study import check_identity, run_dvc, run_units, units_of_part, up_to_date
+from src.parallel.units import WHOLE, Unit
+from src.params import Params, load_params
 from src.params.reading import yaml_text
 from src.repository.dvc_state import check_no_dvc_works, mend
 from src.study.named.experiments import check_same, check_same_results, experiment_here
 from src.study.named.overrides import base_content, difference, study_content, study_params, study_text
 from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
 from src.study.records.unit_records import check_joinable, is_kept, keep_unit
-from src.system.errors import stage
+from src.system.errors import UserError, stage
+from src.system.interrupts import Stopped
 
 
 @stage
@@ -80,12 +82,23 @@ def run(name: str, text: bytes, options: Options, keep: bool) -> None:
 
 
 def run_and_keep(options: Options) -> None:
-    """Run the units of a study or a part whose records are not there, and write their records for `stages.join`."""
+    """Run the units of a study or a part whose records are not there, and write their records for `stages.join`.
+
+    If a unit fails or a signal comes, the units that are up to date have their records all the same.
+    """
     params = load_params()
     units = [unit for unit in units_of_part(options.part) if not is_kept(params, unit.task, unit.seed)]
-    run_units(options, units)
+    try:
+        run_units(options, units)
+    except (UserError, Stopped):
+        _keep(params, up_to_date(units))
+        raise
+    _keep(params, units)
+
+
+def _keep(params: Params, units: Sequence[Unit]) -> None:
     for unit in units:
-        print(f"records of {unit.name}: {keep_unit(params, unit.task, unit.seed)}")
+        print(f"records of {unit.name}: {keep_unit(params, unit.task, unit.seed)}", flush=True)
 
 
 if __name__ == "__main__":

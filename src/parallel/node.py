@@ -29,7 +29,7 @@ def reproduce_on_node(
         name: the unit's name.
         sent: its folder, as a tar file.
         cache: the folder of DVC's cache.
-        linked: outputs in the cache, which DVC first checks out into the folder.
+        linked: outputs, which DVC first checks out into the folder where the cache has them.
         groups: the stages to run.
         keep: the files and folders to send back.
 
@@ -45,7 +45,7 @@ def reproduce_on_node(
     with tarfile.open(fileobj=io.BytesIO(sent)) as file:
         file.extractall(folder, filter="data")
     with (folder / "log").open("wb") as log, tempfile.TemporaryDirectory() as notes:
-        status = _run_dvc(["checkout", *linked], folder, log, notes) if linked else 0
+        status = _run_dvc(["checkout", "--allow-missing", *linked], folder, log, notes) if linked else 0
         status = status or _run_dvc(["repro", "--single-item", *groups], folder, log, notes)
     found = status, (folder / "log").read_bytes(), packed(folder, keep)
     shutil.rmtree(folder, ignore_errors=True)

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,13 @@ def run_units(options: Options, only: Collection[Unit] | None = None) -> bool:
 def units_of_part(part: Part) -> list[Unit]:
     """The units of a part of the study in params.yaml."""
     return part_of(units_of(_pipeline().commands), part)
+
+
+def up_to_date(units: Iterable[Unit]) -> list[Unit]:
+    """The units without a stale stage."""
+    units = list(units)
+    changed = stale(units, _pipeline().changed)
+    return [unit for unit in units if unit not in changed]
 
 
 def run_dvc(*arguments: str) -> None:

@@ -12,7 +12,7 @@ from src.params.contrasts import Contrast
 from src.params.evaluation import Claim, Curve, EvaluateSection, Families, Reference
 from src.params.models import CheckpointSettings, Lora, ModelSource, Runtime
 from src.params.reading import check_params, load_params, read_yaml
-from src.params.runs import Objective, RunSettings, Training
+from src.params.runs import Objective, Recipe, RunSettings, Training
 from src.params.study import PARAMS_FILE, MoreSeeds, Params, entry
 from src.params.tasks import AlsoTest, Glue, MaxRows, TaskSettings, check_metrics
 from src.params.types import HOTTEST, CentreMap, Centroid, FeatureMap, KdLoss, Metric, Precision, Role

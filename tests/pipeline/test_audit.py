@@ -92,7 +92,7 @@ def audited(tmp_path_factory, tiny_encoder) -> Audited:
         params = load_params()
         for job in jobs_of(params):
             if "/teacher/" in job.name or job.name.endswith("/0"):
-                work(*job.arguments)
+                work(params, *job.arguments)
         for run_of_0 in Path("runs").glob("*/student/*/0"):
             shutil.copytree(run_of_0, run_of_0.with_name("1"))
         collect_task("tiny", runs_of_task(params, "tiny"), RECORDS, params.evaluate.ece_bins, 0)

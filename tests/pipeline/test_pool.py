@@ -21,6 +21,7 @@ import stages.pool
 import stages.prepare
 import stages.student
 from src.parallel.pool import Job, _Board, run_jobs
+from src.parallel.units import launchers_lock
 from src.params import Params, load_params
 from src.params.reading import yaml_text
 from src.study.named.jobs import jobs_of, unmade
@@ -137,6 +138,21 @@ def test_workers_of_a_pool_that_is_stopped_save_and_end(
     _, left = psutil.wait_procs([process for process in here if process.pid != os.getpid()], timeout=60)
     assert not left
     assert len(list(tmp_path.glob("checkpoints/*/step-*.pt"))) == 2
+
+
+def test_a_pool_heeds_no_change_of_params_after_its_start_and_keeps_other_launchers_out(
+    tmp_path, tiny_encoder, call, monkeypatch, capsys
+):
+    content = tiny_study(tiny_encoder, tmp_path)
+    Path("params.yaml").write_text(yaml_text(content))
+    call(stages.prepare, "--task", "tiny")
+    params = load_params()
+    Path("params.yaml").write_text(yaml_text(content | {"seeds": [9]}))
+    stages.pool.work(params, "teacher", "tiny", "ce", 0)
+    assert Path("runs/tiny/teacher/ce/0/record.json").is_file()
+    with launchers_lock(), pytest.raises(SystemExit):
+        call(stages.pool)
+    assert "another launcher already runs its units" in capsys.readouterr().err
 
 
 def test_a_pool_refuses_a_misspelt_claim_before_it_trains(tmp_path, tiny_encoder, call, capsys):

@@ -93,6 +93,20 @@ def test_a_task_keeps_what_it_set_for_the_chosen_trial(choice):
     assert set(study_params("sure").task("tiny").arms.teacher) == {"plain", "cmi_min", "cmi_max"}
 
 
+def test_a_chosen_recipe_brings_nothing_of_the_first_recipe_of_its_family(choice):
+    recipes = {
+        "first": {"alpha": 0.5, "temperature": 4.0, "cmi_weight": 5.0, "training": {"epochs": 6}},
+        "second": {"alpha": 0.9, "temperature": 2.0},
+    }
+    families = {"student": {"best-ce": ["first-ce", "second-ce"]}}
+    content = read_yaml(Path("params.yaml"))
+    content |= {"distill": {"recipes": recipes}, "evaluate": content["evaluate"] | {"families": families, "claims": {}}}
+    params = check_params(Path("params.yaml"), content)
+    made, _ = confirming_content(content, params, {"tiny": {("student", "best-ce"): "second-ce"}}, [5])
+    confirming = check_params(Path("params.yaml"), made).distilled_student("tiny", "best")
+    assert confirming.recorded() == params.distilled_student("tiny", "second").recorded()
+
+
 @pytest.mark.parametrize(
     ("seeds", "name", "told"),
     [

@@ -1,5 +1,6 @@
 """Records of units, from machines that share no disk, make the records that `collect` makes where all runs are."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 
 import stages.collect
 import stages.join
+import stages.study
+from src.parallel.options import Options
+from src.parallel.units import Unit
 from src.params import Params
-from src.study.records.unit_records import check_joinable, join_units, keep_unit
+from src.study.records.unit_records import check_joinable, is_kept, join_units, keep_unit
 from src.system.errors import UserError
 from src.system.files import write_json
 from tests.conftest import REPOSITORY
@@ -52,6 +56,22 @@ def test_a_missing_unit_is_named(study):
     assert not Path(RECORDS).exists()
 
 
+def test_units_that_ended_are_kept_where_another_fails(study, monkeypatch):
+    units = [Unit("tiny", seed, ()) for seed in study.seeds]
+
+    def fails(options: object, units: object) -> None:
+        raise UserError("logs/made", "1 of 3 units failed", "correct the errors and run again")
+
+    shutil.rmtree(UNITS)
+    monkeypatch.setattr(stages.study, "load_params", lambda: study)
+    monkeypatch.setattr(stages.study, "units_of_part", lambda part: units)
+    monkeypatch.setattr(stages.study, "run_units", fails)
+    monkeypatch.setattr(stages.study, "up_to_date", lambda units: units[:2])
+    with pytest.raises(UserError, match="1 of 3 units failed"):
+        stages.study.run_and_keep(Options())
+    assert sorted(path.name for path in UNITS.iterdir()) == ["tiny-0", "tiny-1"]
+
+
 def test_units_of_other_code_are_not_joined(study):
     write_json(UNITS / "tiny-2/code.json", {"sha256": "0" * 64})
     line = f"{UNITS}/tiny-2/code.json: differs from {UNITS}/tiny-0/code.json: the data, settings or code of the two"
@@ -73,8 +93,11 @@ def test_units_that_the_study_would_make_otherwise_now_are_not_joined(study):
     assert not Path(RECORDS).exists()
 
 
-def test_a_unit_without_one_of_its_files_is_missing(study):
-    (UNITS / "tiny-1/code.json").unlink()
+@pytest.mark.parametrize("name", ["code.json", "test_labels.parquet", "predictions.parquet", "clusters.parquet"])
+def test_a_unit_without_one_of_its_files_is_missing_and_is_made_again(study, name):
+    assert is_kept(study, "tiny", 1)
+    (UNITS / "tiny-1" / name).unlink()
+    assert not is_kept(study, "tiny", 1)
     with pytest.raises(UserError, match=r"tiny-1: is missing or lacks a file; run `python -m stages\.study --name"):
         join_units(study, "tiny")
 

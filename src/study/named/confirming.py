@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from src.arms import distilled_arm
-from src.params import MoreSeeds, Params, Role
+from src.params import MoreSeeds, Params, Recipe, Role
 from src.runs import runs_of_task
 from src.study.claims.families import Chosen, Scores, chosen_trials, selection_scores
 from src.study.records.task_records import load_records
@@ -141,14 +141,19 @@ def _choose(made: Content, content: Content, task: str, one: Replaced, trial: st
 
 
 def _replace(made: Content, content: Content, one: Replaced) -> None:
-    """Replace the trials by the new arm, which each task has settings for. A recipe also needs settings of its own."""
+    """Replace the trials by the new arm, which each task has settings for.
+
+    A recipe also needs its required settings here. Each task changes them, and could not remove others.
+    """
     entries = made[one.section[0]][one.section[1]]
     originals = content[one.section[0]][one.section[1]]
     tasks = [settings.get("arms", {}).get(one.kind, {}) for settings in made["task_settings"].values()]
     for entry in one.entries.values():
         for mapping in (entries, *tasks):
             mapping.pop(entry, None)
-    entries[one.name] = copy.deepcopy(originals[next(iter(one.entries.values()))]) if one.kind == "recipe" else {}
+    required = [key for key, field in Recipe.model_fields.items() if field.is_required()]
+    first = originals[next(iter(one.entries.values()))]
+    entries[one.name] = {key: first[key] for key in required} if one.kind == "recipe" else {}
 
 
 def _rename(made: Content, params: Params, replaced: list[Replaced]) -> list[str]:

@@ -36,6 +36,7 @@ SETTINGS = "settings.json"  # written last
 COPIED = ("task.json", "code.json", "selection_labels.parquet", "test_labels.parquet")
 SAME = (*COPIED, SETTINGS)  # in all units of a task
 JOINED_TEXTS = ("runs.csv", "history.csv")
+FILES = (*SAME, *JOINED_TEXTS, "environment.json", "predictions.parquet", "clusters.parquet")
 
 
 def check_joinable(params: Params) -> None:
@@ -75,12 +76,13 @@ def is_kept(params: Params, task: str, seed: int) -> bool:
         UserError: they are of other settings or other code.
     """
     folder = _unit_folder(params.study, task, seed)
-    if not (folder / SETTINGS).is_file():
+    if not _is_whole(folder):
         return False
     wanted = {SETTINGS: _settings(params, task), "code.json": {"sha256": training_code()}}
     if changed := [name for name, content in wanted.items() if read_json(folder / name) != content]:
         problem = f"{changed[0]} is not that of the study's present settings and code"
-        raise UserError(folder, problem, "go back to those of its run, or delete this folder to run the unit again")
+        allowed = f"go back to those of its run, or delete this folder and runs/{task}/*/*/{seed} to run the unit again"
+        raise UserError(folder, problem, allowed)
     return True
 
 
@@ -109,6 +111,10 @@ def _unit_folder(study: str, task: str, seed: int) -> Path:
     return METRICS_FOLDER / study / "units" / f"{task}-{seed}"
 
 
+def _is_whole(unit: Path) -> bool:
+    return all((unit / name).is_file() for name in FILES)
+
+
 def _settings(params: Params, task: str) -> dict[str, Any]:
     return {"arms": arms_of(params), "files": settings_of_task(params, task)}
 
@@ -119,7 +125,7 @@ def _with_first_seed(units: list[Path], params: Params, task: str) -> Path:
 
 
 def _check_all_there(units: list[Path]) -> None:
-    missing = [unit for unit in units if not all((unit / name).is_file() for name in SAME)]
+    missing = [unit for unit in units if not _is_whole(unit)]
     if missing:
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         allowed = "run `python -m stages.study --name ... --keep` or `python -m stages.pool --name ...`"
