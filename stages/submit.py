@@ -10,7 +10,7 @@ from typing import cast, get_args
 from src.data.sources.dataset import columns_of_task, location_of_task
 from src.data.sources.ready_splits import read_unlabelled
 from src.params import Params, Role, load_params
-from src.submission.asked import tasks_of_glue
+from src.submission.asked import check_arm, tasks_of_glue
 from src.submission.chosen import Predictor, best_run
 from src.submission.files import ALL_FILES, OFFICIAL_TESTS, table_of, write_submission
 from src.system.errors import stage
@@ -20,6 +20,7 @@ SUBMISSIONS_FOLDER = Path("submissions")
 
 def submit(params: Params, role: Role, arm: str) -> tuple[Path, list[str]]:
     """Write an arm's zip file with the study's GLUE tasks. Return its path and the names of the missing files."""
+    check_arm(params, role, arm, "--arm")
     tables = {}
     for task, part in tasks_of_glue(params).items():
         settings, run = params.task(task), best_run(params, task, role, arm)

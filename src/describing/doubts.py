@@ -18,11 +18,12 @@ def doubts(labels: pd.DataFrame, texts: pd.DataFrame, lengths: pd.DataFrame, rea
 
 def _rare_labels(labels: pd.DataFrame, readers: list[Reader]) -> Iterator[str]:
     """Warn about labels with less than one row per batch: CMI compares the rows of a batch with the same label."""
+    advice = "raise batch_size" + (", or leave the label out (drop_labels)" if len(labels) > 2 else "")
     for reader in readers:
         for label, share in zip(labels["label"], labels["share of train"], strict=True):
             if (rows := share * reader.batch_size) < 1:
                 of = f"a {reader.role}'s batch of {reader.batch_size} holds {rows:.2f} rows of it on average"
-                yield f"label '{label}' is rare: {of}; raise batch_size, or leave the label out (drop_labels)"
+                yield f"label '{label}' is rare: {of}; {advice}"
 
 
 def _cut_rows(lengths: pd.DataFrame) -> Iterator[str]:

@@ -65,6 +65,6 @@ def write_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int, folder:
         problem = f"the tokenizer of {tokenizer.name_or_path} is written in Python and has no tokenizer.json"
         raise UserError("--format onnx", problem, "use a model whose tokenizer has one")
     own = Tokenizer.from_file(str(path))
-    own.enable_truncation(max_length)
+    own.enable_truncation(max_length, direction=tokenizer.truncation_side)
     own.enable_padding(pad_id=tokenizer.pad_token_id, pad_token=str(tokenizer.pad_token))
     own.save(str(path))

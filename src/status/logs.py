@@ -20,15 +20,22 @@ class Failure(NamedTuple):
 
 
 def failures_in_log(study: str, task: str, seed: int) -> dict[RunName | None, Failure]:
-    """The failure of each run in the log of its unit. The key None has a failure that came before any run."""
+    """The failure of each run in the log of its unit. The key None has a failure that came before any run.
+
+    A run that a signal stopped has not failed, although DVC then says so.
+    """
     log = LOGS_FOLDER / study / f"{Unit(task, seed, ()).name}.log"
     if not log.is_file():
         return {}
-    at, run, found = log.stat().st_mtime, None, {}
+    at, run, stopped, found = log.stat().st_mtime, None, False, {}
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if match := COMMAND.fullmatch(line):
-            run = _run_of(match["stage"], dict(OPTION.findall(match["options"])))
-        elif line.startswith(("error: ", "ERROR: ")) and run not in found:  # a stage's own line comes before DVC's
+            run, stopped = _run_of(match["stage"], dict(OPTION.findall(match["options"]))), False
+        elif line.startswith("stopped by SIG"):
+            stopped = True
+        elif (
+            line.startswith(("error: ", "ERROR: ")) and run not in found and not stopped
+        ):  # a stage's own line comes before DVC's
             found[run] = Failure(at, line)
     return found
 

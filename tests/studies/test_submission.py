@@ -156,6 +156,17 @@ def test_weights_that_were_not_kept_are_missed(place, capsys):
     assert not (place / "submissions").exists()
 
 
+def test_by_hand_a_misspelt_arm_and_a_task_with_folds_are_told(place, tiny_encoder, capsys, monkeypatch):
+    content = params_with(tiny_encoder) | {"tasks": ["glue-rte"]}
+    content["task_settings"]["glue-rte"] |= {"folds": 5, "test_split": None}
+    (place / "params.yaml").write_text(yaml.safe_dump(content))
+    told = "error: params.yaml: task 'glue-rte': has folds, each with its own model, and a submission is of one model"
+    assert refused(capsys).startswith(told)
+    monkeypatch.setattr("sys.argv", ["submit", "--role", "teacher", "--arm", "cmi_mni"])
+    assert refused(capsys) == "error: --arm: no teacher arm 'cmi_mni'; allowed: ce, cmi_max, cmi_min\n"
+    assert not (place / "submissions").exists()
+
+
 def test_a_study_without_a_task_of_glue_is_told(place, tiny_encoder, capsys):
     (place / "params.yaml").write_text(yaml.safe_dump(params_with(tiny_encoder) | {"tasks": ["vader-movie"]}))
     assert "params.yaml: tasks: no task has an official test split; add a task of source glue" in refused(capsys)

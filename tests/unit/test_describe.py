@@ -80,6 +80,12 @@ def test_what_deserves_a_second_look_is_a_warning(describe):
     assert "warning: 2 rows of train have a text of test; set test_overlap to drop to leave them out" in warnings
 
 
+def test_of_two_labels_none_is_to_be_left_out(describe):
+    _, warnings = describe(("finetune.training", params_content()["finetune"]["training"] | {"batch_size": 1}))
+    [line] = [line for line in warnings if "'positive' is rare" in line]
+    assert line.endswith("a teacher's batch of 1 holds 0.43 rows of it on average; raise batch_size")
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_faults_are_those_of_prepare(workplace, refused, split):  # noqa: F811

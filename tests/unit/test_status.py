@@ -86,6 +86,9 @@ def test_each_run_of_a_study_has_its_state(params, call, capsys):
         "> python -m stages.finetune --task tiny --arm cmi_max --seed 1\n"
         "error: tiny/teacher/cmi_max/1: out of memory (a line); lower batch_size\n"
         "ERROR: failed to reproduce 'finetune@tiny-cmi_max-1': failed to run\n"
+        "> python -m stages.student --task tiny --arm plain --seed 1\n"
+        "stopped by SIGINT: a checkpoint is saved at step 3\n"
+        "ERROR: failed to reproduce 'student@tiny-plain-1': failed to run, exited with 130\n"
     )
     states = found(params)
     assert states["tiny/teacher/ce/0"] == ("finished", "")
@@ -97,7 +100,7 @@ def test_each_run_of_a_study_has_its_state(params, call, capsys):
         "failed",
         "error: tiny/teacher/cmi_max/1: out of memory (a line); lower batch_size",
     )
-    assert states["tiny/student/plain/0"] == ("waiting", "")
+    assert states["tiny/student/plain/0"] == states["tiny/student/plain/1"] == ("waiting", "")
 
     capsys.readouterr()
     call(stages.status)

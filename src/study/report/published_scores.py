@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from src.arms import settings_of
 from src.glue_data.official import OFFICIAL_ROWS
 from src.params import Role
 from src.study.drawing.study_results import StudyResults
@@ -74,11 +75,12 @@ def _is_alike(results: StudyResults, task: str, entry: Published) -> bool:
     settings, records, models = results.params.task(task), results.records[task], results.params.models
     model = models.teacher if entry.role == "teacher" else models.student
     train_rows, test_rows = OFFICIAL_ROWS[settings.part or ""]
+    learnt = settings_of(results.params, task, entry.role, ARMS[entry.role]).training.train_share
     return (
         settings.source == "glue"
         and (model.name, model.layers) == (entry.hub_name, None)
         and len(records.labels["test"]) == test_rows
-        and records.task["splits"]["train"]["rows"] >= FEWEST_TRAIN_ROWS * train_rows
+        and learnt * records.task["splits"]["train"]["rows"] >= FEWEST_TRAIN_ROWS * train_rows
     )
 
 
