@@ -67,7 +67,7 @@ def main() -> None:
     if arguments.name and arguments.arms:
         parser.error("--arms cannot go with --name, because records need all arms")
 
-    with launchers_lock(), mps() if arguments.mps else nullcontext():  # a named study takes the place of params.yaml
+    with launchers_lock(), mps() if arguments.mps else nullcontext():  # two pools would share runs/
         train(arguments)
 
 
@@ -122,9 +122,8 @@ def do(
           file=sys.stderr, flush=True)  # fmt: skip
     progress = Progress(len(jobs), workers, noun)
     slots = worker_slots(workers, params.runtime)
-    run_jobs(
-        jobs, partial(work, params), slots, LOGS, progress.ended, None if until is None else until - time.monotonic()
-    )
+    left = None if until is None else until - time.monotonic()
+    run_jobs(jobs, partial(work, params), slots, LOGS, progress.ended, left)
 
     progress.tell_failures()
     if missing := len(unmade(params, jobs)):

@@ -30,7 +30,7 @@ from tests.support.warm_python import TOOLS, warm_python
 
 REPOSITORY = Path(__file__).parent.parent
 MARKERS_OF_FOLDERS = {"faults": "fault", "pipeline": MARKER, "studies": "study"}
-LONGEST = ("test_pipeline.py", "test_hub.py", "test_pool.py", "test_processes.py", "test_demo.py")
+LONGEST = ("test_pipeline.py", "test_hub.py", "test_pool.py", "test_processes.py")
 GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "dire"]
 NEUTRAL = ["film", "plot", "scene", "story", "actor", "music", "light", "sound", "the", "a", "was", "and"]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection, Generator, Iterable
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +64,8 @@ def units_of_part(part: Part) -> list[Unit]:
     return part_of(units_of(_pipeline().commands), part)
 
 
-def up_to_date(units: Iterable[Unit]) -> list[Unit]:
+def up_to_date(units: Collection[Unit]) -> list[Unit]:
     """The units without a stale stage."""
-    units = list(units)
     changed = stale(units, _pipeline().changed)
     return [unit for unit in units if unit not in changed]
 

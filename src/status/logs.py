@@ -10,6 +10,8 @@ from src.runs import RunName
 
 COMMAND = re.compile(r"> python -m stages\.(?P<stage>finetune|student|distill) (?P<options>.*)")
 OPTION = re.compile(r"--(\w+) (\S+)")
+STOPPED = "stopped by SIG"
+ENDS = ("error: ", "ERROR: ", STOPPED)  # the starts of lines that tell why a run ended
 
 
 class Failure(NamedTuple):
@@ -27,17 +29,13 @@ def failures_in_log(study: str, task: str, seed: int) -> dict[RunName | None, Fa
     log = LOGS_FOLDER / study / f"{Unit(task, seed, ()).name}.log"
     if not log.is_file():
         return {}
-    at, run, stopped, found = log.stat().st_mtime, None, False, {}
+    at, run, found = log.stat().st_mtime, None, {}
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if match := COMMAND.fullmatch(line):
-            run, stopped = _run_of(match["stage"], dict(OPTION.findall(match["options"]))), False
-        elif line.startswith("stopped by SIG"):
-            stopped = True
-        elif (
-            line.startswith(("error: ", "ERROR: ")) and run not in found and not stopped
-        ):  # a stage's own line comes before DVC's
+            run = _run_of(match["stage"], dict(OPTION.findall(match["options"])))
+        elif line.startswith(ENDS) and run not in found:  # a stage's own line comes before DVC's
             found[run] = Failure(at, line)
-    return found
+    return {run: failure for run, failure in found.items() if not failure.line.startswith(STOPPED)}
 
 
 def _run_of(stage: str, options: dict[str, str]) -> RunName:

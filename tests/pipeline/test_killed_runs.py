@@ -75,7 +75,7 @@ def results(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow  # `tests/unit/test_checkpoints.py` has their like in fp32, in one process
-@pytest.mark.parametrize("way", [pytest.param(way, id=name) for name, way in WAYS.items()])
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_a_killed_stage_ends_as_one_that_was_not(tiny_encoder, tmp_path, warm_stages, way):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     whole.mkdir()

@@ -20,6 +20,8 @@ from src.system.errors import UserError
 Content = dict[str, Any]
 Names = dict[tuple[Role, str], str]  # the new names of arms
 NONE = MoreSeeds(tasks=[], seeds=[])
+# The keys that an entry must have, whatever the tasks set, by its kind.
+REQUIRED = {"recipe": [key for key, field in Recipe.model_fields.items() if field.is_required()]}
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,8 @@ def _replace(made: Content, content: Content, one: Replaced) -> None:
     for entry in one.entries.values():
         for mapping in (entries, *tasks):
             mapping.pop(entry, None)
-    required = [key for key, field in Recipe.model_fields.items() if field.is_required()]
     first = originals[next(iter(one.entries.values()))]
-    entries[one.name] = {key: first[key] for key in required} if one.kind == "recipe" else {}
+    entries[one.name] = {key: first[key] for key in REQUIRED.get(one.kind, [])}
 
 
 def _rename(made: Content, params: Params, replaced: list[Replaced]) -> list[str]:
