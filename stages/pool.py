@@ -5,10 +5,10 @@ of params.yaml, and `data/` must have its prepared data. With `--name` it runs a
 too, and as soon as a task's runs of one seed are done, it writes their records to metrics/<name>/units/ for
 `stages.join`.
 
-A run stays if its settings and those of its teacher are the study's, so the same command continues a study. Other runs
-in its place are deleted. Runs that `collect` moved to `runs/.aside` come back if params.yaml asks for them. Only
-`dvc repro` checks that runs match their code, their data, the rest of `runtime` and the changes of `distill.mapped`;
-without it, delete `runs/` after a change of one.
+A run stays if it and its teacher were made from the study's present settings, code and data, so the same command
+continues a study. Other runs in its place are deleted. Runs that `collect` moved to `runs/.aside` come back if
+params.yaml asks for them. Of a run that the pool did not make, it compares model, objective, training and precision
+only; `dvc repro` compares the rest.
 """
 
 import argparse
@@ -22,14 +22,15 @@ from pathlib import Path
 
 from src.data.preparation import prepare_task
 from src.parallel.options import add_arms_option
-from src.parallel.pool import Job, run_jobs
+from src.parallel.pool import Ended, Job, run_jobs
 from src.parallel.progress import Progress
 from src.parallel.slots import mps, worker_slots
 from src.parallel.units import launchers_lock
 from src.params import Params, load_params
 from src.runs import RUNS_FOLDER, runs_of_task
 from src.study.claims.pairs import pairs_to_compare
-from src.study.named.jobs import jobs_of, jobs_with_records, of_arms, units_of_study, unmade
+from src.study.named.jobs import RunJob, jobs_of, jobs_with_records, of_arms, units_of_study, unmade
+from src.study.named.origins import Origins
 from src.study.named.overrides import study_text
 from src.study.named.workspace import check_unchanged, params_in_place, tell_uncommitted
 from src.study.records.leftovers import bring_back
@@ -114,22 +115,35 @@ def do(
     """
     bring_back(name for task in params.tasks for name in runs_of_task(params, task))
     wanted = {job.name for job in (all_jobs if chosen is None else chosen)}
-    stale = unmade(params, all_jobs)
+    origins = Origins(params)
+    stale = unmade(params, all_jobs, origins)
     deleted = _delete(stale)  # also what is not chosen: once its teacher is trained again, it would seem to be done
     jobs = [job for job in stale if job.name in wanted]
-    told = f", {deleted} deleted because they or their teacher do not fit the settings" if deleted else ""
+    told = f", {deleted} deleted because they or their teacher do not fit the settings, code or data" if deleted else ""
     print(f"{counted(len(jobs), noun)} to do, {len(wanted) - len(jobs)} exist already{told}; logs in {LOGS}",
           file=sys.stderr, flush=True)  # fmt: skip
     progress = Progress(len(jobs), workers, noun)
     slots = worker_slots(workers, params.runtime)
     left = None if until is None else until - time.monotonic()
-    run_jobs(jobs, partial(work, params), slots, LOGS, progress.ended, left)
+    run_jobs(jobs, partial(work, params), slots, LOGS, _noting(jobs, origins, progress.ended), left)
 
     progress.tell_failures()
-    if missing := len(unmade(params, jobs)):
+    if missing := len(unmade(params, jobs, origins)):
         problem = f"{missing} of {len(jobs)} {noun}s are missing, {len(progress.failures)} of them failed"
         allowed = "correct the errors and run again" if progress.failures else "run the same command again"
         raise UserError(LOGS, problem, allowed)
+
+
+def _noting(jobs: Sequence[Job], origins: Origins, then: Ended) -> Ended:
+    """Write down the origins of each run that ends well, and then call `then`."""
+    runs = {job.name: job for job in jobs if isinstance(job, RunJob)}
+
+    def ended(name: str, failure: str | None) -> None:
+        if failure is None and name in runs:
+            origins.write(runs[name].run, runs[name].needs)
+        then(name, failure)
+
+    return ended
 
 
 def _delete(jobs: Sequence[Job]) -> int:

@@ -24,6 +24,8 @@ from src.system.errors import UserError, first_line
 from src.system.interrupts import LAUNCHER, Stopped
 from src.system.printing import accept_any_text
 
+Ended = Callable[[str, str | None], None]  # takes the name of a job, and the reason why it failed or None
+
 
 @dataclass(frozen=True)
 class Job:
@@ -43,7 +45,7 @@ def run_jobs(
     work: Callable[..., object],
     slots: Sequence[Slot],
     logs: Path,
-    ended: Callable[[str, str | None], None],
+    ended: Ended,
     seconds: float | None = None,
 ) -> None:
     """Do the jobs, one per worker at a time.
@@ -52,7 +54,7 @@ def run_jobs(
         work: a function of a module that the workers can import.
         slots: the environment variables of each worker.
         logs: a folder with a log per worker.
-        ended: called with the name of each job that ends, and the reason why it failed or None.
+        ended: called at the end of each job.
         seconds: the time after which only short jobs start. Jobs that run then go on to their end.
 
     Raises:
@@ -79,7 +81,7 @@ def run_jobs(
 class _Board:
     """The jobs that are left, which threads share."""
 
-    def __init__(self, jobs: Iterable[Job], ended: Callable[[str, str | None], None], seconds: float | None) -> None:
+    def __init__(self, jobs: Iterable[Job], ended: Ended, seconds: float | None) -> None:
         self.waiting, self.ended = list(jobs), ended
         self.unmade = {job.name for job in self.waiting}
         self.running = 0

@@ -24,7 +24,9 @@ from src.parallel.pool import Job, _Board, run_jobs
 from src.parallel.units import launchers_lock
 from src.params import Params, load_params
 from src.params.reading import yaml_text
+from src.study.named import origins
 from src.study.named.jobs import jobs_of, unmade
+from src.study.named.origins import Origins
 from src.study.named.overrides import study_params
 from src.study.records.task_records import load_records
 from src.study.records.unit_records import join_units, keep_unit
@@ -96,10 +98,10 @@ def test_a_pool_leaves_the_bytes_of_the_stages(tmp_path, tiny_encoder, call, mon
     call(stages.prepare, "--task", "tiny")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     call(stages.pool, "--workers", "2")
-    pooled = digests(Path("runs"), ".")
+    pooled = digests(Path("runs"), "tiny")
     Path("runs").rename("pooled")
     train_all(call, ("ce", "cmi_max"), ("ce", "cmi_max", "ce_as_cmi_max", "down"))
-    assert digests(Path("runs"), ".") == pooled
+    assert digests(Path("runs"), "tiny") == pooled
     assert len(list(Path("pooled").glob("*/*/*/*/record.json"))) == 7
 
 
@@ -252,7 +254,7 @@ def test_a_run_with_other_settings_is_trained_again_and_so_are_its_students(
         return load_params()
 
     def to_do(params: Params) -> set[str]:
-        return {job.name for job in unmade(params, jobs_of(params))}
+        return {job.name for job in unmade(params, jobs_of(params), Origins(params))}
 
     write(1.0, "fp32")
     call(stages.prepare, "--task", "tiny")
@@ -267,3 +269,38 @@ def test_a_run_with_other_settings_is_trained_again_and_so_are_its_students(
         call(stages.pool, *arms)
         assert capsys.readouterr().err.startswith(line)
     assert read_json(Path("runs/tiny/teacher/cmi_min/0/record.json"))["objective"]["cmi_weight"] == 3.0
+
+
+def test_a_run_of_other_code_or_data_is_trained_again_and_so_is_a_student_of_another_teacher(
+    tmp_path, tiny_encoder, call, monkeypatch
+):
+    """The pool's records of origins count only for the files that the pool wrote."""
+    content = tiny_study(tiny_encoder, tmp_path)
+    content["finetune"]["arms"].pop("cmi_min")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    Path("params.yaml").write_text(yaml_text(content))
+    call(stages.prepare, "--task", "tiny")
+    call(stages.pool)
+
+    def to_do(**runtime: int) -> set[str]:
+        Path("params.yaml").write_text(yaml_text(content | {"runtime": content["runtime"] | runtime}))
+        params = load_params()
+        return {job.name for job in unmade(params, jobs_of(params), Origins(params))}
+
+    teachers, student = {"tiny/teacher/ce/0", "tiny/teacher/cmi_max/0"}, "tiny/student/kd-ce/0"
+    every = {*teachers, student, "tiny/student/kd-cmi_max/0", "tiny/student/plain/0"}
+    assert to_do() == set()
+    assert to_do(feature_rows=7) == every
+    with monkeypatch.context() as changed:
+        changed.setattr(origins, "training_code", lambda: "other")
+        assert to_do() == every
+    task = Path("data/tiny/splits/task.json")
+    before = task.read_text()
+    task.write_text(before + " ")
+    assert to_do() == every
+    task.write_text(before)
+
+    logits = Path("runs/tiny/teacher/ce/0/logits.parquet")
+    shutil.copyfile("runs/tiny/teacher/cmi_max/0/logits.parquet", logits)
+    assert to_do() == {student}
+    assert to_do(feature_rows=7) == every - {"tiny/teacher/ce/0"}

@@ -9,6 +9,7 @@ from src.kept_models import MODEL
 from src.parallel.pool import Job
 from src.params import Params
 from src.runs import RunName
+from src.study.named.origins import Origins
 from src.study.records.unit_records import is_kept
 from src.system.errors import UserError
 from src.system.files import read_json
@@ -80,17 +81,17 @@ def of_arms(jobs: Collection[RunJob], arms: Collection[str]) -> list[RunJob]:
     return [job for job in jobs if job.name in wanted]
 
 
-def unmade(params: Params, jobs: Iterable[Job]) -> list[Job]:
+def unmade(params: Params, jobs: Iterable[Job], origins: Origins) -> list[Job]:
     """The jobs that are not done, with those that need one of them: a student of a new teacher is a new student."""
     found: dict[str, Job] = {}
     for job in jobs:
-        if not (_is_made(params, job) and found.keys().isdisjoint(job.needs)):
+        if not (_is_made(params, job, origins) and found.keys().isdisjoint(job.needs)):
             found[job.name] = job
     return list(found.values())
 
 
-def _is_made(params: Params, job: Job) -> bool:
-    """Whether records are there, or a run with the settings that the study has now."""
+def _is_made(params: Params, job: Job, origins: Origins) -> bool:
+    """Whether records are there, or a run with the settings, and as far as known the origins, of the study now."""
     if isinstance(job, RecordsJob):
         return is_kept(params, job.task, job.seed)
     assert isinstance(job, RunJob)
@@ -100,4 +101,5 @@ def _is_made(params: Params, job: Job) -> bool:
         return False
     record = read_json(folder / "record.json")
     same_settings = settings.recorded().items() <= record.items()
-    return same_settings and record["environment"]["precision"] == precision_of(params.runtime)
+    same_precision = record["environment"]["precision"] == precision_of(params.runtime)
+    return same_settings and same_precision and not origins.differ(job.run, job.needs)
