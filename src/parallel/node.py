@@ -21,12 +21,12 @@ PLACE = "units/.dvc/tmp"  # below the cache. Like all copies it lies in a `.dvc`
 
 
 def reproduce_on_node(
-    name: str, sent: bytes, cache: str, linked: Sequence[str], groups: Sequence[str], keep: Sequence[str]
+    place: str, sent: bytes, cache: str, linked: Sequence[str], groups: Sequence[str], keep: Sequence[str]
 ) -> tuple[int, bytes, bytes]:
     """Bring a unit up to date.
 
     Args:
-        name: the unit's name.
+        place: a name for the unit's folder that no other unit over the cache has.
         sent: its folder, as a tar file.
         cache: the folder of DVC's cache.
         linked: outputs, which DVC first checks out into the folder where the cache has them.
@@ -40,7 +40,7 @@ def reproduce_on_node(
         here = f"{platform.node()} does not see {cache}"
         advice = "put DVC's cache where every node sees it: dvc cache dir --local FOLDER"
         return 1, f"error: DVC's cache: {here}; {advice}\n".encode(), b""
-    folder = Path(cache, PLACE, name)
+    folder = Path(cache, PLACE, place)
     shutil.rmtree(folder, ignore_errors=True)
     with tarfile.open(fileobj=io.BytesIO(sent)) as file:
         file.extractall(folder, filter="data")

@@ -4,7 +4,9 @@ A node receives the code, settings and entries of a unit, and sends its entries 
 through DVC's cache, which all nodes can read and write.
 """
 
+import hashlib
 import io
+import platform
 import socket
 import subprocess
 import sys
@@ -51,8 +53,8 @@ class RayTasks:
     def reproduce(self, unit: Unit, folder: Path, log: Path, slot: Slot) -> int:
         """Have a node bring a unit up to date, check its outputs out of DVC's cache, and return DVC's exit status."""
         linked = [str(path) for path in outputs_of(load_yaml(folder / LOCK_FILE)["stages"])]
-        sent = node.packed(folder, SENT)
-        status, told, kept = self._result(unit.name, sent, str(self.cache), linked, unit.groups, KEPT)
+        sent, place = node.packed(folder, SENT), f"{_launcher()}-{unit.name}"
+        status, told, kept = self._result(place, sent, str(self.cache), linked, unit.groups, KEPT)
         log.write_bytes(told)
         if kept:
             with tarfile.open(fileobj=io.BytesIO(kept)) as file:
@@ -146,6 +148,11 @@ def _share(resources: dict[str, float], per_gpu: int, runtime: Runtime) -> tuple
         problem = f"is {'null' if threads is None else threads}, the runs use no GPU, and the cluster has {cores} cores"
         raise UserError("params.yaml: runtime.threads", problem, "set it to a number of cores that a node has")
     return {"num_cpus": threads}, cores // threads
+
+
+def _launcher() -> str:
+    """A name for this repository on this host, which has one launcher: launchers of two studies may share a cache."""
+    return hashlib.sha256(f"{platform.node()}\0{Path.cwd()}".encode()).hexdigest()[:12]
 
 
 def _checked_out(unit: Unit, folder: Path, log: Path) -> int:
