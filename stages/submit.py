@@ -12,7 +12,7 @@ from src.data.sources.ready_splits import read_unlabelled
 from src.params import Params, Role, load_params
 from src.submission.asked import check_arm, tasks_of_glue
 from src.submission.chosen import Predictor, best_run
-from src.submission.files import ALL_FILES, OFFICIAL_TESTS, table_of, write_submission
+from src.submission.files import ALL_FILES, OFFICIAL_LABELS, OFFICIAL_TESTS, table_of, write_submission
 from src.system.errors import stage
 
 SUBMISSIONS_FOLDER = Path("submissions")
@@ -28,7 +28,7 @@ def submit(params: Params, role: Role, arm: str) -> tuple[Path, list[str]]:
         model = Predictor(run, columns.labels, params.runtime)
         for test in OFFICIAL_TESTS[part]:
             labels = model.labels_of(read_unlabelled(task, location, columns, test.split))
-            tables[test.file] = table_of(labels, columns.labels, test.by_name)
+            tables[test.file] = table_of(labels, OFFICIAL_LABELS[part], test.by_name)
             print(f"{test.file}: {len(labels)} rows, predicted by {run}", flush=True)
 
     target = SUBMISSIONS_FOLDER / params.study / f"{role}-{arm}.zip"

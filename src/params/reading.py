@@ -112,6 +112,7 @@ def _check_no_name_twice(path: Path, params: Params) -> None:
         "distill.calibrated": params.distill.calibrated,
         "more_seeds.tasks": params.more_seeds.tasks,
         "seeds": params.seeds,
+        "submit": [(asked.role, asked.arm) for asked in params.submit],
         "seeds and more_seeds.seeds": params.seeds + params.more_seeds.seeds,
     }
     for key, values in lists.items():

@@ -161,6 +161,11 @@ class Training(Section):
     head_lr: Positive | None = Field(None, exclude_if=lambda rate: rate is None)
     """Highest learning rate of head_epochs; null: lr."""
 
+    @classmethod
+    def may_be_null(cls, key: str) -> bool:
+        """Whether null is a value of a key, such as no patience."""
+        return cls.model_fields[key].default is None
+
     @model_validator(mode="after")
     def _patience_waits_for_a_better_epoch(self) -> "Training":
         if self.keep_epoch == "last" and self.patience is not None:

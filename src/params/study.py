@@ -124,12 +124,18 @@ class Params(Section):
     ) -> RunSettings:
         """The settings of a run. Later ones override earlier ones: the section, the task, the arm, the task's arm."""
         objective, (base, changes) = self.objective.model_dump(), training
-        overrides = changes.model_dump(exclude_none=True)
+        overrides = _told(changes)
         for own in (arm, of_task or Arm()):
             objective |= own.model_dump(exclude_none=True, exclude={"training"})
-            overrides |= own.training.model_dump(exclude_none=True)
+            overrides |= _told(own.training)
         own_training = Training(**(base.model_dump() | overrides))
         return RunSettings(model, Objective(**objective), own_training, self.runtime, self.checkpoints)
+
+
+def _told(changes: TrainingOverrides) -> dict[str, Any]:
+    """The keys that overrides set. Null sets a key that may be null, such as patience, and else sets nothing."""
+    told = {key: getattr(changes, key) for key in changes.model_fields_set}
+    return {key: value for key, value in told.items() if value is not None or Training.may_be_null(key)}
 
 
 def entry(entries: Mapping[str, Any], key: str, name: str, path: Path = PARAMS_FILE) -> Any:

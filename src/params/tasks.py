@@ -193,6 +193,20 @@ class TaskSettings(Section):
         return self
 
     @model_validator(mode="after")
+    def _second_test_is_like_the_first(self) -> "TaskSettings":
+        also = self.also_test
+        if also is None:
+            return self
+        columns = also.text or self.text or []
+        if len(columns) != len(self.text or columns) or len({*columns}) < len(columns):
+            raise ValueError("also_test.text needs as many columns as text, and none twice")
+        if also.label in columns:
+            raise ValueError(f"column '{also.label}' of also_test cannot be both text and label")
+        if (also.source, also.path, also.part, also.split) == (self.source, self.path, self.part, self.train_split):
+            raise ValueError(f"also_test is the train split '{also.split}': name rows that no run learns")
+        return self
+
+    @model_validator(mode="after")
     def _every_label_has_its_votes(self) -> "TaskSettings":
         second = self.also_test.human if self.also_test else None
         for key, columns in (("human", self.human), ("also_test.human", second)):

@@ -5,6 +5,7 @@
                     student/<arm>.json
                     recipe/<recipe>.json
                     mapped/<name>.json       a teacher that is mapped after training, if distill.mapped has any
+    settings/submit.json                     GLUE's official test splits, if submit asks for predictions of them
 
 DVC cannot depend on a key of params.yaml that may be missing, such as an override of a task. The files leave out
 defaults of the schema, so a new key there makes no finished run stale. Stages read params.yaml itself.
@@ -23,7 +24,7 @@ from typing import Any
 from src.params import Params, RunSettings
 from src.repository.committed import committed
 from src.repository.fingerprints import FileHashes, kept_hashes
-from src.repository.watched import Watched, watched_data, watched_model
+from src.repository.watched import Watched, watched_data, watched_model, watched_tests
 
 SETTINGS_FOLDER = Path("settings")
 Content = dict[str, Any]
@@ -52,7 +53,8 @@ def settings_are_written(params: Params) -> bool:
 
 def settings_of_task(params: Params, task: str) -> dict[str, Content]:
     """The settings of a task's data and runs, by the paths of its files, without fingerprints."""
-    return {path: content for path, content, _ in _contents(params.model_copy(update={"tasks": [task]}))}
+    alone = params.model_copy(update={"tasks": [task], "submit": []})
+    return {path: content for path, content, _ in _contents(alone)}
 
 
 def _contents(params: Params) -> Iterator[tuple[str, Content, Watched]]:
@@ -67,6 +69,8 @@ def _contents(params: Params) -> Iterator[tuple[str, Content, Watched]]:
             yield f"{task}/recipe/{recipe}.json", *_run(params.distilled_student(task, recipe))
         for one in params.distill.mapped:
             yield f"{task}/mapped/{one.name}.json", one.model_dump(exclude={"name"}), {}
+    if params.submit:
+        yield "submit.json", {}, watched_tests(params)
 
 
 def _data(params: Params, task: str) -> Content:

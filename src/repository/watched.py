@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.data.sources.dataset import location_of, location_of_task
 from src.data.sources.layouts import forms_of
-from src.params import Glue, ModelSource, TaskSettings
+from src.params import Glue, ModelSource, Params, TaskSettings
 from src.system.errors import UserError
 from src.system.files import user_path
 
@@ -31,6 +31,16 @@ def watched_data(settings: TaskSettings, glue: Glue) -> Watched:
     if settings.transfer_file is not None:
         path = user_path(settings.transfer_file)
         found["transfer_file"] = path, _files([path])
+    return found
+
+
+def watched_tests(params: Params) -> Watched:
+    """GLUE's official test splits in `glue.folder`, which `submit` predicts. They have no labels."""
+    found: Watched = {}
+    for task in params.tasks:
+        settings = params.task(task)
+        if settings.source == "glue" and (place := location_of_task(settings, params.glue)).kind == "folder":
+            found[task] = _splits(Path(place.name), ["test", "test_matched", "test_mismatched"])
     return found
 
 

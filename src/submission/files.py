@@ -36,12 +36,22 @@ OFFICIAL_TESTS: dict[str, list[OfficialTest]] = {
     "rte": [OfficialTest("test", "RTE.tsv", by_name=True)],
     "wnli": [OfficialTest("test", "WNLI.tsv", by_name=False)],
 }
+OFFICIAL_LABELS = {  # in the order of the data's numbers
+    "cola": ["unacceptable", "acceptable"],
+    "sst2": ["negative", "positive"],
+    "mrpc": ["not_equivalent", "equivalent"],
+    "qqp": ["not_duplicate", "duplicate"],
+    "mnli": ["entailment", "neutral", "contradiction"],
+    "qnli": ["entailment", "not_entailment"],
+    "rte": ["entailment", "not_entailment"],
+    "wnli": ["not_entailment", "entailment"],
+}
 # All files that the server requires. STS-B, a regression, and AX, a diagnostic set, are no tasks of this project.
 ALL_FILES = [*(test.file for tests in OFFICIAL_TESTS.values() for test in tests), "STS-B.tsv", "AX.tsv"]
 
 
 def table_of(labels: Sequence[int], names: Sequence[str], by_name: bool) -> str:
-    """The content of a file: a header, then one line per row."""
+    """The content of a file: a header, then one line per row. `names` are GLUE's, in the order of its numbers."""
     lines = [f"{row}\t{names[label] if by_name else label}" for row, label in enumerate(labels)]
     return "\n".join(["index\tprediction", *lines]) + "\n"
 

@@ -87,7 +87,8 @@ def test_the_table_of_comparisons_is_that_of_mechanism():
         assert claim["verdict"] == verdict
         hangs = " or ".join(NAMES[rest["task"]] for rest in hangs_on(claim))
         without = f", but not without {hangs}" if verdict == HOLDS else f"; without {hangs} it cannot be told"
-        assert told == cell(claim) + (without if hangs else "") + ("; by AUC it cannot be told" if name == "all" else "")
+        by_auc = "; by AUC it cannot be told" if name == "all" else ""
+        assert told == cell(claim) + (without if hangs else "") + by_auc
     assert claims("mechanism")["all_auc"]["verdict"] == "cannot be told at this size"
 
 

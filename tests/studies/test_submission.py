@@ -18,6 +18,7 @@ from src.submission.asked import check_submissions
 from src.submission.chosen import best_run
 from src.submission.files import OFFICIAL_TESTS, table_of, write_submission
 from src.system.errors import UserError
+from src.system.files import read_json
 from tests.conftest import params_content
 from tests.support.hub_repositories import TASKS, glue, splits_of
 from tests.support.repository import clone_with, run
@@ -144,6 +145,10 @@ def test_it_is_a_stage_of_the_pipeline_where_params_ask_for_it(trained, tmp_path
     content["evaluate"]["claims"] = {}
     clone_with(tmp_path / "clone", content | {"submit": [{"role": "teacher", "arm": "ce"}]})
     run(tmp_path / "clone", "dvc", "repro", "submit")
+    deps = yaml.safe_load((tmp_path / "clone/dvc.lock").read_text())["stages"]["submit@run0"]["deps"]
+    assert "settings/submit.json" in {dep["path"] for dep in deps}
+    [files] = read_json(tmp_path / "clone/settings/submit.json")["files"].items()
+    assert (files[0], len(files[1])) == ("glue-rte", 64)
     assert list(tables(tmp_path / "clone/submissions/tiny/teacher-ce.zip")) == ["RTE.tsv"]
     assert run(tmp_path / "clone", "git", "status", "--short", "submissions") == ""
 
@@ -182,6 +187,12 @@ def test_a_study_without_a_task_of_glue_is_told(place, tiny_encoder, capsys):
             {"submit": ASKED, "twice": True},
             "tasks: two tasks would write the predictions of GLUE's rte; keep one of them",
         ),
+        ({"submit": ASKED * 2}, "submit: holds a value twice; name each value once"),
+        (
+            {"submit": ASKED, "labels": ["acceptable", "unacceptable"]},
+            "task_settings.glue-cola.labels: differs from GLUE's labels of cola, whose order the server counts; "
+            r"allowed: \[unacceptable, acceptable\]",
+        ),
     ],
 )
 def test_what_could_not_be_made_is_told_before_the_training(tiny_encoder, changes, told):
@@ -189,11 +200,26 @@ def test_what_could_not_be_made_is_told_before_the_training(tiny_encoder, change
     if changes.pop("twice", False):
         content["task_settings"]["again"] = content["task_settings"]["glue-rte"]
         content["tasks"] = ["glue-rte", "again"]
+    if labels := changes.pop("labels", None):
+        content["task_settings"]["glue-cola"]["labels"] = labels
     with pytest.raises(UserError, match=told):
         check_submissions(check_params(Path("params.yaml"), content | changes))
 
 
-def test_a_test_split_that_is_not_there_is_told(place, capsys):
+def test_a_test_split_that_is_not_there_is_told(place, tiny_encoder, capsys):
     (place / "glue/rte/test.parquet").unlink()
     assert "glue/rte/test" in refused(capsys)
     assert not (place / "submissions").exists()
+    content = params_with(tiny_encoder) | {"submit": ASKED}
+    told = "glue/rte: has no test split, and submit predicts GLUE's official test splits; add it as GLUE has it"
+    with pytest.raises(UserError, match=told):
+        check_submissions(check_params(Path("params.yaml"), content))
+
+
+def test_names_of_labels_are_written_as_glue_has_them(place, tiny_encoder):
+    content = params_with(tiny_encoder) | {"tasks": ["glue-rte"]}
+    content["task_settings"]["glue-rte"]["labels"] = ["Entailment", "Not_Entailment"]
+    (place / "params.yaml").write_text(yaml.safe_dump(content))
+    stages.submit.main()
+    names = tables(place / "submissions/tiny/teacher-ce.zip")["RTE.tsv"]["prediction"]
+    assert set(names) <= {"entailment", "not_entailment"}

@@ -4,10 +4,12 @@ import copy
 import difflib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
@@ -18,11 +20,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import stages.study
-from src.params import Params, load_params, read_yaml
+from src.params import Params, load_params, read_yaml, tasks
 from src.params.models import ModelSource, Runtime
 from src.params.reading import parse_yaml, yaml_text
 from src.params.runs import ObjectiveDefaults, Training
-from src.study.named.overrides import merged_content, study_content, study_params, study_text
+from src.study.named.overrides import (
+    NULL_IS_A_VALUE,
+    READ_BY_DVC,
+    checked_content,
+    merged_content,
+    study_content,
+    study_params,
+    study_text,
+)
 from src.system.errors import UserError
 from tests.conftest import REPOSITORY, params_content
 from tests.support.repository import run, start
@@ -250,6 +260,35 @@ def test_parts_apply_in_order_and_a_studys_own_overrides_last(tmp_path):
     assert (found.seeds, list(found.finetune.arms)) == ([3], ["ce", "cmi_min", "cmi_max", "two", "three"])
     two = found.teacher("vader-movie", "two").objective
     assert (two.tau, two.cmi_weight) == (4.0, 3.0)
+
+
+def test_null_is_a_value_where_the_default_is_another(tmp_path):
+    cut = {"task_settings": {"glue-sst2": {"test_split": None}}}
+    assert "test_split" not in params_content()["task_settings"]["glue-sst2"]
+    assert study_of(tmp_path, cut).task("glue-sst2").test_split is None
+
+    arms = {"patient": {"training": {"patience": None, "head_lr": None, "lr": None}}, "other": {}}
+    training = {"patience": 2, "head_epochs": 1, "head_lr": 1e-3}
+    found = study_of(tmp_path, {"finetune": {"training": training, "arms": arms}})
+    patient, other = (found.teacher("vader-movie", arm).training for arm in arms)
+    assert (patient.patience, patient.head_lr, patient.lr) == (None, None, other.lr)
+    assert (other.patience, other.head_lr) == (2, 1e-3)
+
+    sections = [one for one in vars(tasks).values() if isinstance(one, type) and issubclass(one, tasks.Section)]
+    fields = [(key, field) for one in sections for key, field in one.model_fields.items()]
+    kept = {key for key, field in fields if field.default is not None and type(None) in get_args(field.annotation)}
+    assert kept | {key for key in Training.model_fields if Training.may_be_null(key)} == NULL_IS_A_VALUE
+
+
+@pytest.mark.parametrize("name", READ_BY_DVC)
+def test_a_list_that_dvc_reads_is_missed_before_dvc_says_something_else(name):
+    content = params_content()
+    section, _, key = name.rpartition(".")
+    (content[section] if section else content).pop(key)
+    told = f"params.yaml: {name}: is missing, and dvc.yaml reads it; write {key}: []"
+    with pytest.raises(UserError, match=re.escape(told)):
+        checked_content(Path("params.yaml"), content)
+    assert f"${{{name}}}" in (REPOSITORY / "dvc.yaml").read_text()
 
 
 HARD_TEXTS = [

@@ -20,6 +20,10 @@ from src.system.errors import UserError
 
 PARTS = "parts"  # the folder in studies/ that holds shared parts
 INCLUDE = "include"  # the key of a study's file that lists its parts
+# The keys whose null differs from the value that they have when they are absent: from the schema's default, or in an
+# arm and in a task's `training` from that of the section.
+NULL_IS_A_VALUE = {"test_split", "patience", "head_lr"}
+READ_BY_DVC = ("submit", "distill.matched", "distill.calibrated", "distill.mapped")  # the schema lets them be absent
 
 
 def base_text(params_file: Path = PARAMS_FILE) -> bytes:
@@ -163,10 +167,19 @@ def changed_keys(base: dict, own: dict) -> list[str]:
 def checked_content(path: Path, merged: Any) -> Params:
     """Valid params; a misspelt arm in evaluate or submit would else be found after all the training."""
     params = check_params(path, merged)
+    _check_keys_of_dvc(path, merged)
     check_rounds(path, params)
     pairs_to_compare(params, path)
     check_submissions(params, path)
     return params
+
+
+def _check_keys_of_dvc(path: Path, merged: dict[str, Any]) -> None:
+    """Check that the lists are there over which dvc.yaml goes; DVC would only say that it cannot find one."""
+    for name in READ_BY_DVC:
+        section, _, key = name.rpartition(".")
+        if key not in (merged[section] if section else merged):
+            raise UserError(f"{path}: {name}", "is missing, and dvc.yaml reads it", f"write {key}: []")
 
 
 def study_overrides(name: str, folder: Path) -> dict[str, Any]:
@@ -198,7 +211,8 @@ def merged_content(base: dict, overrides: dict) -> dict:
     """`base` with the leaves of `overrides` set; null in the place of a mapping, such as an arm, leaves it out."""
     merged = base.copy()
     for key, value in overrides.items():
-        if value is None and (key not in base or isinstance(base[key], dict)):
+        absent = key not in base and key not in NULL_IS_A_VALUE
+        if value is None and (absent or isinstance(base.get(key), dict)):
             merged.pop(key, None)
         else:
             both = isinstance(value, dict) and isinstance(base.get(key), dict)

@@ -86,6 +86,16 @@ TASKS = {
         {"also_test": {"name": "rated", "source": "hub", "path": "a/b", "split": "test"}},
         "source hub needs a revision; set revision to null for source folder",
     ),
+    "second test set of pairs": (
+        "a second test set with two texts, for a task with one",
+        {"also_test": {"name": "rated", "source": "folder", "path": "other", "split": "test", "text": ["a", "b"]}},
+        "also_test.text needs as many columns as text, and none twice",
+    ),
+    "answer as text of the second test set": (
+        "the label of a second test set as its text",
+        {"also_test": {"name": "rated", "source": "folder", "path": "other", "split": "test", "text": ["label"]}},
+        "column 'label' of also_test cannot be both text and label",
+    ),
     "learning rate of a task": (
         "a learning rate of a task that is no number",
         {"training": {"teacher": {"lr": "fast"}}},
