@@ -45,8 +45,11 @@ def matthews(counts: ClassCounts) -> np.ndarray:
     right, labelled, predicted = counts
     total = labelled.sum(axis=-1)
     covariance = right.sum(axis=-1) * total - (labelled * predicted).sum(axis=-1)
-    variances = (total**2 - (labelled**2).sum(axis=-1)) * (total**2 - (predicted**2).sum(axis=-1))
-    return _ratio(covariance, np.sqrt(variances))
+    # Each total is that of its own counts, which differ by rounding where row values are taken: then predictions of one
+    # label leave exactly 0, and never less.
+    of_labels = total**2 - (labelled**2).sum(axis=-1)
+    of_predictions = predicted.sum(axis=-1) ** 2 - (predicted**2).sum(axis=-1)
+    return _ratio(covariance, np.sqrt(of_labels * of_predictions))
 
 
 CLASS_SCORES: dict[str, ClassScore] = {"accuracy": accuracy, "f1": f1, "macro_f1": macro_f1, "matthews": matthews}

@@ -100,7 +100,7 @@ class Runtime(Section):
     """
     cuda_graphs: bool = False
     """true: capture and replay training passes on an NVIDIA GPU, which is faster for small models and batches
-    (docs/speed.md). It needs one process, and has no effect on other devices.
+    (docs/speed.md). It needs one process and accumulate 1, and has no effect on other devices.
     """
     recompute: bool = Field(False, exclude_if=lambda asked: not asked)  # so records without this key stay valid
     """true: recompute activations in the backward pass instead of keeping them. Takes much less memory and a third

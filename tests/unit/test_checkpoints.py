@@ -1,5 +1,6 @@
 """A run that stops and goes on ends as one that never stopped; checkpoints are few, whole, and of this run only."""
 
+import json
 import os
 import random
 import shutil
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +23,11 @@ from src.core.method.terms import TERMS, Term
 from src.core.models.classifier import load_classifier
 from src.core.training import checkpoints as checkpoints_module
 from src.core.training.checkpoints import KEPT, Checkpoints, checkpoints_of, checkpoints_root, run_key
+from src.core.training.loading import prepare_run
 from src.core.training.loop import Setup
 from src.core.training.phases import train
 from src.core.training_code import REPOSITORY, training_code
+from src.data.prepared import LabelledSplit, PreparedTask
 from src.params import CheckpointSettings, Objective
 from src.runs import RunName
 from src.system.errors import UserError
@@ -181,6 +185,23 @@ def test_what_determines_a_run_is_in_its_key(tmp_path, monkeypatch):
             file.write("# changed\n")
         others.append(run_key({"lr": 1e-4, "seed": 0}, tensors))
     assert len({key, *others}) == 6
+
+
+def test_a_model_of_equal_weights_with_another_dropout_is_another_run(params, tiny_encoder, tmp_path):
+    shutil.copytree(tiny_encoder.name, tmp_path, dirs_exist_ok=True)
+    model = tiny_encoder.model_copy(update={"name": str(tmp_path)})
+    settings = replace(params.teacher("vader-movie", "ce"), model=model)
+    rows = LabelledSplit(["0", "1"], [("a",), ("b",)], np.array([0, 1]))
+    task = PreparedTask("tiny", ["no", "yes"], ["accuracy"], rows, rows, {"test": rows, "transfer": rows})
+
+    def configuration() -> str:
+        return prepare_run(RUN, task, settings, None).configuration()
+
+    before = configuration()
+    assert str(tmp_path) not in before
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 0.5}))
+    assert configuration() != before
 
 
 @pytest.fixture

@@ -178,8 +178,12 @@ def test_frozen_weights_in_bf16_are_half_as_large_and_what_is_trained_is_not_rou
     source = adapted(request.getfixturevalue(name))
     model, result = trained_in(source.model_copy(update={"dtype": "bf16"}), "bf16")
     assert {weight.dtype for weight in trained_weights(model).values() if weight.is_floating_point()} == {torch.float32}
-    frozen = {weight.dtype for weight in model.parameters() if not weight.requires_grad}
-    assert frozen == {torch.bfloat16}
+    frozen = {name: weight.dtype for name, weight in model.named_parameters() if not weight.requires_grad}
+    unused = {name for name in frozen if ".original_module." in name}  # of the head, which is trained in full
+    assert {frozen[name] for name in frozen.keys() - unused} == {torch.bfloat16}
+    head = model.model.get_submodule(sorted(unused)[0].removeprefix("model.").partition(".original_module")[0])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head(torch.ones(1, 1, model.model.config.hidden_size)).dtype == torch.float32
     _, in_fp32 = trained_in(source, "bf16")
     assert result.history[-1]["selection_nll"] == pytest.approx(in_fp32.history[-1]["selection_nll"], abs=0.03)
 

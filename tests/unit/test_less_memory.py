@@ -15,6 +15,7 @@ from src.core.method.objectives import RunObjective
 from src.core.method.spaces import Outputs
 from src.core.models.classifier import load_classifier
 from src.core.speed.recompute import recompute_activations
+from src.core.training import refusals
 from src.core.training.refusals import check_fit
 from src.data.prepared import LabelledSplit, PreparedTask
 from src.params import ModelSource, Objective
@@ -123,6 +124,10 @@ def test_activations_computed_again_change_no_bit(name, request):
             "batch_size 8 leaves some of 5 parts of a batch without",
         ),
         (
+            {"training": {"batch_size": 128, "accumulate": 51}},
+            "train_share 1.0 of 100 train rows leaves some of 51 parts of a batch without rows; raise it to at least ",
+        ),
+        (
             {"training": {"accumulate": 2}, "objective": {"alpha": 0.5, "kd_loss": "dist"}},
             "kd_loss dist is not defined over several processes or parts of a batch; allowed here: kl",
         ),
@@ -138,6 +143,16 @@ def test_parts_that_a_run_cannot_have_are_refused(params, changes, said):
     task = PreparedTask("vader-movie", ["no", "yes"], ["accuracy"], split, split, {})
     with pytest.raises(UserError, match=said):
         check_fit(RunName("vader-movie", "student", "kd-ce", 0), task, settings, 1)
+
+
+def test_parts_are_refused_where_graphs_would_add_them_up_wrongly(params, monkeypatch):
+    monkeypatch.setattr(refusals, "uses_cuda_graphs", lambda runtime: True)  # as on an NVIDIA GPU
+    settings = params.teacher("vader-movie", "ce")
+    settings = replace(settings, training=settings.training.model_copy(update={"accumulate": 2}))
+    split = LabelledSplit(["0"] * 100, [("a",)] * 100, np.zeros(100))
+    task = PreparedTask("vader-movie", ["no", "yes"], ["accuracy"], split, split, {})
+    with pytest.raises(UserError, match="cuda_graphs is true and accumulate is above 1; set cuda_graphs to false"):
+        check_fit(RunName("vader-movie", "teacher", "ce", 0), task, settings, 1)
 
 
 def test_a_model_that_cannot_compute_again_is_refused(tiny_encoder, monkeypatch):

@@ -156,6 +156,14 @@ def test_row_values_of_constant_predictions_are_defined():
         assert statistics_of([name], False, 15)[name](data).of_rows.tolist() == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_no_row_changes_a_matthews_correlation_of_one_predicted_label(seed):
+    """Of three labels: rounding made some row values NaN."""
+    labels = np.random.default_rng(seed).integers(0, 3, 109)
+    data = PredictedRows(labels, np.tile([0.0, 1.0, 0.0], (109, 1)), None)
+    assert statistics_of(["matthews"], False, 15)["matthews"](data).of_rows.tolist() == [0.0] * 109
+
+
 @pytest.mark.parametrize(("seeds", "smallest"), [(2, 0.5), (5, 0.0625), (10, 2 / 2**10)])
 def test_sign_flip_reaches_no_further_than_the_number_of_seeds_allows(seeds, smallest):
     assert sign_flip_p(np.linspace(1, 2, seeds)) == pytest.approx(smallest)

@@ -8,6 +8,7 @@ import torch
 from accelerate import Accelerator
 from transformers import get_linear_schedule_with_warmup
 
+from src.core.machine.randomness import stream_seed
 from src.core.method.batch import NO_LABEL
 from src.core.method.centroids import CENTROIDS
 from src.core.models.classifier import load_classifier
@@ -18,7 +19,7 @@ from src.core.training.phases import train
 from src.params import Objective
 from src.params.types import KeptEpoch
 from tests.support.objectives import BASE
-from tests.support.training import SETTINGS, data_for, trained
+from tests.support.training import SETTINGS, data_for, loaded, trained
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -48,6 +49,14 @@ def test_the_learning_rate_rises_and_falls_as_that_of_transformers(warmup):
         optimizer.step()
         schedule.step()
     assert rate_after(50, 50, warmup) == 0
+
+
+def test_a_run_of_one_step_learns_whatever_its_warm_up(tiny_encoder):
+    model, before = (loaded(tiny_encoder, stream_seed(0, "head")) for _ in range(2))
+    one = SETTINGS.model_copy(update={"epochs": 1, "batch_size": 160, "warmup": 0.9})
+    train(Setup(model, data_for(tiny_encoder), 0, Accelerator(cpu=True)), Objective(**BASE), one)
+    same = [torch.equal(one, other) for one, other in zip(model.parameters(), before.parameters(), strict=True)]
+    assert not any(same)
 
 
 def test_seeds_differ(tiny_encoder):

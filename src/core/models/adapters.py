@@ -62,9 +62,13 @@ def add_lora(source: ModelSource, lora: Lora, model: PreTrainedModel, new: set[s
 
 
 def halve_frozen_weights(model: PreTrainedModel) -> None:
-    """Convert the frozen weights to bf16. Trained weights stay in float32."""
-    for weight in model.parameters():
-        if not weight.requires_grad:
+    """Convert the frozen weights to bf16. Trained weights stay in float32.
+
+    So does the first state of a module that is trained in full. No pass uses it, but peft keeps it inside that module,
+    which would else count as one in bf16.
+    """
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad and ".original_module." not in name:
             weight.data = weight.data.to(torch.bfloat16)
 
 

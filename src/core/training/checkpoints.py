@@ -44,7 +44,7 @@ def checkpoints_root() -> Path:
 
 
 def run_key(settings: Any, tensors: Iterable[Tensor]) -> str:
-    """A hash of a run's settings (plain values), of its tensors at the start, and of the code that trains."""
+    """A hash of what sets a run (plain values), of its tensors at the start, and of the code that trains."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(training_code().encode())
     for tensor in tensors:

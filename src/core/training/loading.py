@@ -56,8 +56,12 @@ class PreparedRun:
         self.vocabulary.restore()
         return [*self.model.savers, self.tokenizer.save_pretrained]
 
+    def configuration(self) -> str:
+        """The model's configuration, such as its dropout, without a path of this machine."""
+        return self.model.model.config.to_json_string()
+
     def tensors(self) -> Iterator[Tensor]:
-        """The tensors that determine the run besides settings and code: weights, tokens, labels, teacher's part."""
+        """The tensors that determine the run: weights, tokens, labels, teacher's part."""
         yield from self.model.state_dict().values()
         if self.relations is not None:
             yield from self.relations.teacher.state_dict().values()

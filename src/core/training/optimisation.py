@@ -101,6 +101,7 @@ def optimise(
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=settings.lr, fused=True)
     steps = steps_per_epoch * settings.epochs
-    schedule = LambdaLR(optimizer, lambda step: rate_after(step, steps, round(settings.warmup * steps)))
+    warmup = min(round(settings.warmup * steps), steps - 1)  # the last step must not have the rate 0 of the first
+    schedule = LambdaLR(optimizer, lambda step: rate_after(step, steps, warmup))
     scaler = torch.amp.GradScaler(accelerator.device.type, enabled=precision == "fp16")
     return Optimisation(accelerator.prepare(model), optimizer, schedule, scaler, settings.max_grad_norm, steps)

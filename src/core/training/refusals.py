@@ -43,13 +43,14 @@ def _check_terms(run: RunName, settings: RunSettings, parts: int) -> None:
 def _check_rows(run: RunName, settings: RunSettings, train_rows: int, parts: int) -> None:
     """Check that each process gets at least two rows of each part of a batch."""
     training = settings.training
-    counts = {"batch_size": training.batch_size}
-    if training.train_share < 1:
-        counts["train_share"] = round(training.train_share * train_rows)
-    for key, count in counts.items():
+    counts = {
+        f"batch_size {training.batch_size}": training.batch_size,
+        f"train_share {training.train_share} of {train_rows} train rows": round(training.train_share * train_rows),
+    }
+    for what, count in counts.items():
         if count < 2 * parts:
             one = "processes" if training.accumulate == 1 else "parts of a batch"
-            problem = f"{key} {getattr(training, key)} leaves some of {parts} {one} without rows"
+            problem = f"{what} leaves some of {parts} {one} without rows"
             raise UserError(run, problem, f"raise it to at least {2 * parts} rows")
 
 
@@ -59,6 +60,9 @@ def _check_runtime(run: RunName, settings: RunSettings, processes: int) -> None:
     if settings.model.dtype == "bf16" and precision != "bf16":
         problem = f"models.{run.role}.dtype is bf16, but runtime.precision is {precision} here"
         raise UserError(run, problem, "set precision to bf16, or dtype to fp32")
+    if uses_cuda_graphs(runtime) and settings.training.accumulate > 1:
+        # A replay writes its gradients where those of the part before lie, so a sum over parts would be wrong.
+        raise UserError(run, "runtime.cuda_graphs is true and accumulate is above 1", "set cuda_graphs to false")
     if uses_cuda_graphs(runtime) and runtime.recompute:
         raise UserError(run, "runtime.cuda_graphs and runtime.recompute are both true", "set one of them to false")
     if settings.objective.relation_weight and (runtime.recompute or uses_cuda_graphs(runtime)):

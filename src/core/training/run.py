@@ -59,9 +59,8 @@ def run_training(
             say_arithmetic(settings.runtime, accelerator.device)
         prepared = prepare_run(run, task, settings, teacher_logits, load_teacher)
         description = run_metadata(run, settings, accelerator)
-        key = run_key(
-            [description, task.metrics, task.label_names, settings.runtime.diagnostic_rows], prepared.tensors()
-        )
+        of_task = [task.metrics, task.label_names, settings.runtime.diagnostic_rows]
+        key = run_key([description, *of_task, prepared.configuration()], prepared.tensors())
         with checkpoints_of(run, key, settings.checkpoints, accelerator) as checkpoints:
             load_seconds = lap()
             precision = precision_of(settings.runtime)
