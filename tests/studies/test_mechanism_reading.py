@@ -1,5 +1,6 @@
 """The reading of `mechanism`, fixed as code before its results: each row of the page's table, and its limits."""
 
+import re
 from itertools import product
 
 import pandas as pd
@@ -18,7 +19,7 @@ from tests.support.mechanism_reading import (
     reading,
     unit_is_compact,
 )
-from tests.support.study_numbers import committed, page_of, text
+from tests.support.study_numbers import cells, committed, text
 
 CLAIMS = {
     "helps": {"verdict": HOLDS, "high": 0.009, "worthwhile": 0.01},
@@ -32,6 +33,8 @@ NAMES = ("alone", "unit", "norm", "all", "unit_norm", "above_unit", "above_norm"
 COMPACT_SEEN = dict(zip(NAMES, ("helps", "helps", "not", "not", "helps", "open", "helps", "helps"), strict=True))
 LENGTH_SEEN = dict(zip(NAMES, ("helps", "not", "helps", "open", "worse", "helps", "open", "open"), strict=True))
 WITHOUT_LABEL_SEEN = dict(zip(NAMES, ("helps", "not", "not", "helps", "not", "helps", "helps", "not"), strict=True))
+DETAILS = "studies/mechanism/details.md"
+KINDS = {" does not hold": "open", " holds": "helps", " nothing worthwhile": "not", " is opposite": "worse"}
 SEEN = {COMPACT: COMPACT_SEEN, LENGTH: LENGTH_SEEN, WITHOUT_LABEL: WITHOUT_LABEL_SEEN}
 
 
@@ -115,6 +118,27 @@ def test_unit_is_compact_by_the_table_of_what_moved():
 
 
 def test_the_readings_are_in_the_words_of_the_page():
-    page = text(page_of("mechanism")) + text("studies/mechanism/details.md")
-    assert all(words in page for words in (NOT_SEEN, COMPACT, LENGTH, WITHOUT_LABEL, OPEN))
+    page = text(DETAILS)
+    told = [cells(DETAILS, str(number))[-1] for number in range(1, 7)]
+    assert told == [NOT_SEEN, OPEN, COMPACT, LENGTH, WITHOUT_LABEL, OPEN]
     assert "within 10 % of the length under `cmi_min`" in page
+
+
+@pytest.mark.parametrize(("row", "expected"), [(3, COMPACT), (4, LENGTH), (5, WITHOUT_LABEL)])
+def test_the_table_of_the_page_names_the_verdicts_that_a_row_needs(row, expected):
+    """With these verdicts the code gives the row's reading, and with another verdict of any claim it does not."""
+    needed = kinds_in(cells(DETAILS, str(row))[0])
+    others = dict.fromkeys(NAMES[1:], "open")
+    assert read({"alone": "helps"} | others | needed) == expected
+    for name, kind in needed.items():
+        changed = "helps" if kind != "helps" else "open"
+        assert read({"alone": "helps"} | others | needed | {name: changed}) == OPEN
+
+
+def kinds_in(outcome: str) -> dict[str, str]:
+    """A verdict for each claim that a row of the table names."""
+    kinds = {}
+    for part in outcome.split("; "):
+        [kind] = [kind for words, kind in KINDS.items() if part.endswith(words)]
+        kinds |= dict.fromkeys(re.findall("`(\\w+)`", part), kind)
+    return kinds
