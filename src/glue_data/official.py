@@ -56,7 +56,7 @@ def read_official(task: str, split: str, params: Params, folder: str | None) -> 
 
 
 def _official(raw: RawSplit, columns: Columns) -> OfficialSplit:
-    """The columns of the studies' files. Without a column `idx`, the rows are numbered."""
+    """The columns of the studies' files."""
     check_names(raw, columns.labels)
     for column in (*columns.text, columns.label):
         if column not in raw.table:
@@ -64,6 +64,15 @@ def _official(raw: RawSplit, columns: Columns) -> OfficialSplit:
     named = bool(raw.label_names)
     rows = raw.table[columns.text].assign(
         label=label_numbers(raw.where, raw.table[columns.label], columns.labels, named),
-        idx=pd.to_numeric(raw.table[IDX], errors="coerce") if IDX in raw.table else range(len(raw.table)),
+        idx=_idx(raw.table),
     )
     return OfficialSplit(raw.where, rows.reset_index(drop=True))
+
+
+def _idx(table: pd.DataFrame) -> "pd.Series | range":
+    """The column `idx` as whole numbers. If it is missing or holds anything else, the rows are numbered."""
+    if IDX in table:
+        numbers = pd.to_numeric(table[IDX], errors="coerce")
+        if numbers.notna().all() and (numbers % 1 == 0).all():
+            return numbers.astype(int)
+    return range(len(table))

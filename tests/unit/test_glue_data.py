@@ -125,6 +125,13 @@ def test_rows_without_idx_in_another_format_are_counted(studied, made):
     assert same(studied, "rte/train.jsonl.gz")
 
 
+@pytest.mark.parametrize("value", [None, "", "3a", 1.5])
+def test_rows_are_counted_if_an_idx_is_no_whole_number(studied, made, value):
+    official("rte/train", lambda rows: rows.assign(idx=rows["idx"].astype(object).where(rows.index != 3, value)))
+    made(*WHOLE)
+    assert same(studied, "rte/train.jsonl.gz")
+
+
 def without(*numbers: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
     return lambda rows: rows.drop(index=list(numbers))
 
