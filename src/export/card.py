@@ -69,7 +69,7 @@ def _use(run: RunName, kept: KeptModel, task: PreparedTask, inputs: list[str], c
         arm=run.arm,
         seed=run.seed,
         commit=commit(),
-        labels=", ".join(task.label_names),
+        labels=", ".join(name.replace("|", r"\|") for name in task.label_names),  # a | would end the cell
         max_length=kept.max_length,
         inputs=", ".join(inputs),
         opset=OPSET,

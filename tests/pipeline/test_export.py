@@ -6,6 +6,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,10 @@ import yaml
 import src.export.checking
 import stages.export
 from src.data.prepared import load_test_labels
+from src.export.card import onnx_card
+from src.export.checking import Checked
 from src.params import Lora
-from src.runs import load_run, split_logits
+from src.runs import RunName, load_run, split_logits
 from tests.conftest import REPOSITORY, params_content, word_tokenizer
 from tests.support.kept_run import kept_run
 from tests.support.repository import digests
@@ -166,6 +170,17 @@ def test_a_model_that_differs_from_torch(exported, monkeypatch, capsys, record_f
     record_fault(
         KIND, "an exported model that differs from torch", "one line with both differences; nothing is written"
     )
+
+
+def test_a_label_with_a_bar_stays_in_its_cell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = RunName("tiny", "teacher", "ce", 0)
+    (run.folder() / "model").mkdir(parents=True)
+    (run.folder() / "model/README.md").write_text("---\nlicense: mit\n---\n| a | b |\n|---|---|\n")
+    kept: Any = SimpleNamespace(max_length=8)
+    task: Any = SimpleNamespace(label_names=["a|b", "c"], train=SimpleNamespace(texts=[("a text",)]))
+    card = onnx_card(run, kept, task, ["input_ids"], Checked(1, "accuracy", {"model.onnx": 1.0}, 0.0, 0.0, 1))
+    assert r"| labels, in the order of the logits | a\|b, c |" in card.text
 
 
 @pytest.fixture
