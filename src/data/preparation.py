@@ -16,7 +16,8 @@ from src.data.source import Source, read_source
 from src.data.sources.labelled_text import CLUSTER, HUMAN_PREFIX, TEXT_NAMES, LabelledText
 from src.data.sources.ready_splits import is_empty, read_texts
 from src.data.splits import comparable_texts, fold_numbers, fold_of, share_texts, split_off, subsample, text_clusters
-from src.params import Params, TaskSettings
+from src.params import PARAMS_FILE, Params, TaskSettings
+from src.params.folds import check_folds
 from src.system.errors import UserError
 from src.system.files import new_folder, user_path, write_json, write_parquet
 
@@ -30,7 +31,9 @@ def prepare_task(name: str, params: Params, root: Path = DATA_FOLDER) -> dict:
     Returns:
         The content of task.json.
     """
-    settings, source = params.task(name), read_source(name, params)
+    settings = params.task(name)
+    check_folds(PARAMS_FILE, params, name)  # `load_params` checks only the tasks that `tasks` names
+    source = read_source(name, params)
     description = {
         "task": name,
         "source": settings.source,
@@ -98,7 +101,8 @@ def _cut(name: str, params: Params, source: Source) -> Splits:
     shares, most, rows = params.splits, params.task(name).max_rows, source.rows.rows
     if source.test is not None:
         return _cut_rest(name, params, source, rows, source.test.rows)
-    return _cut_rest(name, params, source, *split_off(rows, shares.test, most.test, shares.seed, "test"))
+    cut = split_off(rows, shares.test, most.test, shares.seed, "test", source.rows.label_names)
+    return _cut_rest(name, params, source, *cut)
 
 
 def _cut_fold(name: str, params: Params, source: Source, seed: int) -> Splits:
@@ -115,12 +119,12 @@ def _cut_fold(name: str, params: Params, source: Source, seed: int) -> Splits:
 
 def _cut_rest(name: str, params: Params, source: Source, rest: pd.DataFrame, test: pd.DataFrame) -> Splits:
     """All splits and transfer rows of a cut, from its test rows and the `rest` of the rows."""
-    settings, shares = params.task(name), params.splits
+    settings, shares, names = params.task(name), params.splits, source.rows.label_names
     most = settings.max_rows
-    train, selection = split_off(rest, shares.selection, most.selection, shares.seed + 1, "selection")
+    train, selection = split_off(rest, shares.selection, most.selection, shares.seed + 1, "selection", names)
     splits = subsample({"train": train, "selection": selection, "test": test}, most, shares.seed)
     for split, rows in splits.items():
-        if len(set(rows["label"])) < len(source.rows.label_names):
+        if len(set(rows["label"])) < len(names):
             where = f"params.yaml: task_settings.{name}.max_rows.{split}"
             raise UserError(where, f"the {len(rows)} rows of {split} do not hold every label", "allow more rows")
     left = train[~train["row_id"].isin(splits["train"]["row_id"])]

@@ -55,8 +55,11 @@ def read_source(name: str, params: Params) -> Source:
 def _read_whole(name: str, params: Params, key: str, other_way: str) -> LabelledText:
     settings = params.task(name)
     split = getattr(settings, key)
-    data = read_split(name, location_of_task(settings, params.glue), columns_of_task(settings), split)
-    where = f"params.yaml: task_settings.{name}.{key}"
+    location, key_of_task = location_of_task(settings, params.glue), f"task_settings.{name}.{key}"
+    if key == "test_split":
+        location = replace(location, without_split=f"set {key_of_task} to null to cut test rows from train")
+    data = read_split(name, location, columns_of_task(settings), split)
+    where = f"params.yaml: {key_of_task}"
     _check_labels(where, f"split '{split}'", data, f"name a split with rows of every label{other_way}")
     return data
 

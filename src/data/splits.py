@@ -132,9 +132,11 @@ def _fill(sizes: pd.Series, room: int) -> list[int]:
 
 
 def split_off(
-    rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str
+    rows: pd.DataFrame, share: float, most: int | None, seed: int, name: str, label_names: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Split rows into (the rest, a `share` of them). The share has at most `most` rows.
+
+    Errors use `name`, the split that the share becomes, and `label_names`.
 
     Raises:
         UserError: one side would lack rows of a label.
@@ -143,18 +145,20 @@ def split_off(
     drawn = stratified_sample(rows, count, np.random.default_rng(seed))
     rest, taken = rows[~drawn], rows[drawn]
     for part in (rest, taken):
-        if set(part["label"]) != set(rows["label"]):
-            problem = f"{count} of {len(rows)} rows leave a split without some label"
-            raise UserError(f"params.yaml: splits.{name}, max_rows.{name}", problem, _way_to_cut(rows))
+        absent = rows["label"][~rows["label"].isin(part["label"])].value_counts()
+        if not absent.empty:
+            rarest = f"a row of label '{label_names[absent.idxmin()]}' ({absent.min()} in all)"
+            problem = f"{count} of {len(rows)} rows leave a split without {rarest}"
+            raise UserError(f"params.yaml: splits.{name}, max_rows.{name}", problem, _way_to_cut(rows, label_names))
     return rest, taken
 
 
-def _way_to_cut(rows: pd.DataFrame) -> str:
+def _way_to_cut(rows: pd.DataFrame, label_names: list[str]) -> str:
     """Advice with which every label would be on both sides of a cut."""
-    groups = pd.Series(linked_groups(rows)).groupby(rows["label"].to_numpy()).nunique()
+    groups = pd.Series(linked_groups(rows)).groupby(np.array(label_names)[rows["label"]]).nunique()
     if groups.min() > 1:
         return "give each split more rows"
-    return f"use data with more than one text or document of label {groups.idxmin()} (counted from 0)"
+    return f"use data with more than one text or document of label '{groups.idxmin()}'"
 
 
 def subsample(splits: dict[str, pd.DataFrame], max_rows: MaxRows, seed: int) -> dict[str, pd.DataFrame]:

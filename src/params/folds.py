@@ -19,7 +19,19 @@ def check_folded_tasks(path: Path, params: Params) -> None:
         UserError: a setting does; the error names its key.
     """
     for task in folded_tasks(params):
-        for key, problem, allowed in _problems(params, task):
+        check_folds(path, params, task)
+        for key, problem, allowed in _problems_of_study(params, task):
+            raise UserError(f"{path}: {key}", problem, allowed)
+
+
+def check_folds(path: Path, params: Params, task: str) -> None:
+    """Check that a task, which need not be one of the study's, has no data that cross-validation would leave unused.
+
+    Raises:
+        UserError: it has folds and such data; the error names their key.
+    """
+    if params.folds_of(task) > 1:
+        for key, problem, allowed in _problems_of_data(params, task):
             raise UserError(f"{path}: {key}", problem, allowed)
 
 
@@ -46,9 +58,8 @@ def folded_tasks(params: Params) -> list[str]:
     return [task for task in params.tasks if params.folds_of(task) > 1]
 
 
-def _problems(params: Params, task: str) -> list[Problem]:
-    settings, key = params.task(task), f"task_settings.{task}"
-    one_cut = f"set {key}.folds to 1"
+def _problems_of_data(params: Params, task: str) -> list[Problem]:
+    settings, key, one_cut = params.task(task), f"task_settings.{task}", _one_cut(task)
     found: list[Problem] = []
     if settings.source != "vader" and settings.test_split is not None:
         problem = f"the task has test split '{settings.test_split}', but folds test the rows of train"
@@ -58,9 +69,19 @@ def _problems(params: Params, task: str) -> list[Problem]:
     if settings.also_test is not None:
         problem = "every fold would test the same second test set, which is no cross-validation"
         found.append((f"{key}.also_test", problem, f"set it to null, or {one_cut}"))
+    return found
+
+
+def _problems_of_study(params: Params, task: str) -> list[Problem]:
+    found: list[Problem] = []
     if params.evaluate.families.listed():
         problem = f"task '{task}' has folds, and choosing a trial over folds reads labels that other folds test"
-        found.append(("evaluate.families", problem, f"make claims about arms, or {one_cut}"))
-    if params.submit and settings.source == "glue":
-        found.append(("submit", f"task '{task}' has folds, each with its own model", f"set it to [], or {one_cut}"))
+        found.append(("evaluate.families", problem, f"make claims about arms, or {_one_cut(task)}"))
+    if params.submit and params.task(task).source == "glue":
+        problem = f"task '{task}' has folds, each with its own model"
+        found.append(("submit", problem, f"set it to [], or {_one_cut(task)}"))
     return found
+
+
+def _one_cut(task: str) -> str:
+    return f"set task_settings.{task}.folds to 1"

@@ -13,6 +13,9 @@ MOST_THREADS = 1024  # OpenMP ends the process if it cannot start all the thread
 MOST_BINS = 10_000  # each bin has its own sum
 HOTTEST = 1e5  # here a loss is within 1 in 100,000 of its limit, and float64 leaves five digits
 LONGEST_NAME = 50  # a folder's name joins up to three names and a seed, in at most 255 bytes
+# Control characters, halves of surrogate pairs, ends of lines and paragraphs, and marks for the direction of text. The
+# joiners U+200C and U+200D are allowed: Persian, Hindi and emoji need them.
+UNFIT_FOR_LABELS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028-\u202e\u2066-\u2069\u061c\u200e\u200f]")
 
 
 def _no_boolean(value: Any) -> Any:
@@ -38,8 +41,8 @@ def _text(value: Any) -> Any:
 
 def _label_name(name: str) -> str:
     """Refuse a label name that does not fit into tables, figures and names of columns."""
-    if not name.strip() or name != name.strip() or not name.isprintable():
-        raise ValueError("a label name should be text without line breaks and without blanks around it")
+    if not name.strip() or name != name.strip() or UNFIT_FOR_LABELS.search(name):
+        raise ValueError("a label name should be text without line breaks, control characters and blanks around it")
     return canonical(name)
 
 

@@ -58,6 +58,7 @@ def as_folders() -> None:
     for split in SIZES:
         Path("source", split).mkdir()
         named(split).to_parquet(f"source/{split}/0000.parquet")
+        Path("source", split, "._0000.parquet").write_bytes(b"\0\5\x16\7")  # as macOS writes beside it
 
 
 def as_saved() -> None:

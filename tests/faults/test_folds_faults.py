@@ -76,6 +76,12 @@ def test_studies_that_cannot_be_folded(workplace, refused, case: Case):
     refused(KIND, case, stages.check.main)
 
 
+def test_folds_of_a_task_with_a_test_split_outside_the_study(workplace, refused):
+    write_params(("task_settings.tiny", TINY | {"folds": 5}))
+    fault, expected = "folds of a task with a test split that `tasks` does not name", f"{TASK}.test_split: the task has"
+    refused(KIND, Case(fault, None, expected), stages.prepare.main, *PREPARE)
+
+
 def test_more_folds_than_rows_of_a_label(workplace, refused):
     rows = [row | {"label": int(number < 3)} for number, row in enumerate(labelled_texts(40, 0))]
     write_lines("train.jsonl", rows)

@@ -33,6 +33,7 @@ VADER = {
     "nyt": (5190, 4999, 3, 498),
     "amazon": (3708, 3662, 3, 300),
 }
+NAMES = ["bad", "good", "mixed"]
 
 
 @pytest.mark.parametrize("part", VADER)
@@ -77,7 +78,7 @@ def test_links_by_group_and_by_text_are_followed():
 @pytest.mark.parametrize("part", ["nyt", "amazon"])
 def test_no_document_and_no_text_is_on_both_sides(part):
     rows = read_vader(part).rows
-    rest, taken = split_off(rows, 0.2, None, 0, "test")
+    rest, taken = split_off(rows, 0.2, None, 0, "test", NAMES)
     assert not set(rest["group"]) & set(taken["group"])
     assert not set(rest["text_a"]) & set(taken["text_a"])
     assert len(rest) + len(taken) == len(rows)
@@ -89,21 +90,22 @@ def test_no_document_and_no_text_is_on_both_sides(part):
 
 def test_cuts_are_stratified_and_seeded():
     rows = table(range(1000), [0] * 700 + [1] * 300)
-    _, taken = split_off(rows, 0.1, None, 0, "test")
+    _, taken = split_off(rows, 0.1, None, 0, "test", NAMES)
     assert taken["label"].value_counts().to_dict() == {0: 70, 1: 30}
-    assert split_off(rows, 0.1, None, 0, "test")[1].equals(taken)
-    assert not split_off(rows, 0.1, None, 1, "test")[1].equals(taken)
+    assert split_off(rows, 0.1, None, 0, "test", NAMES)[1].equals(taken)
+    assert not split_off(rows, 0.1, None, 1, "test", NAMES)[1].equals(taken)
 
 
 def test_a_cut_takes_no_more_than_the_split_may_have():
     """What selection may not have stays in train."""
-    rest, taken = split_off(table(range(1000), [0] * 700 + [1] * 300), 0.5, 50, 0, "selection")
+    rest, taken = split_off(table(range(1000), [0] * 700 + [1] * 300), 0.5, 50, 0, "selection", NAMES)
     assert (len(rest), len(taken)) == (950, 50)
 
 
 def test_a_cut_without_some_label_is_refused():
-    with pytest.raises(UserError, match=r"splits\.test, max_rows\.test: 2 of 20 rows leave a split without some label"):
-        split_off(table(range(20), [0] * 18 + [1] * 2), 0.1, None, 0, "test")
+    expected = r"splits\.test, max_rows\.test: 2 of 20 rows leave a split without a row of label 'good' \(2 in all\)"
+    with pytest.raises(UserError, match=expected):
+        split_off(table(range(20), [0] * 18 + [1] * 2), 0.1, None, 0, "test", NAMES)
 
 
 def test_caps_keep_the_label_shares_and_shuffle():
@@ -235,6 +237,7 @@ def column(*labels: object, suffix: str) -> str | pd.DataFrame:
         (["-1", "1"], ["-1", "1"], [0, 1]),
         (["01", "02"], ["02", "01"], [1, 0]),
         (["False", "True"], ["True", "False"], [1, 0]),
+        (["False", "True"], [True, False], [1, 0]),
         (["nan", "NA", "null"], ["NA", "null", "nan"], [1, 2, 0]),
     ],
 )
@@ -286,6 +289,26 @@ def test_rows_with_dropped_labels_are_left_out(tmp_path):
     content = "sentence,label\na,0\nb,-1\nc,1\nd,\n"
     (tmp_path / "train.jsonl").unlink()
     assert read_labels(tmp_path, "train.csv", content, drop_labels=[-1, None]) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "names", "labels", "dropped"),
+    [
+        ("csv", ["1.0", "2.0"], [2.0, 1.0, 3.0], "3.0"),
+        ("parquet", ["1.0", "2.0"], [2.0, 1.0, 3.0], "3.0"),
+        ("csv", ["1", "2"], [2, 1, "1.50"], "1.50"),
+        ("csv", ["yes", "no"], ["no", "yes", "2.0"], "2.0"),
+        ("jsonl", ["yes", "no"], ["no", "yes", True], "True"),
+    ],
+)
+def test_labels_to_drop_are_written_as_in_the_file(tmp_path, suffix, names, labels, dropped):
+    content = column(*labels, suffix=suffix)
+    assert read_labels(tmp_path, f"train.{suffix}", content, labels=names, drop_labels=[dropped]) == [1, 0]
+
+
+def test_columns_without_name_and_values_are_left_out(tmp_path):
+    """As Excel ends its lines."""
+    assert read_labels(tmp_path, "train.csv", "sentence,label,,\na,1,,\nb,0,,\n") == [1, 0]
 
 
 SAID = ['He said "no" to it', "plain"]

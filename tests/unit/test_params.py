@@ -173,6 +173,15 @@ def test_faulty_settings_of_a_task_are_refused(tmp_path, key, value, told):
         load_params(written(tmp_path, changed(key, value)))
 
 
+def test_label_names_may_have_joiners_and_blanks_that_do_not_break():
+    """As in Persian, in an emoji of several persons, and in French."""
+    names = ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\U0001f468\u200d\U0001f467", "50\u00a0%"]
+    content = changed("task_settings.mine", {"source": "folder", "path": "mine", "text": ["text"], "labels": names})
+    content["task_settings"]["mine"]["metrics"] = ["accuracy"]
+    assert Params.model_validate(content).task("mine").labels == names
+    jsonschema.validate(content, json.loads((REPOSITORY / "params.schema.json").read_text()))
+
+
 def test_a_recipe_gives_alpha_and_temperature(params: Params):
     objective = params.distilled_student("vader-movie", "kd").objective
     assert (objective.alpha, objective.temperature) == (0.9, 2.0)

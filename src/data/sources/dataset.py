@@ -17,7 +17,8 @@ Label = str | int | None
 class Location:
     """The location of a data set. `name` is a local folder, or an id on the hub with `part` as its configuration.
 
-    `local_copy` tells the user how to read a local copy of a data set on the hub.
+    `local_copy` tells the user how to read a local copy of a data set on the hub, and `without_split` how to do without
+    a split that a folder lacks; it is empty if the task needs the split.
     """
 
     kind: Literal["folder", "hub"]
@@ -25,6 +26,7 @@ class Location:
     part: str | None = None
     revision: str | None = None
     local_copy: str = "use source: folder"
+    without_split: str = ""
 
 
 @dataclass(frozen=True)

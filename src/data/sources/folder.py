@@ -23,8 +23,7 @@ def read_folder(location: Location, columns: Columns, split: str, needed: list[s
     Raises:
         UserError: the split is missing, incomplete or there twice, or it cannot be read.
     """
-    folder = Path(location.name)
-    files = _find(folder, split)
+    files = _find(location, split)
     if files[0].is_dir():
         return _read_saved(files[0], columns.label)
     tables = [_read_file(path, columns, needed) for path in files]
@@ -35,11 +34,12 @@ def read_folder(location: Location, columns: Columns, split: str, needed: list[s
     return RawSplit(str(files[0].parent), pd.concat(placed), names)
 
 
-def _find(folder: Path, split: str) -> list[Path]:
+def _find(location: Location, split: str) -> list[Path]:
     """The one file of a split, its shards, or the folder that `save_to_disk` wrote."""
+    folder = Path(location.name)
     found = forms_of(folder, split)
     if not found:
-        raise _not_found(folder, split)
+        raise _not_found(folder, split, location.without_split)
     if len(found) > 1:
         names = " and ".join(str(files[0].relative_to(folder)) for files in found[:2])
         raise UserError(folder, f"has split '{split}' twice, as {names}", "keep one, and move the other away")
@@ -55,13 +55,16 @@ def _check_whole(folder: Path, split: str, files: list[Path]) -> None:
         raise UserError(folder, problem, "keep all files of one set, and no others")
 
 
-def _not_found(folder: Path, split: str) -> UserError:
+def _not_found(folder: Path, split: str, without_split: str) -> UserError:
+    if is_file(folder):
+        return UserError(folder, "is a file", f"set the task's path to the folder that holds it, {folder.parent}")
     if is_file(folder / SAVED):
         allowed = f"set the task's path to the folder above it, and the task's split to {folder.absolute().name}"
         return UserError(folder, "is itself a split that save_to_disk wrote", allowed)
     near = [path.name for name, path in entries(folder) if name.startswith(canonical(split))]
     found = f", but there is {near[0]}" if near else ""
-    return UserError(folder / split, f"no such file{found}", f"{ENDINGS}; docs/data.md shows other layouts")
+    ways = [*filter(None, [without_split]), ENDINGS, "docs/data.md shows other layouts"]
+    return UserError(folder / split, f"no such file{found}", "; ".join(ways))
 
 
 def _read_file(path: Path, columns: Columns, needed: list[str]) -> pd.DataFrame:

@@ -1,7 +1,8 @@
 """The labels of a data set's rows as numbers, 0 to C - 1, and the rows that drop_labels leaves out.
 
 A row's label is a name from the task's `labels`, or the place of that name among them, a whole number from 0. If the
-names themselves are numbers, such as stars from "1" to "5", a number in the data is always a name.
+names themselves are numbers, such as stars from "1" to "5", a number in the data is always a name. A typed true or
+false is a label only if `labels` has its text.
 """
 
 import math
@@ -65,9 +66,7 @@ def label_numbers(place: str, labels: pd.Series, names: list[str], named_by_sour
     for position, (row, label) in enumerate(labels.items()):
         number = known.get(canonical(label)) if isinstance(label, str) else _number(label, known, by_name)
         if number is None:
-            places = "" if by_name else f"0 to {len(names) - 1} as a number, or "
-            allowed = f"allowed: {places}a name of {', '.join(names)}; list other labels in drop_labels"
-            raise UserError(f"{place}, {row}", f"label {label!r:.60} is out of range", allowed)
+            raise UserError(f"{place}, {row}", *_refusal(label, names, by_name))
         found[position] = number
     _check_one_kind(place, labels)
     if by_name:
@@ -103,15 +102,42 @@ def typed(texts: pd.Series, names: list[str]) -> pd.Series:
 def is_one_of(labels: pd.Series, wanted: list[Label]) -> np.ndarray:
     """Whether each row's label is a wanted one, written as a number or as text. None means a row without a label.
 
+    A wanted text that is a number also means the number: files without types, such as .csv, have 1.50 as 1.5.
+
     Returns:
         (N,) booleans.
     """
     texts = {"" if label is None else str(label) for label in wanted}
-    return np.array([_text(label) in texts for label in labels], dtype=bool)
+    numbers = {_as_number(text) for text in texts}
+    return np.array([_is_wanted(label, texts, numbers) for label in labels], dtype=bool)
+
+
+def _is_wanted(label: object, texts: set[str], numbers: set[str | int | float]) -> bool:
+    text = _text(label)
+    if text in texts or isinstance(label, str) or text == "":  # a missing label has no other text, such as nan
+        return text in texts
+    return not texts.isdisjoint(_spellings(label)) or (_is_real(label) and label in numbers)
+
+
+def _spellings(label: object) -> list[str]:
+    """The texts of a label that is not a text itself. JSON writes true and false, pandas True and False."""
+    return [str(label), str(label).lower()] if _is_boolean(label) else [str(label)]
+
+
+def _refusal(label: object, names: list[str], by_name: bool) -> tuple[str, str]:
+    """The problem with a label, and what is allowed."""
+    if _is_boolean(label):
+        allowed = 'write true and false as text or as 0 and 1, or set labels to ["False", "True"]'
+        return f"true and false are no labels, but this row has {label}", allowed
+    places = "" if by_name else f"0 to {len(names) - 1} as a number, or "
+    allowed = f"allowed: {places}a name of {', '.join(names)}; list other labels in drop_labels"
+    return f"label {label!r:.60} is out of range", allowed
 
 
 def _number(label: object, known: dict[str, int], by_name: bool) -> int | None:
     """The number of a label that is not a text; None if it is not a label."""
+    if _is_boolean(label):
+        return next((known[text] for text in _spellings(label) if text in known), None)
     if by_name:
         return known.get(str(label), known.get(_text(label))) if _text(label) else None
     if not _is_real(label):
@@ -132,7 +158,11 @@ def _text(label: object) -> str | None:
 
 def _is_real(label: object) -> TypeGuard[Real]:
     """Whether a label is a number; true and false are not."""
-    return isinstance(label, Real) and not isinstance(label, (bool, np.bool_))
+    return isinstance(label, Real) and not _is_boolean(label)
+
+
+def _is_boolean(label: object) -> bool:
+    return isinstance(label, (bool, np.bool_))
 
 
 def _as_number(text: str) -> str | int | float:
@@ -152,7 +182,7 @@ def _is_number(name: str) -> bool:
 
 def _check_one_kind(place: str, labels: pd.Series) -> None:
     """Refuse a mixture of names and numbers, which is always a mistake."""
-    kinds = np.array([isinstance(label, str) for label in labels], dtype=bool)
+    kinds = np.array([isinstance(label, str) or _is_boolean(label) for label in labels], dtype=bool)
     if kinds.any() and not kinds.all():
         position = int(np.argmax(kinds != kinds[0]))
         problem = f"label {labels.iloc[position]!r:.60} is a {'name' if kinds[position] else 'number'}, others are not"

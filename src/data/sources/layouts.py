@@ -51,7 +51,8 @@ def _forms_in(place: Path, split: str) -> list[list[Path]]:
     files = [[path] for name, path in there if name in {split + suffix for suffix in SUFFIXES} and is_file(path)]
     shards = [path for name, path in there if _is_shard(name, split) and is_file(path)]
     folders = [path for name, path in there if name in (split, f"{split}.parquet") and path.is_dir()]
-    parquet = [sorted(below.glob("*.parquet")) for below in folders]
+    # Hidden files are none of the rows: macOS writes a ._0.parquet beside 0.parquet on foreign disks.
+    parquet = [sorted(below.glob("[!.]*.parquet")) for below in folders]
     saved = [[below] for below in folders if is_file(below / SAVED)]
     return [*files, *filter(None, [shards, *parquet]), *saved]
 

@@ -169,7 +169,9 @@ def _read_separated(text: str, separator: str, quoting: bool) -> pd.DataFrame:
             raise ValueError(f"{place} has {len(fields)} fields, but the header has {len(header)}")
         fields += [""] * (len(header) - len(fields))
     places, values = [place for place, _ in rows], [fields for _, fields in rows]
-    return pd.DataFrame(values, index=places, columns=header, dtype=str)
+    table = pd.DataFrame(values, index=places, columns=header, dtype=str)
+    # Excel ends all lines with the commas of columns that are empty now. They would all have the same name.
+    return table.loc[:, [name != "" or (table.iloc[:, column] != "").any() for column, name in enumerate(header)]]
 
 
 def _lines_of_fields(text: str, separator: str, quoting: bool) -> dict[str, list[str]]:

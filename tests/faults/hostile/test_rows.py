@@ -103,7 +103,7 @@ ROWS = {
     "true for a label": (
         "true for a label",
         ("train.jsonl", '{"sentence": "a", "label": 0}\n{"sentence": "b", "label": true}'),
-        "line 2: label True is out of range",
+        "line 2: true and false are no labels, but this row has True; write true and false as text or as 0 and 1, or",
     ),
     "infinite label": (
         "a label of 1e400",
@@ -214,7 +214,7 @@ ROWS = {
     "booleans in Parquet": (
         "booleans for labels in Parquet",
         ("train.parquet", pd.DataFrame({"sentence": ["a", "b"], "label": [True, False]})),
-        "train.parquet, row 0: label True is out of range",
+        "train.parquet, row 0: true and false are no labels, but this row has True; write true and false as text",
     ),
     "decimals in Parquet": (
         "decimals for labels in Parquet",
@@ -267,6 +267,15 @@ ROWS_AND_SETTINGS = {
         "numbers for labels whose names are other numbers in the same range",
         ({"labels": ["1", "0"]}, "train.jsonl", '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": 0}'),
         "train.jsonl, line 1: label 1 may be the name '1' or a place among 1, 0; write names as texts",
+    ),
+    "true among numbers": (
+        "true among numbers, where true is a name",
+        (
+            {"labels": ["False", "True"]},
+            "train.jsonl",
+            '{"sentence": "a", "label": 1}\n{"sentence": "b", "label": true}',
+        ),
+        "train.jsonl, line 2: label True is a name, others are not; use either names or numbers in all rows",
     ),
     "places of numbers": (
         "places for labels whose names are numbers",
@@ -344,7 +353,7 @@ ROWS_AND_SETTINGS = {
             "train.jsonl",
             '{"sentence": "a", "label": 0}\n' * 2 + '{"sentence": "b", "label": 1}\n{"sentence": "c", "label": 1}',
         ),
-        "leave a split without some label; use data with more than one text or document of label 0",
+        "leave a split without a row of label 'negative' (2 in all); use data with more than one text or document of",
     ),
 }
 

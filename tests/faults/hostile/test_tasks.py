@@ -130,6 +130,11 @@ LABEL_NAMES = {
         {"labels": ["a", "\x1b[31mb"]},
         r"labels.1: not acceptable (got '\x1b[31mb')",
     ),
+    "direction": (
+        "a label that would turn the direction of the text behind it",
+        {"labels": ["a", "\u202eb"]},
+        r"labels.1: not acceptable (got '\u202eb'); a label name should be text without line breaks, control",
+    ),
     "long": ("a label of 5,000 characters", {"labels": ["a", "b" * 5000]}, "it should have at most 50 characters"),
     "boolean": (
         "labels yes and no, which YAML takes for true and false",
@@ -171,7 +176,16 @@ SOURCES = {
     ),
     "no folder": ("a folder that does not exist", {"path": "nosuch"}, "nosuch/train: no such file; allowed endings: "),
     "long path": ("a path longer than any file's", {"path": "a" * 300}, "/train: no such file; allowed endings: "),
-    "no split": ("a split that does not exist", {"test_split": "dev"}, "source/dev: no such file; allowed endings: "),
+    "no split": (
+        "a split that does not exist",
+        {"test_split": "dev"},
+        "source/dev: no such file; set task_settings.tiny.test_split to null to cut test rows from train; allowed",
+    ),
+    "file as path": (
+        "a file in the place of the folder that holds it",
+        {"path": "source/train.jsonl"},
+        "source/train.jsonl: is a file; set the task's path to the folder that holds it, source",
+    ),
     "no texts": (
         "a file of transfer texts that does not exist",
         {"transfer_file": "more.jsonl", "max_rows": {"transfer": 5}},
@@ -190,7 +204,7 @@ SOURCES = {
     "few rows": (
         "too few rows for every label",
         {"max_rows": {"selection": 1}},
-        "splits.selection, max_rows.selection: 1 of 160 rows leave a split without some label; give each split more",
+        "max_rows.selection: 1 of 160 rows leave a split without a row of label 'positive' (69 in all); give",
     ),
     "capped test": (
         "a cap that leaves a label out of test",
