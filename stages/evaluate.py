@@ -11,7 +11,7 @@ from src.study.claims.claims import claims_content, with_holm
 from src.study.claims.claims_in_words import verdict_in_words
 from src.study.claims.families import chosen_trials, selection_scores
 from src.study.claims.judging import judged_tasks
-from src.study.claims.majority import majority_warnings, one_label_warnings
+from src.study.claims.majority import cluster_warnings, majority_warnings, one_label_warnings
 from src.study.claims.moved import Measures, manipulation, measures_of, moved_table
 from src.study.claims.tables import (
     ComparedTask,
@@ -23,7 +23,6 @@ from src.study.claims.tables import (
 )
 from src.study.records.scores import measured_task
 from src.study.records.task_records import load_records
-from src.study.statistics.clusters import cluster_warnings
 from src.study.statistics.digits import written_content, written_table
 from src.system.errors import stage
 from src.system.files import new_folder, write_csv, write_json
@@ -71,7 +70,7 @@ def measured_tasks(
         measures[name] = measures_of(measured, records.history)
         warnings += majority_warnings(records.task, measured.runs)
         warnings += one_label_warnings(measured)
-        warnings += cluster_warnings(name, records.text_clusters)
+        warnings += cluster_warnings(records)
     return compared, measures, pd.concat(trials), warnings
 
 

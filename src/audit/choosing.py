@@ -9,7 +9,6 @@ from statistics import median
 from src.arms import settings_of
 from src.params import Params
 from src.runs import TIMING_FOLDER, RunName
-from src.study import run_command
 from src.study.named.jobs import RunJob
 from src.study.records.task_records import records_folder
 from src.system.errors import UserError
@@ -83,9 +82,6 @@ def units_to_choose_from(
     Args:
         jobs: the jobs of the study, or of some of its arms.
         workers: how many runs train at a time.
-
-    Raises:
-        UserError: the records lack one of these runs.
     """
     of_units: dict[tuple[str, int], list[RunJob]] = {}
     for job in jobs:
@@ -124,15 +120,7 @@ def _recorded_steps(params: Params) -> dict[str, int]:
 
 
 def _rows(job: RunJob, steps: dict[str, int], params: Params) -> float:
-    """The train rows that a run reads, over all epochs.
-
-    Raises:
-        UserError: the records lack the run.
-    """
-    if job.name not in steps:
-        where, problem = records_folder(params.study, job.run.task) / "runs.csv", f"has no run {job.name}"
-        allowed = f"choose another --task, --seed or --arms, or run `{run_command(params.study)}`"
-        raise UserError(where, f"{problem}, which the study asks for", allowed)
+    """The train rows that a run reads, over all epochs."""
     settings = settings_of(params, job.run.task, job.run.role, job.run.arm)
     return steps[job.name] * settings.training.batch_size
 

@@ -66,6 +66,9 @@ class MaxRows(Section):
     """Number of transfer rows, taken without labels from the rows that train leaves."""
 
 
+OWN_SPLITS = ("train", "selection", "test", "transfer")
+
+
 class AlsoTest(Section):
     """A second labelled test set of a task, which its runs predict too. Git keeps only its measures.
 
@@ -101,6 +104,8 @@ class AlsoTest(Section):
         metrics = get_args(ClaimMetric)
         if taken := [metric for metric in metrics if f"{name}_{metric}" in metrics]:
             raise ValueError(f"{name}_{taken[0]} is a metric of the task's own test set: use another name")
+        if name in OWN_SPLITS:
+            raise ValueError(f"{name} is a split of the task itself: use another name")
         return name
 
     @model_validator(mode="after")

@@ -201,6 +201,24 @@ def test_statistics_of_what_has_not_run(made, monkeypatch, capsys, record_fault,
     record_fault(KIND, f"`make statistics NAME={name}` before all of its runs", f"`` {told.strip()} ``")
 
 
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ({"seeds": [0, 1, 2]}, "lacks the run tiny/teacher/ce/2, which the study asks for"),
+        ({"seeds": [0]}, "has the run tiny/teacher/ce/1, which the study does not ask for"),
+    ],
+)
+def test_statistics_of_a_study_whose_file_asks_for_other_runs(made, monkeypatch, capsys, record_fault, overrides, told):
+    write_study("made", overrides)
+    monkeypatch.setattr(sys, "argv", ["stage", "--name", "made"])
+    with pytest.raises(SystemExit, match="1"):
+        stages.statistics.main()
+    line = capsys.readouterr().err.strip()
+    allowed = "run `make study NAME=made`, or undo the change of the study's file"
+    assert line == f"error: metrics/made/records/tiny: {told}; {allowed}"
+    record_fault(KIND, f"`make statistics` where a study's file now says {overrides}", f"`` {line} ``")
+
+
 def test_a_study_is_confirmed_alike_in_a_clone_and_after_another_study(made, study_stage, monkeypatch, record_fault):
     def confirmed(folder: Path) -> str:
         monkeypatch.chdir(folder)

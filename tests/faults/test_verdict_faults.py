@@ -139,14 +139,21 @@ def test_a_claim_whose_name_is_a_key_of_another(tmp_path, monkeypatch, capsys, r
     record_fault(KIND, f"a claim called {name}", f"`{line}`")
 
 
-def test_a_second_test_set_whose_name_makes_a_metric_of_the_task(tmp_path, monkeypatch, capsys, record_fault):
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("macro", "(got 'macro'); macro_f1 is a metric"),
+        ("selection", "(got 'selection'); selection is a split of the task itself: use another name"),
+    ],
+)
+def test_a_second_test_set_whose_name_the_task_has_already(tmp_path, monkeypatch, capsys, record_fault, name, told):
     monkeypatch.chdir(tmp_path)
-    second = {"name": "macro", "source": "folder", "path": "more", "split": "test"}
+    second = {"name": name, "source": "folder", "path": "more", "split": "test"}
     write_params(("task_settings.tiny", TINY | {"also_test": second}))
     monkeypatch.setattr(sys, "argv", ["stage"])
     with pytest.raises(SystemExit) as caught:
         stages.evaluate.main()
     line = capsys.readouterr().err.strip()
     assert (caught.value.code, line.splitlines()) == (1, [line])
-    assert "task_settings.tiny.also_test.name: not acceptable (got 'macro'); macro_f1 is a metric" in line
-    record_fault(KIND, "`also_test: {name: macro}` on a task, whose f1 would be called macro_f1", f"`{line}`")
+    assert f"task_settings.tiny.also_test.name: not acceptable {told}" in line
+    record_fault(KIND, f"`also_test: {{name: {name}}}` on a task", f"`{line}`")

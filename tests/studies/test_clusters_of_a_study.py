@@ -12,7 +12,7 @@ import stages.collect
 import stages.evaluate
 import stages.prepare
 from src.data.sources.labelled_text import CLUSTER
-from src.system.files import read_csv, read_json, write_parquet
+from src.system.files import read_csv, read_json, write_json, write_parquet
 from tests.support.synthetic_study import make_study
 from tests.support.votes import SECOND, make_task_runs, prepare, write_rows
 
@@ -74,6 +74,14 @@ def test_clusters_go_from_texts_to_records(call):
     assert CLUSTER not in pd.read_parquet(RECORDS / "selection_labels.parquet")
     kept = read_json(RECORDS / "also_test.json")
     assert (kept["rows"], kept["effective_rows"]) == (60, 30)
+
+
+def test_a_second_test_set_of_one_document_is_told(call, capsys):
+    prepared_pairs(call, also_test=SECOND)
+    write_json(RECORDS / "also_test.json", read_json(RECORDS / "also_test.json") | {"effective_rows": 1.0})
+    call(stages.evaluate)
+    line = f"tiny: its 60 rows of {SECOND['name']} share texts or documents and count as 1.0 independent rows"
+    assert f"warning: {line}; an interval needs 2" in capsys.readouterr().err
 
 
 def test_the_effect_of_clusters_on_a_study_is_told(call, capsys):

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot
 
 from src.study.drawing import length_figure
 from src.study.drawing.length_figure import CMI, LENGTH, PER_LENGTH, draw_length, gains_of, ratios
-from src.study.drawing.study_results import load_results
+from src.study.drawing.study_results import both_ways, load_results
 from src.study.named.recorded import recorded_study
 from tests.conftest import REPOSITORY
 
@@ -35,6 +36,14 @@ def test_a_family_stands_for_the_trial_that_was_chosen_on_each_task(results):
     of_family, of_arm = (ratios(found, name, "ce").set_index("task").loc["cola"] for name in ("cmi_min", chosen))
     assert of_family[LENGTH] == of_arm[LENGTH] != 1
     assert list(gains_of(found).index) == [("cmi_min", "ce")]
+
+
+def test_a_claim_that_names_the_baseline_first_has_its_gains_turned_round(results):
+    found = results("glue-minilm-fixed")
+    there = gains_of(found)
+    turned = both_ways(found.tables.over_tasks).iloc[len(found.tables.over_tasks) :]
+    again = gains_of(replace(found, tables=replace(found.tables, over_tasks=turned)))
+    pd.testing.assert_frame_equal(again.loc[there.index], there)
 
 
 def test_the_picture_has_the_same_bytes_again_and_a_study_without_comparisons_has_none(results, tmp_path):

@@ -9,16 +9,18 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import stages.collect
 import stages.evaluate
 from src.params import load_params
+from src.study.claims.majority import majority_scores, majority_warnings
 from src.study.drawing.study_results import StudyResults, load_results
 from src.study.named.recorded import recorded_study
 from src.study.report import dvc_page, report
 from src.study.report.origin import origin_of
-from src.study.report.report import majority_scores, write_report
+from src.study.report.report import write_report
 from src.study.report.verdict_table import CLASSES, null_first, verdict_table
 from tests.conftest import REPOSITORY
 from tests.support.synthetic_study import CLAIM, make_study
@@ -153,6 +155,34 @@ def test_missing_runs_are_named(results, tmp_path):
     left = results.tables.runs.drop(index=results.tables.runs.index[0])
     write_report(tmp_path / "less.html", replace(results, tables=replace(results.tables, runs=left)))
     assert "missing in the results: task-0/teacher/ce/0." in (tmp_path / "less.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("metrics", "unit"),
+    [
+        ([None], "points"),
+        (["nll"], "hundredths of a nat"),
+        (["nll", None], "points; for a claim in nats, hundredths of a nat"),
+        (["brier", "accuracy"], "points; for a Brier score, hundredths"),
+    ],
+)
+def test_the_axis_of_verdicts_names_the_units_that_are_there(results, metrics, unit):
+    alone = results.claims[0]
+    assert verdict_table([alone | {"metric": metric or alone["metric"]} for metric in metrics])["unit"] == unit
+
+
+def test_each_run_is_compared_with_the_most_frequent_label_on_its_own_fold():
+    """Shares of the majority in the test rows of five folds; their mean is 0.64."""
+    tested = [(3, 1), (3, 1), (2, 2), (3, 2), (3, 2)]
+    labels = {str(seed): {"a": high, "b": low} for seed, (high, low) in enumerate(tested)}
+    train = {"labels": {"a": 30, "b": 20}}
+    splits = {seed: {"train": train, "test": {"labels": counts}} for seed, counts in labels.items()}
+    description = {"task": "tiny", "folds": 5, "splits": splits, "metrics": ["accuracy"]}
+    majority = [high / (high + low) for high, low in tested]
+    scores = {"never": majority, "once": [*majority[:2], 0.75, *majority[3:]]}
+    runs = [("teacher", arm, seed, score) for arm, own in scores.items() for seed, score in enumerate(own)]
+    [line] = majority_warnings(description, pd.DataFrame(runs, columns=["role", "arm", "seed", "accuracy"]))
+    assert line == "tiny: no run of teacher never beats the most frequent label of train (accuracy 0.6400 on test)"
 
 
 def test_the_most_frequent_label_of_train_is_the_baseline():

@@ -1,4 +1,4 @@
-"""Scores of the majority class, with warnings about arms that do not beat it and about runs that predict one label."""
+"""Scores of the majority class, and warnings: arms that do not beat it, runs that predict one label, too few texts."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ import pandas as pd
 from src.core.metrics import CLASS_SCORES, CONSTANT_SCORES, ClassCounts
 from src.data.prepared import FOLDS
 from src.study.records.scores import MeasuredTask
+from src.study.records.task_records import TaskRecords
+from src.study.statistics.clusters import effective_number
 from src.study.statistics.digits import settled
 
 
@@ -17,6 +19,12 @@ def majority_scores(description: dict[str, Any], split: str = "test") -> dict[st
         return _of_one_cut(description["splits"], description["metrics"], split)
     cuts = [_of_one_cut(splits, description["metrics"], split) for splits in description["splits"].values()]
     return {metric: float(np.mean([scores[metric] for scores in cuts])) for metric in description["metrics"]}
+
+
+def _scores_of_folds(description: dict[str, Any], metric: str) -> dict[int, float]:
+    """The score of train's most frequent label on the fold of each seed."""
+    cuts = description["splits"].items()
+    return {int(seed): _of_one_cut(splits, description["metrics"], "test")[metric] for seed, splits in cuts}
 
 
 def _of_one_cut(splits: dict[str, Any], metrics: list[str], split: str) -> dict[str, float]:
@@ -31,13 +39,14 @@ def majority_warnings(description: dict[str, Any], runs: pd.DataFrame) -> list[s
     """A warning if no run of the task, or of some of its arms, beats the majority class in the first metric on test.
 
     Args:
-        description: the description of the prepared task.
-        runs: a line per run, with role, arm and the metrics.
+        description: the description of the prepared task. With folds, each seed has its own test rows.
+        runs: a line per run, with role, arm, seed and the metrics.
     """
     metric = description["metrics"][0]
     score = majority_scores(description)[metric]
-    best = runs.groupby(["role", "arm"], sort=False)[metric].max()
-    weak = [f"{role} {arm}" for role, arm in best.index[settled(best) <= settled(score)]]
+    constant = runs["seed"].map(_scores_of_folds(description, metric)) if FOLDS in description else score
+    best = (runs[metric] - constant).groupby([runs["role"], runs["arm"]], sort=False).max()
+    weak = [f"{role} {arm}" for role, arm in best.index[settled(best) <= 0]]
     if not weak:
         return []
     whose = "no run" if len(weak) == len(best) else f"no run of {', '.join(weak)}"
@@ -52,3 +61,15 @@ def one_label_warnings(task: MeasuredTask) -> list[str]:
     if len(failed) == len(task.runs):
         told = f"all {len(failed)}"
     return [f"{task.name}: runs that predict one label for every test row: {told}"] if failed else []
+
+
+def cluster_warnings(records: TaskRecords) -> list[str]:
+    """A warning for each test set whose rows share so many texts that there is no interval."""
+    sets = {}
+    if (clusters := records.text_clusters) is not None:
+        sets["test rows"] = len(clusters), effective_number(clusters)
+    if records.also_test is not None and "effective_rows" in records.also_test:
+        sets[f"rows of {records.also_test['name']}"] = records.also_test["rows"], records.also_test["effective_rows"]
+    told = "share texts or documents and count as {:.1f} independent rows; an interval needs 2"
+    task = records.task["task"]
+    return [f"{task}: its {rows} {what} {told.format(count)}" for what, (rows, count) in sets.items() if count < 2]

@@ -143,9 +143,11 @@ def headline(arms: pd.DataFrame, primary: Mapping[str, str], families: Families)
     DVC shows it as `<task>.<arm>`. A student that shares a teacher's name gets the suffix `(student)`.
     """
     trials = {(role, arm) for role, _, own in families.listed() for arm in own}
+    of_primary = arms[arms["metric"] == arms["task"].map(primary)]
+    rows = [row for row in of_primary.itertuples() if (row.role, row.arm) not in trials]
+    teachers = {row.arm for row in rows if row.role == "teacher"}
     shown: dict[str, dict[str, float]] = {}
-    for row in arms[arms["metric"] == arms["task"].map(primary)].itertuples():
-        if (row.role, row.arm) not in trials:
-            of_task = shown.setdefault(row.task, {})
-            of_task[f"{row.arm} (student)" if row.arm in of_task else row.arm] = round(row.mean, 4)
+    for row in rows:
+        shared = row.role == "student" and row.arm in teachers
+        shown.setdefault(row.task, {})[f"{row.arm} (student)" if shared else row.arm] = round(row.mean, 4)
     return shown

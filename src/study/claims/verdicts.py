@@ -58,12 +58,13 @@ def _by_itself(tasks: pd.DataFrame, claim: Claim, confidence: float) -> tuple[di
     with_error = tasks[tasks["no_error"].isna()]
     if with_error.empty:
         reason = "; ".join(tasks["no_error"].unique())
-        return over | dict.fromkeys(NO_INTERVAL), Verdict(CANNOT_BE_TOLD, reason, is_null=True)
+        return over | dict.fromkeys(NO_INTERVAL), Verdict(CANNOT_BE_TOLD, reason)
     if len(with_error) < len(tasks):
         _, of_rest = _by_the_rule(with_error, claim, confidence)
         if of_rest.verdict != verdict.verdict:
             reason = f"without the tasks whose difference has no error the verdict is: {of_rest.verdict}"
-            verdict = Verdict(CANNOT_BE_TOLD, reason, is_null=True)
+            is_null = over["low"] is not None and over["low"] <= 0 <= over["high"]
+            verdict = Verdict(CANNOT_BE_TOLD, reason, is_null)
     return over, verdict
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from src.params import Curve
 from src.study.claims.curves import pairs_of_lines, x_of
-from src.study.drawing.study_results import StudyResults
+from src.study.drawing.study_results import StudyResults, both_ways
 
 SCORE, RATERS, DIFFERENCE = "score", "raters", "difference"  # rows of panels
 OVER_TASKS = "mean over tasks"  # in place of a task; names of tasks have no blanks
@@ -72,11 +72,7 @@ def _over_tasks(curve: Curve, results: StudyResults, places: XOfArms) -> pd.Data
 def _of_pairs(curve: Curve, table: pd.DataFrame) -> pd.DataFrame:
     """The comparisons of a curve's pairs. A pair that the table has only the other way round is turned."""
     pairs = pd.DataFrame([*pairs_of_lines(curve)], columns=["line", "arm", "against"])
-    own = table[table["role"] == curve.role]
-    turned = own.rename(columns={"arm": "against", "against": "arm", "low": "high", "high": "low"})
-    turned[["difference", "low", "high"]] *= -1
-    both_ways = pd.concat([own, turned])
-    found = both_ways.merge(pairs, on=["arm", "against"])
+    found = both_ways(table[table["role"] == curve.role]).merge(pairs, on=["arm", "against"])
     key = [name for name in ("line", "arm", "against", "task", "metric") if name in found]
     found = found.drop_duplicates(key)  # the table's own direction comes first
     return found.assign(row=DIFFERENCE).rename(columns={"difference": "y"})

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from src.study.claims.moved import CMI, LENGTH, PER_LENGTH, in_kept_epochs, of_split
 from src.study.drawing.panels import COLOURS, add_legend, entitle, panels, save, shortened
-from src.study.drawing.study_results import StudyResults
+from src.study.drawing.study_results import StudyResults, both_ways
 
 NAMES = {LENGTH: "length of h", CMI: "CMI of h", PER_LENGTH: "CMI of h per squared length"}
 # Quotients of the highest and the lowest ratio on an axis. Above the first, ticks at 1, 2 and 5 are enough. Up to the
@@ -53,7 +53,8 @@ def gains_of(results: StudyResults) -> pd.DataFrame:
     """
     evaluate, table = results.params.evaluate, results.tables.over_tasks
     families = [name for name, trials in evaluate.families.teacher.items() if evaluate.baseline in trials]
-    own = table[(table["role"] == "teacher") & table["against"].isin(families or [evaluate.baseline])]
+    pairs = both_ways(table[table["role"] == "teacher"])
+    own = pairs[pairs["against"].isin(families or [evaluate.baseline])].drop_duplicates(["arm", "against"])
     return 100 * own.set_index(["arm", "against"])[["difference", "low", "high"]].astype(float)
 
 

@@ -48,6 +48,13 @@ class StudyResults:
         return {task: records.primary for task, records in self.records.items()}
 
 
+def both_ways(comparisons: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons, and below them each one turned round."""
+    turned = comparisons.rename(columns={"arm": "against", "against": "arm", "low": "high", "high": "low"})
+    turned[["difference", "low", "high"]] *= -1
+    return pd.concat([comparisons, turned])
+
+
 def load_results(params: Params) -> StudyResults:
     """Read the results of a study."""
     metrics = METRICS_FOLDER / params.study

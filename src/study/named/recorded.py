@@ -1,17 +1,21 @@
 """Named studies that have records, in git or from a run on this machine."""
 
+from pathlib import Path
+
 from src.params import Params
+from src.runs import RunName, runs_of_task
 from src.study import run_command
 from src.study.named.overrides import study_params
 from src.study.records.task_records import records_folder
 from src.system.errors import UserError
+from src.system.files import read_csv
 
 
 def recorded_study(name: str) -> Params:
     """The params of a study that has records of all its tasks.
 
     Raises:
-        UserError: no such study, or some task has no records.
+        UserError: no such study, some task has no records, or they have other runs than the study's file asks for.
     """
     params = study_params(name)
     missing = [folder for task in params.tasks if not (folder := records_folder(name, task)).is_dir()]
@@ -19,4 +23,19 @@ def recorded_study(name: str) -> Params:
         some = len(missing) < len(params.tasks)
         where, problem = (missing[0], "has not run on this task") if some else (missing[0].parent, "has not run")
         raise UserError(where, f"is missing: study {name} {problem}", f"run `{run_command(name)}`")
+    for task in params.tasks:
+        _check_runs(params, task, records_folder(name, task))
     return params
+
+
+def _check_runs(params: Params, task: str, folder: Path) -> None:
+    """Check that a task's records have the runs that the study's file asks for, and no others."""
+    table = read_csv(folder / "runs.csv", text=["role", "arm"])
+    runs = zip(table["role"], table["arm"], table["seed"], strict=True)
+    found = dict.fromkeys(RunName(task, role, arm, int(seed)) for role, arm, seed in runs)
+    asked = dict.fromkeys(runs_of_task(params, task))
+    allowed = f"run `{run_command(params.study)}`, or undo the change of the study's file"
+    if missing := [run for run in asked if run not in found]:
+        raise UserError(folder, f"lacks the run {missing[0]}, which the study asks for", allowed)
+    if other := [run for run in found if run not in asked]:
+        raise UserError(folder, f"has the run {other[0]}, which the study does not ask for", allowed)

@@ -12,6 +12,8 @@ from src.study.drawing.scales import POINT, better, metric_in_words, scale_of
 
 NULL_FIRST = [OPPOSITE, DOES_NOT_HOLD, CANNOT_BE_SEEN, CANNOT_BE_TOLD, HOLDS]
 CLASSES = dict(zip(NULL_FIRST, ("opposite", "fails", "unseen", "untold", "holds"), strict=True))  # in style.css
+UNITS = {"points": "points", "nats": "hundredths of a nat", "": "hundredths"}  # of the axis, by that of a metric
+CLAIMED = {"nats": "a claim in nats", "": "a Brier score"}
 MARGIN = 0.1  # of the axis, on both sides of its outer ticks, because labels are wider than ticks
 FEWEST_POINTS = 0.1  # the least distance from the lowest to the highest tick
 
@@ -47,9 +49,10 @@ def _ticks(points: list[float]) -> list[float]:
 
 
 def _unit(claims: list[dict[str, Any]]) -> str:
-    """The unit of the axis."""
-    units = {scale_of(claim["metric"]).unit for claim in claims}
-    return "points" if units <= {"points"} else "points; for a claim in nats, hundredths of a nat"
+    """The unit of the axis, for each kind of metric in the claims."""
+    there = {scale_of(claim["metric"]).unit for claim in claims}
+    first, *rest = [unit for unit in UNITS if unit in there] or ["points"]
+    return "; ".join([UNITS[first], *(f"for {CLAIMED[unit]}, {UNITS[unit]}" for unit in rest)])
 
 
 def _row(claim: dict[str, Any], place: Any) -> dict[str, Any]:

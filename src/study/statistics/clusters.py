@@ -33,13 +33,3 @@ def clustered(table: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, floa
     means, number = table.mean(axis=1, keepdims=True), effective_number(clusters)
     deviations = group_sums((table - means).T, clusters, clusters.max() + 1).T
     return means + number / len(clusters) * deviations, number
-
-
-def cluster_warnings(task: str, clusters: np.ndarray | None) -> list[str]:
-    """A warning if a task's test rows share so many texts that there is no interval; otherwise nothing."""
-    if clusters is None or (count := effective_number(clusters)) >= 2:
-        return []
-    return [
-        f"{task}: its {len(clusters)} test rows share texts or documents and count as {count:.1f} independent rows; "
-        "an interval needs 2"
-    ]
