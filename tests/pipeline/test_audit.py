@@ -342,9 +342,7 @@ def test_a_run_that_the_records_lack_is_told_before_any_training(finished, capsy
     table = pd.read_csv(RECORDS / "runs.csv", dtype=str, keep_default_na=False)
     table[table["arm"] != "cmi_max"].to_csv(RECORDS / "runs.csv", index=False)
     assert call_audit("--task", "tiny", "--seed", "0") == 1
-    told = (
-        "records/tiny: lacks the run tiny/teacher/cmi_max/0, which the study asks for; run `make repro`, or undo "
-    )
+    told = "records/tiny: lacks the run tiny/teacher/cmi_max/0, which the study asks for; run `make repro`, or undo "
     assert told in capsys.readouterr().err
 
 
