@@ -73,6 +73,17 @@ def test_the_page_of_few_rows_says_how_much_nearer_to_the_raters_students_are_fr
     assert all(low < 0 < high for low, high in (estimate.interval(0.95) for estimate in found))
 
 
+def test_the_page_of_few_rows_says_how_far_students_of_both_teachers_are_from_the_raters():
+    students = [
+        [Arm("lowdata", "student", f"kd_{share}-{name}") for name in ("cmi_max", "ce")]
+        for share in (5, 10, 25, 50, 100)
+    ]
+    found = [compared_on("vader-movie", own, other.name, "kl_to_human") for own, other in students]
+    means = [estimate.mean for estimate in found]
+    assert f"are {min(means):.2f} to {max(means):.2f} nats farther than those of the plain teacher" in text(LOWDATA)
+    assert all(low < 0 < high for low, high in (estimate.interval(0.95) for estimate in found))
+
+
 @pytest.mark.parametrize("task", ["sst2", "vader-movie"])
 def test_the_page_of_few_rows_says_the_cmi_of_the_teachers(task):
     arms = committed("lowdata", "arms").query("task == @task").set_index(["metric", "arm"])["mean"]

@@ -57,6 +57,10 @@ def test_the_page_of_few_rows_says_the_gain_over_all_shares():
     }
     for label, found in told.items():
         assert cells(LOWDATA, f"{label} teacher, mean of five shares") == [*said(found, 2)]
+    table = committed("lowdata", "over_tasks").set_index(["arm", "against"])
+    for share in (10, 25, 50):
+        found = table.loc[f"kd_{share}-cmi_max", f"plain_{share}"].to_dict()
+        assert cells(LOWDATA, f"CMI-max teacher against no teacher, {share} % of the rows") == [*said(found)]
 
 
 def test_the_page_of_few_rows_names_every_verdict_that_hangs_on_a_task():
