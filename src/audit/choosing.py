@@ -10,9 +10,9 @@ from src.arms import settings_of
 from src.params import Params
 from src.runs import TIMING_FOLDER, RunName
 from src.study.named.jobs import RunJob
-from src.study.records.task_records import records_folder
+from src.study.named.recorded import recorded_runs
 from src.system.errors import UserError
-from src.system.files import read_csv, read_json
+from src.system.files import read_json
 from src.system.printing import counted
 
 # Train rows per second of a run on one core, including the evaluation after each epoch. They are for MiniLM-L6 and
@@ -113,9 +113,7 @@ def _recorded_steps(params: Params) -> dict[str, int]:
     """The steps of each recorded run by its name."""
     found: dict[str, int] = {}
     for task in params.tasks:
-        runs = read_csv(records_folder(params.study, task) / "runs.csv", text=["role", "arm"])
-        for role, arm, seed, steps in runs[["role", "arm", "seed", "steps"]].itertuples(index=False):
-            found[str(RunName(task, role, arm, seed))] = steps
+        found |= {str(run): steps for run, steps in recorded_runs(params.study, task)["steps"].items()}
     return found
 
 

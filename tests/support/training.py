@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -16,6 +17,7 @@ from src.core.training.batches import LabelledTokens, TrainingData
 from src.core.training.checkpoints import Checkpoints
 from src.core.training.loop import Setup
 from src.core.training.phases import train
+from src.data.prepared import LabelledSplit, PreparedTask
 from src.params import CheckpointSettings, Lora, ModelSource, Objective, Training
 from tests.conftest import labelled_texts
 from tests.support.objectives import BASE
@@ -65,6 +67,12 @@ def data_for(source: ModelSource, teacher_logits: torch.Tensor | None = None, no
         splits.append(LabelledTokens(tokens, torch.tensor([row["label"] for row in texts])))
     train_split = LabelledTokens(splits[0].tokens, splits[0].labels, teacher_logits)
     return TrainingData(train_split, splits[1], train_split.first(40), 2, ["accuracy"])
+
+
+def task_of_100_rows() -> PreparedTask:
+    """A task for checks of settings, which look at the number of its train rows and labels."""
+    split = LabelledSplit(["0"] * 100, [("a",)] * 100, np.zeros(100))
+    return PreparedTask("vader-movie", ["no", "yes"], ["accuracy"], split, split, {})
 
 
 def loaded(source: ModelSource, seed: int = 0, recomputed: bool = False) -> Classifier:

@@ -169,13 +169,17 @@ def test_tasks_without_an_error_stay_in_the_mean_and_decide_nothing(differences,
 
 def referred(*differences: float, reference: list[float], error: float = 0.004, of_reference: float = 0.004) -> dict:
     """A claim that b is above a, whose reference is that d is above c."""
-    pair = comparisons(*reference, error=of_reference).assign(arm="d", against="c")
-    table = pd.concat([comparisons(*differences, error=error), pair])
-    tasks = compared(table)
-    of = claim().model_copy(update={"reference": Reference(family="d", against="c")})
+    return judge_referred(comparisons(*differences, error=error), comparisons(*reference, error=of_reference))
+
+
+def judge_referred(table: pd.DataFrame, reference: pd.DataFrame, **about_tasks: Any) -> dict:
+    """The same claim, from the comparisons of b with a, and those of its reference."""
+    both = pd.concat([table, reference.assign(arm="d", against="c")])
+    tasks = compared(both, **about_tasks)
     for task in tasks.values():
         task.lines.update({("teacher", "c"): [0], ("teacher", "d"): [1]})
-    return judged("some", of, table, tasks, 0.95)
+    of = claim().model_copy(update={"reference": Reference(family="d", against="c")})
+    return judged("some", of, both, tasks, 0.95)
 
 
 NULL, WIDE = [0.001, -0.001, 0.002], [0.02, -0.02, 0.01]
@@ -215,13 +219,8 @@ def test_a_difference_that_was_seen_is_no_null_result_whatever_a_task_without_an
     """With it, Holm's p of the task that loses is 0.084, and without it 0.042."""
     claimed = [comparisons(0.08, 0.08, error=0.004), comparisons(-0.02, error=0.0092).assign(task="t2")]
     none = comparisons(0.0, error=0.0).assign(task="t3", p=1.0)
-    pair = comparisons(0.001, 0.001, 0.001, 0.001, error=0.004).assign(arm="d", against="c")
-    table = pd.concat([*claimed, none, pair])
-    tasks = compared(table, constant=["t3"])
-    for task in tasks.values():
-        task.lines.update({("teacher", "c"): [0], ("teacher", "d"): [1]})
-    of = claim().model_copy(update={"reference": Reference(family="d", against="c")})
-    found = judged("some", of, table, tasks, 0.95)
+    pair = comparisons(0.001, 0.001, 0.001, 0.001, error=0.004)
+    found = judge_referred(pd.concat([*claimed, none]), pair, constant=["t3"])
     assert found["low"] > 0
     assert (found["verdict"], found["reference"]["differs"]) == ("cannot be told at this size", False)
     assert found["reason"].endswith("the verdict is: does not hold")
@@ -249,13 +248,8 @@ def test_a_reference_is_asked_over_the_same_tasks_as_the_claim():
 
 def test_tasks_without_an_error_make_no_reference():
     """Two differences without an error alone leave 0 out of the interval."""
-    pair = [comparisons(0.003, error=0.004), comparisons(0.0, 0.03, 0.03, error=0.0).iloc[1:]]
-    table = pd.concat([*(one.assign(arm="d", against="c") for one in pair), comparisons(*NULL, error=0.002)])
-    tasks = compared(table, constant=["t1", "t2"])
-    for task in tasks.values():
-        task.lines.update({("teacher", "c"): [0], ("teacher", "d"): [1]})
-    of = claim().model_copy(update={"reference": Reference(family="d", against="c")})
-    found = judged("some", of, table, tasks, 0.95)
+    pair = pd.concat([comparisons(0.003, error=0.004), comparisons(0.0, 0.03, 0.03, error=0.0).iloc[1:]])
+    found = judge_referred(comparisons(*NULL, error=0.002), pair, constant=["t1", "t2"])
     assert found["reference"]["low"] > 0
     assert (found["verdict"], found["reference"]["differs"]) == ("cannot be seen here", False)
 

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -20,7 +19,6 @@ from src.core.training.inference import BATCH_ON_CPU, predict
 from src.core.training.optimisation import Optimisation, optimise
 from src.core.training.refusals import check_fit
 from src.core.training.run import say_arithmetic
-from src.data.prepared import LabelledSplit, PreparedTask
 from src.params import ModelSource, Runtime
 from src.runs import RunName
 from src.system.errors import UserError
@@ -35,6 +33,7 @@ from tests.support.training import (
     KilledAt,
     adapted,
     data_for,
+    task_of_100_rows,
     trained_in,
 )
 
@@ -266,8 +265,7 @@ def test_on_this_machine_a_precision_is_what_it_is_called(precision):
 
 
 def test_weights_in_bf16_need_products_in_bf16(params, tiny_encoder):
-    split = LabelledSplit(["0"] * 100, [("a",)] * 100, np.zeros(100))
-    task = PreparedTask("vader-movie", ["no", "yes"], ["accuracy"], split, split, {})
+    task = task_of_100_rows()
     settings = params.teacher("vader-movie", "ce")
     model = adapted(tiny_encoder).model_copy(update={"dtype": "bf16"})
     settings = replace(settings, model=model, runtime=Runtime(precision="fp32"))

@@ -4,7 +4,6 @@ import json
 import shutil
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -17,12 +16,11 @@ from src.core.models.classifier import load_classifier
 from src.core.speed.recompute import recompute_activations
 from src.core.training import refusals
 from src.core.training.refusals import check_fit
-from src.data.prepared import LabelledSplit, PreparedTask
 from src.params import ModelSource, Objective
 from src.runs import RunName
 from src.system.errors import UserError
 from tests.support.objectives import BASE
-from tests.support.training import SETTINGS, trained
+from tests.support.training import SETTINGS, task_of_100_rows, trained
 
 ROWS, LABELS = 12, torch.tensor([0, 1, 2, 0, 1, 2, 2, 1, 0, 0, 1, 2])
 
@@ -139,8 +137,7 @@ def test_parts_that_a_run_cannot_have_are_refused(params, changes, said):
         settings,
         **{section: getattr(settings, section).model_copy(update=values) for section, values in changes.items()},
     )
-    split = LabelledSplit(["0"] * 100, [("a",)] * 100, np.zeros(100))
-    task = PreparedTask("vader-movie", ["no", "yes"], ["accuracy"], split, split, {})
+    task = task_of_100_rows()
     with pytest.raises(UserError, match=said):
         check_fit(RunName("vader-movie", "student", "kd-ce", 0), task, settings, 1)
 
@@ -149,8 +146,7 @@ def test_parts_are_refused_where_graphs_would_add_them_up_wrongly(params, monkey
     monkeypatch.setattr(refusals, "uses_cuda_graphs", lambda runtime: True)  # as on an NVIDIA GPU
     settings = params.teacher("vader-movie", "ce")
     settings = replace(settings, training=settings.training.model_copy(update={"accumulate": 2}))
-    split = LabelledSplit(["0"] * 100, [("a",)] * 100, np.zeros(100))
-    task = PreparedTask("vader-movie", ["no", "yes"], ["accuracy"], split, split, {})
+    task = task_of_100_rows()
     with pytest.raises(UserError, match="cuda_graphs is true and accumulate is above 1; set cuda_graphs to false"):
         check_fit(RunName("vader-movie", "teacher", "ce", 0), task, settings, 1)
 

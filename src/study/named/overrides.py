@@ -12,6 +12,7 @@ from typing import Any
 from src.params import PARAMS_FILE, Params, check_params, read_yaml
 from src.params.folds import check_rounds
 from src.params.reading import commented_content, parse_yaml, yaml_text
+from src.params.runs import Training
 from src.repository.committed import committed
 from src.study import STUDIES_FOLDER, study_file
 from src.study.claims.pairs import pairs_to_compare
@@ -22,7 +23,7 @@ PARTS = "parts"  # the folder in studies/ that holds shared parts
 INCLUDE = "include"  # the key of a study's file that lists its parts
 # The keys whose null differs from the value that they have when they are absent: from the schema's default, or in an
 # arm and in a task's `training` from that of the section.
-NULL_IS_A_VALUE = {"test_split", "patience", "head_lr"}
+NULL_IS_A_VALUE = {"test_split", *filter(Training.may_be_null, Training.model_fields)}
 READ_BY_DVC = ("submit", "distill.matched", "distill.calibrated", "distill.mapped")  # the schema lets them be absent
 
 

@@ -1,6 +1,6 @@
 """Named studies that have records, in git or from a run on this machine."""
 
-from pathlib import Path
+import pandas as pd
 
 from src.params import Params
 from src.runs import RunName, runs_of_task
@@ -24,15 +24,20 @@ def recorded_study(name: str) -> Params:
         where, problem = (missing[0], "has not run on this task") if some else (missing[0].parent, "has not run")
         raise UserError(where, f"is missing: study {name} {problem}", f"run `{run_command(name)}`")
     for task in params.tasks:
-        _check_runs(params, task, records_folder(name, task))
+        _check_runs(params, task)
     return params
 
 
-def _check_runs(params: Params, task: str, folder: Path) -> None:
+def recorded_runs(study: str, task: str) -> pd.DataFrame:
+    """The runs.csv of a task's records, with its runs as index."""
+    table = read_csv(records_folder(study, task) / "runs.csv", text=["role", "arm"])
+    names = zip(table["role"], table["arm"], table["seed"], strict=True)
+    return table.set_index(pd.Index([RunName(task, role, arm, int(seed)) for role, arm, seed in names], dtype=object))
+
+
+def _check_runs(params: Params, task: str) -> None:
     """Check that a task's records have the runs that the study's file asks for, and no others."""
-    table = read_csv(folder / "runs.csv", text=["role", "arm"])
-    runs = zip(table["role"], table["arm"], table["seed"], strict=True)
-    found = dict.fromkeys(RunName(task, role, arm, int(seed)) for role, arm, seed in runs)
+    folder, found = records_folder(params.study, task), dict.fromkeys(recorded_runs(params.study, task).index)
     asked = dict.fromkeys(runs_of_task(params, task))
     allowed = f"run `{run_command(params.study)}`, or undo the change of the study's file"
     if missing := [run for run in asked if run not in found]:
