@@ -71,11 +71,12 @@ audit: setup ## train a unit of a finished study again, and compare it with its 
 restore: setup ## undo an experiment: restore the committed params.yaml, dvc.lock and results; git's stash keeps the replaced ones
 	@$(RUN) python -m stages.restore
 
-# Each of two processes has one thread: libraries that start one per core would take turns.
+# Each process of tests has one thread: libraries that start one per core would take turns. Three keep two cores busy,
+# because some tests wait.
 test test-fast: export OMP_NUM_THREADS = 1
 
-test: setup ## run all tests but the slow ones, in two processes
-	@$(RUN) python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: setup ## run all tests but the slow ones, in three processes
+	@$(RUN) python -m pytest -m 'not slow' --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-fast: setup ## run only the unit tests, in three minutes: none that starts processes, reads whole studies or breaks the pipeline
 	@$(RUN) python -m pytest -m 'not slow and not process and not study and not fault' --numprocesses 2

@@ -58,7 +58,7 @@ def _heed_signals() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the tests, and run the longest files first, so that neither worker ends with one of them alone."""
+    """Mark the tests, and run the longest files first, so that no worker ends with one of them alone."""
     for item in items:
         if marker := MARKERS_OF_FOLDERS.get(item.path.relative_to(REPOSITORY / "tests").parts[0]):
             item.add_marker(marker)
