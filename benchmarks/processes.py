@@ -59,6 +59,9 @@ def _process(prepare: Prepare, *arguments: Any) -> Generator[Connection]:
     theirs.close()
     try:
         yield ours
+    except BaseException:
+        process.terminate()  # it may be in the middle of a measurement
+        raise
     finally:
         ours.close()
         process.join()

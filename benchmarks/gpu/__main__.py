@@ -2,8 +2,8 @@
 
     python -m benchmarks.gpu [--only smoke ...] [--output FILE] [--tiny]
 
-Parts of an earlier call stay in the file if the machine, the training code and the sizes are the same. So one call can
-measure `smoke determinism speed` (nine minutes) and another one `many`. `--tiny` takes small sizes, which only show
+Parts of an earlier call stay in the file. So one call can measure `smoke determinism speed` (nine minutes) and another
+one `many`. A file of another machine, training code or size is refused. `--tiny` takes small sizes, which only show
 that the script works. It needs no GPU.
 """
 
@@ -37,9 +37,11 @@ def main() -> int:
 
 
 def _begun(output: Path, setting: dict[str, Any]) -> dict[str, Any]:
-    """The results in a file of an earlier call in the same setting, or the setting alone."""
-    before = read_json(output) if output.is_file() else {}
-    return before if setting.items() <= before.items() else setting
+    """The results in a file of an earlier call, or the setting alone. Results of another setting stay as they are."""
+    before = read_json(output) if output.is_file() else setting
+    if not setting.items() <= before.items():
+        sys.exit(f"error: {output}: its results have another machine, training code or size; give another --output")
+    return before
 
 
 def _arguments() -> argparse.Namespace:

@@ -31,10 +31,10 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     config = tiny_minilm() if tiny else minilm()
     source = save_model(config, root / "model")
     workers = (1, 2) if tiny else WORKERS
-    yield from _rates(root / "plain", source, workers, tiny)
-    if shutil.which(MPS) and torch.cuda.is_available():
+    if shutil.which(MPS) and torch.cuda.is_available():  # first, because studies run so
         with mps():
             yield from _rates(root / "mps", source, workers[-1:], tiny, "with MPS, ")
+    yield from _rates(root / "plain", source, workers, tiny)
 
 
 def _rates(

@@ -78,7 +78,7 @@ def _compared(found: dict[str, Any], truth: dict[str, Any], tolerance: float) ->
     of_runs = {name: _distance(found[name], truth[name]) for name in found.keys() - refused.keys()}
     allowed = {name: APART_BY_DROPOUT if _has_dropout(name) else tolerance for name in of_runs}
     result = {
-        "largest difference": max(far for name, far in of_runs.items() if not _has_dropout(name)),
+        "largest difference": max((far for name, far in of_runs.items() if not _has_dropout(name)), default=None),
         "allowed": tolerance,
         "too far": {name: far for name, far in sorted(of_runs.items()) if not far <= allowed[name]},
     }

@@ -2,15 +2,19 @@
 
 import json
 import sys
+from contextlib import suppress
 
+import psutil
 import pytest
 import torch
 
-from benchmarks.gpu.parts import ON_REQUEST
+from benchmarks.gpu.parts import ALL_LIMITS, ON_REQUEST, limited, written
 from benchmarks.gpu.smoke import FEW, OBJECTIVES, WITH_DROPOUT
 from benchmarks.gpu.trials import BEFORE
 from tests.conftest import REPOSITORY
 from tests.support.repository import run
+
+SOON = 1.6  # seconds; five times as many with tiny sizes: when workers have started, and before they are done
 
 
 @pytest.mark.slow
@@ -33,6 +37,39 @@ def test_every_trial_of_a_faster_step_runs(tmp_path):
     found = json.loads((tmp_path / "found.json").read_text())
     assert all(found["trials"][f"batch 4, {name} / {other}"] > 0 for name, other in BEFORE.items())
     assert found["stacked"]["2 models / one"] > 0
+
+
+@pytest.mark.slow
+def test_a_part_whose_time_is_over_leaves_no_process(monkeypatch, tmp_path):
+    monkeypatch.setenv("STARTED_BY", str(tmp_path))
+    monkeypatch.setitem(ALL_LIMITS, "many", SOON)
+    assert limited("many", tiny=True)["broken"] == "its time is over"
+    assert not [line for line in with_variable("STARTED_BY", str(tmp_path)) if "resource_tracker" not in line]
+
+
+def with_variable(name: str, value: str) -> list[str]:
+    """The command lines of the processes that started with a variable."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(name) == value:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+def test_results_of_another_setting_are_not_replaced(tmp_path):
+    output = tmp_path / "found.json"
+    output.write_text('{"machine": {"device": "another"}, "tiny": true, "many": {}}')
+    before = output.read_bytes()
+    told = run(REPOSITORY, sys.executable, "-m", "benchmarks.gpu", "--tiny", "--output", str(output), ok=False)
+    assert told.startswith(f"error: {output}: its results have another machine, training code or size")
+    assert output.read_bytes() == before
+
+
+def test_a_number_that_json_lacks_becomes_text():
+    found = {"far": {"ce": float("nan"), "kd": 0.123456}, "largest difference": float("inf"), "passed": False}
+    expected = {"far": {"ce": "nan", "kd": 0.1235}, "largest difference": "inf", "passed": False}
+    assert written(found) == expected
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
