@@ -94,7 +94,7 @@ models: setup ## try every kind of classifier in transformers, and write the res
 bench: setup ## time training against other libraries and the machine, and write benchmarks/results.json
 	@$(RUN) python -m benchmarks $(BENCH)
 
-gpu: setup ## check correctness, equal bytes and speed on a GPU, and write benchmarks/gpu/results.json
+gpu: setup ## check correctness, equal bytes and speed on a GPU, and write gpu.json
 	@$(RUN) python -m benchmarks.gpu $(GPU)
 
 intervals: setup ## simulate how often the intervals contain the truth, and print the tables of docs/coverage.md and docs/protocol.md

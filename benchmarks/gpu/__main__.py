@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from benchmarks.gpu.parts import ALL_LIMITS, LIMITS, RESULTS, limited
+from benchmarks.gpu.parts import ALL_LIMITS, LIMITS, limited
 from src.core.training_code import training_code
 from src.system.files import read_json, write_json
 
@@ -49,7 +49,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--only", nargs="+", choices=ALL_LIMITS, metavar="PART", help=f"some of: {', '.join(ALL_LIMITS)}"
     )
-    parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file to write")
+    parser.add_argument("--output", type=Path, default="gpu.json", help="the JSON file to write (gpu.json)")
     parser.add_argument("--tiny", action="store_true", help="use small sizes, also without a GPU")
     arguments = parser.parse_args()
     if not (arguments.tiny or torch.cuda.is_available()):

@@ -20,6 +20,7 @@ from src.core.training.run import run_training
 from src.parallel.slots import MPS, mps
 from src.params import ModelSource
 from src.runs import RunName
+from src.system.errors import UserError
 
 WORKERS = (1, 2, 4, 8, 16)
 ROUNDS = 2
@@ -32,8 +33,11 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
     source = save_model(config, root / "model")
     workers = (1, 2) if tiny else WORKERS
     if shutil.which(MPS) and torch.cuda.is_available():  # first, because studies run so
-        with mps():
-            yield from _rates(root / "mps", source, workers[-1:], tiny, "with MPS, ")
+        try:
+            with mps():
+                yield from _rates(root / "mps", source, workers[-1:], tiny, "with MPS, ")
+        except (UserError, RuntimeError) as error:
+            yield {"with MPS, failed": str(error)}
     yield from _rates(root / "plain", source, workers, tiny)
 
 

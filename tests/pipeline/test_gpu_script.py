@@ -2,15 +2,16 @@
 
 import json
 import sys
-from contextlib import suppress
 
 import psutil
 import pytest
 import torch
 
+from benchmarks.gpu import many
 from benchmarks.gpu.parts import ALL_LIMITS, ON_REQUEST, limited, written
 from benchmarks.gpu.smoke import FEW, OBJECTIVES, WITH_DROPOUT
 from benchmarks.gpu.trials import BEFORE
+from src.parallel.slots import MPS
 from tests.conftest import REPOSITORY
 from tests.support.repository import run
 
@@ -44,17 +45,21 @@ def test_a_part_whose_time_is_over_leaves_no_process(monkeypatch, tmp_path):
     monkeypatch.setenv("STARTED_BY", str(tmp_path))
     monkeypatch.setitem(ALL_LIMITS, "many", SOON)
     assert limited("many", tiny=True)["broken"] == "its time is over"
-    assert not [line for line in with_variable("STARTED_BY", str(tmp_path)) if "resource_tracker" not in line]
+    processes = [process.info for process in psutil.process_iter(["cmdline", "environ"])]
+    left = [info["cmdline"] for info in processes if (info["environ"] or {}).get("STARTED_BY") == str(tmp_path)]
+    assert not [command for command in left if "resource_tracker" not in " ".join(command)]
 
 
-def with_variable(name: str, value: str) -> list[str]:
-    """The command lines of the processes that started with a variable."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get(name) == value:
-                found.append(" ".join(process.cmdline()))
-    return found
+def test_where_mps_does_not_start_the_other_rates_are_measured(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = tmp_path / MPS
+    command.write_text("#!/bin/sh\nexit 1\n")
+    command.chmod(0o755)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(many, "_rates", lambda *_: iter([{"2 workers, runs a minute": 1.0}]))
+    failed, measured = many.measure(tmp_path, tiny=True)
+    assert failed["with MPS, failed"].startswith(f"{MPS}: does not start")
+    assert measured == {"2 workers, runs a minute": 1.0}
 
 
 def test_results_of_another_setting_are_not_replaced(tmp_path):
