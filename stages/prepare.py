@@ -1,6 +1,7 @@
 """Prepare one task: read its source and cut train, selection and test."""
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from src.data.preparation import prepare_task
@@ -23,6 +24,15 @@ def sizes(task: str, description: dict[str, Any]) -> list[str]:
     return [f"{task}: {rows['rows']} rows in {folds} folds, labels {rows['labels']}", *told]
 
 
+def overlaps(description: dict[str, Any]) -> Iterator[str]:
+    """For each test set of the task's own, the train and selection rows that share a text with it."""
+    found = {"test": description.get("test_overlap"), "also_test": description.get("also_test", {}).get("overlap")}
+    for test, counts in found.items():
+        if counts is not None:
+            shared = "{train} rows of train and {selection} of selection share a text with".format_map(counts)
+            yield f"{shared} {test}, {counts['left_out']} were left out"
+
+
 @stage
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,9 +48,10 @@ def main() -> None:
         print(f"{task} {split}: {rows} rows left out by drop_labels")
     for split, rows in description.get("one_text_empty", {}).items():
         print(f"{task} {split}: {rows} pairs have one empty text")
-    if overlap := description.get("test_overlap"):
-        told = "{train} rows of train and {selection} of selection share a text with test, {left_out} were left out"
-        print(f"{task}: {told.format_map(overlap)} (test_overlap: {params.task(task).test_overlap})")
+    if wanted := params.task(task).max_rows.transfer:
+        print(f"{task} transfer: {description['transfer_rows']} rows without labels (max_rows.transfer: {wanted})")
+    for overlap in overlaps(description):
+        print(f"{task}: {overlap} (test_overlap: {params.task(task).test_overlap})")
 
 
 if __name__ == "__main__":

@@ -64,12 +64,11 @@ def _facts(name: str, params: Params, source: Source, splits: Splits) -> dict[st
     }
     facts |= _odd_rows(settings, source, {split: splits[split] for split in SPLITS})
     if source.test is not None:
-        overlap = _overlap(splits, splits["test"])
-        facts["test_overlap"] = overlap | {"left_out": source.overlap_left_out}
+        facts["test_overlap"] = _overlap("test", source, splits, splits["test"])
     if settings.also_test is not None and source.also_test is not None:
         rows = source.also_test.rows
         own = {"name": settings.also_test.name} | _describe(rows, label_names)
-        facts["also_test"] = own | {"overlap": _overlap(splits, rows)}
+        facts["also_test"] = own | {"overlap": _overlap("also_test", source, splits, rows)}
     return facts
 
 
@@ -127,19 +126,29 @@ def _cut_rest(name: str, params: Params, source: Source, rest: pd.DataFrame, tes
         if len(set(rows["label"])) < len(names):
             where = f"params.yaml: task_settings.{name}.max_rows.{split}"
             raise UserError(where, f"the {len(rows)} rows of {split} do not hold every label", "allow more rows")
-    left = train[~train["row_id"].isin(splits["train"]["row_id"])]
-    if settings.transfer_file is not None:
-        texts = settings.text or ["text"]
-        more = read_texts(user_path(settings.transfer_file), texts, settings.quoting, list(train.columns))
-        left = pd.concat([left, more])
+    left = _with_transfer_file(settings, train[~train["row_id"].isin(splits["train"]["row_id"])])
     also_tested = [source.also_test.rows] if source.also_test else []
     transfer = _transfer_rows(left, [*splits.values(), *also_tested], most.transfer, shares.seed)
+    if most.transfer and transfer.empty:
+        where = f"params.yaml: task_settings.{name}.max_rows.transfer"
+        allowed = "set max_rows.train below the number of rows, give a transfer_file, or set transfer to 0"
+        raise UserError(where, "no row is left whose text is in no split", allowed)
     return splits | {"transfer": transfer}
 
 
-def _overlap(splits: dict[str, pd.DataFrame], tested: pd.DataFrame) -> dict[str, int]:
-    """The number of train and of selection rows that have the same text as a tested row."""
-    return {split: int(share_texts(splits[split], tested).sum()) for split in ("train", "selection")}
+def _with_transfer_file(settings: TaskSettings, left: pd.DataFrame) -> pd.DataFrame:
+    """The rows that train leaves, followed by those of the task's transfer file."""
+    if settings.transfer_file is None:
+        return left
+    texts = settings.text or ["text"]
+    more = read_texts(user_path(settings.transfer_file), texts, settings.quoting, list(left.columns))
+    return pd.concat([left, more])
+
+
+def _overlap(test: str, source: Source, splits: Splits, tested: pd.DataFrame) -> dict[str, int]:
+    """The number of train and selection rows with the text of a tested row, and of such rows that were left out."""
+    counts = {split: int(share_texts(splits[split], tested).sum()) for split in ("train", "selection")}
+    return counts | {"left_out": source.overlap_left_out.get(test, 0)}
 
 
 def _one_text_empty(splits: dict[str, pd.DataFrame]) -> dict[str, int]:

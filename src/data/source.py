@@ -1,6 +1,7 @@
 """The rows from which a task's splits are cut: the source's rows without those that params.yaml leaves out."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,13 +18,13 @@ from src.system.errors import UserError
 class Source:
     """The labelled rows to cut splits from, and the task's own test split and second test set, if it has them.
 
-    `overlap_left_out` counts the rows that test_overlap left out, because a test set has their text.
+    `overlap_left_out` counts the rows that `test_overlap: drop` left out, by the test set that has their text.
     """
 
     rows: LabelledText
     test: LabelledText | None = None
     also_test: LabelledText | None = None
-    overlap_left_out: int = 0
+    overlap_left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -83,14 +84,14 @@ def _check_votes(key: str, human: list[str] | None, data: LabelledText) -> None:
 
 
 def _without_overlap(name: str, source: Source) -> Source:
-    shared = np.zeros(len(source.rows.rows), dtype=bool)
-    for tested in filter(None, (source.test, source.also_test)):
-        shared |= share_texts(source.rows.rows, tested.rows)
-    rest = replace(source.rows, rows=source.rows.rows[~shared].reset_index(drop=True))
+    rows, tests = source.rows.rows, {"test": source.test, "also_test": source.also_test}
+    found = {test: share_texts(rows, tested.rows) for test, tested in tests.items() if tested}
+    shared = np.any([np.zeros(len(rows), dtype=bool), *found.values()], axis=0)
+    rest = replace(source.rows, rows=rows[~shared].reset_index(drop=True))
     where = f"params.yaml: task_settings.{name}.test_overlap"
     what = f"train, without the {shared.sum()} rows that share a text with test,"
     _check_labels(where, what, rest, "set test_overlap to keep")
-    return replace(source, rows=rest, overlap_left_out=int(shared.sum()))
+    return replace(source, rows=rest, overlap_left_out={test: int(one.sum()) for test, one in found.items()})
 
 
 def _check_labels(where: str, what: str, data: LabelledText, allowed: str) -> None:

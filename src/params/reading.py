@@ -151,6 +151,8 @@ def _check_runs(path: Path, params: Params) -> None:
                 problem = error.errors()[0]["msg"].removeprefix("Value error, ")
                 raise UserError(f"{path}: {place}", problem, f"see {error.title.lower()} in params.yaml") from None
             _check_run(f"{path}: {place}", run)
+            if kind == "recipe":
+                _check_transfer(f"{path}: {place}", params, task, run)
 
 
 def _check_run(where: str, run: RunSettings) -> None:
@@ -161,6 +163,13 @@ def _check_run(where: str, run: RunSettings) -> None:
     if run.objective.relation_weight and not run.runtime.keep_weights:
         problem = "relation_weight needs the weights of the teachers, but runtime.keep_weights is false"
         raise UserError(where, problem, "set runtime.keep_weights to true")
+
+
+def _check_transfer(where: str, params: Params, task: str, run: RunSettings) -> None:
+    """Check that a student that learns from transfer rows has some; `prepare` checks that the data has them."""
+    if run.objective.transfer and not params.task(task).max_rows.transfer:
+        problem = f"transfer is true, but task_settings.{task}.max_rows.transfer is 0"
+        raise UserError(where, problem, "set that key above 0, or transfer to false")
 
 
 def _readable(path: Path, error: ValidationError) -> UserError:

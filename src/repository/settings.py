@@ -33,7 +33,8 @@ Content = dict[str, Any]
 def settings_files(params: Params) -> dict[Path, Content]:
     """The content of each file in settings/, by its path.
 
-    Data and models that are not on this machine keep the fingerprint of their file in settings/, or of the last commit.
+    Data and models whose folder is not on this machine keep the fingerprint of their file in settings/, or of the last
+    commit. A folder without the files has no fingerprint, so the stage that reads it runs and names what is missing.
 
     Raises:
         UserError: a file that params.yaml names cannot be read.
@@ -94,10 +95,16 @@ def _fingerprints(path: Path, content: Content, watched: Watched, hashes: FileHa
     for key, (place, files) in watched.items():
         if files:
             found[key] = hashes.fingerprint(place, files)
-        elif (before := _fingerprint_before(path, content, key)) is not None:
+        elif not _exists(place) and (before := _fingerprint_before(path, content, key)) is not None:
             print(f"warning: {place} does not exist here; {path} keeps the fingerprint of its files", file=sys.stderr)
             found[key] = before
     return {"files": found} if found else {}
+
+
+def _exists(path: Path) -> bool:
+    with suppress(OSError, ValueError):  # no file can have such a name
+        return path.exists()
+    return False
 
 
 def _fingerprint_before(path: Path, content: Content, key: str) -> str | None:

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, config
 
@@ -105,6 +107,19 @@ def one_shard() -> None:
     named("train").to_parquet("source/train-00000-of-00002.parquet")
 
 
+def other_set() -> None:
+    Path("source/train.jsonl").unlink()
+    for digest in ("0a", "0b"):
+        named("train").to_parquet(f"source/train-00000-of-00002-{digest}.parquet")
+
+
+def with_features(text: str) -> None:
+    """Write train as Parquet with `text` as the features that `datasets` writes."""
+    Path("source/train.jsonl").unlink()
+    rows = pa.table(pd.DataFrame(labelled_texts(*SIZES["train"])))
+    pq.write_table(rows.replace_schema_metadata({"huggingface": text}), "source/train.parquet")
+
+
 def swapped(save: str) -> None:
     emptied()
     for split in SIZES:
@@ -131,6 +146,16 @@ BROKEN = {
         "one of two shards",
         one_shard,
         "but train-00000-of-00002.parquet is one of 2; keep all files of one set",
+    ),
+    "first shards": (
+        "the first shards of two sets",
+        other_set,
+        "has 2 files of split 'train', but none with the number 1; keep the files with the numbers 0 to 1, each once",
+    ),
+    "features": (
+        "features of Parquet that are cut short",
+        lambda: with_features('{"info": {"feat'),
+        "train.parquet: has damaged features of `datasets`; write it again with to_parquet",
     ),
     "swapped": ("labels of Parquet in another order", lambda: swapped("parquet"), SWAPPED),
     "swapped on disk": ("labels of save_to_disk in another order", lambda: swapped("disk"), SWAPPED),
@@ -175,6 +200,76 @@ def test_a_loading_script_is_named(workplace, refused, monkeypatch, tmp_path_fac
     write_params(("task_settings.tiny", TINY | {"source": "hub", "path": "./source", "revision": "0" * 40}))
     expected = "found source.py); fetch its Parquet files (branch refs/convert/parquet), and use source"
     refused(KIND, Case("a data set with a loading script", None, expected), stages.prepare.main, *PREPARE)
+
+
+def test_features_of_a_later_version_of_datasets_are_read(workplace, record_fault):
+    """Its types are unknown here, and no column that the task reads has one."""
+    expected = prepared()["splits"]
+    label = {"names": ["negative", "positive"], "_type": "ClassLabel", "new_key": 1}
+    with_features(json.dumps({"info": {"features": {"label": label, "other": {"_type": "TypeOfTomorrow"}}}}))
+    assert prepared()["splits"] == expected
+    record_fault(KIND, "features of Parquet that a later version of datasets wrote", "read: the same rows")
+
+
+def test_a_column_of_parquet_that_was_an_index_is_a_column(workplace, record_fault):
+    expected = prepared()["splits"]
+    Path("source/train.jsonl").unlink()
+    pd.DataFrame(labelled_texts(*SIZES["train"])).set_index("sentence").to_parquet("source/train.parquet")
+    assert prepared()["splits"] == expected
+    record_fault(KIND, "texts that were the index of a table in pandas", "read: the same rows")
+
+
+@pytest.mark.parametrize("names", [["0", "1"], ["1", "0"], ["2", "1"]])
+def test_names_that_are_numbers_are_read_with_decimals(workplace, names):
+    """pandas writes a column of labels with a gap as 1.0 and 0.0."""
+    for split, size in SIZES.items():
+        Path(f"source/{split}.jsonl").unlink()
+        rows = [row | {"label": f"{names[row['label']]}.0"} for row in labelled_texts(*size)]
+        pd.DataFrame(rows).to_csv(f"source/{split}.csv", index=False)
+    counts = prepared(labels=names)["splits"]["test"]["labels"]
+    labels = [row["label"] for row in labelled_texts(*SIZES["validation"])]
+    assert counts == {names[0]: labels.count(0), names[1]: labels.count(1)}
+
+
+def test_a_label_to_drop_that_spells_a_name_otherwise_is_dropped(workplace):
+    for split, size in SIZES.items():
+        Path(f"source/{split}.jsonl").unlink()
+        rows = pd.DataFrame([row | {"label": str(row["label"])} for row in labelled_texts(*size)])
+        rows.loc[:9, "label"] = "1.0"
+        rows.to_csv(f"source/{split}.csv", index=False)
+    assert prepared(labels=["0", "1"], drop_labels=["1.0"])["dropped_rows"] == {"train": 10, "test": 10}
+
+
+def test_a_text_may_be_missing_where_the_label_is_dropped(workplace, record_fault):
+    rows = labelled_texts(*SIZES["train"])
+    write_lines("train.jsonl", [*rows, {"sentence": "", "label": -1}, {"sentence": None, "label": -1}])
+    assert prepared(drop_labels=[-1])["dropped_rows"] == {"train": 2, "test": 0}
+    record_fault(KIND, "no text in a row whose label is dropped", "left out with the others")
+
+
+def test_a_shard_without_labels_is_refused(workplace, refused):
+    """With null in drop_labels, its rows would all be left out."""
+    as_shards()
+    for split in SIZES:
+        Path(f"source/{split}.jsonl").unlink()
+    second = Path("source/train-00001-of-00002.parquet")
+    pd.read_parquet(second).drop(columns="label").to_parquet(second)
+    write_params(("task_settings.tiny", TINY | {"drop_labels": [None]}))
+    case = Case("a shard without the column of labels", None, f"{second}: no column 'label'; allowed: 'sentence'")
+    refused(KIND, case, stages.prepare.main, *PREPARE)
+
+
+def test_rows_that_a_second_test_set_has_are_left_out_and_counted(workplace, monkeypatch, capsys):
+    train, other = labelled_texts(*SIZES["train"]), labelled_texts(60, 2)
+    write_lines("train.jsonl", train + other[:7])
+    write_lines("other.jsonl", other)
+    also = {"name": "more", "source": "folder", "path": "source", "split": "other"}
+    found = prepared(also_test=also, test_split=None, test_overlap="drop")
+    assert found["also_test"]["overlap"] == {"train": 0, "selection": 0, "left_out": 7}
+    assert sum(split["rows"] for split in found["splits"].values()) == 160
+    monkeypatch.setattr("sys.argv", ["prepare", *PREPARE])
+    stages.prepare.main()
+    assert "share a text with also_test, 7 were left out (test_overlap: drop)" in capsys.readouterr().out
 
 
 def test_labels_in_two_unicode_forms_are_one(workplace, record_fault):

@@ -236,6 +236,18 @@ def test_a_folder_that_is_not_on_this_machine(model, written, capsys, record_fau
     assert "files" not in written()[DATA]
 
 
+def test_a_folder_that_lost_its_files(workplace, written, capsys):
+    """Old results do not pass for those of the folder: `prepare` runs again, and names what is missing."""
+    write_params(("tasks", ["tiny"]))
+    before = written()
+    for path in Path("source").iterdir():
+        path.rename(path.with_suffix(".xlsx"))
+    after = written()
+    assert changed(before, after) == {DATA}
+    assert "files" not in after[DATA]
+    assert "keeps the fingerprint" not in capsys.readouterr().err
+
+
 ANOTHER_STUDY = {
     "the same task of another folder": (("tasks", ["tiny"]), ("task_settings.tiny.path", "elsewhere")),
     "other tasks": (("tasks", ["vader-tweets"]),),

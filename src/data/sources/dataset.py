@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from src.params import AlsoTest, Glue, TaskSettings
+from src.system.errors import UserError
 from src.system.files import user_path
 from src.system.unicode import canonical
 
@@ -65,6 +66,19 @@ def with_canonical_columns(table: "pd.DataFrame") -> "pd.DataFrame":
     if not table.columns.is_unique:
         raise ValueError(f"it names a column twice: {', '.join(table):.100}")
     return table
+
+
+def check_columns(where: str, table: "pd.DataFrame", needed: list[str]) -> None:
+    """Check that a table has rows and the needed columns.
+
+    Raises:
+        UserError: it does not; the message starts with `where`.
+    """
+    if table.empty:
+        raise UserError(where, "holds no rows", "add at least one")
+    for column in needed:
+        if column not in table.columns:
+            raise UserError(where, f"no column '{column}'", f"allowed: {', '.join(map(repr, table.columns))}")
 
 
 def location_of_task(settings: TaskSettings, glue: Glue) -> Location:

@@ -1,11 +1,13 @@
 """Splits in a local folder, in the layouts that `src.data.sources.layouts` finds."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 
-from src.data.sources.dataset import Columns, Location, RawSplit, with_canonical_columns
+from src.data.sources.dataset import Columns, Location, RawSplit, check_columns, with_canonical_columns
 from src.data.sources.labels import names_in, typed
 from src.data.sources.layouts import SAVED, SHARD, entries, forms_of
 from src.data.sources.local import DAMAGE, ENDINGS, has_types, read_table
@@ -48,11 +50,17 @@ def _find(location: Location, split: str) -> list[Path]:
 
 
 def _check_whole(folder: Path, split: str, files: list[Path]) -> None:
-    """Check that there are as many shards as their names say: not a part of a set, and not two sets."""
-    counts = [int(shard["count"]) for shard in map(SHARD.fullmatch, (path.name for path in files)) if shard]
-    if counts and set(counts) != {len(files)}:
+    """Check that the numbers in the names of shards are those of one set, from 0 to its last."""
+    shards = [shard for shard in map(SHARD.fullmatch, (path.name for path in files)) if shard]
+    if not shards:
+        return
+    counts, numbers = ([int(shard[part]) for shard in shards] for part in ("count", "number"))
+    if {*counts} != {len(files)}:
         problem = f"has {len(files)} files of split '{split}', but {files[0].name} is one of {counts[0]}"
         raise UserError(folder, problem, "keep all files of one set, and no others")
+    if missing := {*range(len(files))} - {*numbers}:
+        problem = f"has {len(files)} files of split '{split}', but none with the number {min(missing)}"
+        raise UserError(folder, problem, f"keep the files with the numbers 0 to {len(files) - 1}, each once")
 
 
 def _not_found(folder: Path, split: str, without_split: str) -> UserError:
@@ -69,20 +77,33 @@ def _not_found(folder: Path, split: str, without_split: str) -> UserError:
 
 def _read_file(path: Path, columns: Columns, needed: list[str]) -> pd.DataFrame:
     table = read_table(path, needed, columns.quoting)
+    check_columns(str(path), table, needed)
     if not has_types(path) and columns.label in table:
-        table[columns.label] = typed(table[columns.label], columns.labels)
+        table[columns.label] = typed(table[columns.label], columns)
     return table
 
 
 def _label_names(files: list[Path], label: str) -> list[str]:
     """The names of labels in Parquet files that `datasets` wrote; empty for other files."""
-    names: list[str] = []
     for path in files:
-        if path.suffix == ".parquet" and b"huggingface" in ((schema := pq.read_schema(path)).metadata or {}):
-            from datasets import Features  # slow to import
+        if path.suffix == ".parquet" and (names := names_in(_features(path), label)):
+            return names
+    return []
 
-            names = names or names_in(Features.from_arrow_schema(schema), label)
-    return names
+
+def _features(path: Path) -> dict[str, Any]:
+    """The features that `datasets` wrote into a Parquet file, by column; empty if it did not write the file.
+
+    `datasets` itself cannot read features of types that only its later versions have.
+    """
+    written = (pq.read_schema(path).metadata or {}).get(b"huggingface")
+    if written is None:
+        return {}
+    try:
+        features = json.loads(written)["info"]["features"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(path, "has damaged features of `datasets`", "write it again with to_parquet") from None
+    return features or {}
 
 
 def _read_saved(folder: Path, label: str) -> RawSplit:

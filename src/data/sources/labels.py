@@ -75,9 +75,10 @@ def label_numbers(place: str, labels: pd.Series, names: list[str], named_by_sour
 
 
 def names_in(features: Mapping[str, Any], label: str) -> list[str]:
-    """The label names in the features of `datasets` for a column of numbers, in order; empty if there are none."""
+    """The label names of a column of numbers, in order, from the features of `datasets` or their JSON; may be empty."""
     column = {canonical(name): feature for name, feature in features.items()}.get(label)
-    return getattr(column, "names", None) or []
+    names = column.get("names") if isinstance(column, dict) else getattr(column, "names", None)
+    return names if isinstance(names, list) else []
 
 
 def check_names(raw: RawSplit, labels: list[str]) -> None:
@@ -93,9 +94,16 @@ def check_names(raw: RawSplit, labels: list[str]) -> None:
         raise UserError(raw.where, f"its labels are not {', '.join(labels)} in this order", allowed)
 
 
-def typed(texts: pd.Series, names: list[str]) -> pd.Series:
-    """The labels in a column without types: a text that is a name stays, and one that is a number becomes a number."""
-    meanings = {text: text if canonical(text) in names else _as_number(text) for text in texts.unique()}
+def typed(texts: pd.Series, columns: Columns) -> pd.Series:
+    """The labels in a column without types: numbers, names (the name 1 may be written as 1.0), and other texts."""
+    names = {*columns.labels}
+    told = names | {*map(str, columns.drop_labels)}
+
+    def meaning(text: str) -> str | int | float | None:
+        number = _as_number(text)
+        return text if canonical(text) in told else name if (name := _text(number)) in names else number
+
+    meanings = {text: meaning(text) for text in texts.unique()}
     return pd.Series([meanings[text] for text in texts], index=texts.index, dtype=object)
 
 

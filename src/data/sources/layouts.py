@@ -18,7 +18,7 @@ from src.system.unicode import canonical
 
 TEXTS = (".jsonl", ".json", ".csv", ".tsv")
 SUFFIXES = (".parquet", *TEXTS, *(f"{suffix}.gz" for suffix in TEXTS))
-SHARD = re.compile(r"(?P<split>.+)-[0-9]+-of-(?P<count>[0-9]+)(-[0-9a-f]+)?\..+")  # older ones have a hash
+SHARD = re.compile(r"(?P<split>.+)-(?P<number>[0-9]+)-of-(?P<count>[0-9]+)(-[0-9a-f]+)?\..+")  # older ones have a hash
 SAVED = "state.json"  # what `save_to_disk` writes beside the rows of a split
 
 

@@ -87,10 +87,12 @@ def _read(path: Path, columns: list[str], quoting: bool | None) -> pd.DataFrame:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    names = pq.read_schema(path).names
-    if len(set(names)) < len(names):  # pandas cannot read such a file
-        raise ValueError(f"it names a column twice: {', '.join(names):.100}")
-    rows = pd.read_parquet(path)
+    table = pq.ParquetFile(path).read()
+    if len({*table.column_names}) < table.num_columns:  # pandas cannot read such a file
+        raise ValueError(f"it names a column twice: {', '.join(table.column_names):.100}")
+    rows = table.to_pandas()
+    if rows.index.names != [None]:  # pandas reads columns that were an index as an index
+        rows = rows.reset_index()
     for _, values in rows.items():
         values.to_list()  # decodes the texts now, so that bytes that are not UTF-8 raise their error here
     return rows.set_axis([f"row {number}" for number in range(len(rows))])

@@ -5,9 +5,10 @@ A local folder (`src.data.sources.folder`) has the column names of the hub's dat
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from src.data.sources.dataset import Columns, Location, RawSplit
+from src.data.sources.dataset import Columns, Location, RawSplit, check_columns
 from src.data.sources.folder import read_folder
 from src.data.sources.hub import read_hub
 from src.data.sources.labelled_text import TEXT_NAMES, LabelledText
@@ -29,7 +30,10 @@ def read_split(task: str, location: Location, columns: Columns, split: str) -> L
     Raises:
         UserError: the split cannot be found or read, a column is missing, or a label is out of range.
     """
-    return _labelled(_read(task, location, columns, split, columns.label), columns, split)
+    raw = _read(task, location, columns, split, columns.label)
+    numbers = learnt_numbers(raw, columns)
+    _check_texts(raw.where, raw.table[numbers != LEFT_OUT], columns.text)
+    return _labelled(raw, columns, split, numbers)
 
 
 def read_unlabelled(task: str, location: Location, columns: Columns, split: str) -> pd.DataFrame:
@@ -38,7 +42,9 @@ def read_unlabelled(task: str, location: Location, columns: Columns, split: str)
     Raises:
         UserError: the split cannot be found or read, or a column of texts is missing.
     """
-    return _texts(_read(task, location, columns, split).table, columns.text)
+    raw = _read(task, location, columns, split)
+    _check_texts(raw.where, raw.table, columns.text)
+    return _texts(raw.table, columns.text)
 
 
 def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted: list[str]) -> pd.DataFrame:
@@ -55,28 +61,24 @@ def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted
     if not path.name.endswith(SUFFIXES) or not is_file(path):
         raise UserError(path, "no such file in a known format", ENDINGS)
     raw = read_table(path, text_columns, quoting)
-    _check_columns(str(path), raw, text_columns)
+    check_columns(str(path), raw, text_columns)
+    _check_texts(str(path), raw, text_columns)
     rows = _texts(raw, text_columns)
     rows["row_id"] = [f"{path.name}_{row}" for row in range(len(rows))]
     return rows.reindex(columns=wanted)
 
 
 def _read(task: str, location: Location, columns: Columns, split: str, *others: str) -> RawSplit:
-    """A split that has been checked for texts, for the names of its labels, and for the other columns."""
+    """A split that has the columns of texts and the other ones, and the names of labels in params.yaml."""
     folder = location.kind == "folder"
     needed = [*columns.text, *others]
     raw = read_folder(location, columns, split, needed) if folder else read_hub(task, location, columns, split)
     check_names(raw, columns.labels)
-    _check_columns(raw.where, raw.table, columns.text, *others)
+    check_columns(raw.where, raw.table, needed)
     return raw
 
 
-def _check_columns(place: str, raw: pd.DataFrame, texts: list[str], *others: str) -> None:
-    if raw.empty:
-        raise UserError(place, "holds no rows", "add at least one")
-    for column in [*texts, *others]:
-        if column not in raw.columns:
-            raise UserError(place, f"no column '{column}'", f"allowed: {', '.join(map(repr, raw.columns))}")
+def _check_texts(place: str, raw: pd.DataFrame, texts: list[str]) -> None:
     for column in texts:
         for row, text in raw[column].items():
             if fault := _fault_of(text):
@@ -107,9 +109,12 @@ def _fault_of(text: object) -> str | None:
     return None
 
 
-def _labelled(raw: RawSplit, columns: Columns, split: str) -> LabelledText:
-    """The rows that are not dropped, in the project's own columns. Each row is a group of its own."""
-    rows, numbers = _texts(raw.table, columns.text), learnt_numbers(raw, columns)
+def _labelled(raw: RawSplit, columns: Columns, split: str, numbers: np.ndarray) -> LabelledText:
+    """The rows that are not dropped, in the project's own columns. Each row is a group of its own.
+
+    `numbers` (N,) has the rows' learnt labels, or LEFT_OUT.
+    """
+    rows = _texts(raw.table, columns.text)
     rows.insert(0, "row_id", [f"{split}_{row}" for row in range(len(rows))])
     rows["label"] = numbers
     rows["group"] = rows["row_id"]

@@ -146,6 +146,11 @@ PARAMS = {
         ("finetune.arms.cmi_max", {"training": {"keep_epoch": "last", "patience": 2}}),
         "finetune.arms.cmi_max: keep_epoch last needs patience null",
     ),
+    "transfer without rows": (
+        "transfer rows for a recipe, and none in the task",
+        ("distill.recipes.kd.transfer", True),
+        "distill.recipes.kd: transfer is true, but task_settings.vader-movie.max_rows.transfer is 0; set that",
+    ),
     "a loss without labels": (
         "a loss without labels, and no epochs that train the head",
         ("finetune.arms.cmi_min.label_weight", 0.0),

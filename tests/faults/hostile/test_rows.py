@@ -231,11 +231,6 @@ ROWS = {
         ("train.parquet", pd.DataFrame({"sentence": pd.array(["a", None], dtype="string"), "label": [1, 0]})),
         "train.parquet, row 1: column 'sentence' holds no text",
     ),
-    "column of an index": (
-        "the labels of a Parquet file as the index of a data frame",
-        ("train.parquet", pd.DataFrame({"sentence": ["a"], "label": [1]}).set_index("label")),
-        "train.parquet: no column 'label'; allowed: 'sentence'",
-    ),
     "column twice in Parquet": (
         "a Parquet file that names a column twice",
         ("train.parquet", column_twice()),

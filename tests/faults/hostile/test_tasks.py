@@ -201,6 +201,11 @@ SOURCES = {
         {"transfer_file": "source", "max_rows": {"transfer": 5}},
         "source: no such file in a known format",
     ),
+    "no transfer row": (
+        "transfer rows where train takes all rows",
+        {"max_rows": {"transfer": 5}},
+        "tiny.max_rows.transfer: no row is left whose text is in no split; set max_rows.train below the number",
+    ),
     "few rows": (
         "too few rows for every label",
         {"max_rows": {"selection": 1}},
