@@ -20,6 +20,7 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+from src.core.machine.device import free_memory
 from src.data.preparation import prepare_task
 from src.parallel.options import add_arms_option
 from src.parallel.pool import Ended, Job, run_jobs
@@ -156,7 +157,10 @@ def _delete(jobs: Sequence[Job]) -> int:
 
 def work(params: Params, kind: str, *chosen: str | int | None) -> None:
     """Do one job in a worker. A params.yaml that has changed since the start has no effect."""
-    WORK[kind](params, *chosen)
+    try:
+        WORK[kind](params, *chosen)
+    finally:
+        free_memory()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python -m benchmarks.gpu [--only smoke ...] [--output FILE] [--tiny]
 
-Parts of an earlier call stay in the file. So one call can measure `smoke determinism speed` (nine minutes) and another
-one `many`. A file of another machine, training code or size is refused. `--tiny` takes small sizes, which only show
-that the script works. It needs no GPU.
+Results go into the file as they come. Parts of an earlier call stay there, so one call can measure `smoke determinism
+speed` (nine minutes) and another one `many`. A file of another machine, training code or size is refused. `--tiny`
+takes small sizes, which only show that the script works. It needs no GPU.
 """
 
 import argparse
@@ -21,19 +21,28 @@ import transformers
 from benchmarks.gpu.parts import ALL_LIMITS, LIMITS, limited
 from src.core.training_code import training_code
 from src.system.files import read_json, write_json
+from src.system.interrupts import Stopped, raise_on_signals
 
 
 def main() -> int:
     """Run the parts. The exit status is 1 if a part broke, ran out of time, or failed its check."""
     arguments = _arguments()
     found = _begun(arguments.output, {"machine": _machine(), "tiny": arguments.tiny})
-    for name in arguments.only or LIMITS:
-        began = time.monotonic()
-        found[name] = limited(name, arguments.tiny) | {"seconds": round(time.monotonic() - began, 1)}
-        write_json(arguments.output, found)
-        print(f"{name}: {json.dumps(found[name], indent=1)}", flush=True)
-    parts = [found[name] for name in arguments.only or LIMITS]
+    parts = [_run(name, arguments, found) for name in arguments.only or LIMITS]
     return int(any("broken" in part or part.get("passed") is False for part in parts))
+
+
+def _run(name: str, arguments: argparse.Namespace, found: dict[str, Any]) -> dict[str, Any]:
+    """Run a part, print its results, and write them as they come. Earlier ones stay until the part has ended well."""
+    began, kept = time.monotonic(), found.get(name, {"broken": ""})
+    part: dict[str, Any] = {}
+    for results in limited(name, arguments.tiny):
+        part = results | {"seconds": round(time.monotonic() - began, 1)}
+        if "broken" in kept or "broken" not in part:
+            found[name] = part
+            write_json(arguments.output, found)
+    print(f"{name}: {json.dumps(part, indent=1)}", flush=True)
+    return part
 
 
 def _begun(output: Path, setting: dict[str, Any]) -> dict[str, Any]:
@@ -69,4 +78,9 @@ def _machine() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        with raise_on_signals():
+            sys.exit(main())
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(stopped.exit_status)

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,21 +34,26 @@ def started(
     return subprocess.Popen([sys.executable, "-m", module, *options], cwd=folder, env=environment, **streams)
 
 
-def limited(name: str, tiny: bool) -> dict[str, Any]:
-    """The results of a part, which runs in its own process. If its time is over, the results so far."""
+def limited(name: str, tiny: bool) -> Iterator[dict[str, Any]]:
+    """The results of a part so far, each time that it has more, and at its end. It runs in its own process.
+
+    Results have the key `broken`, with the reason, until the part has ended well.
+    """
     deadline = time.monotonic() + ALL_LIMITS[name] * (5 if tiny else 1)
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_measure, args=(theirs, name, tiny))
     process.start()
     theirs.close()
-    found: dict[str, Any] = {"broken": "its process ended without a message"}
+    found: dict[str, Any] = {}
     try:
         while ours.poll(max(0, deadline - time.monotonic())):
             found = ours.recv()
-        return found | {"broken": "its time is over"}
+            yield {"broken": "it did not come to its end"} | found
+        yield found | {"broken": "its time is over"}
     except EOFError:
-        return found
+        process.join(PATIENCE)
+        yield found | ({"broken": f"its process ended with status {process.exitcode}"} if process.exitcode else {})
     finally:
         process.terminate()
         process.join(PATIENCE)
@@ -70,6 +76,8 @@ def written(value: Any) -> Any:
     """A result as its file has it: floats with four digits, and those that JSON lacks as text, such as "nan"."""
     if isinstance(value, dict):
         return {name: written(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [written(one) for one in value]
     if isinstance(value, float):
         return round(value, 4) if math.isfinite(value) else str(value)
     return value

@@ -43,7 +43,7 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
             yield {f"batch {batch}{', compiled' if compiled else ''}, {name}": value for name, value in found.items()}
 
 
-def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict[str, float | str]:
+def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict[str, Any]:
     """Rates and their ratios. If a contender breaks, as compiled ones may, the result has its error instead."""
     options = {"torch_compile": compiled}
     starts = {"ours": (our_rate, task, settings, compiled), "Trainer": (trainer_rate, task, settings, True, options)}
@@ -59,7 +59,8 @@ def _compared(task: PreparedTask, settings: RunSettings, compiled: bool) -> dict
     for name, measured in found.items():
         rates, shares = zip(*measured, strict=True)
         result[f"{name}, rows/s"] = median(rates)
-        result[f"{name} / Trainer"] = median(ratios(list(rates), trainer))
+        result[f"{name} / Trainer"] = median(of_rounds := ratios(list(rates), trainer))
+        result[f"{name} / Trainer, range"] = [min(of_rounds), max(of_rounds)]
         result[f"{name}, % of the matrix peak"] = median(100 * share for share in shares)
     return result
 

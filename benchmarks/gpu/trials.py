@@ -51,9 +51,11 @@ def measure(root: Path, tiny: bool) -> Iterator[dict[str, Any]]:
                 yield {f"batch {batch}, {name}, failed": str(error)}
                 continue
             (rates, shares), (others, _) = (list(zip(*found[one], strict=True)) for one in (name, other))
+            gains = ratios(list(rates), list(others))
             yield {
                 f"batch {batch}, {name}, rows/s": median(rates),
-                f"batch {batch}, {name} / {other}": median(ratios(list(rates), list(others))),
+                f"batch {batch}, {name} / {other}": median(gains),
+                f"batch {batch}, {name} / {other}, range": [min(gains), max(gains)],
                 f"batch {batch}, {name}, % of the matrix peak": median(100 * share for share in shares),
             }
 

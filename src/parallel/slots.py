@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from subprocess import DEVNULL
 
 from src.params import Runtime
 from src.system.errors import UserError
@@ -60,7 +61,8 @@ def mps() -> Generator[None]:
     with tempfile.TemporaryDirectory(prefix="mps-") as folder:  # its sockets' paths must be short
         places = dict.fromkeys(("CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"), folder)
         try:
-            subprocess.run([MPS, "-d"], env=os.environ | places, check=True, timeout=20)
+            # The daemon outlives the command. With our streams it would keep open a pipe that somebody reads.
+            subprocess.run([MPS, "-d"], env=os.environ | places, check=True, timeout=20, stdout=DEVNULL, stderr=DEVNULL)
         except (OSError, subprocess.SubprocessError) as error:
             raise UserError(MPS, f"does not start ({error})", "do without MPS, or start it yourself") from None
         before = {name: os.environ.get(name) for name in places}

@@ -5,6 +5,8 @@ A Mac's GPU (MPS) is untested here. So a run uses it only if runtime.device name
 that torch's documentation leaves open there: https://docs.pytorch.org/docs/stable/notes/mps.html.
 """
 
+import gc
+
 import torch
 
 from src.core.method.cmi import FLOAT32_UP_TO
@@ -30,6 +32,14 @@ def device_type(runtime: Runtime) -> str:
         problem = f"is {runtime.device}, but torch finds no such device here"
         raise UserError("params.yaml: runtime.device", problem, "set it to auto or cpu")
     return runtime.device
+
+
+def free_memory() -> None:
+    """Give back the memory that finished runs of this process hold on a CUDA GPU, and begin a new peak of memory."""
+    if torch.cuda.is_initialized():
+        gc.collect()  # models lie in cycles of references
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
 
 
 def precision_of(runtime: Runtime) -> Precision:
