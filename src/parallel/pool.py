@@ -105,13 +105,13 @@ class _Board:
             return None
 
     def end(self, job: Job, failure: str | None) -> None:
-        """Record the end of a job."""
+        """Record the end of a job. Once the board has been stopped, only the end of whole jobs is told."""
         with self.changed:
             self.running -= 1
             if failure is None:
                 self.unmade.remove(job.name)
             try:
-                if not self.stopped:
+                if failure is None or not self.stopped:
                     self.ended(job.name, failure)
             finally:
                 self.changed.notify_all()

@@ -180,6 +180,17 @@ def test_what_raises_at_the_end_of_a_job_does_not_hold_up_the_other_workers():
     assert taken.get(timeout=60) == second
 
 
+def test_a_job_that_ends_well_while_the_pool_stops_is_told():
+    """Its origins are written down then. What the stop ended is no failure."""
+    whole, stopped, told = Job("a", ()), Job("b", ()), []
+    board = _Board([whole, stopped], lambda *end: told.append(end), None)
+    assert [board.take(), board.take()] == [whole, stopped]
+    board.stop()
+    board.end(whole, None)
+    board.end(stopped, "its process ended without a message")
+    assert told == [("a", None)]
+
+
 def test_a_pool_goes_on_and_says_what_is_missing(tmp_path, tiny_encoder, call, capsys):
     content = tiny_study(tiny_encoder, tmp_path)
     Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
