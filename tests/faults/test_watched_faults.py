@@ -236,7 +236,7 @@ def test_a_folder_that_is_not_on_this_machine(model, written, capsys, record_fau
     assert "files" not in written()[DATA]
 
 
-def test_a_folder_that_lost_its_files(workplace, written, capsys):
+def test_a_folder_that_lost_its_files(workplace, written, capsys, record_fault):
     """Old results do not pass for those of the folder: `prepare` runs again, and names what is missing."""
     write_params(("tasks", ["tiny"]))
     before = written()
@@ -246,6 +246,7 @@ def test_a_folder_that_lost_its_files(workplace, written, capsys):
     assert changed(before, after) == {DATA}
     assert "files" not in after[DATA]
     assert "keeps the fingerprint" not in capsys.readouterr().err
+    record_fault(KIND, "a folder that lost its files", "what is made of them is made anew; it names what is missing")
 
 
 ANOTHER_STUDY = {
