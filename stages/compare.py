@@ -4,6 +4,7 @@ A comparison that nobody planned before the runs is no claim: among many pairs, 
 """
 
 import argparse
+import sys
 from dataclasses import replace
 
 from src.study.drawing.scales import Scale, better, scale_of
@@ -39,6 +40,9 @@ def main() -> None:
     reasons = dict.fromkeys(why_without_interval(one) for one in found if one.found.p is None)
     over = in_words(mean_over_tasks([one.found for one in found]), scale, "; ".join(reasons))
     print(f"mean over {counted(len(found), 'task')}: {over}")
+    if narrow := [one.task for one in found if one.found.standard_error == 0]:
+        line = f"the error on {', '.join(narrow)} is 0, so the interval over tasks is too narrow"
+        print(f"warning: {line}", file=sys.stderr)
 
 
 def tasks_to_compare(first: StudyArm, second: StudyArm, without: list[str]) -> list[str]:

@@ -21,6 +21,7 @@ from src.study.claims.tables import (
     over_tasks_table,
     trials_table,
 )
+from src.study.records.recorded_runs import check_runs
 from src.study.records.scores import measured_task
 from src.study.records.task_records import load_records
 from src.study.statistics.digits import written_content, written_table
@@ -62,6 +63,7 @@ def measured_tasks(
     trials, warnings, compared, measures = [], [], {}, {}
     for name in params.tasks:
         records = load_records(params.study, name)
+        check_runs(params, name)
         scores = selection_scores(records)
         chosen = chosen_trials(families, scores)
         trials.append(trials_table(name, families, scores, chosen))

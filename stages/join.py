@@ -3,7 +3,7 @@
 import argparse
 
 from src.study.named.overrides import study_params
-from src.study.records.unit_records import check_joinable, join_units
+from src.study.records.unit_records import check_joinable, check_units, join_units
 from src.system.errors import stage
 
 
@@ -14,6 +14,7 @@ def main() -> None:
     params = study_params(parser.parse_args().name)
     check_joinable(params)
 
+    check_units(params, params.tasks)  # before any task's records are written
     for task in params.tasks:
         join_units(params, task)
         print(f"{task}: units of {len(params.seeds_of(task))} seeds joined")

@@ -10,7 +10,7 @@ from src.arms import settings_of
 from src.params import Params
 from src.runs import TIMING_FOLDER, RunName
 from src.study.named.jobs import RunJob
-from src.study.named.recorded import recorded_runs
+from src.study.records.recorded_runs import recorded_runs
 from src.system.errors import UserError
 from src.system.files import read_json
 from src.system.printing import counted

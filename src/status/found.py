@@ -19,6 +19,7 @@ from src.core.monitoring.event_files import (
 from src.parallel.units import UNITS_FOLDER, Unit
 from src.runs import RUNS_FOLDER, TIMING_FOLDER, RunName
 from src.status.logs import Failure
+from src.study import UNIT_SETTINGS, unit_folder
 from src.system.files import read_json
 
 TIMED = ("load_seconds", "train_seconds", "predict_seconds")
@@ -45,9 +46,9 @@ class Found(NamedTuple):
 def found_of(study: str, name: RunName, logged: dict[RunName | None, Failure]) -> Found:
     """The traces of a run on disk. `logged` has the failures in the log of its unit."""
     unit = UNITS_FOLDER / Unit(name.task, name.seed, ()).name
-    finished = max(
-        filter(None, (_saved_at(name.folder(root)) for root in (RUNS_FOLDER, unit / RUNS_FOLDER))), default=None
-    )
+    saved = [name.folder(root) / "record.json" for root in (RUNS_FOLDER, unit / RUNS_FOLDER)]
+    saved += [unit_folder(study, name.task, name.seed) / UNIT_SETTINGS]  # its results may come from another machine
+    finished = max((file.stat().st_mtime for file in saved if file.is_file()), default=None)
     curve = _curve(study, name, finished)
     if finished is None and curve is not None and unit.is_dir():
         finished = curve.ended  # a node of a cluster sends results only when its whole unit is done
@@ -64,11 +65,6 @@ def _curve(study: str, name: RunName, finished: float | None) -> Curve | None:
     if newest is None or (finished is not None and began_at(newest) <= finished):
         return None
     return read_curve(newest.parent)
-
-
-def _saved_at(folder: Path) -> float | None:
-    record = folder / "record.json"
-    return record.stat().st_mtime if record.is_file() else None
 
 
 def _seconds(name: RunName, roots: tuple[Path, ...]) -> float | None:

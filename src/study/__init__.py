@@ -12,11 +12,17 @@ os.environ.pop("MPLBACKEND", None)  # figures are files, and an unknown backend 
 
 METRICS_FOLDER = Path("metrics")  # metrics/<study> has the records, tables and verdicts of a study
 STUDIES_FOLDER = Path("studies")
+UNIT_SETTINGS = "settings.json"  # the last file of a unit's records to be written
 
 
 def study_file(name: str, folder: Path = STUDIES_FOLDER) -> Path:
     """The file with a study's overrides. Its page, README.md, lies beside it."""
     return folder / name / "study.yaml"
+
+
+def unit_folder(study: str, task: str, seed: int) -> Path:
+    """The folder of the records of a task's runs of one seed, if they are kept for `stages.join`."""
+    return METRICS_FOLDER / study / "units" / f"{task}-{seed}"
 
 
 def run_command(study: str) -> str:

@@ -214,9 +214,22 @@ def test_statistics_of_a_study_whose_file_asks_for_other_runs(made, monkeypatch,
     with pytest.raises(SystemExit, match="1"):
         stages.statistics.main()
     line = capsys.readouterr().err.strip()
-    allowed = "run `make study NAME=made`, or undo the change of the study's file"
+    allowed = "run `make study NAME=made`, or undo the change of the study's settings"
     assert line == f"error: metrics/made/records/tiny: {told}; {allowed}"
     record_fault(KIND, f"`make statistics` where a study's file now says {overrides}", f"`` {line} ``")
+
+
+def test_evaluation_by_hand_where_params_ask_for_other_runs(made, monkeypatch, capsys, record_fault):
+    """`make statistics` without a name runs this stage alone."""
+    content = read_yaml(Path("params.yaml")) | {"study": "made"}
+    content["finetune"]["arms"]["late"] = {"cmi_weight": 1.0}
+    Path("params.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    monkeypatch.setattr(sys, "argv", ["stage"])
+    with pytest.raises(SystemExit, match="1"):
+        stages.evaluate.main()
+    line = capsys.readouterr().err.strip()
+    assert "lacks the run tiny/teacher/late/0, which the study asks for" in line
+    record_fault(KIND, "evaluation by hand after an arm was added", f"`` {line} ``")
 
 
 def test_a_study_is_confirmed_alike_in_a_clone_and_after_another_study(made, study_stage, monkeypatch, record_fault):

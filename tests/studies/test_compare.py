@@ -76,6 +76,14 @@ def test_two_seeds_have_no_interval(compare, monkeypatch):
     assert last == "mean over 1 task: +0.60, without an interval (fewer than five seeds)"
 
 
+def test_a_task_without_error_is_named(monkeypatch, capsys):
+    monkeypatch.chdir(REPOSITORY)
+    arms = "glue-minilm-class/student/kd-class_max_1", "glue-minilm-class/student/plain"
+    monkeypatch.setattr(sys, "argv", ["compare", *arms])
+    stages.compare.main()
+    assert capsys.readouterr().err == ("warning: the error on wnli is 0, so the interval over tasks is too narrow\n")
+
+
 @pytest.fixture
 def one_document(two_studies) -> None:
     """All test rows of one of them lie in one document, so they count as one independent row."""

@@ -16,6 +16,7 @@ import stages.collect
 import stages.evaluate
 from src.params import load_params
 from src.study.claims.majority import majority_scores, majority_warnings
+from src.study.drawing.scales import scale_of
 from src.study.drawing.study_results import StudyResults, load_results
 from src.study.named.recorded import recorded_study
 from src.study.report import dvc_page, report
@@ -83,6 +84,27 @@ def test_the_table_of_verdicts_has_differences_in_points_and_intervals_on_one_ax
     assert shown.count("<circle") == 1
     assert "not measured" in shown
     assert shown.count("better →") == 2
+
+
+def test_an_end_of_an_interval_near_0_keeps_its_sign(results):
+    alone = results.claims[0] | {"metric": "accuracy", "low": -0.0002, "high": 0.0183}
+    assert verdict_table([alone])["rows"][0]["interval"] == "-0.0 to +1.8"
+    assert [scale_of("accuracy").told(value) for value in (0.0, -0.0, -0.0004)] == ["+0.0", "+0.0", "-0.0"]
+
+
+def test_only_what_is_there_is_explained(results, page, tmp_path):
+    decides = "The row “mean over tasks” decides the verdict."
+    no_interval = "No claim of this study has an interval; the reason of each claim says why."
+    assert decides in page
+    assert no_interval not in page
+    of_one = {name: own[own["task"] == TASKS[0]] for name, own in vars(results.tables).items() if "task" in own}
+    records = {TASKS[0]: results.records[TASKS[0]]}
+    claims = [results.claims[1]]  # of a metric that no task has
+    one = replace(results, records=records, tables=replace(results.tables, **of_one), claims=claims)
+    write_report(tmp_path / "one.html", one)
+    text = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert decides not in text
+    assert no_interval in text
 
 
 @pytest.mark.parametrize("kind", CLASSES.values())

@@ -163,6 +163,12 @@ def test_teachers_that_are_changed_after_training_are_those_of_families(choice):
     pairs_to_compare(params)  # which knows all of these names
 
 
+def test_the_study_of_params_is_no_name_for_another_one(choice):
+    with pytest.raises(UserError, match="--name: made is the study of the committed params"):
+        write_confirming_study("made", "made", [5])
+    assert not Path("studies/made").exists()
+
+
 def contrast(*pairs: list[str]) -> dict[str, Any]:
     asked = {"statement": "z", "role": "student", "pairs": [*pairs], "combine": "mean"}
     return asked | {"direction": "higher", "worthwhile": 0.01}

@@ -20,6 +20,7 @@ from src.params import Params, load_params
 from src.runs import RunName
 from src.status.states import study_states
 from src.status.table import table
+from src.study import UNIT_SETTINGS, unit_folder
 from tests.conftest import REPOSITORY
 from tests.support.repository import tiny_study
 
@@ -138,6 +139,18 @@ def test_a_run_on_another_machine_is_taken_to_run(study):
     other = path.with_name(f"events.out.tfevents.{int(time.time())}.node.example.org.7.{time.time_ns()}")
     append_events(other, start_events({}))
     assert found(study)["tiny/teacher/cmi_min/0"][0] == "running"
+
+
+def test_runs_whose_records_are_kept_are_finished(study):
+    """As in a clone of a repository in which another machine's units were committed."""
+    unit = unit_folder(study.study, "tiny", 1)
+    unit.mkdir(parents=True)
+    (unit / "runs.csv").touch()
+    assert found(study)["tiny/teacher/ce/1"][0] == "waiting"  # it is not whole
+    (unit / UNIT_SETTINGS).touch()
+    states = {run: state for run, (state, _) in found(study).items()}
+    assert states["tiny/teacher/ce/1"] == states["tiny/student/kd-ce/1"] == "finished"
+    assert states["tiny/teacher/ce/0"] == "waiting"
 
 
 def test_without_curves_the_table_says_so(study):

@@ -12,7 +12,7 @@ import stages.study
 from src.parallel.options import Options
 from src.parallel.units import Unit
 from src.params import Params
-from src.study.records.unit_records import check_joinable, is_kept, join_units, keep_unit
+from src.study.records.unit_records import check_joinable, check_units, is_kept, join_units, keep_unit
 from src.system.errors import UserError
 from src.system.files import write_json
 from tests.conftest import REPOSITORY
@@ -100,6 +100,13 @@ def test_a_unit_without_one_of_its_files_is_missing_and_is_made_again(study, nam
     assert not is_kept(study, "tiny", 1)
     with pytest.raises(UserError, match=r"tiny-1: is missing or lacks a file; run `python -m stages\.study --name"):
         join_units(study, "tiny")
+
+
+def test_no_task_is_joined_where_one_lacks_units(study):
+    settings = study.task_settings | {"late": study.task_settings["tiny"]}
+    of_two = study.model_copy(update={"tasks": ["tiny", "late"], "task_settings": settings})
+    with pytest.raises(UserError, match=rf"late-0: is missing or lacks a file \(and {len(study.seeds) - 1} more\)"):
+        check_units(of_two, of_two.tasks)
 
 
 def test_a_damaged_table_of_a_unit_is_named(study):

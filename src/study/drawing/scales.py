@@ -16,8 +16,8 @@ class Scale:
     digits: int
 
     def told(self, difference: float) -> str:
-        """A difference in this unit, with its sign and without the unit's name."""
-        return f"{round(self.factor * difference, self.digits) + 0.0:+.{self.digits}f}"  # no -0.0
+        """A difference in this unit, with its sign and without the unit's name. One that rounds to 0 keeps its sign."""
+        return f"{self.factor * difference + 0.0:+.{self.digits}f}"  # 0 itself has no minus
 
 
 def scale_of(metric: str) -> Scale:

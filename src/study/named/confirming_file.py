@@ -36,11 +36,14 @@ def write_confirming_study(
         The file, and what it leaves out of the choosing study: comparisons within one family.
 
     Raises:
-        UserError: the file exists, the study is not finished or has no families, or a seed is not fresh.
+        UserError: the file exists or params.yaml has the study's name, the study is not finished or has no families, or
+            a seed is not fresh.
     """
     path = study_file(name, folder)
     if path.exists():
         raise UserError(path, "exists already", "choose another name, or delete it")
+    if base_content(params_file).get("study") == name:
+        raise UserError("--name", f"{name} is the study of the committed {params_file}", "choose another name")
     check_unchanged(params_file, folder)
     content = study_content(study, params_file, folder)
     params = check_params(params_file, content)

@@ -18,7 +18,8 @@ from src.core.training_code import training_code
 from src.params import Params
 from src.repository.settings import settings_of_task
 from src.runs import runs_of_task
-from src.study import METRICS_FOLDER
+from src.study import UNIT_SETTINGS as SETTINGS
+from src.study import unit_folder
 from src.study.records.task_records import distinct, records_folder
 from src.system.errors import UserError
 from src.system.files import (
@@ -32,7 +33,6 @@ from src.system.files import (
     write_parquet,
 )
 
-SETTINGS = "settings.json"  # written last
 COPIED = ("task.json", "code.json", "selection_labels.parquet", "test_labels.parquet")
 SAME = (*COPIED, SETTINGS)  # in all units of a task
 JOINED_TEXTS = ("runs.csv", "history.csv")
@@ -63,7 +63,7 @@ def keep_unit(params: Params, task: str, seed: int) -> Path:
     from src.study.records.collecting import collect_task  # it imports torch, which takes seconds
 
     names = [name for name in runs_of_task(params, task) if name.seed == seed]
-    folder = _unit_folder(params.study, task, seed)
+    folder = unit_folder(params.study, task, seed)
     collect_task(task, names, folder, params.evaluate.ece_bins, min(params.seeds_of(task)))
     write_json(folder / SETTINGS, _settings(params, task))
     return folder
@@ -75,7 +75,7 @@ def is_kept(params: Params, task: str, seed: int) -> bool:
     Raises:
         UserError: they are of other settings or other code.
     """
-    folder = _unit_folder(params.study, task, seed)
+    folder = unit_folder(params.study, task, seed)
     if not _is_whole(folder):
         return False
     wanted = {SETTINGS: _settings(params, task), "code.json": {"sha256": training_code()}}
@@ -86,16 +86,27 @@ def is_kept(params: Params, task: str, seed: int) -> bool:
     return True
 
 
+def check_units(params: Params, tasks: list[str]) -> None:
+    """Check that all units of the tasks are whole, and fit each other and the study.
+
+    Raises:
+        UserError: as in `join_units`.
+    """
+    of_tasks = {task: _units(params, task) for task in tasks}
+    _check_all_there([unit for units in of_tasks.values() for unit in units])
+    for task, units in of_tasks.items():
+        _check_same(units)
+        _check_settings(units[0] / SETTINGS, _settings(params, task))
+
+
 def join_units(params: Params, task: str) -> None:
     """Make the records of a task from those of its units.
 
     Raises:
         UserError: a unit is missing, two units differ in data or code, or the study's settings have changed.
     """
-    units = [_unit_folder(params.study, task, seed) for seed in params.seeds_of(task)]
-    _check_all_there(units)
-    _check_same(units)
-    _check_settings(units[0] / SETTINGS, _settings(params, task))
+    check_units(params, [task])
+    units = _units(params, task)
     with new_folder(records_folder(params.study, task)) as draft:
         for name in (*COPIED, "clusters.parquet"):
             shutil.copy2(_with_first_seed(units, params, task) / name, draft)
@@ -107,8 +118,8 @@ def join_units(params: Params, task: str) -> None:
         write_parquet(draft / "predictions.parquet", _below_each_other(predictions))
 
 
-def _unit_folder(study: str, task: str, seed: int) -> Path:
-    return METRICS_FOLDER / study / "units" / f"{task}-{seed}"
+def _units(params: Params, task: str) -> list[Path]:
+    return [unit_folder(params.study, task, seed) for seed in params.seeds_of(task)]
 
 
 def _is_whole(unit: Path) -> bool:
