@@ -44,7 +44,7 @@ def load_kept(run: RunName, label_names: list[str]) -> KeptModel:
         UserError: the run kept no model, or the model is damaged or has other labels.
     """
     source = ModelSource(source="folder", name=str(kept_folder(run).absolute()))
-    max_length: int = read_json(run.folder() / "record.json")["training"]["max_length"]
     tokenizer = load_tokenizer(source)
+    max_length: int = min(read_json(run.folder() / "record.json")["training"]["max_length"], tokenizer.model_max_length)
     model = load_classifier(source, label_names, tokenizer.pad_token_id, seed=0, tokens=max_length)
     return KeptModel(source, model, tokenizer, max_length)

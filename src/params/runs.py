@@ -161,6 +161,15 @@ class Training(Section):
     head_lr: Positive | None = Field(None, exclude_if=lambda rate: rate is None)
     """Highest learning rate of head_epochs; null: lr."""
 
+    @property
+    def all_epochs(self) -> int:
+        """The most epochs of a run, with plain ones and those of the head."""
+        return self.plain_epochs + self.epochs + self.head_epochs
+
+    def learnt_of(self, rows: int) -> int:
+        """The number of rows that a run learns from, of so many train rows."""
+        return round(self.train_share * rows)
+
     @classmethod
     def may_be_null(cls, key: str) -> bool:
         """Whether null is a value of a key, such as no patience."""

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import stages.check
 import stages.distill
 import stages.finetune
 from src.core.models.last_attention import RelationTeacher
+from src.core.models.tokenizer import load_tokenizer
+from src.kept_models import load_kept
+from src.runs import RunName
 from tests.conftest import word_tokenizer
 from tests.faults.hostile.cases import FINETUNE, Case, table, write_params
 from tests.support.repository import digests
@@ -80,6 +84,19 @@ def test_a_student_learns_its_teachers_relations_and_runs_are_equal(taught):
     shutil.rmtree(STUDENT)
     call(stages.distill, *DISTIL)
     assert digests(STUDENT) == found
+
+
+def test_a_teacher_with_fewer_positions_than_max_length_is_read_again(workplace, prepared, tiny_encoder):
+    """Its texts fit, so it trains; what it kept says how many tokens it takes."""
+    shutil.copytree(prepared, "data")
+    save_tiny_model("bert", load_tokenizer(tiny_encoder), Path("model"), max_position_embeddings=40)
+    ask(("finetune.training.max_length", 128), ("student.training.max_length", 128))
+    call(stages.finetune, *FINETUNE)
+    kept = load_kept(RunName("tiny", "teacher", "ce", 0), ["negative", "positive"])
+    assert (kept.max_length, kept.tokenizer.model_max_length) == (40, 40)
+    call(stages.distill, *DISTIL)
+    assert STUDENT.is_dir()
+    torch.use_deterministic_algorithms(False)
 
 
 def test_the_teachers_that_a_change_makes_have_the_layers_of_their_own(taught):

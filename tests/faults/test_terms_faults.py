@@ -1,5 +1,7 @@
 """Terms of the objective that a run cannot have: values out of range, a shared batch, a model without dropout."""
 
+from pathlib import Path
+
 import pytest
 
 import stages.check
@@ -9,6 +11,7 @@ from src.data.prepared import load_task
 from src.params import load_params
 from src.runs import RunName
 from src.system.errors import UserError
+from src.system.files import read_csv
 from tests.faults.hostile.cases import FINETUNE, Case, table, write_params
 from tests.faults.hostile.model_damage import config
 
@@ -96,3 +99,17 @@ def test_two_passes_of_a_model_without_dropout(model, refused):
     write_params(("models.teacher", {"source": "folder", "name": "model"}), (CE, {"r_drop_weight": 1.0}))
     expected = "models: model has no dropout, so r_drop_weight would compare two equal passes; set r_drop_weight to 0"
     refused(KIND, Case("R-Drop of a model without dropout", None, expected), stages.finetune.main, *FINETUNE)
+
+
+def test_two_passes_whose_only_dropout_is_that_of_lora(model, record_fault):
+    """At the start LoRA changes no output, so no trial shows its dropout."""
+    config(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)(model)
+    lora = {"rank": 2, "alpha": 4, "dropout": 0.5}
+    own = {"source": "folder", "name": "model", "lora": lora}
+    write_params(("models.teacher", own), (CE, {"r_drop_weight": 1.0}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["stage", *FINETUNE])
+        stages.finetune.main()
+    history = read_csv(Path("runs/tiny/teacher/ce/0/history.csv"))
+    assert history["loss_r_drop"].iloc[-1] > 0
+    record_fault(KIND, "R-Drop of a model whose only dropout is LoRA's", "trains")

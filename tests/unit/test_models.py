@@ -21,6 +21,7 @@ from transformers import (
 from src.core.models.classifier import load_classifier
 from src.core.models.compatibility import check_loaded, check_vocabulary
 from src.core.models.encoding import encode, inference_batches, joins_pairs, training_batches
+from src.core.models.files import says_no_memory
 from src.core.models.head_input import HeadInput, whole
 from src.core.models.tokenizer import load_tokenizer
 from src.core.training.inference import predict
@@ -169,6 +170,27 @@ def test_positions_that_a_model_does_not_use_are_no_room(tiny_encoder, tmp_path)
     load_classifier(source, LABELS, 1, 0, tokens=16)
     with pytest.raises(UserError, match=r"max_length: 17 is too long for .*; set it to 16 or less"):
         load_classifier(source, LABELS, 1, 0, tokens=17)
+
+
+def test_the_length_of_mpt_has_another_name(tiny_encoder, tmp_path):
+    source = save_tiny_model("mpt", load_tokenizer(tiny_encoder), tmp_path / "mpt", max_seq_len=14)
+    load_classifier(source, LABELS, 0, 0, tokens=14)
+    with pytest.raises(UserError, match=r"max_length: 15 is too long for .*; set it to 14 or less"):
+        load_classifier(source, LABELS, 0, 0, tokens=15)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 bytes"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"), True),
+        (torch.OutOfMemoryError("CUDA"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+    ],
+)
+def test_too_little_memory_is_known_by_its_words(error, expected):
+    assert says_no_memory(error) is expected
 
 
 def test_segments_and_pad_token_must_be_known_to_the_weights(tiny_encoder, tmp_path):

@@ -118,6 +118,20 @@ def test_a_student_learns_from_rows_without_labels(tiny_encoder):
     assert accuracies[0] < 0.8
 
 
+def test_plain_epochs_leave_out_rows_without_labels(tiny_encoder):
+    """32 rows of 160 have a label: two steps of 16 in the plain epoch, ten in the arm's own."""
+    data = data_for(tiny_encoder)
+    teacher = torch.nn.functional.one_hot(data.train.labels, 2).float()
+    labels = data.train.labels.clone()
+    labels[32:] = NO_LABEL
+    split = LabelledTokens(data.train.tokens, labels, teacher)
+    model = load_classifier(tiny_encoder, ["negative", "positive"], 0, 0)
+    settings = SETTINGS.model_copy(update={"plain_epochs": 1, "epochs": 1})
+    setup = Setup(model, replace(data, train=split, diagnostic=split.first(8)), 0, Accelerator(cpu=True))
+    result = train(setup, Objective(**{**BASE, "alpha": 0.9}), settings)
+    assert result.steps == 2 + 10
+
+
 def test_a_student_follows_its_teacher_not_the_labels(tiny_encoder):
     """A teacher that is wrong everywhere, with alpha = 1, makes a student that is wrong."""
     labels = data_for(tiny_encoder).train.labels

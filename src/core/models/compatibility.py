@@ -95,12 +95,18 @@ def check_left_out(source: ModelSource, model: PreTrainedModel, unexpected: set[
     print(f"{source.name}: {len(unexpected)} weights are not used, such as {min(unexpected)}", flush=True)
 
 
-def check_length(source: ModelSource, model: PreTrainedModel, tokens: int) -> None:
-    """Check that the longest input fits the positions. RoBERTa and its like count from after the pad token's number."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+def positions_of(model: PreTrainedModel) -> int | None:
+    """The most tokens that a model takes, or None. RoBERTa and its like count from after the pad token's number."""
+    config = model.config.get_text_config()
+    positions = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)  # MPT's
     tables = [module for name, module in model.named_modules() if name.endswith("position_embeddings")]
     reserved = [table.padding_idx + 1 for table in tables if getattr(table, "padding_idx", None) is not None]
-    positions = positions and positions - max(reserved, default=0)
+    return positions and positions - max(reserved, default=0)
+
+
+def check_length(source: ModelSource, model: PreTrainedModel, tokens: int) -> None:
+    """Check that the longest input fits the positions."""
+    positions = positions_of(model)
     if positions is not None and tokens > positions:
         problem = f"{tokens} is too long for {source.name}"
         raise UserError("params.yaml: max_length", problem, f"set it to {positions} or less")

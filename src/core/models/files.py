@@ -1,6 +1,7 @@
 """The files of a pre-trained model: where they are, and errors that name a damaged one."""
 
 import json
+import re
 import struct
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -157,9 +158,18 @@ def damage_named(source: ModelSource) -> Generator[None]:
         raise _cannot_load(source, f"tokenizer.json: {first_line(error)}") from None
 
 
+# torch.OutOfMemoryError is for CUDA's own allocator; a CPU, CUDA's libraries and MPS raise a plain RuntimeError.
+NO_MEMORY = re.compile("allocate memory|out of memory|ALLOC_FAILED")
+
+
+def says_no_memory(error: Exception) -> bool:
+    """Whether torch has found too little memory."""
+    return isinstance(error, torch.OutOfMemoryError) or NO_MEMORY.search(str(error)) is not None
+
+
 def raise_if_memory(error: Exception) -> None:
     """Raise an error again if it is about too little memory: the folder is not at fault, and others report it."""
-    if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+    if says_no_memory(error):
         raise error
 
 

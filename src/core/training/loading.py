@@ -14,11 +14,11 @@ from src.core.method.batch import NO_LABEL
 from src.core.method.terms import passes_in
 from src.core.models.adapters import Saver
 from src.core.models.classifier import Classifier, load_classifier
-from src.core.models.compatibility import check_length, check_vocabulary
+from src.core.models.compatibility import check_length, check_vocabulary, positions_of
 from src.core.models.encoding import EncodedSplit, encode
 from src.core.models.last_attention import NoAttention, RelationTeacher
 from src.core.models.tokenizer import load_tokenizer
-from src.core.speed.cuda_graphs import replay_training
+from src.core.speed.cuda_graphs import MULTIPLE, replay_training
 from src.core.speed.dropout import check_dropout, use_cpu_dropout
 from src.core.speed.first_token import compute_first_token_only
 from src.core.speed.half_precision import round_passes, round_products
@@ -87,12 +87,14 @@ def prepare_run(
     """
     source, max_length, precision = settings.model, settings.training.max_length, precision_of(settings.runtime)
     tokenizer = load_tokenizer(source, pairs=len(task.train.texts[0]) == 2)
-    tokenizer.model_max_length = max_length  # kept with the tokenizer, so that it truncates as in training
     learnt_from = ["train", "transfer"] if settings.objective.transfer else ["train"]
     splits = sorted({*learnt_from, *splits_to_predict(run, task)})
     tokens = {split: encode(task.splits[split].texts, tokenizer, max_length) for split in splits}
     longest = max(int(split.lengths.max()) for split in tokens.values())
+    longest += -longest % MULTIPLE if uses_cuda_graphs(settings.runtime) else 0  # as graphs pad it
     model = load_classifier(source, task.label_names, tokenizer.pad_token_id, stream_seed(run.seed, "head"), longest)
+    # Kept with the tokenizer, so that it truncates as in training, and never to more tokens than the model takes.
+    tokenizer.model_max_length = min(max_length, positions_of(model.model) or max_length)
     check_vocabulary(source, model.model, tokens.values())
     if settings.runtime.recompute:
         recompute_activations(source, model.model, emulated=rounds_on_cpu(settings.runtime))
@@ -106,7 +108,8 @@ def prepare_run(
     round_products(source, model, precision, tokenizer.pad_token_id)
     if settings.training.head_epochs:
         check_head_alone(source, model, precision, tokenizer.pad_token_id)
-    if passes_in(settings.objective) > 1:
+    of_lora = source.lora is not None and source.lora.dropout > 0  # it changes no output before the first step
+    if passes_in(settings.objective) > 1 and not of_lora:
         check_dropout(source, model, tokenizer.pad_token_id)
     if teacher is not None:
         texts = {split: task.splits[split].texts for split in learnt_from}

@@ -5,7 +5,7 @@ paired: they get the same rows in the same batches under the same dropout masks.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -39,10 +39,11 @@ class TrainingResult:
 
 
 class _Plan(NamedTuple):
-    """The objective and settings of a phase, and whether it trains only the head."""
+    """The objective and settings of a phase, and whether it learns from labels alone, or trains only the head."""
 
     objective: Objective
     settings: Training
+    of_labels: bool = False
     of_head: bool = False
 
 
@@ -76,8 +77,7 @@ def train(
                 continue
             if saved and plan.of_head:
                 put_trained_weights(setup.model, saved["whole"])
-            own_setup = with_head_alone(setup) if plan.of_head else setup
-            phase = Phase(own_setup, plan.objective, plan.settings, number, history, steps)
+            phase = Phase(_own_setup(setup, plan), plan.objective, plan.settings, number, history, steps)
             if saved:
                 phase.load_state_dict(saved)
                 saved = None  # it takes as much memory as the model and its optimiser
@@ -92,12 +92,20 @@ def _phases(objective: Objective, settings: Training) -> Iterator[_Plan]:
     """The phases of a run: plain epochs, the objective's own, and epochs of the head. Each has its own schedule."""
     alone = {"plain_epochs": 0, "head_epochs": 0}
     if settings.plain_epochs:
-        yield _Plan(plain_objective(objective), settings.model_copy(update=alone | {"epochs": settings.plain_epochs}))
+        own = {"epochs": settings.plain_epochs}
+        yield _Plan(plain_objective(objective), settings.model_copy(update=alone | own), of_labels=True)
     no_score = {} if objective.learns_labels else {"keep_epoch": "last", "patience": None}
     yield _Plan(objective, settings.model_copy(update=alone | no_score))
     if settings.head_epochs:
         own = {"epochs": settings.head_epochs, "lr": settings.head_lr or settings.lr}
-        yield _Plan(plain_objective(objective), settings.model_copy(update=alone | own), of_head=True)
+        yield _Plan(plain_objective(objective), settings.model_copy(update=alone | own), of_labels=True, of_head=True)
+
+
+def _own_setup(setup: Setup, plan: _Plan) -> Setup:
+    """The parts of a run as a phase needs them: without transfer rows, or with the head as the whole model."""
+    if plan.of_head:
+        return with_head_alone(setup)
+    return replace(setup, data=replace(setup.data, train=setup.data.train.labelled())) if plan.of_labels else setup
 
 
 def _pause(phase: Phase, request: StopRequest, checkpoints: Checkpoints | None, more: dict[str, Any]) -> None:

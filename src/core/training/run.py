@@ -14,6 +14,7 @@ from src.core.machine.device import precision_of, reruns_are_equal, rounds_on_cp
 from src.core.machine.environment import environment, start
 from src.core.method.spaces import Outputs
 from src.core.models.adapters import Saver
+from src.core.models.files import says_no_memory
 from src.core.models.model_card import model_card
 from src.core.monitoring.live import live_curve
 from src.core.speed.instructions import bf16_instructions, emulates_bf16
@@ -28,6 +29,9 @@ from src.data.prepared import PreparedTask, load_description
 from src.params import RunSettings, Runtime
 from src.runs import RunName, RunResult, logits_table, save_run
 from src.system.errors import UserError, first_line
+
+# What torch says in several processes of a model with such weights.
+UNUSED_WEIGHTS = "parameters that were not used in producing loss"
 
 
 def run_training(
@@ -51,7 +55,8 @@ def run_training(
     """
     lap = stopwatch()
     accelerator = start(settings.runtime)
-    accelerator.print(f"{run}: {len(task.train)} train rows, {settings.training.epochs} epochs", flush=True)
+    rows, epochs = settings.training.learnt_of(len(task.train)), settings.training.all_epochs
+    accelerator.print(f"{run}: {rows} train rows, {epochs} epochs", flush=True)
     shown_in = study if settings.runtime.live and accelerator.is_main_process else None
     with live_curve(shown_in, run) as curve, _explained(run):
         check_fit(run, task, settings, accelerator.num_processes)
@@ -114,8 +119,10 @@ def _explained(run: RunName) -> Generator[None]:
         allowed = "lower lr, cmi_weight or separation_weight of this arm in params.yaml"
         raise UserError(run, str(error), allowed) from None
     except (MemoryError, RuntimeError) as error:
-        # On the CPU torch raises a plain RuntimeError.
-        if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "allocate memory" not in str(error):
+        if UNUSED_WEIGHTS in str(error):
+            problem = "the model has weights that its outputs do not use, and several processes need all of them"
+            raise UserError(run, problem, "start it in one process") from None
+        if not isinstance(error, MemoryError) and not says_no_memory(error):
             raise
         allowed = "lower batch_size or max_length in params.yaml, set precision to bf16, or use a smaller model"
         raise UserError(run, f"out of memory ({first_line(error)})", allowed) from None
