@@ -259,6 +259,15 @@ def test_a_shard_without_labels_is_refused(workplace, refused):
     refused(KIND, case, stages.prepare.main, *PREPARE)
 
 
+def test_a_shard_without_rows_is_read(workplace):
+    expected = prepared()["splits"]
+    Path("source/train.jsonl").unlink()
+    rows = named("train").to_pandas()
+    rows.to_parquet("source/train-00000-of-00002.parquet")
+    rows.iloc[:0].to_parquet("source/train-00001-of-00002.parquet")
+    assert prepared()["splits"] == expected
+
+
 def test_rows_that_a_second_test_set_has_are_left_out_and_counted(workplace, monkeypatch, capsys):
     train, other = labelled_texts(*SIZES["train"]), labelled_texts(60, 2)
     write_lines("train.jsonl", train + other[:7])

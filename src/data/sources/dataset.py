@@ -69,13 +69,11 @@ def with_canonical_columns(table: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def check_columns(where: str, table: "pd.DataFrame", needed: list[str]) -> None:
-    """Check that a table has rows and the needed columns.
+    """Check that a table has the needed columns.
 
     Raises:
         UserError: it does not; the message starts with `where`.
     """
-    if table.empty:
-        raise UserError(where, "holds no rows", "add at least one")
     for column in needed:
         if column not in table.columns:
             raise UserError(where, f"no column '{column}'", f"allowed: {', '.join(map(repr, table.columns))}")

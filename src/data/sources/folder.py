@@ -77,7 +77,8 @@ def _not_found(folder: Path, split: str, without_split: str) -> UserError:
 
 def _read_file(path: Path, columns: Columns, needed: list[str]) -> pd.DataFrame:
     table = read_table(path, needed, columns.quoting)
-    check_columns(str(path), table, needed)
+    if not table.empty:  # a shard may be empty
+        check_columns(str(path), table, needed)
     if not has_types(path) and columns.label in table:
         table[columns.label] = typed(table[columns.label], columns)
     return table

@@ -61,7 +61,7 @@ def read_texts(path: Path, text_columns: list[str], quoting: bool | None, wanted
     if not path.name.endswith(SUFFIXES) or not is_file(path):
         raise UserError(path, "no such file in a known format", ENDINGS)
     raw = read_table(path, text_columns, quoting)
-    check_columns(str(path), raw, text_columns)
+    _check_table(str(path), raw, text_columns)
     _check_texts(str(path), raw, text_columns)
     rows = _texts(raw, text_columns)
     rows["row_id"] = [f"{path.name}_{row}" for row in range(len(rows))]
@@ -74,8 +74,14 @@ def _read(task: str, location: Location, columns: Columns, split: str, *others: 
     needed = [*columns.text, *others]
     raw = read_folder(location, columns, split, needed) if folder else read_hub(task, location, columns, split)
     check_names(raw, columns.labels)
-    check_columns(raw.where, raw.table, needed)
+    _check_table(raw.where, raw.table, needed)
     return raw
+
+
+def _check_table(place: str, raw: pd.DataFrame, needed: list[str]) -> None:
+    if raw.empty:
+        raise UserError(place, "holds no rows", "add at least one")
+    check_columns(place, raw, needed)
 
 
 def _check_texts(place: str, raw: pd.DataFrame, texts: list[str]) -> None:
